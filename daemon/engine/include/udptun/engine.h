@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * engine.h - libudptun: UDP inside any TCP-like stream, in the caller's process.
+ *
+ * An *engine* runs any number of *tunnels*, each a udp-local or a udp-server, on one event loop:
+ * the caller's, or one on a thread of the library's own. It starts no process, installs no signal
+ * handler, never exits, and keeps no writable state outside its handles: any number of engines
+ * live in one process.
+ *
+ * Threads. With the caller's loop, every function is called on the thread that runs that loop.
+ * With a thread of the library's own, every function may be called from any thread and returns
+ * when the engine has done it; callbacks run on the engine's thread and may call any function
+ * but udptun_engine_free().
+ *
+ * Ownership. Strings and structs passed in are copied before a function returns. Strings handed
+ * to a callback are valid until it returns.
+ *
+ * Versions. Each config struct begins with its `size`, set by its _init function, so that an app
+ * built against an older header runs with a newer library: fields it does not know keep their
+ * defaults.
+ *
+ * Units are in the names: _ms, _us, _s, _bytes.
+ */
+#ifndef UDPTUN_ENGINE_H
+#define UDPTUN_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <udptun/error.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(_WIN32)
+#define UDPTUN_API __declspec(dllexport)
+#else
+#define UDPTUN_API __attribute__((visibility("default")))
+#endif
+
+struct ev_loop;
+
+typedef struct udptun_engine udptun_engine;
+typedef struct udptun_stream udptun_stream;
+
+enum udptun_log_level {
+    UDPTUN_LOG_ERROR,
+    UDPTUN_LOG_WARN,
+    UDPTUN_LOG_INFO,
+    UDPTUN_LOG_DEBUG,
+};
+
+/* The version of the library that is running, "0.1.0". Static storage. */
+UDPTUN_API const char *udptun_version(void);
+
+/* The wire name of a code, "PORT_IN_USE". Static storage; any thread. */
+UDPTUN_API const char *udptun_code_name(int code);
+
+/* ---- the engine ---------------------------------------------------------------------------- */
+
+struct udptun_engine_config {
+    size_t size;
+    struct ev_loop *loop; /* the caller's libev loop, or NULL: a thread of the library's own */
+    void *arg;            /* handed to the two callbacks below */
+    /* One line, no newline, no secret in it. NULL: nothing is logged. `module` is "local",
+     * "server", "dialer", "socks5", "policy", ... */
+    void (*log)(void *arg, enum udptun_log_level level, const char *module, const char *text);
+    /* Called with each socket that will send to the network, before it does (Android's
+     * VpnService.protect). Not 0: the socket is closed, the attempt fails. NULL: none. */
+    int (*protect)(void *arg, int fd);
+};
+
+/* Sets `size` and the defaults (own thread, no callbacks). */
+UDPTUN_API void udptun_engine_config_init(struct udptun_engine_config *config);
+
+/* A new engine, or NULL and `err` (may be NULL): UDPTUN_E_NOMEM, UDPTUN_E_SYSTEM (no loop or no
+ * thread could be had), UDPTUN_E_INVALID (`size` is not that of a known version). */
+UDPTUN_API udptun_engine *udptun_engine_new(const struct udptun_engine_config *config,
+                                            struct udptun_error *err);
+
+/* Ends every tunnel (peers are told) and the engine. Callbacks of closing tunnels still run
+ * before it returns, none after. With the caller's loop the loop stays the caller's. NULL is
+ * accepted. Never from a callback. */
+UDPTUN_API void udptun_engine_free(udptun_engine *engine);
+
+/* ---- tunnels ------------------------------------------------------------------------------- */
+
+enum udptun_role {
+    UDPTUN_LOCAL = 1, /* wraps: datagrams in, streams to the server out */
+    UDPTUN_SERVER,    /* unwraps: streams in, datagrams to their destinations out */
+};
+
+#define UDPTUN_STATES(X)                                                                           \
+    X(STARTING, "starting")         /* being set up */                                             \
+    X(CONNECTING, "connecting")     /* local: no session yet, the first connection is on its way */\
+    X(ESTABLISHED, "established")   /* local: a session, control and data connections up */        \
+    X(LISTENING, "listening")       /* server: accepting connections */                            \
+    X(DEGRADED, "degraded")         /* local: a session, but not all the connections it wants */   \
+    X(RECONNECTING, "reconnecting") /* local: every connection lost, being dialled again */        \
+    X(FAILED, "failed")             /* a local resource was lost; nothing passes */                \
+    X(DISABLED, "disabled")         /* configured, not running */
+
+enum udptun_state {
+#define UDPTUN_STATE_ENUM(symbol, name) UDPTUN_##symbol,
+    UDPTUN_STATES(UDPTUN_STATE_ENUM)
+#undef UDPTUN_STATE_ENUM
+};
+
+/* "established". Static storage; any thread. */
+UDPTUN_API const char *udptun_state_name(enum udptun_state state);
+
+/* An IP address and port for the calls that carry datagrams of the app's own. */
+struct udptun_address {
+    uint8_t family;   /* 4 or 6; 3: `name` is resolved by the udp-server; 0: none */
+    uint16_t port;    /* host byte order */
+    uint8_t ip[16];   /* network byte order, IPv4 in the first four */
+    const char *name; /* with family 3: NUL-terminated, at most 255 bytes; else NULL */
+};
+
+/* What a tunnel listens on, told by `ready`. */
+struct udptun_bound {
+    const char *url;                       /* "udp://127.0.0.1:5353", with the real port */
+    int fd;                                /* the listening descriptor, the engine's; -1: none */
+    const struct udptun_address *address;  /* family 0 for a Unix socket */
+};
+
+/* All may be NULL. `arg` is that of the struct; `name` is the tunnel's. */
+struct udptun_callbacks {
+    size_t size;
+    void *arg;
+    /* The local resources stand; called before udptun_configure() returns. `bounds` may be
+     * empty (a local without `listen`). Called again when a reconfiguration moved them. */
+    void (*ready)(void *arg, const char *name, const struct udptun_bound *bounds, size_t count);
+    /* Every change of state; `reason` is "" or why ("server 192.0.2.1:443: connection refused").
+     * After UDPTUN_DISABLED by removal nothing more is called for that tunnel. */
+    void (*state)(void *arg, const char *name, enum udptun_state state, const char *reason);
+    /* local: a datagram for `source`, a source that the app gave to udptun_send(); `peer` is who
+     * sent it. Datagrams of the tunnel's own listeners do not come here. */
+    void (*datagram)(void *arg, const char *name, const struct udptun_address *source,
+                     const struct udptun_address *peer, const void *data, size_t size);
+    /* local: a stream to the server is wanted and the app supplies it (`server` is "app:"). The
+     * app returns 0, now or later calls udptun_stream_opened(), and from then on carries bytes;
+     * or it returns a negative code: the attempt failed. `*stream_arg` is the app's, handed to
+     * the three callbacks below. */
+    int (*stream_open)(void *arg, const char *name, udptun_stream *stream, void **stream_arg);
+    /* Take up to `size` bytes towards the peer; returns how many were taken, 0 for "not now"
+     * (udptun_stream_writable() says when again), or a negative code: the stream is broken. */
+    long (*stream_write)(void *arg, void *stream_arg, const void *data, size_t size);
+    /* The engine is done with the stream and forgets it; the app closes it. Also called after
+     * udptun_stream_closed(), so it is the one place to free. */
+    void (*stream_close)(void *arg, void *stream_arg);
+};
+
+/*
+ * A tunnel. Field by field what the command socket takes (docs/protocol of the daemon: the
+ * tunnel object); a string that is NULL is absent, a number that is UDPTUN_DEFAULT takes the
+ * default named here.
+ */
+#define UDPTUN_DEFAULT (-1)
+
+struct udptun_tunnel_config {
+    size_t size;
+    const char *name;       /* 1 to 64 of A-Za-z0-9._- ; required */
+    enum udptun_role role;  /* required */
+    const char *listen;     /* local: "udp://HOST:PORT", "socks5://[USER:PASS@]HOST:PORT" or NULL;
+                               server: "HOST:PORT", "unix:PATH" or NULL (streams by
+                               udptun_stream_accept() only) */
+    const char *target;     /* "HOST:PORT"; local with udp://: required */
+    const char *server;     /* local: "HOST:PORT", "unix:PATH" or "app:"; required */
+    const char *via;        /* local: "socks5://..." or "http://..." */
+    const char *tcp_proxy;  /* local with socks5://: "socks5://HOST:PORT" for CONNECT */
+    int connections;        /* local: most data connections, 1 to 32 (8) */
+    const uint8_t *key;     /* 32 bytes, or NULL */
+    const char *key_file;   /* a file with the key in base64; not together with `key` */
+    bool insecure;          /* server: listening beyond loopback without a key is meant */
+    const char *egress;     /* server: "direct" or NULL */
+    const char *const *allow_targets; /* server: `allow_count` of "CIDR[:PORT[-PORT]]" */
+    size_t allow_count;
+    bool allow_given;       /* an empty allow list that is given allows nothing */
+    const char *const *deny_targets;
+    size_t deny_count;
+    const char *filtering;  /* server: "endpoint-independent" or NULL */
+    const char *port_range; /* server: "LOW-HIGH" */
+    int64_t heartbeat_interval_s;    /* local (10), 1 to 3600 */
+    int64_t dead_interval_s;         /* local (30), above heartbeat_interval_s, to 86400 */
+    int64_t resume_timeout_s;        /* server (180), 0 to 86400 */
+    int64_t flow_timeout_s;          /* (300), 1 to 86400 */
+    int64_t max_sessions;            /* (1024), 1 to 65536 */
+    int64_t max_flows;               /* (16384), 1 to 1048576 */
+    int64_t max_flows_per_session;   /* (16384), 1 to 1048576 */
+    int64_t max_queue_delay_ms;      /* (500), 1 to 60000 */
+    int64_t max_queue_bytes;         /* (1 MiB), 65536 to 1 GiB */
+    int64_t redundancy;              /* local (1), 1 to 3 */
+    int64_t redundancy_max_size;     /* local (400), 1 to 65507 */
+    int64_t mark;                    /* SO_MARK, Linux (none), 0 to 4294967295 */
+    const char *bind_device;         /* SO_BINDTODEVICE, Linux (none) */
+    bool enabled;                    /* (true) */
+    struct udptun_callbacks callbacks;
+};
+
+/* Sets `size` (the callbacks' too) and every default. */
+UDPTUN_API void udptun_tunnel_config_init(struct udptun_tunnel_config *config,
+                                          enum udptun_role role);
+
+/*
+ * Check a config without doing anything: 0, or UDPTUN_E_INVALID / UDPTUN_E_UNSUPPORTED with
+ * `field` in the command socket's spelling ("maxQueueDelayMs"). Any thread, no engine needed.
+ */
+UDPTUN_API int udptun_tunnel_config_check(const struct udptun_tunnel_config *config,
+                                          struct udptun_error *err);
+
+/*
+ * Create the tunnel of that name, or make it be as `config` says. What can change without
+ * dropping flows does; else the tunnel is made anew. `changed` (may be NULL) tells whether
+ * anything differed. On failure what ran before runs on unchanged.
+ * Codes: those of udptun_tunnel_config_check(), UDPTUN_E_PORT_IN_USE, UDPTUN_E_PERMISSION,
+ * UDPTUN_E_SYSTEM, UDPTUN_E_NOMEM.
+ */
+UDPTUN_API int udptun_configure(udptun_engine *engine, const struct udptun_tunnel_config *config,
+                                bool *changed, struct udptun_error *err);
+
+/* End a tunnel; its peers are told. UDPTUN_E_NOT_FOUND. */
+UDPTUN_API int udptun_remove(udptun_engine *engine, const char *name, struct udptun_error *err);
+
+/* ---- datagrams and streams of the app's own ------------------------------------------------- */
+
+/*
+ * local: send a datagram of `source`, any address that the app likes to tell its flows apart by;
+ * replies come to callbacks.datagram with the same `source`. At most 65,507 bytes (65,527 to an
+ * IPv6 peer). 0 (sent or queued), UDPTUN_E_NOT_FOUND (no such tunnel), UDPTUN_E_LIMIT (no flow
+ * is free, or the flow's queue is full; counted), UDPTUN_E_INVALID.
+ */
+UDPTUN_API int udptun_send(udptun_engine *engine, const char *name,
+                           const struct udptun_address *source, const struct udptun_address *peer,
+                           const void *data, size_t size);
+
+/* The stream asked for by callbacks.stream_open is up. */
+UDPTUN_API void udptun_stream_opened(udptun_stream *stream);
+/* Bytes from the peer. The stream may be closed (stream_close called) before this returns. */
+UDPTUN_API void udptun_stream_input(udptun_stream *stream, const void *data, size_t size);
+/* callbacks.stream_write may be called again. */
+UDPTUN_API void udptun_stream_writable(udptun_stream *stream);
+/* The stream ended or could not be opened; `reason` goes to logs and state. */
+UDPTUN_API void udptun_stream_closed(udptun_stream *stream, const char *reason);
+/* server: a stream came in at the app. `peer` is for status and logs. NULL and `err` when the
+ * tunnel is absent, no server, or full. */
+UDPTUN_API udptun_stream *udptun_stream_accept(udptun_engine *engine, const char *name,
+                                               void *stream_arg, const char *peer,
+                                               struct udptun_error *err);
+
+/* ---- looking and asking ---------------------------------------------------------------------- */
+
+#define UDPTUN_MAX_CONNECTIONS 33 /* 32 data connections and the control connection */
+#define UDPTUN_URL_SIZE        320
+
+struct udptun_counters {
+    uint64_t tx_packets; /* towards the far end */
+    uint64_t rx_packets;
+    uint64_t tx_bytes; /* of payload */
+    uint64_t rx_bytes;
+    uint64_t dropped_stale;    /* waited longer than maxQueueDelayMs */
+    uint64_t dropped_queue;    /* maxQueueBytes was reached */
+    uint64_t dropped_oversize; /* larger than can be sent where it was going */
+    uint64_t dropped_policy;   /* its destination or source is not allowed */
+    uint64_t dropped_no_flow;  /* no flow for it, or none could be had */
+};
+
+struct udptun_connection_status {
+    bool control;     /* the control connection, not a data connection */
+    const char *state; /* "connecting", "handshake", "up"; static storage */
+    int64_t rtt_us;   /* -1: not measured yet */
+    int64_t queue_us; /* how long the oldest unacknowledged byte has been under way, 0: none */
+    uint64_t tx_bytes; /* of the stream, headers included */
+    uint64_t rx_bytes;
+};
+
+struct udptun_tunnel_status {
+    char name[65];
+    enum udptun_role role;
+    enum udptun_state state;
+    char last_error[256];         /* "" when there is none */
+    char listen[UDPTUN_URL_SIZE]; /* with the real port, without user and password; "" if none */
+    char server[UDPTUN_URL_SIZE]; /* local */
+    uint64_t sessions;
+    uint64_t flows;
+    size_t connection_count; /* local; a server's connections are its sessions' */
+    struct udptun_connection_status connections[UDPTUN_MAX_CONNECTIONS];
+    struct udptun_counters counters;
+    uint64_t reconnects; /* local: connections dialled again after one was lost */
+    uint64_t resumed;    /* sessions that went on after all connections were lost */
+    int64_t rtt_us;      /* local: of the best connection, -1: not measured */
+    uint64_t uptime_s;
+};
+
+/* Fill `status`. UDPTUN_E_NOT_FOUND. */
+UDPTUN_API int udptun_status(udptun_engine *engine, const char *name,
+                             struct udptun_tunnel_status *status);
+
+/* Call `each` with the name of every tunnel in alphabetical order; it may configure and remove. */
+UDPTUN_API void udptun_each_tunnel(udptun_engine *engine,
+                                   void (*each)(void *arg, const char *name), void *arg);
+
+struct udptun_session_status {
+    char session[33]; /* the session id in hex */
+    char peer[UDPTUN_URL_SIZE];
+    const char *state; /* "established", "detached" (no connection, waiting); static storage */
+    uint64_t flows;
+    size_t connection_count;
+    struct udptun_connection_status connections[UDPTUN_MAX_CONNECTIONS];
+    uint64_t tx_bytes;
+    uint64_t rx_bytes;
+    uint64_t age_s;
+};
+
+/* Call `each` for every session of a tunnel, a local's own included. Inside it no function that
+ * changes a tunnel may be called. UDPTUN_E_NOT_FOUND. */
+UDPTUN_API int udptun_each_session(udptun_engine *engine, const char *name,
+                                   void (*each)(void *arg, const struct udptun_session_status *s),
+                                   void *arg);
+
+struct udptun_flow_status {
+    char id[64];       /* a cursor: listing goes on after it */
+    char source[72];   /* local: the app's address; server: "SESSION/NUMBER" */
+    char external[72]; /* the server's socket as targets see its port, "" when not known */
+    uint64_t peers;
+    struct udptun_counters counters;
+    uint64_t idle_s;
+    uint64_t age_s;
+};
+
+/* Call `each` for up to `limit` flows in a stable order, those after cursor `after` (NULL: from
+ * the start). `*more` (may be NULL) tells whether some are left. UDPTUN_E_NOT_FOUND, or
+ * UDPTUN_E_INVALID for a cursor that this tunnel never gave out. */
+UDPTUN_API int udptun_each_flow(udptun_engine *engine, const char *name, const char *after,
+                                size_t limit,
+                                void (*each)(void *arg, const struct udptun_flow_status *f),
+                                void *arg, bool *more);
+
+/*
+ * local: one round trip through the tunnel's own connections to the far end's session. `done` is
+ * called exactly once, with UDPTUN_OK and the time, or UDPTUN_E_TIMEOUT, or UDPTUN_E_UNREACHABLE
+ * when the tunnel ends first. Returns UDPTUN_E_NOT_FOUND, UDPTUN_E_INVALID (a server) or
+ * UDPTUN_E_UNREACHABLE (nothing is connected) without calling it.
+ */
+UDPTUN_API int udptun_ping(udptun_engine *engine, const char *name, uint32_t timeout_ms,
+                           void (*done)(void *arg, int code, uint64_t rtt_us), void *arg);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
