@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* envelope.c - bytes <-> Envelope; see envelope.h. */
+#include "proto/control/envelope.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Enough for a double to come back the same when it has up to 15 digits, without 0.1 becoming
+ * 0.10000000000000001. */
+#define REAL_DIGITS 15
+
+void envelope_free(envelope_msg *message)
+{
+    if (message)
+        protobuf_c_message_free_unpacked(&message->base, NULL);
+}
+
+json_t *envelope_parse_json(const char *text, size_t size, struct udptun_error *err)
+{
+    json_error_t why;
+    json_t *json = json_loadb(text, size, JSON_REJECT_DUPLICATES, &why);
+    if (!json && json_error_code(&why) == json_error_numeric_overflow)
+        json = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &why);
+    if (!json)
+        error_set(err, UDPTUN_E_BAD_REQUEST, NULL, "line %d, column %d: %s", why.line, why.column,
+                  why.text);
+    return json;
+}
+
+/* What an answer needs of a message that is wrong elsewhere; NULL when memory is short. */
+static envelope_msg *salvage(const json_t *json)
+{
+    static const char *const keys[] = {"action", "id"};
+    ProtobufCMessage *message = codec_new(&udptun__control__envelope__descriptor);
+    for (size_t i = 0; message && i < sizeof keys / sizeof *keys; i++) {
+        json_t *part = json_object();
+        ProtobufCMessage *read = NULL;
+        json_t *value = json_object_get(json, keys[i]);
+        if (value && json_object_set(part, keys[i], value) == 0 &&
+            codec_from_json(message->descriptor, part, NULL, &read, NULL) == 0) {
+            codec_merge(message, read);
+            protobuf_c_message_free_unpacked(read, NULL);
+        }
+        json_decref(part);
+    }
+    return (envelope_msg *)message;
+}
+
+static int decode_json(const uint8_t *data, size_t size, unsigned flags, envelope_msg **out,
+                       struct udptun_error *err)
+{
+    json_t *json = envelope_parse_json((const char *)data, size, err);
+    if (!json)
+        return UDPTUN_E_BAD_REQUEST;
+    const struct codec_options options = {.tag = json_string_value(json_object_get(json, "action")),
+                                          .flags = flags};
+    ProtobufCMessage *message = NULL;
+    int rc = codec_from_json(&udptun__control__envelope__descriptor, json, &options, &message, err);
+    *out = rc == UDPTUN_E_INVALID ? salvage(json) : (envelope_msg *)message;
+    json_decref(json);
+    return rc;
+}
+
+static int decode_protobuf(const uint8_t *data, size_t size, unsigned flags, envelope_msg **out,
+                           struct udptun_error *err)
+{
+    if (size >= SCAN_PREFIX_SIZE)
+        *out = udptun__control__envelope__unpack(NULL, size - SCAN_PREFIX_SIZE,
+                                                 data + SCAN_PREFIX_SIZE);
+    if (!*out)
+        return error_set(err, UDPTUN_E_BAD_REQUEST, NULL, "not an Envelope in protobuf");
+    return flags & CODEC_SKIP_UNKNOWN ? 0 : codec_check(&(*out)->base, NULL, err);
+}
+
+int envelope_decode(enum encoding encoding, const uint8_t *data, size_t size, unsigned flags,
+                    envelope_msg **out, struct udptun_error *err)
+{
+    *out = NULL;
+    return encoding == ENCODING_PROTOBUF ? decode_protobuf(data, size, flags, out, err)
+                                         : decode_json(data, size, flags, out, err);
+}
+
+static int encode_json(const envelope_msg *message, struct envelope_bytes *out)
+{
+    json_t *json = codec_to_json(&message->base);
+    char *text = json ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(REAL_DIGITS)) : NULL;
+    json_decref(json);
+    if (!text)
+        return UDPTUN_E_NOMEM;
+    size_t size = strlen(text);
+    text[size] = '\n'; /* where the NUL was: bytes, not a string, from here on */
+    *out = (struct envelope_bytes){(uint8_t *)text, size + 1};
+    return 0;
+}
+
+static int encode_protobuf(const envelope_msg *message, struct envelope_bytes *out)
+{
+    size_t size = udptun__control__envelope__get_packed_size(message);
+    uint8_t *data = malloc(SCAN_PREFIX_SIZE + size);
+    if (!data)
+        return UDPTUN_E_NOMEM;
+    for (unsigned i = 0; i < SCAN_PREFIX_SIZE; i++)
+        data[i] = (uint8_t)(size >> (8 * (SCAN_PREFIX_SIZE - 1 - i)));
+    udptun__control__envelope__pack(message, data + SCAN_PREFIX_SIZE);
+    *out = (struct envelope_bytes){data, SCAN_PREFIX_SIZE + size};
+    return 0;
+}
+
+int envelope_encode(enum encoding encoding, const envelope_msg *message, struct envelope_bytes *out)
+{
+    *out = (struct envelope_bytes){NULL, 0};
+    return encoding == ENCODING_PROTOBUF ? encode_protobuf(message, out)
+                                         : encode_json(message, out);
+}
