@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fault.c - what goes wrong and when. */
+#include "tests/sim/sim.h"
+
+enum fault {
+    FAULT_CUT,       /* one stream ends, both sides are told */
+    FAULT_CUT_ALL,   /* all streams of one local */
+    FAULT_HALF_OPEN, /* one stream swallows everything, nobody is told */
+    FAULT_HALF_OPEN_ALL,
+    FAULT_STALL, /* nothing moves on one stream for a while */
+    FAULT_STALL_ALL,
+    FAULT_CRASH_LOCAL,
+    FAULT_CRASH_SERVER,
+    FAULT_STOP_LOCAL, /* orderly */
+    FAULT_STOP_SERVER,
+    FAULT_END_SESSION, /* by the server's administrator */
+    FAULT_NETWORK,     /* no fault, but the local is told that the network changed */
+    FAULT_CONFIGURE,   /* another number of connections */
+    FAULT_COUNT,
+};
+
+static bool is_of(const struct stream *s, const struct node *local)
+{
+    return s->local.node == local && s->local.conn;
+}
+
+static struct stream *some_stream(struct world *w, const struct node *local)
+{
+    uint64_t count = 0;
+    for (struct stream *s = w->streams; s; s = s->next)
+        count += is_of(s, local);
+    if (count == 0)
+        return NULL;
+    uint64_t skip = rng_between(&w->rng, 0, count - 1);
+    for (struct stream *s = w->streams; s; s = s->next)
+        if (is_of(s, local) && skip-- == 0)
+            return s;
+    return NULL;
+}
+
+static void hurt(struct world *w, struct stream *s, enum fault what, uint64_t until_us)
+{
+    if (what == FAULT_CUT || what == FAULT_CUT_ALL)
+        stream_cut(w, s);
+    else if (what == FAULT_HALF_OPEN || what == FAULT_HALF_OPEN_ALL)
+        s->half_open = true;
+    else
+        s->stalled_until_us = until_us;
+}
+
+static void hurt_streams(struct world *w, struct node *local, enum fault what)
+{
+    bool all = what == FAULT_CUT_ALL || what == FAULT_HALF_OPEN_ALL || what == FAULT_STALL_ALL;
+    uint64_t until_us = w->now_us;
+    if (what == FAULT_STALL || what == FAULT_STALL_ALL) {
+        until_us += rng_between(&w->rng, SECOND_US / 10, 8 * SECOND_US);
+        w->last_fault_us = until_us;
+    }
+    if (!all) {
+        struct stream *s = some_stream(w, local);
+        if (s)
+            hurt(w, s, what, until_us);
+        return;
+    }
+    for (struct stream *s = w->streams; s; s = s->next)
+        if (is_of(s, local))
+            hurt(w, s, what, until_us);
+}
+
+/* Its process ends, and the kernel says so to the peers; or the whole machine goes, unannounced. */
+static void down(struct world *w, struct node *n, bool orderly)
+{
+    bool silent = !orderly && rng_once_in(&w->rng, 3);
+    for (struct stream *s = w->streams; silent && s; s = s->next)
+        s->half_open |= n->server || is_of(s, n);
+    uint64_t down_us = rng_between(&w->rng, 0, 5 * SECOND_US);
+    node_crash(n, orderly, down_us);
+    if (n->up_again_us > w->last_fault_us)
+        w->last_fault_us = n->up_again_us;
+}
+
+static void end_session(struct world *w)
+{
+    struct udpt_session *s = w->server.machine ? udpt_session_next(w->server.machine, NULL) : NULL;
+    if (s)
+        udpt_session_close(s, w->now_us);
+}
+
+static void configure(struct world *w, struct node *local)
+{
+    if (!local->machine)
+        return;
+    local->config.connections = (unsigned)rng_between(&w->rng, 1, 8);
+    udpt_machine_configure(local->machine, &local->config, w->now_us);
+}
+
+void fault_run(struct world *w)
+{
+    struct node *local = &w->locals[rng_between(&w->rng, 0, w->local_count - 1)];
+    enum fault what = (enum fault)rng_between(&w->rng, 0, FAULT_COUNT - 1);
+    static const char *const names[FAULT_COUNT] = {
+        "cut",         "cut all",         "half-open",    "half-open all", "stall",
+        "stall all",   "crash local",     "crash server", "stop local",    "stop server",
+        "end session", "network changed", "configure"};
+    say(w, "fault: %s, local %u", names[what], local->index);
+    w->faults++;
+    if (w->last_fault_us < w->now_us)
+        w->last_fault_us = w->now_us;
+    switch (what) {
+    case FAULT_CUT:
+    case FAULT_CUT_ALL:
+    case FAULT_HALF_OPEN:
+    case FAULT_HALF_OPEN_ALL:
+    case FAULT_STALL:
+    case FAULT_STALL_ALL:
+        hurt_streams(w, local, what);
+        break;
+    case FAULT_CRASH_LOCAL:
+        down(w, local, false);
+        break;
+    case FAULT_CRASH_SERVER:
+        down(w, &w->server, false);
+        break;
+    case FAULT_STOP_LOCAL:
+        down(w, local, true);
+        break;
+    case FAULT_STOP_SERVER:
+        down(w, &w->server, true);
+        break;
+    case FAULT_END_SESSION:
+        end_session(w);
+        break;
+    case FAULT_NETWORK:
+        if (local->machine)
+            udpt_network_changed(local->machine, w->now_us);
+        break;
+    case FAULT_CONFIGURE:
+        configure(w, local);
+        break;
+    case FAULT_COUNT:
+        break;
+    }
+}

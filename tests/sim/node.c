@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* node.c - the host of one machine: udpt_ops, writing, starting and crashing, replies. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/sim/sim.h"
+
+#define FIRST_PORT 10000
+
+static const char *node_name(const struct node *n)
+{
+    static const char *const names[MAX_LOCALS] = {"local 0", "local 1", "local 2"};
+    return n->server ? "server" : names[n->index];
+}
+
+static void on_random(void *arg, void *to, size_t size)
+{
+    struct node *n = arg;
+    uint8_t *bytes = to;
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (uint8_t)rng_u64(&n->rng);
+}
+
+static void on_dial(void *arg, struct udpt_conn *conn)
+{
+    struct node *n = arg;
+    struct stream *s = stream_dial(n->world, n, conn);
+    n->conns++;
+    udpt_conn_set_host(conn, &s->local);
+    say(n->world, "%s dials stream %u", node_name(n), s->number);
+}
+
+static void on_hangup(void *arg, struct udpt_conn *conn, const char *reason)
+{
+    struct node *n = arg;
+    struct side *side = udpt_conn_host(conn);
+    if (!side || side->conn != conn) {
+        broken(n->world, "%s: ops.hangup for a conn that is not alive", node_name(n));
+        return;
+    }
+    say(n->world, "%s hangs up stream %u: %s", node_name(n), side->stream->number, reason);
+    n->conns--;
+    stream_hangup(n->world, side, rng_once_in(&n->world->rng, 2));
+}
+
+static void reply_now(struct world *w, const struct reply *r)
+{
+    struct udpt_binding *b = w->server.ports[r->port];
+    if (!w->server.machine || r->server_incarnation != w->server_incarnation || !b)
+        return;
+    const struct binding_host *h = udpt_binding_host(b);
+    if (h->owner != r->owner) /* the port is another's by now */
+        return;
+    bool own = r->dest >= SHARED_DESTS;
+    size_t size = own && !r->probe ? (size_t)rng_between(&w->rng, 0, NUMBERED - 1)
+                                   : (size_t)rng_between(&w->rng, NUMBERED, w->largest_payload);
+    uint8_t *payload = malloc(size ? size : 1);
+    if (!payload)
+        abort();
+    oracle_sent(w, DOWN, (unsigned)r->owner, r->dest, r->probe, payload, size);
+    struct udpt_dest from = oracle_reply_from((unsigned)r->owner, r->dest);
+    udpt_send(b, &from, payload, size, w->now_us);
+    free(payload);
+}
+
+/* The destination answers, some of the time: at once, inside ops.datagram, or after a while. */
+static void plan_replies(struct node *n, const struct binding_host *h, unsigned dest, bool probe)
+{
+    struct world *w = n->world;
+    uint64_t count = probe ? 1 : rng_between(&w->rng, 0, 2);
+    for (uint64_t i = 0; i < count; i++) {
+        struct reply reply = {.due_us = w->now_us + rng_between(&w->rng, 0, 50000),
+                              .port = h->port,
+                              .owner = h->owner,
+                              .dest = (uint8_t)dest,
+                              .probe = probe,
+                              .server_incarnation = w->server_incarnation};
+        if (rng_once_in(&w->rng, 8)) {
+            reply_now(w, &reply);
+            continue;
+        }
+        struct reply *r = malloc(sizeof *r);
+        if (!r)
+            abort();
+        *r = reply;
+        r->next = w->replies;
+        w->replies = r;
+    }
+}
+
+static void on_datagram(void *arg, struct udpt_binding *b, const struct udpt_dest *peer,
+                        const uint8_t *data, size_t size)
+{
+    struct node *n = arg;
+    struct binding_host *h = udpt_binding_host(b);
+    int owner = n->server ? h->owner : (int)(n->index * SOURCES + h->source);
+    bool probe;
+    int dest = oracle_arrived(n->world, n->server ? UP : DOWN, &owner, peer, data, size, &probe);
+    if (!n->server || dest < 0)
+        return;
+    bool fresh = h->owner < 0;
+    h->owner = owner;
+    if (fresh) { /* its socket is opened now */
+        struct endpoint external = endpoint_ip4(203, 0, 113, 1, (uint16_t)(FIRST_PORT + h->port));
+        udpt_binding_external(b, &external, n->world->now_us);
+    }
+    if (rng_once_in(&n->world->rng, 50))
+        udpt_binding_error(b, peer, UDPT_PORT_UNREACHABLE, 0, n->world->now_us);
+    plan_replies(n, h, (unsigned)dest, probe);
+}
+
+static int on_binding_opened(void *arg, struct udpt_binding *b, uint16_t want4, uint16_t want6)
+{
+    struct node *n = arg;
+    struct binding_host *h = udpt_binding_host(b);
+    (void)want6;
+    if (!oracle_is_calm(n->world) && n->world->now_us < n->world->active_until_us &&
+        rng_once_in(&n->world->rng, 60))
+        return UDPT_LIMIT; /* no descriptor left, say */
+    unsigned port = want4 >= FIRST_PORT && want4 < FIRST_PORT + PORTS ? want4 - FIRST_PORT : PORTS;
+    if (port == PORTS || n->ports[port])
+        for (port = n->next_port; n->ports[port]; port = (port + 1) % PORTS)
+            ;
+    n->next_port = (port + 1) % PORTS;
+    n->ports[port] = b;
+    n->bindings++;
+    *h = (struct binding_host){.port = port, .owner = -1};
+    return 0;
+}
+
+static void on_binding_closed(void *arg, struct udpt_binding *b, enum udpt_close_reason reason)
+{
+    struct node *n = arg;
+    struct binding_host *h = udpt_binding_host(b);
+    struct udpt_binding **place = n->server ? &n->ports[h->port] : &n->sources[h->source];
+    if (reason < UDPT_CLOSE_IDLE || reason > UDPT_CLOSE_HOST)
+        broken(n->world, "%s: close reason %d", node_name(n), (int)reason);
+    if (*place != b) {
+        broken(n->world, "%s: ops.binding_closed for a binding that is not open", node_name(n));
+        return;
+    }
+    *place = NULL;
+    n->bindings--;
+}
+
+static void on_error(void *arg, struct udpt_binding *b, const struct udpt_dest *peer,
+                     enum udpt_error_code code, uint32_t value)
+{
+    struct node *n = arg;
+    const struct binding_host *h = udpt_binding_host(b);
+    (void)peer;
+    (void)value;
+    if (n->sources[h->source] != b || code < UDPT_PORT_UNREACHABLE || code > UDPT_LIMIT)
+        broken(n->world, "%s: an error for nobody", node_name(n));
+}
+
+static void on_state(void *arg, struct udpt_session *s, enum udpt_state state, const char *reason)
+{
+    struct node *n = arg;
+    (void)s;
+    n->state = state;
+    say(n->world, "%s: state %d (%s)", node_name(n), (int)state, reason);
+}
+
+static void on_pong(void *arg, uint64_t token, uint64_t rtt_us)
+{
+    struct node *n = arg;
+    n->pongs++;
+    if (token > n->next_ping || rtt_us > n->world->now_us)
+        broken(n->world, "%s: a pong for no ping", node_name(n));
+}
+
+static void on_log(void *arg, enum udpt_log level, const char *text)
+{
+    struct node *n = arg;
+    say(n->world, "%s: log %d: %s", node_name(n), (int)level, text);
+}
+
+static const struct udpt_ops local_ops = {
+    .random = on_random,
+    .dial = on_dial,
+    .hangup = on_hangup,
+    .datagram = on_datagram,
+    .binding_closed = on_binding_closed,
+    .error = on_error,
+    .state = on_state,
+    .pong = on_pong,
+    .log = on_log,
+};
+
+static const struct udpt_ops server_ops = {
+    .random = on_random,
+    .hangup = on_hangup,
+    .datagram = on_datagram,
+    .binding_opened = on_binding_opened,
+    .binding_closed = on_binding_closed,
+    .state = on_state,
+    .log = on_log,
+};
+
+/* ---- life
+ * ----------------------------------------------------------------------------------------- */
+
+void node_start(struct node *n)
+{
+    struct world *w = n->world;
+    n->rng = (struct rng){rng_u64(&w->rng)};
+    n->state = UDPT_CONNECTING;
+    if (n->server)
+        w->server_incarnation++;
+    n->machine = udpt_machine_new(&n->config, n->server ? &server_ops : &local_ops, n, w->now_us);
+    if (!n->machine)
+        abort();
+    say(w, "%s starts", node_name(n));
+}
+
+void node_crash(struct node *n, bool orderly, uint64_t down_us)
+{
+    if (!n->machine)
+        return;
+    say(n->world, "%s %s", node_name(n), orderly ? "stops" : "crashes");
+    if (orderly) {
+        udpt_machine_stop(n->machine, n->world->now_us);
+        node_run(n);
+    }
+    udpt_machine_free(n->machine);
+    n->machine = NULL;
+    n->up_again_us = n->world->now_us + down_us;
+    if (n->conns || n->bindings)
+        broken(n->world, "%s: %u conns and %u bindings outlive the machine", node_name(n), n->conns,
+               n->bindings);
+}
+
+void node_run(struct node *n)
+{
+    struct udpt_conn *c;
+    for (unsigned turns = 0; udpt_deadline(n->machine) <= n->world->now_us; turns++) {
+        if (turns == 100) {
+            broken(n->world, "%s: its deadline does not move on", node_name(n));
+            return;
+        }
+        udpt_tick(n->machine, n->world->now_us);
+    }
+    while ((c = udpt_next_ready(n->machine))) {
+        struct side *side = udpt_conn_host(c);
+        if (!side || side->conn != c) {
+            broken(n->world, "%s: a conn is ready that is not alive", node_name(n));
+            return;
+        }
+        stream_write(n->world, side);
+    }
+}
+
+void node_check(struct node *n)
+{
+    struct udpt_machine_info info;
+    udpt_machine_look(n->machine, n->world->now_us, &info);
+    if (info.flows != n->bindings)
+        broken(n->world, "%s: %llu flows counted, %u open", node_name(n),
+               (unsigned long long)info.flows, n->bindings);
+    unsigned walked = 0;
+    for (struct udpt_session *s = NULL; (s = udpt_session_next(n->machine, s));) {
+        uint64_t after = 0;
+        for (struct udpt_binding *b; (b = udpt_binding_after(s, after)); walked++) {
+            struct udpt_binding_info look;
+            udpt_binding_look(b, n->world->now_us, &look);
+            if (walked && look.id <= after)
+                broken(n->world, "%s: bindings out of order", node_name(n));
+            after = look.id;
+        }
+    }
+    if (walked > n->bindings)
+        broken(n->world, "%s: %u bindings listed, %u open", node_name(n), walked, n->bindings);
+}
+
+/* ---- datagrams
+ * -------------------------------------------------------------------------------------- */
+
+void node_send(struct node *local, unsigned source, unsigned dest, size_t size, bool probe)
+{
+    struct world *w = local->world;
+    unsigned owner = local->index * SOURCES + source;
+    struct udpt_binding *b = local->sources[source];
+    if (!b) {
+        int code = 0;
+        b = udpt_binding_open(local->machine, UINT64_C(0x1abe1) << 32 | owner, w->now_us, &code);
+        if (!b) {
+            broken(w, "%s: no binding, code %d", node_name(local), code);
+            return;
+        }
+        local->sources[source] = b;
+        local->bindings++;
+        *(struct binding_host *)udpt_binding_host(b) = (struct binding_host){.source = source};
+    }
+    uint8_t *payload = malloc(size ? size : 1);
+    if (!payload)
+        abort();
+    oracle_sent(w, UP, owner, dest, probe, payload, size);
+    struct udpt_dest to = oracle_dest(owner, dest);
+    udpt_send(b, &to, payload, size, w->now_us);
+    free(payload);
+}
+
+void replies_run(struct world *w)
+{
+    for (struct reply **at = &w->replies; *at;) {
+        struct reply *r = *at;
+        if (r->due_us > w->now_us) {
+            at = &r->next;
+            continue;
+        }
+        *at = r->next;
+        reply_now(w, r);
+        free(r);
+    }
+}
+
+uint64_t replies_next_us(const struct world *w)
+{
+    uint64_t next_us = UDPT_NEVER;
+    for (const struct reply *r = w->replies; r; r = r->next)
+        if (r->due_us < next_us)
+            next_us = r->due_us;
+    return next_us;
+}

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sim.c - the simulator: real session machines in a world of virtual time.
+ *
+ *     sim SEED [-v]       one history, printed with -v
+ *     sim --seeds N       the histories of seeds 1 to N
+ *
+ * A history has an active part, in which sources send, destinations reply and things go wrong, and
+ * then a quiet part: nothing goes wrong any more, and when the settling time has passed (the dead
+ * interval and 15 s) every local must be established, and one probe of each source must reach its
+ * destination and its answer the source. Invariants at every step: what is delivered was sent, is
+ * unaltered, at the right place, and was not delivered before; in order inside a flow while all
+ * has been well for the settling time; the machine's accounts match its host's; a deadline that
+ * was served moves on. At the end every conn was hung up and every binding closed; memory is
+ * AddressSanitizer's to check.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/sim/sim.h"
+
+#define MOST_STEPS 20000000
+
+static void print_line(const struct world *w, const char *format, va_list args)
+{
+    printf("%llu %12.6f  ", (unsigned long long)w->seed, (double)w->now_us / 1e6);
+    vprintf(format, args);
+    putchar('\n');
+}
+
+void say(struct world *w, const char *format, ...)
+{
+    if (!w->verbose)
+        return;
+    va_list args;
+    va_start(args, format);
+    print_line(w, format, args);
+    va_end(args);
+}
+
+void broken(struct world *w, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fputs("BROKEN ", stdout);
+    print_line(w, format, args);
+    va_end(args);
+    w->failed = true;
+}
+
+/* ---- the plan of a seed
+ * ---------------------------------------------------------------------------- */
+
+static void plan_node(struct world *w, struct node *n, bool server, unsigned index)
+{
+    n->world = w;
+    n->server = server;
+    n->index = index;
+    udpt_config_init(&n->config, server ? UDPT_SERVER : UDPT_LOCAL);
+    n->config.binding_host_size = sizeof(struct binding_host);
+    n->config.connections = (unsigned)rng_between(&w->rng, 1, 8);
+    n->config.max_queue_delay_ms = 500;
+}
+
+static void plan_world(struct world *w)
+{
+    struct rng *r = &w->rng;
+    static const size_t chunks[] = {7, 1500, 16384, 65536};
+    static const size_t payloads[] = {200, 1472, 9000, 65507};
+    w->now_us = rng_between(r, 0, 1000 * SECOND_US);
+    w->local_count = (unsigned)rng_between(r, 1, MAX_LOCALS);
+    w->delay_us = rng_between(r, 50, 150000);
+    w->bytes_per_s = rng_between(r, 2000000, 100000000);
+    w->capacity = (size_t)rng_between(r, 16384, 1 << 20);
+    w->largest_chunk = chunks[rng_between(r, 0, 3)];
+    w->largest_payload = payloads[w->largest_chunk < 100 ? 0 : rng_between(r, 0, 3)];
+    w->proxied = rng_once_in(r, 2);
+    w->active_until_us = w->now_us + rng_between(r, 20, 150) * SECOND_US;
+    w->next_traffic_us = w->now_us;
+    w->next_fault_us = w->now_us + rng_between(r, 0, 10 * SECOND_US);
+
+    plan_node(w, &w->server, true, 0);
+    bool keyed = rng_once_in(r, 2), quick = rng_once_in(r, 2), scarce = rng_once_in(r, 4);
+    w->server.config.has_key = keyed;
+    w->server.config.resume_ms = (uint32_t)rng_between(r, 0, 60000);
+    for (unsigned i = 0; i < UDPT_KEY_SIZE; i++)
+        w->server.config.key[i] = (uint8_t)rng_u64(r);
+    if (scarce)
+        w->server.config.max_flows = w->server.config.max_flows_per_session = 4;
+    if (rng_once_in(r, 4))
+        w->server.config.flow_timeout_ms = 3000;
+    for (unsigned i = 0; i < w->local_count; i++) {
+        struct node *n = &w->locals[i];
+        plan_node(w, n, false, i);
+        n->config.has_key = keyed;
+        memcpy(n->config.key, w->server.config.key, UDPT_KEY_SIZE);
+        n->config.heartbeat_ms = quick ? 1000 : 10000;
+        n->config.dead_ms = quick ? 3000 : 30000;
+        if (rng_once_in(r, 4))
+            n->config.max_flows = 3;
+        if (rng_once_in(r, 4))
+            n->config.flow_timeout_ms = 5000;
+    }
+    w->settle_us = (quick ? 3 : 30) * SECOND_US + 15 * SECOND_US;
+    /* Either end may be there first. */
+    for (unsigned i = 0; i < w->local_count; i++)
+        w->locals[i].up_again_us = w->now_us + rng_between(r, 0, 3 * SECOND_US);
+    w->server.up_again_us = w->now_us + rng_between(r, 0, 3 * SECOND_US);
+    w->last_fault_us = w->now_us + 3 * SECOND_US;
+}
+
+/* ---- what happens
+ * ----------------------------------------------------------------------------------- */
+
+static void traffic_run(struct world *w)
+{
+    struct node *local = &w->locals[rng_between(&w->rng, 0, w->local_count - 1)];
+    uint64_t burst = rng_once_in(&w->rng, 10) ? rng_between(&w->rng, 1, 20) : 1;
+    unsigned source = (unsigned)rng_between(&w->rng, 0, SOURCES - 1);
+    unsigned dest = (unsigned)rng_between(&w->rng, 0, DESTS - 1);
+    for (uint64_t i = 0; local->machine && i < burst; i++) {
+        size_t largest =
+            rng_once_in(&w->rng, 4) || w->largest_payload < 1472 ? w->largest_payload : 1472;
+        size_t size = dest >= SHARED_DESTS ? (size_t)rng_between(&w->rng, 0, NUMBERED - 1)
+                                           : (size_t)rng_between(&w->rng, NUMBERED, largest);
+        node_send(local, source, dest, size, false);
+    }
+    uint64_t pause_us = rng_between(&w->rng, 0, 60000);
+    if (rng_once_in(&w->rng, 2000))
+        pause_us = rng_between(&w->rng, SECOND_US, 60 * SECOND_US);
+    w->next_traffic_us = w->now_us + pause_us;
+    if (local->machine && rng_once_in(&w->rng, 100))
+        udpt_ping(local->machine, ++local->next_ping, w->now_us);
+}
+
+static struct node *node_of(struct world *w, unsigned i)
+{
+    return i == 0 ? &w->server : &w->locals[i - 1];
+}
+
+static uint64_t next_us(struct world *w)
+{
+    uint64_t next = streams_next_us(w),
+             others[] = {w->next_traffic_us, w->next_fault_us, replies_next_us(w)};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (others[i] < next)
+            next = others[i];
+    for (unsigned i = 0; i <= w->local_count; i++) {
+        const struct node *n = node_of(w, i);
+        uint64_t us = n->machine ? udpt_deadline(n->machine) : n->up_again_us;
+        if (us < next)
+            next = us;
+    }
+    return next > w->now_us ? next : w->now_us;
+}
+
+static void step(struct world *w)
+{
+    if (w->next_fault_us <= w->now_us) {
+        fault_run(w);
+        w->next_fault_us = w->now_us + rng_between(&w->rng, 0, 20 * SECOND_US);
+        if (rng_once_in(&w->rng, 4)) /* time to settle in between */
+            w->next_fault_us += 60 * SECOND_US;
+    }
+    for (unsigned i = 0; i <= w->local_count; i++) {
+        struct node *n = node_of(w, i);
+        if (!n->machine && n->up_again_us <= w->now_us)
+            node_start(n);
+    }
+    streams_run(w);
+    replies_run(w);
+    if (w->next_traffic_us <= w->now_us)
+        traffic_run(w);
+    for (unsigned i = 0; i <= w->local_count; i++)
+        if (node_of(w, i)->machine)
+            node_run(node_of(w, i));
+    if (w->steps++ % 64 == 0)
+        for (unsigned i = 0; i <= w->local_count; i++)
+            if (node_of(w, i)->machine)
+                node_check(node_of(w, i));
+}
+
+/* Until `until_us`; false when an invariant broke or time stood still. */
+static bool run_until(struct world *w, uint64_t until_us)
+{
+    while (!w->failed) {
+        uint64_t us = next_us(w);
+        if (us > until_us) {
+            w->now_us = until_us;
+            return true;
+        }
+        w->now_us = us;
+        step(w);
+        if (w->steps > MOST_STEPS)
+            broken(w, "more than %d steps", MOST_STEPS);
+    }
+    return false;
+}
+
+/* The quiet part. */
+static void settle_and_probe(struct world *w)
+{
+    w->next_traffic_us = w->next_fault_us = UDPT_NEVER;
+    if (w->last_fault_us < w->active_until_us)
+        w->last_fault_us = w->active_until_us;
+    if (!run_until(w, w->last_fault_us + w->settle_us + 1))
+        return;
+    for (unsigned i = 0; i < w->local_count; i++)
+        if (w->locals[i].state != UDPT_ESTABLISHED)
+            broken(w, "local %u is not established %.0f s after the last fault", i,
+                   (double)w->settle_us / 1e6);
+    for (unsigned source = 0; source < SOURCES; source++) {
+        for (unsigned i = 0; i < w->local_count; i++) {
+            unsigned dest = (unsigned)rng_between(&w->rng, 0, SHARED_DESTS - 1);
+            node_send(&w->locals[i], source, dest, 100, true);
+            node_run(&w->locals[i]);
+            /* One after the other: with few flows allowed, the next one takes this one's place. */
+            if (!run_until(w, w->now_us + 2 * SECOND_US))
+                return;
+        }
+    }
+}
+
+static bool run_seed(uint64_t seed, bool verbose)
+{
+    struct world *w = calloc(1, sizeof *w);
+    if (!w)
+        abort();
+    w->seed = seed;
+    w->rng = (struct rng){seed};
+    w->verbose = verbose;
+    plan_world(w);
+    if (run_until(w, w->active_until_us))
+        settle_and_probe(w);
+    if (!w->failed)
+        oracle_verdict(w);
+    for (unsigned i = 0; i <= w->local_count; i++)
+        node_crash(node_of(w, i), false, 0);
+    while (w->replies) {
+        struct reply *r = w->replies;
+        w->replies = r->next;
+        free(r);
+    }
+    stream_free_all(w);
+    bool ok = !w->failed;
+    if (verbose || !ok)
+        printf(
+            "seed %llu: %s; %u faults, %llu up, %llu down, %llu lost while all was well, "
+            "%llu steps, history %016llx\n",
+            (unsigned long long)seed, ok ? "ok" : "FAILED", w->faults,
+            (unsigned long long)w->delivered[UP], (unsigned long long)w->delivered[DOWN],
+            (unsigned long long)w->calm_lost, (unsigned long long)w->steps,
+            (unsigned long long)w->hash);
+    free(w->sent);
+    free(w);
+    return ok;
+}
+
+static int usage(void)
+{
+    fputs("usage: sim SEED [-v] | sim --seeds COUNT\n", stderr);
+    return 2;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2)
+        return usage();
+    bool many = strcmp(argv[1], "--seeds") == 0;
+    if (many ? argc != 3 : argc > 3 || (argc == 3 && strcmp(argv[2], "-v") != 0))
+        return usage();
+    uint64_t number = strtoull(argv[many ? 2 : 1], NULL, 10);
+    if (!many)
+        return run_seed(number, argc == 3) ? 0 : 1;
+    uint64_t failed = 0;
+    for (uint64_t seed = 1; seed <= number; seed++)
+        failed += !run_seed(seed, false);
+    printf("%llu seeds, %llu failed\n", (unsigned long long)number, (unsigned long long)failed);
+    return failed ? 1 : 0;
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sim.h - a world in which the session machine lives: its data model.
+ *
+ *     sources ─▶ local 0 ═ streams ═▶
+ *     sources ─▶ local 1 ═ streams ═▶  server ─▶ destinations (and their replies)
+ *     sources ─▶ local 2 ═ streams ═▶
+ *
+ * Everything happens in virtual time and follows from one seed. The parts:
+ *   stream.c  byte streams with delay, bandwidth, cutting into pieces, stalls, ends, cuts
+ *   node.c    the host of one machine: udpt_ops, writing, starting and crashing
+ *   oracle.c  what was sent, and whether what arrives is that, once, at the right place
+ *   fault.c   what goes wrong and when
+ *   sim.c     the loop, the traffic, the verdict
+ */
+#ifndef SIM_SIM_H
+#define SIM_SIM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/udpt/machine.h"
+#include "tests/sim/rng.h"
+
+#define SECOND_US    UINT64_C(1000000)
+#define MAX_LOCALS   3
+#define SOURCES      6  /* of each local */
+#define SHARED_DESTS 9  /* that every source uses: addresses of both families, and names */
+#define DESTS        12 /* the rest are a source's own, so that they alone tell whose it is */
+#define OWNERS       (MAX_LOCALS * SOURCES)
+#define PORTS        4096
+#define NUMBERED     20 /* a payload of that size carries a number, a smaller one does not */
+
+struct world;
+struct stream;
+
+enum direction { UP, DOWN }; /* to the destinations, to the sources */
+
+/* One end of the tunnel and its host. */
+struct node {
+    struct world *world;
+    bool server;
+    unsigned index; /* of a local */
+    struct udpt_config config;
+    struct udpt_machine *machine; /* NULL while it is down */
+    struct rng rng;               /* what its machine gets as randomness */
+    uint64_t up_again_us;         /* when it is down */
+    unsigned conns, bindings;     /* alive, as the host sees it */
+    enum udpt_state state;
+    struct udpt_binding *sources[SOURCES]; /* local */
+    struct udpt_binding *ports[PORTS];     /* server: by external port - 10000 */
+    unsigned next_port;
+    uint64_t next_ping, pongs;
+};
+
+/* The host's part of a binding. */
+struct binding_host {
+    unsigned source; /* local */
+    unsigned port;   /* server: index of node.ports */
+    int owner;       /* server: local * SOURCES + source, once a datagram told it; -1 */
+};
+
+/* Chunks of bytes on their way to one side. */
+struct chunk {
+    struct chunk *next;
+    uint64_t due_us;
+    size_t size;
+    uint8_t bytes[];
+};
+
+/* One end of a stream, and what is on its way to it. */
+struct side {
+    struct node *node;
+    struct udpt_conn *conn; /* NULL: not accepted yet, or hung up */
+    struct stream *stream;
+    struct chunk *head, **tail;
+    size_t queued;
+    uint64_t line_free_us, last_due_us;
+    bool ended;
+    uint64_t end_due_us;
+    bool wants_write; /* output is left that did not fit */
+};
+
+struct stream {
+    struct stream *next;
+    unsigned number;
+    struct side local, server;
+    bool opened, accepted, refused;
+    uint64_t opens_us, accepts_us;
+    bool half_open; /* everything vanishes, nobody is told */
+    uint64_t stalled_until_us;
+    uint64_t delay_us;
+    uint64_t bytes_per_s;
+    size_t capacity, largest_chunk;
+};
+
+/* A numbered datagram. */
+struct sent {
+    uint64_t at_us;
+    uint32_t size;
+    uint16_t owner;
+    uint8_t dest;
+    uint8_t direction;
+    uint32_t faults; /* how many had happened */
+    bool calm;       /* long after the last of them */
+    bool delivered, probe;
+};
+
+/* One owner's datagrams to or from one destination. */
+struct flow {
+    uint32_t tiny_sent[NUMBERED], tiny_delivered[NUMBERED];
+    uint32_t newest; /* number + 1 of the newest delivered one */
+};
+
+struct reply {
+    struct reply *next;
+    uint64_t due_us;
+    unsigned port;
+    int owner;
+    uint8_t dest;
+    bool probe;
+    uint32_t server_incarnation;
+};
+
+struct world {
+    uint64_t seed, now_us;
+    struct rng rng;
+    bool verbose;
+    struct node server, locals[MAX_LOCALS];
+    unsigned local_count, server_incarnation;
+    struct stream *streams;
+    unsigned next_stream;
+    struct reply *replies;
+    struct sent *sent;
+    uint32_t sent_count, sent_room;
+    struct flow flows[2][OWNERS][DESTS];
+    /* the plan that the seed made */
+    uint64_t delay_us, bytes_per_s, active_until_us, settle_us;
+    size_t capacity, largest_chunk, largest_payload;
+    bool proxied; /* connecting succeeds whatever the server does, as with ss-tunnel */
+    uint64_t next_traffic_us, next_fault_us;
+    /* what happened */
+    uint32_t faults;
+    uint64_t last_fault_us; /* the end of the last one */
+    uint64_t delivered[2], calm_lost, steps, hash;
+    bool failed;
+};
+
+/* One line of the history, with -v. */
+void say(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* An invariant is broken: the line is printed whatever -v says, and the run fails. */
+void broken(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- stream.c */
+struct stream *stream_dial(struct world *w, struct node *local, struct udpt_conn *conn);
+void stream_hangup(struct world *w, struct side *side, bool abruptly);
+void stream_cut(struct world *w, struct stream *s);
+void stream_free_all(struct world *w);
+/* Write what the machine has for this side, as far as there is room. */
+void stream_write(struct world *w, struct side *side);
+uint64_t streams_next_us(const struct world *w);
+void streams_run(struct world *w);
+
+/* ---- node.c */
+void node_start(struct node *n);
+void node_crash(struct node *n, bool orderly, uint64_t down_us);
+/* Ticks that are due, then all that waits to be written. */
+void node_run(struct node *n);
+void node_check(struct node *n);
+void node_send(struct node *local, unsigned source, unsigned dest, size_t size, bool probe);
+void replies_run(struct world *w);
+uint64_t replies_next_us(const struct world *w);
+
+/* ---- oracle.c */
+struct udpt_dest oracle_dest(unsigned owner, unsigned dest);
+/* Where replies of that destination really come from: a name has an address. */
+struct udpt_dest oracle_reply_from(unsigned owner, unsigned dest);
+/* Fill `payload` with a datagram of that flow and note it as sent. */
+void oracle_sent(struct world *w, enum direction d, unsigned owner, unsigned dest, bool probe,
+                 uint8_t *payload, size_t size);
+/* Check one that arrived; `*owner` -1: not known yet, and set. Returns its destination's index
+ * or -1 when it broke an invariant; `*probe` tells whether it was one. */
+int oracle_arrived(struct world *w, enum direction d, int *owner, const struct udpt_dest *peer,
+                   const uint8_t *payload, size_t size, bool *probe);
+bool oracle_is_calm(const struct world *w);
+void oracle_verdict(struct world *w);
+
+/* ---- fault.c */
+void fault_run(struct world *w);
+
+#endif

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * stream.c - byte streams with delay, bandwidth, cutting into pieces, stalls, ends and cuts.
+ *
+ * A stream behaves as TCP does through a proxy: connecting may succeed though nobody is at the
+ * far end, what was written before an end still arrives, an abrupt end takes with it what was on
+ * its way, and a path that broke silently swallows bytes until the buffer is full.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/sim/sim.h"
+
+static struct side *other_side(struct side *side)
+{
+    return side == &side->stream->local ? &side->stream->server : &side->stream->local;
+}
+
+static void drop_chunks(struct side *side)
+{
+    while (side->head) {
+        struct chunk *c = side->head;
+        side->head = c->next;
+        free(c);
+    }
+    side->tail = &side->head;
+    side->queued = 0;
+}
+
+static void side_init(struct side *side, struct stream *s, struct node *node)
+{
+    *side = (struct side){.node = node, .stream = s};
+    side->tail = &side->head;
+}
+
+struct stream *stream_dial(struct world *w, struct node *local, struct udpt_conn *conn)
+{
+    struct stream *s = calloc(1, sizeof *s);
+    if (!s)
+        abort();
+    s->number = w->next_stream++;
+    side_init(&s->local, s, local);
+    side_init(&s->server, s, &w->server);
+    s->local.conn = conn;
+    s->delay_us = w->delay_us;
+    s->bytes_per_s = w->bytes_per_s;
+    s->capacity = w->capacity;
+    s->largest_chunk = w->largest_chunk;
+    /* Behind a proxy the connection is up after a hop, and reaches the server a little later. */
+    s->opens_us = w->now_us + (w->proxied ? 100 : 2 * s->delay_us) + rng_between(&w->rng, 0, 500);
+    s->accepts_us = s->opens_us + (w->proxied ? s->delay_us : 0);
+    s->next = w->streams;
+    w->streams = s;
+    return s;
+}
+
+static void end_towards(struct world *w, struct side *side, bool abruptly)
+{
+    if (side->stream->half_open || side->ended)
+        return;
+    if (abruptly)
+        drop_chunks(side);
+    side->ended = true;
+    side->end_due_us = w->now_us + side->stream->delay_us;
+    if (side->last_due_us > side->end_due_us && !abruptly)
+        side->end_due_us = side->last_due_us;
+}
+
+void stream_hangup(struct world *w, struct side *side, bool abruptly)
+{
+    side->conn = NULL;
+    side->wants_write = false;
+    drop_chunks(side);
+    end_towards(w, other_side(side), abruptly);
+}
+
+void stream_cut(struct world *w, struct stream *s)
+{
+    end_towards(w, &s->local, true);
+    end_towards(w, &s->server, true);
+}
+
+/* `size` bytes leave for `to`, in pieces of random sizes. */
+static void transmit(struct world *w, struct side *to, const uint8_t *data, size_t size)
+{
+    struct stream *s = to->stream;
+    to->queued += size;
+    while (size > 0) {
+        size_t piece = (size_t)rng_between(&w->rng, 1, s->largest_chunk);
+        if (piece > size)
+            piece = size;
+        struct chunk *c = malloc(sizeof *c + piece);
+        if (!c)
+            abort();
+        if (to->line_free_us < w->now_us)
+            to->line_free_us = w->now_us;
+        to->line_free_us += piece * SECOND_US / s->bytes_per_s;
+        c->next = NULL;
+        c->due_us = to->last_due_us = to->line_free_us + s->delay_us;
+        c->size = piece;
+        memcpy(c->bytes, data, piece);
+        *to->tail = c;
+        to->tail = &c->next;
+        data += piece;
+        size -= piece;
+    }
+}
+
+/* Take up to `room` bytes of the output; returns how many. */
+static size_t take_output(struct world *w, struct side *side, const struct udpt_span spans[2],
+                          int count, size_t room)
+{
+    struct side *to = other_side(side);
+    size_t taken = 0;
+    for (int i = 0; i < count; i++) {
+        if (spans[i].size == 0)
+            broken(w, "an empty span of output");
+        size_t size = spans[i].size < room - taken ? spans[i].size : room - taken;
+        if (to->ended) /* the far end has closed: TCP takes it and throws it away */
+            ;
+        else if (side->stream->half_open)
+            to->queued += size;
+        else
+            transmit(w, to, spans[i].data, size);
+        taken += size;
+    }
+    return taken;
+}
+
+void stream_write(struct world *w, struct side *side)
+{
+    side->wants_write = false;
+    for (;;) {
+        struct udpt_span spans[2];
+        int count = udpt_conn_output(side->conn, spans);
+        if (count == 0)
+            return;
+        struct side *to = other_side(side);
+        size_t room = side->stream->capacity > to->queued ? side->stream->capacity - to->queued : 0;
+        if (room == 0) {
+            side->wants_write = true;
+            return;
+        }
+        if (rng_once_in(&w->rng, 8)) /* the kernel takes what it likes */
+            room = (size_t)rng_between(&w->rng, 1, room);
+        udpt_conn_sent(side->conn, take_output(w, side, spans, count, room), w->now_us);
+    }
+}
+
+/* ---- time passes --------------------------------------------------------------------------------
+ */
+
+static uint64_t side_next_us(const struct world *w, const struct side *side)
+{
+    if (!side->conn)
+        return UDPT_NEVER;
+    uint64_t due_us = side->head ? side->head->due_us : UDPT_NEVER;
+    if (!side->head && side->ended)
+        due_us = side->end_due_us;
+    if (due_us == UDPT_NEVER || side->stream->half_open)
+        return UDPT_NEVER;
+    if (due_us < side->stream->stalled_until_us)
+        due_us = side->stream->stalled_until_us;
+    return due_us > w->now_us ? due_us : w->now_us;
+}
+
+static uint64_t stream_next_us(const struct world *w, const struct stream *s)
+{
+    if (s->local.conn && !s->opened)
+        return s->opens_us;
+    uint64_t next_us = side_next_us(w, &s->local), server_us = side_next_us(w, &s->server);
+    if (server_us < next_us)
+        next_us = server_us;
+    if (s->opened && !s->accepted && !s->half_open && s->accepts_us < next_us)
+        next_us = s->accepts_us;
+    return next_us;
+}
+
+uint64_t streams_next_us(const struct world *w)
+{
+    uint64_t next_us = UDPT_NEVER;
+    for (const struct stream *s = w->streams; s; s = s->next) {
+        uint64_t us = stream_next_us(w, s);
+        if (us < next_us)
+            next_us = us;
+    }
+    return next_us;
+}
+
+static void open_or_refuse(struct world *w, struct stream *s)
+{
+    if (!w->proxied && !w->server.machine) {
+        say(w, "stream %u refused", s->number);
+        udpt_conn_lost(s->local.conn, "connection refused", w->now_us);
+        return;
+    }
+    s->opened = true;
+    udpt_conn_opened(s->local.conn, w->now_us);
+}
+
+static void accept_or_end(struct world *w, struct stream *s)
+{
+    s->accepted = true;
+    if (!s->local.conn || s->server.ended || !w->server.machine) {
+        end_towards(w, &s->local, true);
+        return;
+    }
+    struct udpt_conn *conn = udpt_accept(w->server.machine, "192.0.2.200:40000", w->now_us);
+    if (!conn) {
+        end_towards(w, &s->local, true);
+        return;
+    }
+    s->server.conn = conn;
+    w->server.conns++;
+    udpt_conn_set_host(conn, &s->server);
+}
+
+/* Hand over the chunks that are due; the conn may go away under our hands. */
+static void deliver(struct world *w, struct side *side)
+{
+    while (side->conn && side_next_us(w, side) <= w->now_us) {
+        struct chunk *c = side->head;
+        if (!c) {
+            udpt_conn_lost(side->conn, "end of stream", w->now_us);
+            if (side->conn)
+                broken(w, "udpt_conn_lost() returned without ops.hangup");
+            return;
+        }
+        side->head = c->next;
+        if (!side->head)
+            side->tail = &side->head;
+        side->queued -= c->size;
+        /* A copy of its own size lets AddressSanitizer see a read past the end. */
+        bool alive = udpt_conn_input(side->conn, c->bytes, c->size, w->now_us);
+        free(c);
+        if (alive != (side->conn != NULL))
+            broken(w, "udpt_conn_input() and ops.hangup disagree");
+        if (side->conn && other_side(side)->conn && other_side(side)->wants_write)
+            stream_write(w, other_side(side));
+    }
+}
+
+static void run_one(struct world *w, struct stream *s)
+{
+    if (s->local.conn && !s->opened && s->opens_us <= w->now_us)
+        open_or_refuse(w, s);
+    if (s->opened && !s->accepted && !s->half_open && s->accepts_us <= w->now_us)
+        accept_or_end(w, s);
+    deliver(w, &s->local);
+    deliver(w, &s->server);
+}
+
+void streams_run(struct world *w)
+{
+    /* Dialling puts new streams in front of the list, never behind. */
+    for (struct stream *s = w->streams; s; s = s->next)
+        run_one(w, s);
+    for (struct stream **at = &w->streams; *at;) {
+        struct stream *s = *at;
+        bool may_be_accepted = s->opened && !s->accepted && !s->half_open;
+        if (s->local.conn || s->server.conn || may_be_accepted) {
+            at = &s->next;
+            continue;
+        }
+        *at = s->next;
+        drop_chunks(&s->local);
+        drop_chunks(&s->server);
+        free(s);
+    }
+}
+
+void stream_free_all(struct world *w)
+{
+    while (w->streams) {
+        struct stream *s = w->streams;
+        w->streams = s->next;
+        drop_chunks(&s->local);
+        drop_chunks(&s->server);
+        free(s);
+    }
+}
