@@ -30,7 +30,8 @@ extern "C" {
     X(UDPTUN_E_UNSUPPORTED, -105, "UNSUPPORTED", "not supported")                                  \
     X(UDPTUN_E_TIMEOUT, -106, "TIMEOUT", "timed out")                                              \
     X(UDPTUN_E_BAD_REQUEST, -107, "BAD_REQUEST", "bad request")                                    \
-    X(UDPTUN_E_NOMEM, -200, "UNEXPECTED", "out of memory")
+    X(UDPTUN_E_NOMEM, -200, "UNEXPECTED", "out of memory")                                         \
+    X(UDPTUN_E_CANCELLED, -201, "UNEXPECTED", "cancelled")
 
 enum udptun_code {
 #define UDPTUN_CODE_ENUM(symbol, value, name, text) symbol = (value),

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* reply.c - what came: replies to their requests, events to the app. */
+#include "libclient/internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "proto/error.h"
+
+/* The errno names that the daemon's errors carry. */
+static int errno_by_name(const char *name)
+{
+#define NAMED(symbol)                                                                              \
+    {                                                                                              \
+#symbol, symbol                                                                            \
+    }
+    static const struct {
+        const char *name;
+        int value;
+    } names[] = {
+        NAMED(EACCES),       NAMED(EADDRINUSE),  NAMED(EADDRNOTAVAIL), NAMED(EAFNOSUPPORT),
+        NAMED(EAGAIN),       NAMED(EBADF),       NAMED(EBUSY),         NAMED(ECONNREFUSED),
+        NAMED(ECONNRESET),   NAMED(EEXIST),      NAMED(EHOSTUNREACH),  NAMED(EINVAL),
+        NAMED(EIO),          NAMED(EISDIR),      NAMED(ELOOP),         NAMED(EMFILE),
+        NAMED(ENAMETOOLONG), NAMED(ENETUNREACH), NAMED(ENFILE),        NAMED(ENODEV),
+        NAMED(ENOENT),       NAMED(ENOMEM),      NAMED(ENOPROTOOPT),   NAMED(ENOSPC),
+        NAMED(ENOTDIR),      NAMED(ENOTSUP),     NAMED(EPERM),         NAMED(EPIPE),
+        NAMED(EROFS),        NAMED(ETIMEDOUT),
+    };
+#undef NAMED
+    for (size_t i = 0; name && i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(names[i].name, name) == 0)
+            return names[i].value;
+    return 0;
+}
+
+/* The error that a reply tells of; code UDPTUN_OK when it tells of none. */
+static void error_of(const json_t *root, struct udptun_error *err)
+{
+    *err = (struct udptun_error){0};
+    const json_t *status = json_object_get(root, "statusCode");
+    if (!json_is_integer(status)) {
+        error_set(err, UDPTUN_E_BAD_REQUEST, NULL, "the reply has no statusCode");
+        return;
+    }
+    if (json_integer_value(status) == 0)
+        return;
+    json_int_t code = json_integer_value(status);
+    const json_t *detail = json_object_get(root, "error");
+    const char *message = json_string_value(json_object_get(root, "errorMessage"));
+    const char *field = json_string_value(json_object_get(detail, "field"));
+    error_set(err, code > 0 && code < 1000 ? -(int)code : UDPTUN_E_UNEXPECTED, field, "%s",
+              message ? message : error_text(-(int)code));
+    err->sys_errno = errno_by_name(json_string_value(json_object_get(detail, "errno")));
+}
+
+static struct request *request_of(struct udptun_client *client, const json_t *root)
+{
+    const json_t *id = json_object_get(root, "id");
+    if (json_is_integer(id))
+        return request_find(client, (uint64_t)json_integer_value(id));
+    /* The daemon could not make out the id: of what is outstanding it came to the oldest first. */
+    return id ? NULL : request_oldest(client);
+}
+
+static void answer(struct udptun_client *client, struct request *request, const json_t *root,
+                   const char *text)
+{
+    struct udptun_client_reply reply = {.json = text};
+    error_of(root, &reply.error);
+
+    if (reply.error.code == UDPTUN_OK && request->subscription) {
+        free(client->subscription);
+        client->subscription = request->subscription;
+        request->subscription = NULL;
+    }
+    char *value = NULL;
+    const json_t *returned = json_object_get(root, "returnValue");
+    if (request->done && returned) {
+        value = json_dumps(returned, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
+        if (!value && reply.error.code == UDPTUN_OK)
+            error_set(&reply.error, UDPTUN_E_NOMEM, NULL, "out of memory");
+    }
+    reply.value = value;
+    request_complete(client, request, &reply);
+    free(value);
+}
+
+static void tell_event(struct udptun_client *client, const char *text)
+{
+    if (client->config.event)
+        client->config.event(client->config.arg, client, text);
+}
+
+static int renewed(struct udptun_client *client, struct request *request, const json_t *root,
+                   const char *text, struct udptun_error *err)
+{
+    error_of(root, err);
+    struct udptun_client_reply reply = {.error = *err, .json = text};
+    request_complete(client, request, &reply);
+    if (err->code == UDPTUN_OK)
+        tell_event(client, text);
+    return err->code;
+}
+
+int reply_dispatch(struct udptun_client *client, const char *text, size_t size,
+                   struct udptun_error *err)
+{
+    json_error_t where;
+    json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &where);
+    if (!root) {
+        if (json_error_code(&where) == json_error_out_of_memory)
+            return error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
+        return error_set(err, UDPTUN_E_BAD_REQUEST, NULL, "the reply is not valid JSON: %s",
+                         where.text);
+    }
+    int code = UDPTUN_OK;
+    if (json_is_string(json_object_get(root, "event"))) {
+        tell_event(client, text);
+    } else {
+        struct request *request = request_of(client, root);
+        if (request && request->renewal)
+            code = renewed(client, request, root, text, err);
+        else if (request)
+            answer(client, request, root, text);
+        else if (!json_object_get(root, "id"))
+            error_of(root, &client->parting); /* a farewell, such as "too many connections" */
+    }
+    json_decref(root);
+    return code;
+}

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* request.c - the queue of calls: accepting, completing, timing out. */
+#include "libclient/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "proto/error.h"
+
+void udptun_client_request_init(struct udptun_client_request *request, const char *action)
+{
+    *request = (struct udptun_client_request){.size = sizeof *request, .action = action};
+}
+
+static void drop_fds(struct request *request)
+{
+    while (request->fd_count > 0)
+        close(request->fds[--request->fd_count]);
+}
+
+static void request_free(struct request *request)
+{
+    list_remove(&request->node);
+    drop_fds(request);
+    free(request->text);
+    free(request->subscription);
+    free(request);
+}
+
+/* The message as it goes out. The parameters pass through jansson once, so that no app can break
+ * the framing for itself. */
+static int encode(struct request *request, const char *action, const char *parameters,
+                  struct udptun_error *err)
+{
+    json_error_t where;
+    json_t *object = parameters ? json_loads(parameters, JSON_REJECT_DUPLICATES, &where) : NULL;
+    if (parameters && !json_is_object(object)) {
+        int code = object ? error_set(err, UDPTUN_E_INVALID, "parameters",
+                                      "parameters: must be a JSON object")
+                          : error_set(err, UDPTUN_E_INVALID, "parameters",
+                                      "parameters: not valid JSON at byte %d: %s", where.position,
+                                      where.text);
+        json_decref(object);
+        return code;
+    }
+    json_t *message = object
+                          ? json_pack("{s:s,s:I,s:o}", "action", action, "id",
+                                      (json_int_t)request->id, "parameters", object)
+                          : json_pack("{s:s,s:I}", "action", action, "id", (json_int_t)request->id);
+    if (!message)
+        return error_set(err, UDPTUN_E_INVALID, "action", "action: not UTF-8 text");
+    char *text = json_dumps(message, JSON_COMPACT | JSON_REAL_PRECISION(15));
+    json_decref(message);
+    if (!text)
+        return error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
+
+    /* The NUL becomes the newline that ends the message. */
+    request->text = text;
+    request->size = strlen(text) + 1;
+    text[request->size - 1] = '\n';
+    if (request->size > MAX_REQUEST_BYTES)
+        return error_set(err, UDPTUN_E_LIMIT, "parameters",
+                         "parameters: the message is longer than %zu bytes", MAX_REQUEST_BYTES);
+    return UDPTUN_OK;
+}
+
+static int copy_fds(struct request *request, const struct udptun_client_request *wanted,
+                    struct udptun_error *err)
+{
+    if (wanted->fd_count > UDPTUN_CLIENT_MAX_FDS)
+        return error_set(err, UDPTUN_E_INVALID, "fd_count", "fd_count: at most %d descriptors",
+                         UDPTUN_CLIENT_MAX_FDS);
+    for (size_t i = 0; i < wanted->fd_count; i++) {
+        int fd = fcntl(wanted->fds[i], F_DUPFD_CLOEXEC, 0);
+        if (fd < 0)
+            return error_set_errno(err, errno == EBADF ? UDPTUN_E_INVALID : UDPTUN_E_LIMIT, errno,
+                                   "fds", "fds[%zu]", i);
+        request->fds[request->fd_count++] = fd;
+    }
+    return UDPTUN_OK;
+}
+
+static int64_t deadline_of(const struct udptun_client *client, int64_t timeout_ms)
+{
+    if (timeout_ms == 0)
+        timeout_ms = client->config.timeout_ms;
+    if (timeout_ms < 0)
+        return -1;
+    int64_t now = client_now_ms();
+    return timeout_ms < INT64_MAX - now ? now + timeout_ms : -1;
+}
+
+int request_accept(struct udptun_client *client, const struct udptun_client_request *wanted,
+                   udptun_client_reply_fn done, void *arg, struct request **out,
+                   struct udptun_error *err)
+{
+    if (client->freed)
+        return error_set(err, UDPTUN_E_CANCELLED, NULL, "cancelled: the client is being freed");
+    if (wanted->size != sizeof *wanted)
+        return error_set(err, UDPTUN_E_INVALID, "size", "size: not that of a known version");
+    if (!wanted->action || !wanted->action[0])
+        return error_set(err, UDPTUN_E_INVALID, "action", "action: is missing");
+    if (wanted->timeout_ms < UDPTUN_CLIENT_NO_TIMEOUT)
+        return error_set(err, UDPTUN_E_INVALID, "timeout_ms", "timeout_ms: is negative");
+
+    struct request *request = calloc(1, sizeof *request);
+    if (!request)
+        return error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
+    list_init(&request->node);
+    request->id = ++client->last_id;
+    request->done = done;
+    request->arg = arg;
+    request->deadline_ms = deadline_of(client, wanted->timeout_ms);
+
+    int code = encode(request, wanted->action, wanted->parameters, err);
+    if (code == UDPTUN_OK)
+        code = copy_fds(request, wanted, err);
+    if (code < 0) {
+        request_free(request);
+        return code;
+    }
+    list_append(&client->requests, &request->node);
+    if (out)
+        *out = request;
+    if (err)
+        *err = (struct udptun_error){0};
+    return UDPTUN_OK;
+}
+
+int request_renew_subscription(struct udptun_client *client)
+{
+    struct udptun_client_request wanted;
+    udptun_client_request_init(&wanted, "subscribe");
+    wanted.parameters = client->subscription;
+    struct request *request;
+    int code = request_accept(client, &wanted, NULL, NULL, &request, NULL);
+    if (code < 0)
+        return code;
+    request->renewal = true;
+    list_remove(&request->node);
+    list_insert_before(client->requests.next, &request->node);
+    return UDPTUN_OK;
+}
+
+struct request *request_find(struct udptun_client *client, uint64_t id)
+{
+    LIST_FOREACH (node, &client->requests) {
+        struct request *request = list_entry(node, struct request, node);
+        if (request->id == id && !request->abandoned)
+            return request;
+    }
+    return NULL;
+}
+
+struct request *request_oldest(struct udptun_client *client)
+{
+    LIST_FOREACH (node, &client->requests) {
+        struct request *request = list_entry(node, struct request, node);
+        if (!request->abandoned)
+            return request;
+    }
+    return NULL;
+}
+
+struct request *request_to_send(const struct udptun_client *client)
+{
+    LIST_FOREACH (node, &client->requests) {
+        struct request *request = list_entry(node, struct request, node);
+        if (request->sent < request->size)
+            return request;
+    }
+    return NULL;
+}
+
+void request_was_sent(struct request *request)
+{
+    drop_fds(request);
+    if (request->abandoned)
+        request_free(request);
+}
+
+void request_complete(struct udptun_client *client, struct request *request,
+                      const struct udptun_client_reply *reply)
+{
+    udptun_client_reply_fn done = request->done;
+    void *arg = request->arg;
+    bool half_sent = client->fd >= 0 && request->sent > 0 && request->sent < request->size;
+    if (half_sent)
+        request->abandoned = true;
+    else
+        request_free(request);
+    if (done)
+        done(arg, client, reply);
+}
+
+void request_fail(struct udptun_client *client, struct request *request,
+                  const struct udptun_error *err)
+{
+    struct udptun_client_reply reply = {.error = *err};
+    request_complete(client, request, &reply);
+}
+
+void requests_fail(struct udptun_client *client, bool sent_only, const struct udptun_error *err)
+{
+    /* Callbacks may cancel others and make new calls, so each turn looks afresh. Without a
+     * connection the abandoned ones have nowhere to go either. */
+    uint64_t newest = client->last_id;
+    bool again = true;
+    while (again) {
+        again = false;
+        LIST_FOREACH_SAFE (node, &client->requests) {
+            struct request *request = list_entry(node, struct request, node);
+            if (request->abandoned) {
+                request_free(request);
+                continue;
+            }
+            if (request->id > newest || (sent_only && request->sent == 0 && !request->renewal))
+                continue;
+            request_fail(client, request, err);
+            again = true;
+            break;
+        }
+    }
+}
+
+void requests_time_out(struct udptun_client *client)
+{
+    int64_t now = client_now_ms();
+    bool again = true;
+    while (again && !client->freed) {
+        again = false;
+        LIST_FOREACH (node, &client->requests) {
+            struct request *request = list_entry(node, struct request, node);
+            if (request->abandoned || request->deadline_ms < 0 || request->deadline_ms > now)
+                continue;
+            struct udptun_error err;
+            if (client->fd < 0 && client->last_error.code)
+                err = client->last_error; /* tells more than "no reply" */
+            else
+                error_set(&err, UDPTUN_E_TIMEOUT, NULL, "no reply from the daemon in time");
+            request_fail(client, request, &err);
+            again = true;
+            break;
+        }
+    }
+}
+
+int64_t requests_deadline_ms(const struct udptun_client *client)
+{
+    int64_t due = -1;
+    LIST_FOREACH (node, &client->requests) {
+        const struct request *request = list_entry(node, struct request, node);
+        if (request->abandoned || request->deadline_ms < 0)
+            continue;
+        if (due < 0 || request->deadline_ms < due)
+            due = request->deadline_ms;
+    }
+    return due;
+}
+
+/* ---- public -------------------------------------------------------------------------------- */
+
+int udptun_client_call(udptun_client *client, const struct udptun_client_request *request,
+                       udptun_client_reply_fn done, void *arg, uint64_t *id,
+                       struct udptun_error *err)
+{
+    struct request *accepted;
+    int code = request_accept(client, request, done, arg, &accepted, err);
+    if (code == UDPTUN_OK && id)
+        *id = accepted->id;
+    return code;
+}
+
+int udptun_client_cancel(udptun_client *client, uint64_t id)
+{
+    struct request *request = request_find(client, id);
+    if (!request || request->renewal)
+        return UDPTUN_E_NOT_FOUND;
+    client_enter(client);
+    struct udptun_error err;
+    error_set(&err, UDPTUN_E_CANCELLED, NULL, "cancelled");
+    request_fail(client, request, &err);
+    client_leave(client);
+    return UDPTUN_OK;
+}
+
+/* {"topics":["state","config"],"snapshot":true} */
+static char *subscription_text(const char *topics, bool snapshot)
+{
+    json_t *list = json_array();
+    char *copy = strdup(topics);
+    char *rest = copy;
+    for (char *word; list && copy && (word = strsep(&rest, ",")) != NULL;)
+        if (word[0])
+            json_array_append_new(list, json_string(word));
+    free(copy);
+    json_t *object = copy ? json_pack("{s:O,s:b}", "topics", list, "snapshot", snapshot) : NULL;
+    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    json_decref(object);
+    json_decref(list);
+    return text;
+}
+
+int udptun_client_subscribe(udptun_client *client, const char *topics, bool snapshot,
+                            udptun_client_reply_fn done, void *arg, uint64_t *id,
+                            struct udptun_error *err)
+{
+    char *text = subscription_text(topics, snapshot);
+    if (!text)
+        return error_set(err, UDPTUN_E_INVALID, "topics", "topics: not UTF-8 text");
+    struct udptun_client_request wanted;
+    udptun_client_request_init(&wanted, "subscribe");
+    wanted.parameters = text;
+    struct request *request;
+    int code = request_accept(client, &wanted, done, arg, &request, err);
+    if (code < 0) {
+        free(text);
+        return code;
+    }
+    request->subscription = text;
+    if (id)
+        *id = request->id;
+    return UDPTUN_OK;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* socket_path.c - where the daemon's socket is; the rule is in <udptun/client.h>. */
+#include "libclient/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "proto/error.h"
+
+#define SYSTEM_SOCKET "/run/udptund/control.sock"
+#define USER_SOCKET   "udptund/control.sock" /* below $XDG_RUNTIME_DIR */
+
+static int add(struct udptun_client *client, const char *folder, const char *path,
+               struct udptun_error *err)
+{
+    const size_t room = sizeof((struct sockaddr_un *)NULL)->sun_path;
+    size_t size = strlen(folder) + strlen(path) + 2;
+    if (size > room)
+        return error_set(err, UDPTUN_E_INVALID, "socket_path",
+                         "socket path: longer than the %zu bytes that a Unix socket can have: %s",
+                         room - 1, path);
+    char *text = malloc(size);
+    if (!text)
+        return error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
+    snprintf(text, size, "%s%s%s", folder, folder[0] ? "/" : "", path);
+    client->paths[client->path_count++] = text;
+    return UDPTUN_OK;
+}
+
+int socket_paths_find(struct udptun_client *client, const char *given, struct udptun_error *err)
+{
+    if (!given)
+        given = getenv("UDPTUND_SOCKET");
+    if (given && given[0])
+        return add(client, "", given, err);
+
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    if (geteuid() != 0 && runtime && runtime[0]) {
+        int code = add(client, runtime, USER_SOCKET, err);
+        if (code < 0)
+            return code;
+    }
+    return add(client, "", SYSTEM_SOCKET, err);
+}
