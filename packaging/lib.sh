@@ -3,6 +3,7 @@
 # lib.sh - what setup, quickstart and check share: where the tree is, and how they speak.
 
 # The root of the source tree, wherever the caller stands.
+# shellcheck disable=SC2034 # used by those that read this file
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # say TEXT... - a progress line with the seconds since the start.

@@ -1,0 +1,277 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The house rules that a compiler does not know: layers, symbols, globals, file heads.
+
+    layers.py --source TREE [--build FOLDER]
+
+Reads the include graph of every C file of ours and, with --build, the symbols and sections of
+the objects that compile_commands.json names. Prints one line per fault and fails if there is
+one. Every arrow that is allowed stands in ALLOWED below, and it only points down:
+
+    proto <- tun2socks <- daemon/engine <- daemon/control <- daemon        lwip <- tun2socks
+    proto/control <- libclient <- controller/cli, controller/proxy
+
+A build with sanitizers is read without --build: they add symbols and writable data of their own.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+
+# Component -> the components whose files it may include and whose symbols it may use. "X!" is
+# what X shows to the outside: X/include. The longest matching folder is a file's component.
+ALLOWED = {
+    "proto": {"proto!"},
+    "proto/udpt": {"proto", "proto!"},
+    "proto/socks5": {"proto", "proto!"},
+    "proto/control": {"proto", "proto!"},
+    "lwip": set(),
+    "tun2socks": {"proto", "proto!", "lwip"},
+    "daemon/engine": {"proto", "proto!", "proto/udpt", "proto/socks5", "tun2socks",
+                      "daemon/engine!"},
+    "daemon/control": {"proto", "proto!", "proto/control", "daemon/engine!"},
+    "daemon": {"proto", "proto!", "proto/control", "daemon/control", "daemon/engine!"},
+    "libclient": {"proto", "proto!", "proto/control", "libclient!"},
+    "controller/cli": {"proto", "proto!", "libclient!"},
+    "controller/proxy": {"proto", "proto!", "libclient!"},
+    "docs/examples": {"proto!", "daemon/engine!", "libclient!"},
+}
+# A public header may lean on the public headers below it.
+PUBLIC_ALLOWED = {
+    "proto!": set(),
+    "daemon/engine!": {"proto!"},
+    "libclient!": {"proto!"},
+}
+OUTSIDE = {"tests"}  # beside the house: may reach anywhere, nothing may reach it
+LIBRARIES = ("proto", "tun2socks", "daemon/engine", "libclient")
+
+# A machine without I/O: nothing of these components may need more than this. Sockets, files,
+# clocks, threads and random sources are not in the list, and so cannot slip in.
+PURE = ("proto", "proto/udpt", "proto/socks5")
+PURE_HEADERS = {
+    "ctype.h", "errno.h", "inttypes.h", "limits.h", "stdarg.h", "stdbool.h", "stddef.h",
+    "stdint.h", "stdio.h", "stdlib.h", "string.h", "strings.h", "sodium.h", "assert.h",
+}
+PURE_HEADERS_MORE = {
+    # endpoint.c: text and sockaddr forms of an address, no call that opens anything
+    "proto": {"arpa/inet.h", "netinet/in.h", "sys/socket.h", "sys/un.h"},
+}
+PURE_SYMBOLS = re.compile(
+    r"mem(cpy|move|set|cmp|chr|mem)|str(n?len|n?cmp|n?casecmp|chr|rchr|n?cpy|spn|cspn|str|pbrk"
+    r"|toul|toull|tol|toll|n?dup|error_r)|malloc|calloc|realloc|free|qsort|bsearch|v?snprintf"
+    r"|inet_(ntop|pton)|__(mem|str|st[pr]n?)\w+_chk|__v?snprintf_chk|__stack_chk_fail|__errno_location"
+    r"|__xpg_strerror_r|__isoc99_sscanf|__ctype_b_loc|__ctype_tolower_loc|__ctype_toupper_loc"
+    r"|(crypto|sodium)_\w+|_GLOBAL_OFFSET_TABLE_|__tls_get_addr")
+PURE_BUT_NOT = re.compile(r"sodium_init|crypto_\w*keygen|crypto_\w*keypair|crypto_box_seal")
+
+# An app has the library inside its own process: nothing here may end it, start another, take
+# its signals or write to its standard output; and the control plane's formats stay above.
+ENGINE_HEADERS = re.compile(r"jansson\.h|protobuf-c/.*|.*\.pb-c\.h|spawn\.h|sys/wait\.h|assert\.h")
+ENGINE_SYMBOLS = re.compile(
+    r"json_\w+|protobuf_c_\w+|v?fork|clone|posix_spawn\w*|exec(l|v|ve|vp|lp|le|vpe)|fexecve|system"
+    r"|popen|wait(pid|id|[34])?|_?exit|_Exit|quick_exit|at_quick_exit|atexit|on_exit|abort"
+    r"|__assert_fail|signal|sigaction|sigprocmask|raise|kill|killpg|bsd_signal|sigset|alarm"
+    r"|v?printf|__v?printf_chk|puts|putchar|stdout|daemon")
+
+LINES_MAX = 500
+C_HEAD = "/* SPDX-License-Identifier: Apache-2.0 */"
+SPDX = "SPDX-License-Identifier: Apache-2.0"
+SKIPPED_FOLDERS = re.compile(r"build.*|\.git|\.cache|\.source|upstream|__pycache__|corpus|found")
+MACHINE_PATH = re.compile(r"(?<![\w.$}/])/(?:home|root|work|Users)/\w")
+UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
+
+
+def files_of(tree):
+    """Paths of all files of ours, relative to the tree."""
+    for folder, folders, names in os.walk(tree):
+        folders[:] = sorted(f for f in folders if not SKIPPED_FOLDERS.fullmatch(f))
+        for name in sorted(names):
+            yield os.path.relpath(os.path.join(folder, name), tree)
+
+
+def read(tree, path):
+    with open(os.path.join(tree, path), encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+def component_of(path):
+    """The component that a file of the tree belongs to, or None for files of no component."""
+    top = path.split("/")[0]
+    if top in OUTSIDE:
+        return top
+    for name in sorted(ALLOWED, key=len, reverse=True):
+        if path.startswith(name + "/include/"):
+            return name + "!"
+        if path.startswith(name + "/"):
+            return name
+    return None
+
+
+def may_use(user, used):
+    if user == used or user in OUTSIDE:
+        return True
+    if user in PUBLIC_ALLOWED:
+        return used in PUBLIC_ALLOWED[user]
+    return used in ALLOWED.get(user, set())
+
+
+class Headers:
+    """Which file of the tree, or which generated header, an include names."""
+
+    def __init__(self, paths):
+        self.paths = set(paths)
+        self.public = {}
+        for path in paths:
+            if "/include/" in path:
+                self.public[path.split("/include/", 1)[1]] = path
+
+    def find(self, includer, name):
+        beside = os.path.normpath(os.path.join(os.path.dirname(includer), name))
+        for path in (name, beside):
+            if path in self.paths:
+                return path
+        if name in self.public:
+            return self.public[name]
+        # Generated: <something>.pb-c.h and version.h stand in the build folder under their path.
+        if component_of(name):
+            return name
+        return None
+
+
+def check_include(user, path, header, name):
+    """The fault of one include, or None."""
+    if header:
+        used = component_of(header)
+        if used and not may_use(user, used):
+            return f"{path}: {user} may not include {name} ({used})"
+        return None
+    if user in PURE and not name.startswith("udptun/"):
+        if name not in PURE_HEADERS | PURE_HEADERS_MORE.get(user, set()):
+            return f"{path}: {user} may not include <{name}>: a machine without I/O"
+    if user in ("daemon/engine", "daemon/engine!") and ENGINE_HEADERS.fullmatch(name):
+        return f"{path}: {user} may not include <{name}>"
+    return None
+
+
+def check_text(path, text, is_c):
+    first = text.split("\n", 1)[0]
+    if is_c and first != C_HEAD:
+        yield f"{path}: the first line is not the SPDX line"
+    elif not is_c and SPDX not in "\n".join(text.split("\n", 3)[:3]):
+        yield f"{path}: no SPDX line at the top"
+    if is_c and UNFINISHED.search(text):
+        yield f"{path}: unfinished: {UNFINISHED.search(text).group()}"
+    if path.endswith(".c") and text.count("\n") > LINES_MAX:
+        yield f"{path}: {text.count(chr(10))} lines, at most {LINES_MAX}"
+
+
+def is_code(tree, path, text):
+    if path.endswith((".c", ".h", ".py", ".sh", ".cmake", ".proto", ".in", "CMakeLists.txt")):
+        return True
+    return text.startswith("#!") and os.access(os.path.join(tree, path), os.X_OK)
+
+
+def check_sources(tree):
+    paths = list(files_of(tree))
+    headers = Headers([p for p in paths if p.endswith(".h")])
+    for path in paths:
+        text = read(tree, path)
+        if "\0" in text:
+            continue
+        is_c = path.endswith((".c", ".h"))
+        if is_code(tree, path, text):
+            yield from check_text(path, text, is_c)
+        for match in MACHINE_PATH.finditer(text):
+            line = text.count("\n", 0, match.start()) + 1
+            yield f"{path}:{line}: a path of one machine"
+        user = component_of(path)
+        if not is_c or user in OUTSIDE:
+            continue
+        if user is None:
+            yield f"{path}: a C file of no component"
+            continue
+        for _, name in INCLUDE.findall(text):
+            fault = check_include(user, path, headers.find(path, name), name)
+            if fault:
+                yield fault
+
+
+def objects_of(tree, build):
+    """(source path, object path) of every object of ours that has been built."""
+    with open(os.path.join(build, "compile_commands.json"), encoding="utf-8") as file:
+        commands = json.load(file)
+    for command in commands:
+        source = os.path.relpath(os.path.join(command["directory"], command["file"]), tree)
+        output = os.path.join(command["directory"], command["output"])
+        if os.path.exists(output) and component_of(source) not in OUTSIDE | {None}:
+            yield source, output
+
+
+def nm(output, *options):
+    result = subprocess.run(["nm", "-P", *options, output], check=True, text=True,
+                            stdout=subprocess.PIPE)
+    return {line.split()[0] for line in result.stdout.splitlines()}
+
+
+def writable_sections(output):
+    """Names of the non-empty sections of an object that hold writable data of the program."""
+    result = subprocess.run(["size", "-A", output], check=True, text=True, stdout=subprocess.PIPE)
+    for line in result.stdout.splitlines():
+        words = line.split()
+        if len(words) == 3 and words[0].startswith((".data", ".bss", ".tdata", ".tbss")):
+            if not words[0].startswith(".data.rel.ro") and int(words[1]) > 0:
+                yield words[0]
+
+
+def check_symbol(user, source, symbol):
+    if user in PURE and (not PURE_SYMBOLS.fullmatch(symbol) or PURE_BUT_NOT.fullmatch(symbol)):
+        return f"{source}: {user} may not use {symbol}: a machine without I/O"
+    if user == "daemon/engine" and ENGINE_SYMBOLS.fullmatch(symbol):
+        return f"{source}: {user} may not use {symbol}"
+    return None
+
+
+def check_objects(tree, build):
+    objects = list(objects_of(tree, build))
+    if not objects:
+        yield f"{build}: nothing is built there"
+    owner = {}  # symbol -> component that defines it
+    for source, output in objects:
+        for symbol in nm(output, "-g", "--defined-only"):
+            if symbol != "main":
+                owner[symbol] = component_of(source)
+    for source, output in objects:
+        user = component_of(source)
+        for symbol in sorted(nm(output, "-u")):
+            used = owner.get(symbol)
+            if used is None:
+                fault = check_symbol(user, source, symbol)
+                if fault:
+                    yield fault
+            elif not may_use(user, used) and not may_use(user, used + "!"):
+                yield f"{source}: {user} may not use {symbol} of {used}"
+        if user.startswith(LIBRARIES):
+            for section in writable_sections(output):
+                yield f"{source}: writable data in a library ({section})"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--source", required=True)
+    parser.add_argument("--build")
+    options = parser.parse_args()
+    tree = os.path.realpath(options.source)
+    faults = list(check_sources(tree))
+    if options.build:
+        faults += check_objects(tree, os.path.realpath(options.build))
+    for fault in sorted(set(faults)):
+        print(fault)
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,173 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Proves that layers.py fails: on a small made-up house, with one fault put in at a time."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+LAYERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "layers.py")
+HEAD = "/* SPDX-License-Identifier: Apache-2.0 */\n"
+
+# A house without a fault: every kind of arrow that is allowed.
+CLEAN = {
+    "proto/buffer.h": "int buffer_put(void);\n",
+    "proto/buffer.c": '#include "proto/buffer.h"\n#include <string.h>\n'
+                      "int buffer_put(void) { return (int)strlen(\"x\"); }\n",
+    "proto/include/udptun/error.h": "#define UDPTUN_OK 0\n",
+    "proto/udpt/machine.h": "int machine_run(void);\n",
+    "proto/udpt/machine.c": '#include "proto/buffer.h"\n#include "proto/udpt/machine.h"\n'
+                            "int machine_run(void) { return buffer_put(); }\n",
+    "proto/control/codec.c": "#include <jansson.h>\nint codec_read(void);\n"
+                             "int codec_read(void) { return 1; }\n",
+    "daemon/engine/include/udptun/engine.h": "#include <udptun/error.h>\nint udptun_run(void);\n",
+    "daemon/engine/local.c": '#include "proto/udpt/machine.h"\n#include <udptun/engine.h>\n'
+                             "int udptun_run(void) { return machine_run(); }\n",
+    "daemon/control/action.c": "#include <udptun/engine.h>\nint codec_read(void);\n"
+                               "int action(void);\n"
+                               "int action(void) { return udptun_run() + codec_read(); }\n",
+    "daemon/main.c": "#include <stdlib.h>\nint action(void);\n"
+                     "int main(void) { exit(action()); }\n",
+}
+
+
+class Layers(unittest.TestCase):
+    def setUp(self):
+        holder = tempfile.TemporaryDirectory()
+        self.addCleanup(holder.cleanup)
+        self.tree = holder.name
+
+    def put(self, path, text, head=HEAD):
+        full = os.path.join(self.tree, path)
+        os.makedirs(os.path.dirname(full), exist_ok=True)
+        with open(full, "w", encoding="utf-8") as file:
+            file.write(head + text)
+
+    def compile(self):
+        """Objects and compile_commands.json as CMake would leave them; <jansson.h> is made up."""
+        build = os.path.join(self.tree, "build")
+        self.put("build/include/jansson.h", "")
+        commands = []
+        for folder, _, names in os.walk(self.tree):
+            for name in names:
+                source = os.path.relpath(os.path.join(folder, name), self.tree)
+                if not source.endswith(".c"):
+                    continue
+                output = source.replace("/", "_") + ".o"
+                includes = [f"-I{os.path.join(self.tree, path)}" for path in (
+                    "", "build/include", "proto/include", "daemon/engine/include")]
+                subprocess.run(["cc", "-fPIC", "-c", *includes, os.path.join(self.tree, source),
+                                "-o", os.path.join(build, output)], check=True)
+                commands.append({"directory": build, "file": os.path.join(self.tree, source),
+                                 "output": output})
+        with open(os.path.join(build, "compile_commands.json"), "w", encoding="utf-8") as file:
+            json.dump(commands, file)
+        return ["--build", build]
+
+    def run_on(self, changes, symbols=True):
+        for path, text in {**CLEAN, **changes}.items():
+            self.put(path, text)
+        return self.judge(symbols)
+
+    def judge(self, symbols=True):
+        more = self.compile() if symbols else []
+        result = subprocess.run([sys.executable, LAYERS, "--source", self.tree, *more], text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        return result.returncode, result.stdout
+
+    def assert_fault(self, changes, *words, symbols=True):
+        status, text = self.run_on(changes, symbols)
+        self.assertEqual(status, 1, text)
+        self.assertEqual(len(text.splitlines()), 1, text)
+        for word in words:
+            self.assertIn(word, text)
+
+    def test_clean_house_passes(self):
+        self.assertEqual(self.run_on({}), (0, ""))
+
+    def test_include_upward(self):
+        self.assert_fault({"proto/udpt/x.c": "#include <udptun/engine.h>\n"},
+                          "proto/udpt/x.c", "daemon/engine!")
+
+    def test_include_upward_relative(self):
+        self.assert_fault({"proto/udpt/x.c": '#include "../control/messages.h"\n',
+                           "proto/control/messages.h": "int y;\n"},
+                          "proto/udpt/x.c", "proto/control", symbols=False)
+
+    def test_control_sees_the_engine_by_its_public_header_only(self):
+        self.assert_fault({"daemon/engine/flow.h": "int flow(void);\n",
+                           "daemon/control/x.c": '#include "daemon/engine/flow.h"\n'},
+                          "daemon/control/x.c", "daemon/engine/flow.h")
+
+    def test_engine_includes_jansson(self):
+        self.assert_fault({"daemon/engine/x.c": "#include <jansson.h>\n"}, "<jansson.h>")
+
+    def test_machine_includes_a_socket_header(self):
+        self.assert_fault({"proto/udpt/x.c": "#include <sys/socket.h>\n"}, "<sys/socket.h>")
+
+    def test_machine_reads_a_clock(self):
+        self.assert_fault({"proto/udpt/x.c": "int clock_gettime(int, void *);\nint x(void);\n"
+                                             "int x(void) { return clock_gettime(0, 0); }\n"},
+                          "clock_gettime", "without I/O")
+
+    def test_machine_draws_random_bytes_of_its_own(self):
+        self.assert_fault({"proto/socks5/x.c": "void randombytes_buf(void *, unsigned long);\n"
+                                               "void x(void *p);\n"
+                                               "void x(void *p) { randombytes_buf(p, 4); }\n"},
+                          "randombytes_buf")
+
+    def test_engine_exits(self):
+        self.assert_fault({"daemon/engine/x.c": "#include <stdlib.h>\nvoid x(void);\n"
+                                                "void x(void) { exit(1); }\n"}, "may not use exit")
+
+    def test_engine_installs_a_signal_handler(self):
+        self.assert_fault({"daemon/engine/x.c": "#include <signal.h>\nvoid x(void);\n"
+                                                "void x(void) { sigaction(2, 0, 0); }\n"},
+                          "sigaction")
+
+    def test_symbol_upward_without_an_include(self):
+        self.assert_fault({"daemon/engine/x.c": "int action(void);\nint x(void);\n"
+                                                "int x(void) { return action(); }\n"},
+                          "may not use action of daemon/control")
+
+    def test_writable_global(self):
+        self.assert_fault({"daemon/engine/x.c": "static int n;\nint x(void);\n"
+                                                "int x(void) { return n++; }\n"}, "writable data")
+
+    def test_writable_thread_local(self):
+        self.assert_fault({"proto/x.c": "static _Thread_local int n = 3;\nint x(void);\n"
+                                        "int x(void) { return n++; }\n"}, "writable data")
+
+    def test_constant_table_of_pointers_passes(self):
+        status, text = self.run_on({
+            "daemon/engine/x.c": 'static const char *const names[] = {"a", "b"};\n'
+                                 "const char *x(int i);\n"
+                                 "const char *x(int i) { return names[i]; }\n"})
+        self.assertEqual((status, text), (0, ""))
+
+    def test_no_spdx_line(self):
+        for path, text in CLEAN.items():
+            self.put(path, text)
+        self.put("proto/x.c", "int x;\n", head="")
+        status, text = self.judge(symbols=False)
+        self.assertEqual((status, text), (1, "proto/x.c: the first line is not the SPDX line\n"))
+
+    def test_too_long(self):
+        self.assert_fault({"proto/x.c": "\n" * 501}, "502 lines", symbols=False)
+
+    def test_path_of_one_machine(self):
+        self.assert_fault({"proto/x.c": "/* see /ho" "me/me/notes */\n"}, "proto/x.c:2",
+                          symbols=False)
+
+    def test_file_of_no_component(self):
+        self.assert_fault({"misc/x.c": "int x;\n"}, "no component", symbols=False)
+
+    def test_unfinished(self):
+        self.assert_fault({"proto/x.c": "/* TO" "DO */\n"}, "unfinished", symbols=False)
+
+
+if __name__ == "__main__":
+    unittest.main()
