@@ -2,7 +2,9 @@
 /* error.c - names, texts and construction of errors. */
 #include "proto/error.h"
 
+#include <ctype.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -62,7 +64,10 @@ int error_set_errno(struct udptun_error *err, int code, int sys_errno, const cha
         size_t used = strlen(err->message);
         char text[128];
         const char *cause = strerror_r(sys_errno, text, sizeof text);
-        snprintf(err->message + used, sizeof err->message - used, ": %s", cause);
+        /* "Connection refused" stands in the middle of a sentence here; "RFS ..." stays. */
+        bool lower = isupper((unsigned char)cause[0]) && islower((unsigned char)cause[1]);
+        snprintf(err->message + used, sizeof err->message - used, ": %c%s",
+                 lower ? tolower((unsigned char)cause[0]) : cause[0], cause[0] ? cause + 1 : "");
     }
     return code;
 }

@@ -1,1 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
+# libclient and udptunctl.
+unit_test(client client_test.c LIBS udptun_client_static PkgConfig::JANSSON Threads::Threads)
+
+add_test(NAME client.symbols COMMAND ${CMAKE_COMMAND}
+  -DNM=${CMAKE_NM} -DLIBRARY=$<TARGET_FILE:udptun-client>
+  -DSYMBOLS=${CMAKE_SOURCE_DIR}/libclient/libudptun-client.symbols
+  -P ${CMAKE_CURRENT_SOURCE_DIR}/check_symbols.cmake)

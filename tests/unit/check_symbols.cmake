@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+# The dynamic symbols that LIBRARY defines are those that the file SYMBOLS lists, no more, no less.
+execute_process(COMMAND ${NM} -D --defined-only --format=posix ${LIBRARY}
+                OUTPUT_VARIABLE output COMMAND_ERROR_IS_FATAL ANY)
+string(REGEX MATCHALL "[^\n]+" lines "${output}")
+set(found "")
+foreach(line IN LISTS lines)
+  string(REGEX REPLACE "[ @].*" "" name "${line}")
+  list(APPEND found ${name})
+endforeach()
+list(SORT found)
+file(STRINGS ${SYMBOLS} wanted)
+list(SORT wanted)
+if(NOT found STREQUAL wanted)
+  message(FATAL_ERROR "${LIBRARY} exports\n  ${found}\nbut ${SYMBOLS} lists\n  ${wanted}")
+endif()

@@ -1,0 +1,867 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * client_test.c - libclient against a daemon that misbehaves on purpose.
+ *
+ * The far end is a listening socket that the test itself serves, byte by byte, between two calls
+ * of process(): the real daemon cannot be made to answer in halves or to hang up in the middle.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <udptun/client.h>
+
+/* ---- the far end ----------------------------------------------------------------------------- */
+
+struct far {
+    char folder[32];
+    char path[64];
+    int listener;
+    int fd;
+};
+
+static void far_listen(struct far *far)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strcpy(address.sun_path, far->path);
+    far->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(far->listener >= 0);
+    assert_int_equal(bind(far->listener, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(far->listener, 8), 0);
+}
+
+static int set_up(void **state)
+{
+    struct far *far = calloc(1, sizeof *far);
+    strcpy(far->folder, "/tmp/udptun-client-XXXXXX");
+    assert_non_null(mkdtemp(far->folder));
+    snprintf(far->path, sizeof far->path, "%s/s", far->folder);
+    far->fd = -1;
+    far_listen(far);
+    *state = far;
+    return 0;
+}
+
+static void far_hang_up(struct far *far)
+{
+    if (far->fd >= 0)
+        close(far->fd);
+    far->fd = -1;
+}
+
+static void far_stop(struct far *far)
+{
+    far_hang_up(far);
+    if (far->listener >= 0)
+        close(far->listener);
+    far->listener = -1;
+    unlink(far->path);
+}
+
+static int tear_down(void **state)
+{
+    struct far *far = *state;
+    far_stop(far);
+    rmdir(far->folder);
+    free(far);
+    return 0;
+}
+
+static void far_accept(struct far *far)
+{
+    far->fd = accept(far->listener, NULL, NULL);
+    assert_true(far->fd >= 0);
+}
+
+static void far_say_bytes(struct far *far, const char *text, size_t size)
+{
+    assert_int_equal(send(far->fd, text, size, MSG_NOSIGNAL), size);
+}
+
+static void far_say(struct far *far, const char *text)
+{
+    far_say_bytes(far, text, strlen(text));
+}
+
+/* One read of what the client sent, as a string. */
+static const char *far_hear(struct far *far, char text[4096])
+{
+    ssize_t got = recv(far->fd, text, 4095, 0);
+    assert_true(got >= 0);
+    text[got] = '\0';
+    return text;
+}
+
+/* ---- what callbacks saw ------------------------------------------------------------------------
+ */
+
+struct seen {
+    int calls;
+    struct udptun_error error;
+    char value[256];
+    bool had_json;
+    bool free_client;  /* free the client in the callback */
+    uint64_t cancel;   /* cancel this one in the callback */
+    struct seen *call; /* make a new call in the callback, seen by this one */
+    int states;
+    enum udptun_client_state last_state;
+    int events;
+    char event[256];
+};
+
+static void on_reply(void *arg, udptun_client *client, const struct udptun_client_reply *reply)
+{
+    struct seen *seen = arg;
+    seen->calls++;
+    seen->error = reply->error;
+    seen->had_json = reply->json != NULL;
+    snprintf(seen->value, sizeof seen->value, "%s", reply->value ? reply->value : "");
+    if (seen->cancel)
+        udptun_client_cancel(client, seen->cancel);
+    if (seen->call) {
+        struct udptun_client_request request;
+        udptun_client_request_init(&request, "again");
+        seen->call->error.code =
+            udptun_client_call(client, &request, on_reply, seen->call, NULL, NULL);
+    }
+    if (seen->free_client)
+        udptun_client_free(client);
+}
+
+static void on_state(void *arg, udptun_client *client, enum udptun_client_state state,
+                     const struct udptun_error *err)
+{
+    struct seen *seen = arg;
+    assert_int_equal(udptun_client_get_fd(client) >= 0, state == UDPTUN_CLIENT_CONNECTED);
+    seen->states++;
+    seen->last_state = state;
+    seen->error = *err;
+}
+
+static void on_event(void *arg, udptun_client *client, const char *json)
+{
+    struct seen *seen = arg;
+    seen->events++;
+    snprintf(seen->event, sizeof seen->event, "%s", json);
+    if (seen->free_client)
+        udptun_client_free(client);
+}
+
+static udptun_client *client_to(const struct far *far, bool reconnect, struct seen *seen)
+{
+    struct udptun_client_config config;
+    udptun_client_config_init(&config);
+    config.socket_path = far->path;
+    config.reconnect = reconnect;
+    config.reconnect_min_ms = 1;
+    config.reconnect_max_ms = 4;
+    config.arg = seen;
+    if (seen) {
+        config.state = on_state;
+        config.event = on_event;
+    }
+    udptun_client *client = udptun_client_new(&config, NULL);
+    assert_non_null(client);
+    return client;
+}
+
+static uint64_t call(udptun_client *client, const char *action, const char *parameters,
+                     struct seen *seen)
+{
+    struct udptun_client_request request;
+    udptun_client_request_init(&request, action);
+    request.parameters = parameters;
+    uint64_t id = 0;
+    assert_int_equal(udptun_client_call(client, &request, on_reply, seen, &id, NULL), 0);
+    assert_int_equal(seen->calls, 0);
+    return id;
+}
+
+/* ---- replies -----------------------------------------------------------------------------------
+ */
+
+static void a_reply_reaches_its_call_in_any_cut(void **state)
+{
+    struct far *far = *state;
+    static const char reply[] =
+        " \n{\"action\":\"hello\",\"id\":1,\"statusCode\":0,"
+        "\"returnValue\":{\"text\":\"} \\\" {\",\"list\":[1,2.5,{}]}}\n";
+    for (size_t cut = 1; cut < sizeof reply - 1; cut++) {
+        struct seen seen = {0};
+        udptun_client *client = client_to(far, false, NULL);
+        assert_int_equal(udptun_client_get_fd(client), -1);
+        call(client, "hello", "{\"role\":\"observer\"}", &seen);
+        assert_int_equal(udptun_client_get_timeout_ms(client), 0);
+        assert_int_equal(udptun_client_process(client), 0);
+        far_accept(far);
+        char text[4096];
+        assert_string_equal(far_hear(far, text),
+                            "{\"action\":\"hello\",\"id\":1,\"parameters\":{\"role\":"
+                            "\"observer\"}}\n");
+        assert_int_equal(udptun_client_get_events(client), UDPTUN_CLIENT_READ);
+        far_say_bytes(far, reply, cut);
+        udptun_client_process(client);
+        far_say_bytes(far, reply + cut, sizeof reply - 1 - cut);
+        udptun_client_process(client);
+        assert_int_equal(seen.calls, 1);
+        assert_int_equal(seen.error.code, UDPTUN_OK);
+        assert_string_equal(seen.value, "{\"text\":\"} \\\" {\",\"list\":[1,2.5,{}]}");
+        udptun_client_free(client);
+        assert_int_equal(seen.calls, 1);
+        far_hang_up(far);
+    }
+}
+
+static void several_replies_in_one_read_go_each_to_its_own_call(void **state)
+{
+    struct far *far = *state;
+    struct seen seen[3] = {0};
+    udptun_client *client = client_to(far, false, NULL);
+    for (int i = 0; i < 3; i++)
+        call(client, "getStatus", NULL, &seen[i]);
+    udptun_client_process(client);
+    far_accept(far);
+    far_say(far,
+            "{\"id\":3,\"statusCode\":0,\"returnValue\":\"c\"}"
+            "{\"id\":1,\"statusCode\":0,\"returnValue\":\"a\"}\n\n"
+            "{\"id\":77,\"statusCode\":0}{\"id\":2,\"statusCode\":0,\"returnValue\":\"b\"}");
+    udptun_client_process(client);
+    assert_string_equal(seen[0].value, "\"a\"");
+    assert_string_equal(seen[1].value, "\"b\"");
+    assert_string_equal(seen[2].value, "\"c\"");
+    udptun_client_free(client);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(seen[i].calls, 1);
+}
+
+static void an_error_reply_is_told_in_full(void **state)
+{
+    struct far *far = *state;
+    struct seen seen = {0};
+    udptun_client *client = client_to(far, false, NULL);
+    call(client, "configureUdpTunnel", "{}", &seen);
+    udptun_client_process(client);
+    far_accept(far);
+    far_say(far,
+            "{\"id\":1,\"statusCode\":104,\"errorMessage\":\"listen: taken\",\"error\":"
+            "{\"code\":\"PORT_IN_USE\",\"field\":\"parameters.listen\",\"errno\":"
+            "\"EADDRINUSE\"}}");
+    udptun_client_process(client);
+    assert_int_equal(seen.error.code, UDPTUN_E_PORT_IN_USE);
+    assert_string_equal(udptun_client_code_name(seen.error.code), "PORT_IN_USE");
+    assert_string_equal(seen.error.message, "listen: taken");
+    assert_string_equal(seen.error.field, "parameters.listen");
+    assert_int_equal(seen.error.sys_errno, EADDRINUSE);
+    assert_true(seen.had_json);
+    udptun_client_free(client);
+}
+
+static void an_error_without_an_id_goes_to_the_oldest_call(void **state)
+{
+    struct far *far = *state;
+    struct seen first = {0}, second = {0};
+    udptun_client *client = client_to(far, false, NULL);
+    call(client, "a", NULL, &first);
+    call(client, "b", NULL, &second);
+    udptun_client_process(client);
+    far_accept(far);
+    far_say(far, "{\"statusCode\":107,\"errorMessage\":\"too deep\"}");
+    udptun_client_process(client);
+    assert_int_equal(first.error.code, UDPTUN_E_BAD_REQUEST);
+    assert_int_equal(second.calls, 0);
+    udptun_client_free(client);
+    assert_int_equal(second.error.code, UDPTUN_E_CANCELLED);
+}
+
+static void a_farewell_explains_the_lost_connection(void **state)
+{
+    struct far *far = *state;
+    struct seen seen = {0};
+    udptun_client *client = client_to(far, true, &seen);
+    udptun_client_process(client);
+    far_accept(far);
+    far_say(far, "{\"statusCode\":103,\"errorMessage\":\"too many connections\"}");
+    far_hang_up(far);
+    udptun_client_process(client);
+    assert_int_equal(seen.last_state, UDPTUN_CLIENT_DISCONNECTED);
+    assert_int_equal(seen.error.code, UDPTUN_E_LIMIT);
+    assert_string_equal(seen.error.message, "too many connections");
+    udptun_client_free(client);
+}
+
+static void garbage_and_oversized_replies_end_the_connection(void **state)
+{
+    struct far *far = *state;
+    static const char *const bad[] = {"hello\n", "{\"id\":1,}", "[1]", "{\"a\":1,\"a\":2}"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct seen seen = {0};
+        udptun_client *client = client_to(far, false, NULL);
+        call(client, "a", NULL, &seen);
+        udptun_client_process(client);
+        far_accept(far);
+        far_say(far, bad[i]);
+        udptun_client_process(client);
+        assert_int_equal(seen.calls, 1);
+        assert_int_equal(seen.error.code, UDPTUN_E_BAD_REQUEST);
+        assert_int_equal(udptun_client_get_fd(client), -1);
+        udptun_client_free(client);
+        far_hang_up(far);
+    }
+
+    struct seen seen = {0};
+    struct udptun_client_config config;
+    udptun_client_config_init(&config);
+    config.socket_path = far->path;
+    config.max_reply_bytes = 64;
+    udptun_client *client = udptun_client_new(&config, NULL);
+    call(client, "a", NULL, &seen);
+    udptun_client_process(client);
+    far_accept(far);
+    far_say(far, "{\"id\":1,\"statusCode\":0,\"returnValue\":\"0123456789012345678901234567890\"");
+    udptun_client_process(client);
+    assert_int_equal(seen.error.code, UDPTUN_E_LIMIT);
+    udptun_client_free(client);
+}
+
+/* ---- losing, timing out, giving up -------------------------------------------------------------
+ */
+
+static void a_disconnect_in_the_middle_fails_what_is_outstanding(void **state)
+{
+    struct far *far = *state;
+    struct seen seen[2] = {0};
+    udptun_client *client = client_to(far, false, NULL);
+    call(client, "a", NULL, &seen[0]);
+    call(client, "b", NULL, &seen[1]);
+    udptun_client_process(client);
+    far_accept(far);
+    far_say(far, "{\"id\":1,\"statusCode\":0}{\"id\":2,\"sta");
+    far_hang_up(far);
+    assert_int_equal(udptun_client_process(client), UDPTUN_E_UNREACHABLE);
+    assert_int_equal(seen[0].error.code, UDPTUN_OK);
+    assert_int_equal(seen[1].error.code, UDPTUN_E_UNREACHABLE);
+    assert_false(seen[1].had_json);
+    assert_int_equal(udptun_client_get_timeout_ms(client), -1);
+
+    /* The next call connects again and is not confused by the half that was left. */
+    struct seen next = {0};
+    call(client, "c", NULL, &next);
+    assert_int_equal(udptun_client_process(client), 0);
+    far_accept(far);
+    far_say(far, "{\"id\":3,\"statusCode\":0}");
+    udptun_client_process(client);
+    assert_int_equal(next.error.code, UDPTUN_OK);
+    udptun_client_free(client);
+}
+
+static void a_missing_daemon_is_named_with_its_socket(void **state)
+{
+    struct far *far = *state;
+    far_stop(far);
+    struct seen seen = {0};
+    udptun_client *client = client_to(far, false, NULL);
+    call(client, "a", NULL, &seen);
+    assert_int_equal(udptun_client_process(client), UDPTUN_E_UNREACHABLE);
+    assert_int_equal(seen.calls, 1);
+    assert_int_equal(seen.error.sys_errno, ENOENT);
+    assert_non_null(strstr(seen.error.message, far->path));
+    udptun_client_free(client);
+}
+
+static void a_call_times_out_and_its_late_reply_is_dropped(void **state)
+{
+    struct far *far = *state;
+    struct seen seen = {0}, other = {0};
+    udptun_client *client = client_to(far, false, NULL);
+    struct udptun_client_request request;
+    udptun_client_request_init(&request, "slow");
+    request.timeout_ms = 1;
+    assert_int_equal(udptun_client_call(client, &request, on_reply, &seen, NULL, NULL), 0);
+    while (seen.calls == 0) {
+        udptun_client_process(client);
+        int64_t timeout = udptun_client_get_timeout_ms(client);
+        if (timeout > 0)
+            poll(NULL, 0, (int)timeout);
+    }
+    assert_int_equal(seen.error.code, UDPTUN_E_TIMEOUT);
+    far_accept(far);
+    call(client, "quick", NULL, &other);
+    udptun_client_process(client);
+    far_say(far, "{\"id\":1,\"statusCode\":0}{\"id\":2,\"statusCode\":0}");
+    udptun_client_process(client);
+    assert_int_equal(seen.calls, 1);
+    assert_int_equal(other.error.code, UDPTUN_OK);
+    assert_int_equal(other.calls, 1);
+    udptun_client_free(client);
+}
+
+static void cancel_fires_once_and_keeps_the_framing_of_a_half_sent_message(void **state)
+{
+    struct far *far = *state;
+    struct seen big = {0}, small = {0};
+    size_t size = 900000;
+    char *parameters = malloc(size + 16);
+    int head = sprintf(parameters, "{\"x\":\"");
+    memset(parameters + head, 'x', size);
+    strcpy(parameters + (size_t)head + size, "\"}");
+
+    udptun_client *client = client_to(far, false, NULL);
+    uint64_t id = call(client, "big", parameters, &big);
+    udptun_client_process(client);
+    assert_int_equal(udptun_client_get_events(client), UDPTUN_CLIENT_READ | UDPTUN_CLIENT_WRITE);
+    assert_int_equal(udptun_client_cancel(client, id), 0);
+    assert_int_equal(big.calls, 1);
+    assert_int_equal(big.error.code, UDPTUN_E_CANCELLED);
+    assert_int_equal(udptun_client_cancel(client, id), UDPTUN_E_NOT_FOUND);
+    call(client, "small", NULL, &small);
+
+    far_accept(far);
+    char text[4096];
+    size_t heard = 0;
+    while (udptun_client_get_events(client) & UDPTUN_CLIENT_WRITE) {
+        heard += strlen(far_hear(far, text));
+        udptun_client_process(client);
+    }
+    size_t total = strlen("{\"action\":\"big\",\"id\":1,\"parameters\":}\n") + strlen(parameters) +
+                   strlen("{\"action\":\"small\",\"id\":2}\n");
+    while (heard < total)
+        heard += strlen(far_hear(far, text));
+    assert_int_equal(heard, total);
+    assert_string_equal(text + strlen(text) - 26, "{\"action\":\"small\",\"id\":2}\n");
+    far_say(far, "{\"id\":2,\"statusCode\":0}");
+    udptun_client_process(client);
+    assert_int_equal(small.error.code, UDPTUN_OK);
+    assert_int_equal(big.calls, 1);
+    udptun_client_free(client);
+    free(parameters);
+}
+
+static void a_callback_may_free_the_client(void **state)
+{
+    struct far *far = *state;
+    struct seen first = {.free_client = true}, second = {0}, refused = {0};
+    second.call = &refused;
+    udptun_client *client = client_to(far, false, NULL);
+    call(client, "a", NULL, &first);
+    call(client, "b", NULL, &second);
+    udptun_client_process(client);
+    far_accept(far);
+    far_say(far, "{\"id\":1,\"statusCode\":0}{\"id\":2,\"statusCode\":0}");
+    assert_int_equal(udptun_client_process(client), UDPTUN_E_CANCELLED);
+    assert_int_equal(first.calls, 1);
+    assert_int_equal(second.calls, 1);
+    assert_int_equal(second.error.code, UDPTUN_E_CANCELLED);
+    assert_int_equal(refused.calls, 0);
+    assert_int_equal(refused.error.code, UDPTUN_E_CANCELLED);
+}
+
+static void a_callback_may_free_the_client_in_every_other_place(void **state)
+{
+    struct far *far = *state;
+    struct seen seen = {.free_client = true}; /* on an event */
+    udptun_client *client = client_to(far, true, &seen);
+    udptun_client_process(client);
+    far_accept(far);
+    far_say(far, "{\"event\":\"config\",\"seq\":1}{\"event\":\"config\",\"seq\":2}");
+    assert_int_equal(udptun_client_process(client), UDPTUN_E_CANCELLED);
+    assert_int_equal(seen.events, 1);
+
+    struct seen cancelled = {.free_client = true}; /* inside cancel */
+    client = client_to(far, false, NULL);
+    uint64_t id = call(client, "a", NULL, &cancelled);
+    udptun_client_cancel(client, id);
+    assert_int_equal(cancelled.calls, 1);
+
+    struct seen lost[2] = {{.free_client = true}, {0}}; /* on a lost connection */
+    client = client_to(far, false, NULL);
+    call(client, "a", NULL, &lost[0]);
+    call(client, "b", NULL, &lost[1]);
+    udptun_client_process(client);
+    far_stop(far);
+    assert_int_equal(udptun_client_process(client), UDPTUN_E_CANCELLED);
+    assert_int_equal(lost[0].calls + lost[1].calls, 2);
+}
+
+static void a_callback_may_call_and_cancel(void **state)
+{
+    struct far *far = *state;
+    struct seen again = {0}, first = {0}, second = {0};
+    udptun_client *client = client_to(far, false, NULL);
+    call(client, "a", NULL, &first);
+    first.cancel = call(client, "b", NULL, &second);
+    first.call = &again;
+    udptun_client_process(client);
+    far_accept(far);
+    far_say(far, "{\"id\":1,\"statusCode\":0}{\"id\":2,\"statusCode\":0}");
+    udptun_client_process(client);
+    assert_int_equal(first.calls, 1);
+    assert_int_equal(second.calls, 1);
+    assert_int_equal(second.error.code, UDPTUN_E_CANCELLED);
+    udptun_client_process(client);
+    far_say(far, "{\"id\":3,\"statusCode\":0}");
+    udptun_client_process(client);
+    assert_int_equal(again.calls, 1);
+    udptun_client_free(client);
+}
+
+/* ---- reconnecting ------------------------------------------------------------------------------
+ */
+
+/* Turn the client's own wheel until it has a connection or has none. */
+static void run_until(udptun_client *client, bool connected)
+{
+    for (int turn = 0; (udptun_client_get_fd(client) >= 0) != connected; turn++) {
+        assert_true(turn < 5000);
+        int64_t timeout = udptun_client_get_timeout_ms(client);
+        assert_true(timeout >= 0 || !connected);
+        poll(NULL, 0, timeout < 0 ? 1 : (int)timeout);
+        udptun_client_process(client);
+    }
+}
+
+static void a_reconnecting_client_waits_for_the_daemon_and_renews_its_subscription(void **state)
+{
+    struct far *far = *state;
+    far_stop(far);
+    struct seen link = {0}, subscribed = {0}, early = {0}, sent = {0};
+    udptun_client *client = client_to(far, true, &link);
+    call(client, "early", NULL, &early);
+    udptun_client_process(client);
+    assert_int_equal(early.calls, 0);
+    assert_true(udptun_client_get_timeout_ms(client) >= 0);
+
+    far_listen(far);
+    run_until(client, true);
+    far_accept(far);
+    assert_int_equal(link.states, 1);
+    far_say(far, "{\"id\":1,\"statusCode\":0}");
+    udptun_client_process(client);
+    assert_int_equal(early.error.code, UDPTUN_OK);
+
+    assert_int_equal(
+        udptun_client_subscribe(client, "state,config", true, on_reply, &subscribed, NULL, NULL),
+        0);
+    udptun_client_process(client);
+    char text[4096];
+    far_hear(far, text);
+    assert_non_null(strstr(text, "{\"topics\":[\"state\",\"config\"],\"snapshot\":true}"));
+    far_say(far, "{\"id\":2,\"statusCode\":0}{\"event\":\"tunnel.state\",\"seq\":1}");
+    udptun_client_process(client);
+    assert_int_equal(subscribed.calls, 1);
+    assert_int_equal(link.events, 1);
+
+    call(client, "sent", NULL, &sent);
+    udptun_client_process(client);
+    far_hang_up(far);
+    udptun_client_process(client);
+    assert_int_equal(link.last_state, UDPTUN_CLIENT_DISCONNECTED);
+    assert_int_equal(sent.error.code, UDPTUN_E_UNREACHABLE);
+
+    struct seen queued = {0};
+    call(client, "queued", NULL, &queued);
+    run_until(client, true);
+    udptun_client_process(client);
+    far_accept(far);
+    far_hear(far, text);
+    const char *renewal = strstr(text, "\"subscribe\"");
+    assert_non_null(renewal);
+    assert_true(renewal < strstr(text, "\"queued\""));
+    far_say(far,
+            "{\"action\":\"subscribe\",\"id\":5,\"statusCode\":0,\"returnValue\":{}}"
+            "{\"id\":4,\"statusCode\":0}");
+    udptun_client_process(client);
+    assert_int_equal(queued.error.code, UDPTUN_OK);
+    assert_int_equal(subscribed.calls, 1);
+    assert_int_equal(link.events, 2);
+    assert_non_null(strstr(link.event, "\"subscribe\""));
+
+    /* A refused renewal is a lost connection, not a silent watcher. */
+    far_hang_up(far);
+    udptun_client_process(client);
+    run_until(client, true);
+    udptun_client_process(client);
+    far_accept(far);
+    far_say(far, "{\"id\":6,\"statusCode\":2,\"errorMessage\":\"no more\"}");
+    udptun_client_process(client);
+    assert_int_equal(udptun_client_get_fd(client), -1);
+    assert_string_equal(link.error.message, "no more");
+    udptun_client_free(client);
+}
+
+/* ---- what is passed in -------------------------------------------------------------------------
+ */
+
+static void what_cannot_be_sent_is_refused_and_never_called_back(void **state)
+{
+    struct far *far = *state;
+    struct seen seen = {0};
+    udptun_client *client = client_to(far, false, NULL);
+    struct udptun_client_request request;
+    struct udptun_error err;
+    static const char *const bad[] = {"[1]", "{", "{\"a\":1,\"a\":2}", "{} {}", "{\"a\":\"\xff\"}"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        udptun_client_request_init(&request, "a");
+        request.parameters = bad[i];
+        assert_int_equal(udptun_client_call(client, &request, on_reply, &seen, NULL, &err),
+                         UDPTUN_E_INVALID);
+        assert_string_equal(err.field, "parameters");
+    }
+    udptun_client_request_init(&request, "");
+    assert_int_equal(udptun_client_call(client, &request, on_reply, &seen, NULL, &err),
+                     UDPTUN_E_INVALID);
+    int none = -1;
+    udptun_client_request_init(&request, "a");
+    request.fds = &none;
+    request.fd_count = 1;
+    assert_int_equal(udptun_client_call(client, &request, on_reply, &seen, NULL, &err),
+                     UDPTUN_E_INVALID);
+    udptun_client_free(client);
+    assert_int_equal(seen.calls, 0);
+
+    struct udptun_client_config config;
+    udptun_client_config_init(&config);
+    config.size = 3;
+    assert_null(udptun_client_new(&config, &err));
+    assert_int_equal(err.code, UDPTUN_E_INVALID);
+    char longer[300];
+    memset(longer, 'x', sizeof longer);
+    longer[sizeof longer - 1] = '\0';
+    udptun_client_config_init(&config);
+    config.socket_path = longer;
+    assert_null(udptun_client_new(&config, &err));
+    assert_string_equal(err.field, "socket_path");
+}
+
+static void descriptors_come_with_the_first_byte_of_their_message(void **state)
+{
+    struct far *far = *state;
+    struct seen before = {0}, with = {0};
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    udptun_client *client = client_to(far, false, NULL);
+    call(client, "before", NULL, &before);
+    struct udptun_client_request request;
+    udptun_client_request_init(&request, "with");
+    request.fds = ends;
+    request.fd_count = 2;
+    assert_int_equal(udptun_client_call(client, &request, on_reply, &with, NULL, NULL), 0);
+    struct stat mine[2];
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(fstat(ends[i], &mine[i]), 0);
+        close(ends[i]); /* duplicated: the caller's own may go */
+    }
+    udptun_client_process(client);
+    far_accept(far);
+
+    bool found = false;
+    while (!found) {
+        char text[4096] = "";
+        char control[256];
+        struct iovec iov = {text, sizeof text - 1};
+        struct msghdr message = {.msg_iov = &iov,
+                                 .msg_iovlen = 1,
+                                 .msg_control = control,
+                                 .msg_controllen = sizeof control};
+        assert_true(recvmsg(far->fd, &message, 0) > 0);
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        if (!header)
+            continue;
+        found = true;
+        assert_non_null(strstr(text, "{\"action\":\"with\"")); /* may be glued to the one before */
+        int got[2];
+        assert_int_equal(header->cmsg_len, CMSG_LEN(sizeof got));
+        memcpy(got, CMSG_DATA(header), sizeof got);
+        for (int i = 0; i < 2; i++) {
+            struct stat theirs;
+            assert_int_equal(fstat(got[i], &theirs), 0);
+            assert_int_equal(theirs.st_ino, mine[i].st_ino);
+            close(got[i]);
+        }
+    }
+    udptun_client_free(client);
+}
+
+/* ---- synchronous -------------------------------------------------------------------------------
+ */
+
+/* Serves one connection: each message is answered with the next line of the script. */
+struct server {
+    struct far *far;
+    const char *const *script;
+};
+
+static void *serve(void *arg)
+{
+    struct server *server = arg;
+    far_accept(server->far);
+    for (const char *const *line = server->script; *line; line++) {
+        char text[4096];
+        far_hear(server->far, text);
+        far_say(server->far, *line);
+    }
+    return NULL;
+}
+
+static void the_synchronous_functions_wait_for_their_reply(void **state)
+{
+    struct far *far = *state;
+    static const char *const script[] = {
+        "{\"id\":1,\"statusCode\":0,\"returnValue\":{\"changed\":true}}",
+        "{\"id\":2,\"statusCode\":0,\"returnValue\":{\"changed\":false}}",
+        "{\"id\":3,\"statusCode\":0,\"returnValue\":{\"udpTunnels\":[]}}",
+        "{\"id\":4,\"statusCode\":0,\"returnValue\":{\"rttMs\":[1.5,2]}}",
+        "{\"id\":5,\"statusCode\":100,\"errorMessage\":\"no tunnel x\"}",
+        NULL,
+    };
+    struct server server = {far, script};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, serve, &server), 0);
+
+    udptun_client *client = client_to(far, false, NULL);
+    struct udptun_error err;
+    bool changed = false;
+    assert_int_equal(
+        udptun_client_configure_tunnel(client, "{\"name\":\"a\"}", true, 1, &changed, &err), 0);
+    assert_true(changed);
+    assert_int_equal(udptun_client_remove_tunnel(client, "a", &changed, &err), 0);
+    assert_false(changed);
+    char *text = NULL;
+    assert_int_equal(udptun_client_get_status(client, NULL, &text, &err), 0);
+    assert_string_equal(text, "{\"udpTunnels\":[]}");
+    udptun_client_free_text(text);
+    double rtt_ms[1];
+    int answered = 0;
+    assert_int_equal(udptun_client_ping(client, "a", 1, rtt_ms, &answered, &err), 0);
+    assert_int_equal(answered, 1);
+    assert_true(rtt_ms[0] > 1.49 && rtt_ms[0] < 1.51);
+    struct udptun_client_request request;
+    udptun_client_request_init(&request, "getStatus");
+    assert_int_equal(udptun_client_call_wait(client, &request, &text, &err), UDPTUN_E_NOT_FOUND);
+    assert_non_null(strstr(text, "no tunnel x"));
+    assert_string_equal(err.message, "no tunnel x");
+    udptun_client_free_text(text);
+    pthread_join(thread, NULL);
+
+    /* Nobody answers this one. */
+    request.timeout_ms = 1;
+    assert_int_equal(udptun_client_call_wait(client, &request, &text, &err), UDPTUN_E_TIMEOUT);
+    assert_null(text);
+    udptun_client_free(client);
+}
+
+static void *serve_huge(void *arg)
+{
+    struct far *far = arg;
+    far_accept(far);
+    char text[4096];
+    far_hear(far, text);
+    far_say(far, "{\"id\":1,\"statusCode\":0,\"returnValue\":[");
+    for (int i = 0; i < 200000; i++)
+        far_say(far, "\"a flow of some length\",");
+    far_say(far, "0]}");
+    return NULL;
+}
+
+static void a_reply_of_megabytes_arrives_whole(void **state)
+{
+    struct far *far = *state;
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, serve_huge, far), 0);
+    udptun_client *client = client_to(far, false, NULL);
+    struct udptun_client_request request;
+    udptun_client_request_init(&request, "listFlows");
+    request.timeout_ms = 60000;
+    char *text = NULL;
+    struct udptun_error err;
+    assert_int_equal(udptun_client_call_wait(client, &request, &text, &err), 0);
+    assert_int_equal(strlen(text), strlen("{\"id\":1,\"statusCode\":0,\"returnValue\":[0]}") +
+                                       200000 * strlen("\"a flow of some length\","));
+    udptun_client_free_text(text);
+    pthread_join(thread, NULL);
+    udptun_client_free(client);
+}
+
+static void wait_in_a_callback(void *arg, udptun_client *client,
+                               const struct udptun_client_reply *reply)
+{
+    (void)reply;
+    struct udptun_client_request request;
+    udptun_client_request_init(&request, "a");
+    *(int *)arg = udptun_client_call_wait(client, &request, NULL, NULL);
+}
+
+static void waiting_in_a_callback_is_refused(void **state)
+{
+    struct far *far = *state;
+    udptun_client *client = client_to(far, false, NULL);
+    struct udptun_client_request request;
+    udptun_client_request_init(&request, "a");
+    int code = 0;
+    uint64_t id;
+    udptun_client_call(client, &request, wait_in_a_callback, &code, &id, NULL);
+    udptun_client_cancel(client, id);
+    assert_int_equal(code, UDPTUN_E_CONFLICT);
+    udptun_client_free(client);
+}
+
+/* ---- where the socket is -----------------------------------------------------------------------
+ */
+
+static void the_environment_names_the_socket(void **state)
+{
+    struct far *far = *state;
+    setenv("UDPTUND_SOCKET", far->path, 1);
+    udptun_client *client = udptun_client_new(NULL, NULL);
+    assert_string_equal(udptun_client_get_socket_path(client), far->path);
+    udptun_client_free(client);
+    unsetenv("UDPTUND_SOCKET");
+
+    setenv("XDG_RUNTIME_DIR", "/nowhere", 1);
+    client = udptun_client_new(NULL, NULL);
+    assert_string_equal(udptun_client_get_socket_path(client),
+                        geteuid() == 0 ? "/run/udptund/control.sock"
+                                       : "/nowhere/udptund/control.sock");
+    udptun_client_free(client);
+    unsetenv("XDG_RUNTIME_DIR");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_reply_reaches_its_call_in_any_cut),
+        TEST(several_replies_in_one_read_go_each_to_its_own_call),
+        TEST(an_error_reply_is_told_in_full),
+        TEST(an_error_without_an_id_goes_to_the_oldest_call),
+        TEST(a_farewell_explains_the_lost_connection),
+        TEST(garbage_and_oversized_replies_end_the_connection),
+        TEST(a_disconnect_in_the_middle_fails_what_is_outstanding),
+        TEST(a_missing_daemon_is_named_with_its_socket),
+        TEST(a_call_times_out_and_its_late_reply_is_dropped),
+        TEST(cancel_fires_once_and_keeps_the_framing_of_a_half_sent_message),
+        TEST(a_callback_may_free_the_client),
+        TEST(a_callback_may_free_the_client_in_every_other_place),
+        TEST(a_callback_may_call_and_cancel),
+        TEST(a_reconnecting_client_waits_for_the_daemon_and_renews_its_subscription),
+        TEST(what_cannot_be_sent_is_refused_and_never_called_back),
+        TEST(descriptors_come_with_the_first_byte_of_their_message),
+        TEST(the_synchronous_functions_wait_for_their_reply),
+        TEST(a_reply_of_megabytes_arrives_whole),
+        TEST(waiting_in_a_callback_is_refused),
+        TEST(the_environment_names_the_socket),
+    };
+    return cmocka_run_group_tests_name("libclient", tests, NULL, NULL);
+}
