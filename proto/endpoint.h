@@ -23,11 +23,11 @@ enum endpoint_family {
 };
 
 struct endpoint {
-    uint8_t family;    /* enum endpoint_family */
-    uint8_t unused;    /* 0 */
-    uint16_t port;     /* host byte order */
-    uint32_t scope;    /* IPv6 zone index of a link-local address, else 0; never on the wire */
-    uint8_t ip[16];    /* network byte order, IPv4 in the first four */
+    uint8_t family; /* enum endpoint_family */
+    uint8_t unused; /* 0 */
+    uint16_t port;  /* host byte order */
+    uint32_t scope; /* IPv6 zone index of a link-local address, else 0; never on the wire */
+    uint8_t ip[16]; /* network byte order, IPv4 in the first four */
 };
 
 /* "[" + 45 + "%4294967295" + "]:65535" + NUL fits. */

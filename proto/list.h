@@ -53,9 +53,10 @@ static inline void list_move(struct list *head, struct list *node)
     list_append(head, node);
 }
 
-#define list_entry(node, type, member) ((type *)(void *)((char *)(node) - offsetof(type, member)))
+#define list_entry(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
 
-#define LIST_FOREACH(var, head) for (struct list *var = (head)->next; var != (head); var = var->next)
+#define LIST_FOREACH(var, head)                                                                    \
+    for (struct list *var = (head)->next; var != (head); var = var->next)
 
 /* `var` may be removed and freed in the body; no other node may. */
 #define LIST_FOREACH_SAFE(var, head)                                                               \

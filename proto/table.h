@@ -44,6 +44,6 @@ void table_remove(struct table *t, struct table_node *node);
 /* Calls `visit` for every node; it may remove that node, and no other. */
 void table_each(struct table *t, void (*visit)(struct table_node *node, void *arg), void *arg);
 
-#define table_entry(node, type, member) ((type *)(void *)((char *)(node) - offsetof(type, member)))
+#define table_entry(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
 
 #endif

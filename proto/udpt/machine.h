@@ -55,8 +55,8 @@ enum udpt_role { UDPT_LOCAL = 1, UDPT_SERVER };
 /* Where a datagram goes to (towards the server) or truly came from (towards the local). */
 struct udpt_dest {
     struct endpoint ep;
-    const char *name;   /* with ENDPOINT_NAME: the host name, not NUL-terminated; else NULL */
-    size_t name_len;    /* 1 to 255 then */
+    const char *name; /* with ENDPOINT_NAME: the host name, not NUL-terminated; else NULL */
+    size_t name_len;  /* 1 to 255 then */
 };
 
 /* A destination of a host name that the server resolves. */
@@ -96,22 +96,22 @@ struct udpt_config {
     enum udpt_role role;
     bool has_key;
     uint8_t key[UDPT_KEY_SIZE];
-    unsigned connections;      /* local: most data legs, 1 to 32 */
-    uint32_t heartbeat_ms;     /* local; the server takes the client's */
-    uint32_t dead_ms;          /* local; likewise */
-    uint32_t resume_ms;        /* server */
+    unsigned connections;  /* local: most data legs, 1 to 32 */
+    uint32_t heartbeat_ms; /* local; the server takes the client's */
+    uint32_t dead_ms;      /* local; likewise */
+    uint32_t resume_ms;    /* server */
     uint32_t flow_timeout_ms;
-    uint32_t dns_timeout_ms;   /* of a binding that saw one datagram out and one back at most */
-    uint32_t handshake_ms;     /* a conn whose handshake takes longer is hung up */
-    uint32_t max_pending;      /* server: most conns in handshake */
-    uint32_t max_sessions;     /* server */
-    uint32_t max_flows;        /* of the machine */
+    uint32_t dns_timeout_ms; /* of a binding that saw one datagram out and one back at most */
+    uint32_t handshake_ms;   /* a conn whose handshake takes longer is hung up */
+    uint32_t max_pending;    /* server: most conns in handshake */
+    uint32_t max_sessions;   /* server */
+    uint32_t max_flows;      /* of the machine */
     uint32_t max_flows_per_session;
     uint32_t max_queue_delay_ms;
-    uint32_t max_queue_bytes;  /* of one binding */
-    unsigned redundancy;       /* local: copies, 1 for now */
+    uint32_t max_queue_bytes; /* of one binding */
+    unsigned redundancy;      /* local: copies, 1 for now */
     uint32_t redundancy_max_size;
-    size_t binding_host_size;  /* bytes of the host's own behind each binding, zeroed */
+    size_t binding_host_size; /* bytes of the host's own behind each binding, zeroed */
 };
 
 /* Defaults of the contract. */
@@ -255,7 +255,8 @@ enum udpt_drop {
 };
 void udpt_count_drop(struct udpt_machine *m, struct udpt_binding *b, enum udpt_drop cause);
 
-/* ---- looking ----------------------------------------------------------------------------------- */
+/* ---- looking -----------------------------------------------------------------------------------
+ */
 
 struct udpt_counters {
     uint64_t tx_packets, rx_packets; /* tx is towards the far end of the tunnel */

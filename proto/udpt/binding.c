@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * binding.c - flows: one local source and the UDP sockets that stand for it at the server
+ * (RFC 4787: endpoint-independent mapping). Their life, and datagrams in and out.
+ */
+#include <stdlib.h>
+
+#include "proto/error.h"
+#include "proto/udpt/internal.h"
+
+/* Ids count up, so multiplying spreads them (Fibonacci hashing, Knuth vol. 3, 6.4). */
+static uint64_t id_hash(uint64_t id)
+{
+    uint64_t hash = id * UINT64_C(0x9e3779b97f4a7c15);
+    return hash ^ hash >> 32;
+}
+
+static bool matches_id(const struct table_node *node, const void *key)
+{
+    const struct udpt_binding *b = table_entry(node, const struct udpt_binding, node);
+    return b->id == *(const uint64_t *)key;
+}
+
+struct udpt_binding *binding_find(struct udpt_session *s, uint64_t id)
+{
+    struct table_node *node = table_find(&s->by_id, id_hash(id), matches_id, &id);
+    return node ? table_entry(node, struct udpt_binding, node) : NULL;
+}
+
+struct udpt_binding *binding_new(struct udpt_session *s, uint64_t id, uint64_t label)
+{
+    struct udpt_machine *m = s->m;
+    struct udpt_binding *b =
+        (struct udpt_binding *)calloc(1, sizeof *b + m->config.binding_host_size);
+    if (!b || table_insert(&s->by_id, &b->node, id_hash(id)) != UDPTUN_OK) {
+        free(b);
+        return NULL;
+    }
+    b->session = s;
+    b->id = id;
+    b->label = label;
+    b->created_us = b->used_us = m->now_us;
+    b->dns_only = true;
+    list_init(&b->peers);
+    list_init(&b->rx_ids);
+    list_init(&b->in_waiting);
+    list_init(&b->in_session);
+    list_init(&b->in_idle);
+    /* In order of id; legs may bring first datagrams in another. */
+    struct list *at = &s->bindings;
+    while (at->prev != &s->bindings &&
+           list_entry(at->prev, struct udpt_binding, in_session)->id > id)
+        at = at->prev;
+    list_insert_before(at, &b->in_session);
+    list_append(&s->lone, &b->in_idle);
+    machine_wake(m, m->now_us + m->config.dns_timeout_ms * MS_US);
+    s->binding_count++;
+    m->binding_count++;
+    return b;
+}
+
+void binding_free(struct udpt_binding *b, enum udpt_close_reason reason, bool tell)
+{
+    struct udpt_session *s = b->session;
+    struct udpt_machine *m = s->m;
+    if (tell)
+        control_close(s, b->id, reason);
+    queue_clear(b);
+    while (!list_empty(&b->peers))
+        peer_free(list_entry(b->peers.next, struct peer, in_binding));
+    while (!list_empty(&b->rx_ids))
+        rx_id_free(list_entry(b->rx_ids.next, struct rx_id, in_binding));
+    table_remove(&s->by_id, &b->node);
+    list_remove(&b->in_session);
+    list_remove(&b->in_idle);
+    s->binding_count--;
+    m->binding_count--;
+    m->ops->binding_closed(m->arg, b, reason);
+    free(b->rx_window);
+    free(b);
+}
+
+/* Makes room for one more binding of `s`, at the cost of the one of its own used least recently.
+ * False: it has none to give. */
+static bool make_room(struct udpt_session *s)
+{
+    const struct udpt_machine *m = s->m;
+    if (s->binding_count < m->config.max_flows_per_session &&
+        m->binding_count < m->config.max_flows)
+        return true;
+    struct udpt_binding *oldest = NULL;
+    struct list *heads[] = {&s->lone, &s->idle};
+    for (size_t i = 0; i < 2; i++) {
+        if (list_empty(heads[i]))
+            continue;
+        struct udpt_binding *b = list_entry(heads[i]->next, struct udpt_binding, in_idle);
+        if (!oldest || b->used_us < oldest->used_us)
+            oldest = b;
+    }
+    if (!oldest)
+        return false;
+    binding_free(oldest, UDPT_CLOSE_EVICTED, true);
+    return true;
+}
+
+struct udpt_binding *udpt_binding_open(struct udpt_machine *m, uint64_t label, uint64_t now_us,
+                                       int *code)
+{
+    struct udpt_session *s = udpt_session_next(m, NULL);
+    machine_enter(m, now_us);
+    struct udpt_binding *b = NULL;
+    *code = UDPTUN_E_LIMIT;
+    if (make_room(s)) {
+        b = binding_new(s, s->next_binding, label);
+        *code = b ? UDPTUN_OK : UDPTUN_E_NOMEM;
+        s->next_binding += b != NULL;
+    }
+    machine_leave(m);
+    return b;
+}
+
+struct udpt_binding *binding_remote(struct udpt_session *s, uint64_t id, uint64_t label,
+                                    uint16_t want4, uint16_t want6)
+{
+    struct udpt_machine *m = s->m;
+    struct udpt_binding *b = NULL;
+    if (make_room(s))
+        b = binding_new(s, id, label);
+    if (!b) {
+        control_close(s, id, UDPT_CLOSE_LIMIT);
+        return NULL;
+    }
+    if (m->ops->binding_opened(m->arg, b, want4, want6) != 0) {
+        binding_free(b, UDPT_CLOSE_LIMIT, true);
+        return NULL;
+    }
+    return b;
+}
+
+void udpt_binding_close(struct udpt_binding *b, uint64_t now_us)
+{
+    struct udpt_machine *m = b->session->m;
+    machine_enter(m, now_us);
+    binding_free(b, UDPT_CLOSE_HOST, true);
+    machine_leave(m);
+}
+
+void *udpt_binding_host(struct udpt_binding *b)
+{
+    return b->host;
+}
+
+void udpt_binding_external(struct udpt_binding *b, const struct endpoint *external, uint64_t now_us)
+{
+    struct udpt_machine *m = b->session->m;
+    machine_enter(m, now_us);
+    if (external->family == ENDPOINT_IP4)
+        b->external4 = *external;
+    else
+        b->external6 = *external;
+    control_opened(b, external);
+    machine_leave(m);
+}
+
+void udpt_binding_error(struct udpt_binding *b, const struct udpt_dest *peer,
+                        enum udpt_error_code code, uint32_t value, uint64_t now_us)
+{
+    struct udpt_machine *m = b->session->m;
+    machine_enter(m, now_us);
+    if (code == UDPT_POLICY)
+        udpt_count_drop(m, b, UDPT_DROP_POLICY);
+    else if (code == UDPT_TOO_BIG)
+        udpt_count_drop(m, b, UDPT_DROP_OVERSIZE);
+    else if (code == UDPT_LIMIT)
+        udpt_count_drop(m, b, UDPT_DROP_NO_FLOW);
+    control_error(b, peer, code, value);
+    machine_leave(m);
+}
+
+void udpt_count_drop(struct udpt_machine *m, struct udpt_binding *b, enum udpt_drop cause)
+{
+    m->counters.dropped[cause]++;
+    if (b)
+        b->dropped[cause]++;
+}
+
+/* ---- idle ----------------------------------------------------------------------------------- */
+
+/* RFC 4787 REQ-5 lets the mapping of a well-known port expire sooner; one that served a single
+ * DNS exchange will hardly be used again. */
+static bool is_lone_dns(const struct udpt_binding *b)
+{
+    return b->dns_only && b->tx_packets <= 1 && b->rx_packets <= 1;
+}
+
+void binding_touch(struct udpt_binding *b)
+{
+    struct udpt_session *s = b->session;
+    b->used_us = s->m->now_us;
+    list_move(is_lone_dns(b) ? &s->lone : &s->idle, &b->in_idle);
+}
+
+static void expire(struct udpt_session *s, struct list *head, uint64_t timeout_us)
+{
+    while (!list_empty(head)) {
+        struct udpt_binding *b = list_entry(head->next, struct udpt_binding, in_idle);
+        if (s->m->now_us < b->used_us + timeout_us) {
+            machine_wake(s->m, b->used_us + timeout_us);
+            return;
+        }
+        binding_free(b, UDPT_CLOSE_IDLE, true);
+    }
+}
+
+void binding_expire(struct udpt_session *s)
+{
+    const struct udpt_config *config = &s->m->config;
+    uint32_t lone_ms = config->dns_timeout_ms < config->flow_timeout_ms ? config->dns_timeout_ms
+                                                                        : config->flow_timeout_ms;
+    expire(s, &s->lone, lone_ms * MS_US);
+    expire(s, &s->idle, config->flow_timeout_ms * MS_US);
+}
+
+/* ---- datagrams ------------------------------------------------------------------------------ */
+
+bool binding_fresh(struct udpt_binding *b, uint32_t sequence)
+{
+    struct rx_window *w = b->rx_window;
+    if (!w) {
+        w = b->rx_window = (struct rx_window *)calloc(1, sizeof *w);
+        if (!w)
+            return true; /* a copy too many is better than none */
+        w->highest = sequence;
+        w->bits[sequence / 64 % (RX_WINDOW_BITS / 64)] |= UINT64_C(1) << sequence % 64;
+        return true;
+    }
+    int32_t ahead = (int32_t)(sequence - w->highest);
+    if (ahead <= -RX_WINDOW_BITS)
+        return false;
+    if (ahead >= RX_WINDOW_BITS)
+        memset(w->bits, 0, sizeof w->bits);
+    for (uint32_t i = w->highest + 1; ahead < RX_WINDOW_BITS && (int32_t)(sequence - i) >= 0; i++)
+        w->bits[i / 64 % (RX_WINDOW_BITS / 64)] &= ~(UINT64_C(1) << i % 64);
+    if (ahead > 0)
+        w->highest = sequence;
+    uint64_t *word = &w->bits[sequence / 64 % (RX_WINDOW_BITS / 64)];
+    uint64_t bit = UINT64_C(1) << sequence % 64;
+    bool fresh = !(*word & bit);
+    *word |= bit;
+    return fresh;
+}
+
+void binding_deliver(struct udpt_binding *b, const struct udpt_dest *dest, const uint8_t *data,
+                     size_t size)
+{
+    struct udpt_session *s = b->session;
+    struct udpt_machine *m = s->m;
+    b->rx_packets++;
+    b->rx_bytes += size;
+    s->rx_bytes += size;
+    m->counters.rx_packets++;
+    m->counters.rx_bytes += size;
+    b->dns_only = b->dns_only && dest->ep.port == DNS_PORT;
+    binding_touch(b);
+    m->ops->datagram(m->arg, b, dest, data, size);
+}
+
+bool binding_held(const struct udpt_binding *b)
+{
+    uint64_t now_us = b->session->m->now_us;
+    if (b->awaits_port && now_us < b->awaits_until_us)
+        return true;
+    return b->after && b->after->tx_acked < b->after_counted;
+}
+
+bool binding_write(struct udpt_binding *b, struct udpt_conn *c, const struct udpt_dest *dest,
+                   const uint8_t *data, size_t size)
+{
+    struct udpt_session *s = b->session;
+    struct udpt_machine *m = s->m;
+    leg_send_clock(c);
+    struct peer *p = peer_of(b, dest);
+    uint64_t id = FRAME_INLINE;
+    struct inline_header header = {.binding = b->id, .label = b->label, .dest = *dest};
+    size_t inline_size = 0;
+    if (!p || !announce_live(p, &id)) {
+        if (m->config.role == UDPT_LOCAL && !b->confirmed)
+            header.flags = INLINE_LABEL;
+        inline_size = frame_inline_size(&header);
+    }
+    size_t whole = frame_size(id, inline_size + size);
+    uint8_t *to = conn_reserve(c, whole);
+    if (!to)
+        return false;
+    size_t head = frame_put_header(to, id, inline_size + size);
+    if (inline_size > 0) {
+        struct writer w = writer_of(to + head, inline_size);
+        frame_put_inline(&w, &header);
+    }
+    if (size > 0)
+        memcpy(to + head + inline_size, data, size);
+    conn_commit(c, whole);
+    leg_count_sent(c, whole);
+    b->tx_packets++;
+    b->tx_bytes += size;
+    s->tx_bytes += size;
+    m->counters.tx_packets++;
+    m->counters.tx_bytes += size;
+    if (p && inline_size > 0)
+        announce_used(p);
+    return true;
+}
+
+static int send(struct udpt_binding *b, const struct udpt_dest *peer, const uint8_t *data,
+                size_t size)
+{
+    struct udpt_session *s = b->session;
+    size_t most = peer->ep.family == ENDPOINT_IP4 ? UDPT_MAX_PAYLOAD_IP4 : UDPT_MAX_PAYLOAD_IP6;
+    if (size > most || frame_address_size(peer) == 0) {
+        udpt_count_drop(s->m, b, UDPT_DROP_OVERSIZE);
+        return UDPTUN_E_INVALID;
+    }
+    if (s->ending)
+        return UDPTUN_E_UNREACHABLE;
+    b->dns_only = b->dns_only && peer->ep.port == DNS_PORT;
+    binding_touch(b);
+    if (!b->queue_first && !binding_held(b)) {
+        struct udpt_conn *c = session_route(b);
+        if (c && !binding_held(b) && session_writable(c) && binding_write(b, c, peer, data, size))
+            return UDPTUN_OK;
+    }
+    return queue_put(b, peer, data, size);
+}
+
+int udpt_send(struct udpt_binding *b, const struct udpt_dest *peer, const uint8_t *data,
+              size_t size, uint64_t now_us)
+{
+    struct udpt_machine *m = b->session->m;
+    machine_enter(m, now_us);
+    int result = send(b, peer, data, size);
+    machine_leave(m);
+    return result;
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * client.c - a udp-local's session: which legs it wants, and dialling them.
+ *
+ * While no leg is up, one attempt at a time probes, on the control leg; the others follow when
+ * the server has spoken on it, which proves that the session exists there. Each leg has its own
+ * backoff. A session that the server lost is founded anew by the leg that learned of it; its
+ * bindings stay and ask for their old ports.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "proto/error.h"
+#include "proto/udpt/internal.h"
+
+/* Backoff: quick while an outage is young, patient later. */
+#define RETRY_FIRST_US     (200 * MS_US)
+#define RETRY_YOUNG_MAX_US S_US
+#define RETRY_OLD_MAX_US   (30 * S_US)
+#define OUTAGE_YOUNG_US    (120 * S_US)
+/* A connection through a proxy stands at once, whatever is behind it; so an attempt that hears
+ * nothing is abandoned for a fresh one, with growing patience for paths that are merely slow. */
+#define ATTEMPT_FIRST_US (4 * S_US)
+#define ATTEMPT_STEP_US  S_US
+#define ATTEMPT_MAX_US   (10 * S_US)
+/* Datagrams wait this long without a pause: another data leg is worth its cost. */
+#define PRESSURE_US (100 * MS_US)
+
+static uint64_t retry_delay(struct udpt_session *s, unsigned failures)
+{
+    struct udpt_machine *m = s->m;
+    bool old = s->outage_us != 0 && m->now_us - s->outage_us > OUTAGE_YOUNG_US;
+    uint64_t most_us = old ? RETRY_OLD_MAX_US : RETRY_YOUNG_MAX_US;
+    uint64_t delay_us = RETRY_FIRST_US;
+    for (unsigned i = 1; i < failures && delay_us < most_us; i++)
+        delay_us += delay_us / 2;
+    if (delay_us > most_us)
+        delay_us = most_us;
+    /* A quarter less to nothing less: many clients of one server must not come in step. */
+    uint32_t random;
+    machine_random(m, &random, sizeof random);
+    return delay_us - random % (delay_us / 4);
+}
+
+static void back_off(struct udpt_session *s, struct leg *leg)
+{
+    leg->failures++;
+    leg->retry_us = s->m->now_us + retry_delay(s, leg->failures);
+    machine_wake(s->m, leg->retry_us);
+}
+
+static void dial(struct udpt_session *s, unsigned number)
+{
+    struct udpt_machine *m = s->m;
+    struct leg *leg = &s->legs[number];
+    struct udpt_conn *c = conn_new(m, CONN_DIALLING);
+    if (!c) {
+        back_off(s, leg);
+        return;
+    }
+    uint64_t patience_us = ATTEMPT_FIRST_US + leg->failures * ATTEMPT_STEP_US;
+    c->handshake_until_us =
+        m->now_us + (patience_us > ATTEMPT_MAX_US ? ATTEMPT_MAX_US : patience_us);
+    machine_wake(m, c->handshake_until_us);
+    c->session = s;
+    c->leg = number;
+    c->generation = ++s->next_generation;
+    leg->attempt = c;
+    if (s->seen_up)
+        m->reconnects++;
+    m->ops->dial(m->arg, c);
+}
+
+static void want(struct udpt_session *s, unsigned number)
+{
+    struct leg *leg = &s->legs[number];
+    if (leg->conn || leg->attempt)
+        return;
+    if (s->m->now_us >= leg->retry_us)
+        dial(s, number);
+    else
+        machine_wake(s->m, leg->retry_us);
+}
+
+void client_tick(struct udpt_session *s)
+{
+    if (s->m->stopping)
+        return;
+    bool probing = session_legs_up(s) == 0;
+    want(s, CONTROL_LEG);
+    for (unsigned i = 1; i <= s->wanted && !probing && s->proven; i++)
+        want(s, i);
+}
+
+void client_pressure(struct udpt_session *s)
+{
+    struct udpt_machine *m = s->m;
+    if (s->queue_since_us == 0)
+        s->queue_since_us = m->now_us;
+    if (s->state != UDPT_ESTABLISHED || m->now_us - s->queue_since_us < PRESSURE_US)
+        return;
+    s->queue_since_us = m->now_us;
+    if (s->wanted < m->config.connections) {
+        s->wanted++;
+        machine_wake(m, m->now_us);
+    }
+}
+
+/* Established: control and data; degraded: a leg that is wanted could not be had or was lost. */
+void client_update_state(struct udpt_session *s, const char *reason)
+{
+    unsigned up = session_legs_up(s);
+    bool failing = false;
+    for (unsigned i = 0; i <= s->wanted; i++)
+        failing |= !s->legs[i].conn && s->legs[i].failures > 0;
+    bool has_data = up > (session_control(s) ? 1u : 0u);
+    if (up == 0)
+        session_enter_state(s, s->seen_up ? UDPT_RECONNECTING : UDPT_CONNECTING, reason);
+    else if (failing)
+        session_enter_state(s, UDPT_DEGRADED, reason);
+    else if (session_control(s) && has_data)
+        session_enter_state(s, UDPT_ESTABLISHED, "");
+}
+
+void client_attempt_ended(struct udpt_conn *c)
+{
+    struct udpt_session *s = c->session;
+    struct leg *leg = &s->legs[c->leg];
+    if (leg->attempt == c)
+        leg->attempt = NULL;
+    if (s->ending)
+        return;
+    back_off(s, leg);
+    client_update_state(s, c->reason);
+}
+
+void client_leg_lost(struct udpt_session *s, const struct udpt_conn *c)
+{
+    struct udpt_machine *m = s->m;
+    struct leg *leg = &s->legs[c->leg];
+    if (session_legs_up(s) == 0 && s->outage_us == 0)
+        s->outage_us = m->now_us;
+    /* The first attempt after a loss comes at once; those that fail back off. */
+    leg->retry_us = m->now_us;
+    if (leg->failures == 0)
+        leg->failures = 1;
+    machine_wake(m, m->now_us);
+    client_update_state(s, c->reason);
+}
+
+/* The far end has forgotten everything but what we tell it again. */
+static void forget(struct udpt_session *s)
+{
+    s->established = s->proven = false;
+    announce_reset(s);
+    LIST_FOREACH (node, &s->bindings) {
+        struct udpt_binding *b = list_entry(node, struct udpt_binding, in_session);
+        b->confirmed = false;
+        b->awaits_port =
+            b->external4.family != ENDPOINT_NONE || b->external6.family != ENDPOINT_NONE;
+        b->awaits_until_us = s->m->now_us + s->m->config.max_queue_delay_ms * MS_US;
+    }
+}
+
+void client_session_lost(struct udpt_session *s, const char *reason)
+{
+    machine_log(s->m, UDPT_LOG_INFO, "session lost: %s", reason);
+    session_enter_state(s, UDPT_RECONNECTING, reason);
+    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++)
+        if (s->legs[i].conn)
+            conn_kill(s->legs[i].conn, "%s", reason);
+    forget(s);
+    machine_random(s->m, s->id, sizeof s->id);
+    client_update_state(s, reason);
+}
+
+void client_refused(struct udpt_conn *c, uint64_t reason)
+{
+    struct udpt_session *s = c->session;
+    if (reason == REFUSE_UNKNOWN_SESSION || reason == REFUSE_SESSION_PROOF)
+        client_session_lost(s, refuse_text(reason));
+}
+
+static bool is_same_session(const struct udpt_session *s, const struct welcome *w)
+{
+    return w->known && w->epoch == s->epoch && w->incarnation == s->incarnation;
+}
+
+/* What both ends run with: the client's wishes, within the server's limits. */
+static void agree(struct udpt_session *s, const struct hello *hello, const struct welcome *w)
+{
+    s->params = hello->params;
+    s->params.resume_ms = w->params.resume_ms;
+    s->params.max_flows = w->params.max_flows;
+    s->params.max_legs = w->params.max_legs;
+}
+
+void client_welcomed(struct udpt_conn *c)
+{
+    struct udpt_session *s = c->session;
+    struct handshake *h = c->handshake;
+    struct leg *leg = &s->legs[c->leg];
+    if (s->established && !is_same_session(s, &h->welcome)) {
+        /* This very leg founds the next one; its HELLO carries the old id, which is free. */
+        uint8_t id[UDPT_SESSION_ID_SIZE];
+        memcpy(id, s->id, sizeof id);
+        leg->attempt = NULL;
+        client_session_lost(s, h->welcome.epoch == s->epoch ? "the udp-server let it expire"
+                                                            : "the udp-server was restarted");
+        memcpy(s->id, id, sizeof id);
+    } else if (!s->established && h->welcome.known) {
+        /* Founded by a CONFIRM whose leg died; its secret went with it. */
+        machine_random(s->m, s->id, sizeof s->id);
+        conn_kill(c, "the session id is taken");
+        return;
+    }
+    enum confirm_intent intent = s->established ? CONFIRM_JOIN : CONFIRM_CREATE;
+    if (intent == CONFIRM_CREATE) {
+        handshake_secret(h, s->secret);
+        s->epoch = h->welcome.epoch;
+        s->incarnation = h->welcome.incarnation;
+        s->established = true;
+    }
+    agree(s, &h->hello, &h->welcome);
+    uint8_t *to = conn_reserve(c, HANDSHAKE_MAX_SIZE);
+    if (!to)
+        return;
+    conn_commit(c, handshake_put_confirm(h, intent, s->secret, to));
+    bool resumed = session_legs_up(s) == 0 && intent == CONFIRM_JOIN;
+    leg->attempt = NULL;
+    leg_attach(c);
+    if (c->state != CONN_UP)
+        return;
+    leg_heartbeat(c); /* its answer proves that CONFIRM came through */
+    s->m->resumed += resumed;
+    s->seen_up = true;
+    client_update_state(s, "");
+}

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* control.c - control frames: building them, and acting on those of the far end. */
+#include <stdio.h>
+
+#include "proto/error.h"
+#include "proto/udpt/internal.h"
+
+/* ---- out ------------------------------------------------------------------------------------- */
+
+void control_send(struct udpt_conn *c, const uint8_t *body, size_t size)
+{
+    uint8_t *to = conn_reserve(c, 12 + size);
+    if (!to)
+        return;
+    size_t head = frame_put_header(to, FRAME_CONTROL, size);
+    memcpy(to + head, body, size);
+    conn_commit(c, head + size);
+    leg_count_sent(c, head + size);
+}
+
+static struct writer begin(uint8_t body[FRAME_MAX_CONTROL], enum control_type type)
+{
+    struct writer w = writer_of(body, FRAME_MAX_CONTROL);
+    writer_varint(&w, type);
+    return w;
+}
+
+/* On the control leg; while that is down the frame is not sent, and what must not be lost is said
+ * again by announce_control_up(). */
+static void end(struct udpt_session *s, const struct writer *w)
+{
+    struct udpt_conn *c = session_control(s);
+    if (c && !s->ending && !w->failed)
+        control_send(c, w->start, writer_size(w));
+}
+
+void control_token(struct udpt_conn *c, enum control_type type, uint64_t token)
+{
+    uint8_t body[16];
+    struct writer w = writer_of(body, sizeof body);
+    writer_varint(&w, type);
+    writer_u64(&w, token);
+    control_send(c, body, writer_size(&w));
+}
+
+void control_id(struct udpt_session *s, enum control_type type, uint64_t id)
+{
+    uint8_t body[FRAME_MAX_CONTROL];
+    struct writer w = begin(body, type);
+    writer_varint(&w, id);
+    end(s, &w);
+}
+
+void control_announce(struct udpt_session *s, uint64_t id, const struct peer *p)
+{
+    uint8_t body[FRAME_MAX_CONTROL];
+    struct writer w = begin(body, CONTROL_ANNOUNCE);
+    writer_varint(&w, id);
+    writer_u8(&w, 0);
+    writer_varint(&w, p->binding->id);
+    frame_put_address(&w, &p->dest);
+    end(s, &w);
+}
+
+void control_open(struct udpt_binding *b)
+{
+    uint8_t body[FRAME_MAX_CONTROL];
+    struct writer w = begin(body, CONTROL_OPEN);
+    writer_varint(&w, b->id);
+    writer_u64(&w, b->label);
+    writer_u16(&w, b->external4.port);
+    writer_u16(&w, b->external6.port);
+    end(b->session, &w);
+}
+
+void control_opened(struct udpt_binding *b, const struct endpoint *external)
+{
+    uint8_t body[FRAME_MAX_CONTROL];
+    struct udpt_dest dest = udpt_dest_of(external);
+    struct writer w = begin(body, CONTROL_OPENED);
+    writer_varint(&w, b->id);
+    frame_put_address(&w, &dest);
+    end(b->session, &w);
+}
+
+void control_close(struct udpt_session *s, uint64_t binding, enum udpt_close_reason reason)
+{
+    uint8_t body[FRAME_MAX_CONTROL];
+    struct writer w = begin(body, CONTROL_CLOSE);
+    writer_varint(&w, binding);
+    writer_varint(&w, reason);
+    end(s, &w);
+}
+
+void control_error(struct udpt_binding *b, const struct udpt_dest *dest, enum udpt_error_code code,
+                   uint32_t value)
+{
+    uint8_t body[FRAME_MAX_CONTROL];
+    struct writer w = begin(body, CONTROL_ERROR);
+    writer_varint(&w, b->id);
+    writer_varint(&w, code);
+    writer_varint(&w, value);
+    frame_put_address(&w, dest);
+    end(b->session, &w);
+}
+
+void control_goodbye(struct udpt_conn *c, uint64_t reason, const char *text)
+{
+    uint8_t body[FRAME_MAX_CONTROL];
+    struct writer w = begin(body, CONTROL_GOODBYE);
+    writer_varint(&w, reason);
+    writer_bytes(&w, text, strlen(text));
+    control_send(c, body, writer_size(&w));
+}
+
+/* The client already reads frames, so this is one too, though the conn carries no leg. */
+void control_refused(struct udpt_conn *c, enum refuse_reason reason)
+{
+    uint8_t body[FRAME_MAX_CONTROL];
+    struct writer w = begin(body, CONTROL_REFUSED);
+    writer_varint(&w, reason);
+    control_send(c, body, writer_size(&w));
+}
+
+/* ---- in -------------------------------------------------------------------------------------- */
+
+static bool heard_ack(struct udpt_conn *c, struct reader *r)
+{
+    struct udpt_session *s = c->session;
+    uint64_t count = reader_varint(r);
+    if (count > UDPT_MAX_LEGS)
+        return false;
+    for (uint64_t i = 0; i < count && !r->failed; i++) {
+        uint64_t leg = reader_varint(r);
+        uint64_t generation = reader_varint(r);
+        uint64_t received = reader_varint(r);
+        uint64_t delay_us = reader_varint(r);
+        if (r->failed || leg >= UDPT_MAX_LEGS)
+            return false;
+        struct udpt_conn *acked = s->legs[leg].conn;
+        if (acked && acked->generation == generation)
+            leg_acked(acked, received, delay_us);
+    }
+    return reader_done(r);
+}
+
+static bool heard_announce(struct udpt_conn *c, struct reader *r)
+{
+    struct udpt_session *s = c->session;
+    bool local = s->m->config.role == UDPT_LOCAL;
+    uint64_t id = reader_varint(r);
+    uint8_t flags = reader_u8(r);
+    uint64_t binding = reader_varint(r);
+    struct udpt_dest dest;
+    frame_get_address(r, &dest);
+    if (!reader_done(r) || id < FRAME_FIRST_ANNOUNCED || id >= FRAME_ID_LIMIT ||
+        (id % 2 == 1) != local || flags & ~ANNOUNCE_SEQUENCE || binding == 0)
+        return false;
+    struct udpt_binding *b = binding_find(s, binding);
+    if (!b && !local) /* its first datagram is still on its way on another leg */
+        b = binding_remote(s, binding, 0, 0, 0);
+    if (b)
+        announce_heard(s, id, flags, b, &dest);
+    return true;
+}
+
+static bool heard_open(struct udpt_conn *c, struct reader *r)
+{
+    struct udpt_session *s = c->session;
+    uint64_t binding = reader_varint(r);
+    uint64_t label = reader_u64(r);
+    uint16_t port4 = reader_u16(r);
+    uint16_t port6 = reader_u16(r);
+    if (!reader_done(r) || binding == 0 || s->m->config.role == UDPT_LOCAL)
+        return false;
+    struct udpt_binding *b = binding_find(s, binding);
+    if (!b) {
+        binding_remote(s, binding, label, port4, port6);
+        return true;
+    }
+    if (b->external4.family != ENDPOINT_NONE)
+        control_opened(b, &b->external4);
+    if (b->external6.family != ENDPOINT_NONE)
+        control_opened(b, &b->external6);
+    return true;
+}
+
+static bool heard_opened(struct udpt_conn *c, struct reader *r)
+{
+    struct udpt_session *s = c->session;
+    uint64_t binding = reader_varint(r);
+    struct udpt_dest dest;
+    frame_get_address(r, &dest);
+    if (!reader_done(r) || dest.ep.family == ENDPOINT_NAME || s->m->config.role != UDPT_LOCAL)
+        return false;
+    struct udpt_binding *b = binding_find(s, binding);
+    if (!b)
+        return true;
+    if (dest.ep.family == ENDPOINT_IP4)
+        b->external4 = dest.ep;
+    else
+        b->external6 = dest.ep;
+    b->confirmed = true;
+    b->awaits_port = false;
+    queue_pump_held(s);
+    return true;
+}
+
+static bool heard_close(struct udpt_conn *c, struct reader *r)
+{
+    struct udpt_session *s = c->session;
+    uint64_t binding = reader_varint(r);
+    uint64_t reason = reader_varint(r);
+    if (!reader_done(r))
+        return false;
+    struct udpt_binding *b = binding_find(s, binding);
+    if (b)
+        binding_free(b, reason == UDPT_CLOSE_LIMIT ? UDPT_CLOSE_LIMIT : UDPT_CLOSE_PEER, false);
+    return true;
+}
+
+static bool heard_error(struct udpt_conn *c, struct reader *r)
+{
+    struct udpt_session *s = c->session;
+    struct udpt_machine *m = s->m;
+    uint64_t binding = reader_varint(r);
+    uint64_t code = reader_varint(r);
+    uint64_t value = reader_varint(r);
+    struct udpt_dest dest;
+    frame_get_address(r, &dest);
+    if (!reader_done(r) || m->config.role != UDPT_LOCAL)
+        return false;
+    struct udpt_binding *b = binding_find(s, binding);
+    if (!b || code < UDPT_PORT_UNREACHABLE || code > UDPT_LIMIT)
+        return true;
+    if (code == UDPT_POLICY)
+        udpt_count_drop(m, b, UDPT_DROP_POLICY);
+    m->ops->error(m->arg, b, &dest, (enum udpt_error_code)code,
+                  value > UINT32_MAX ? 0 : (uint32_t)value);
+    return true;
+}
+
+/* A text of the far end's, made fit for a log. */
+static void printable(struct reader *r, char *to, size_t size)
+{
+    size_t used = 0;
+    while (reader_left(r) > 0 && used + 1 < size) {
+        uint8_t byte = reader_u8(r);
+        to[used++] = byte >= ' ' && byte <= '~' ? (char)byte : '?';
+    }
+    to[used] = '\0';
+}
+
+static bool heard_goodbye(struct udpt_conn *c, struct reader *r)
+{
+    struct udpt_session *s = c->session;
+    char text[HANDSHAKE_TEXT_SIZE];
+    reader_varint(r);
+    printable(r, text, sizeof text);
+    if (r->failed)
+        return false;
+    if (s->m->config.role == UDPT_LOCAL)
+        client_session_lost(s, text);
+    else
+        session_end(s, text);
+    return true;
+}
+
+static bool heard_refused(struct udpt_conn *c, struct reader *r)
+{
+    struct udpt_machine *m = c->m;
+    uint64_t reason = reader_varint(r);
+    if (!reader_done(r) || m->config.role != UDPT_LOCAL)
+        return false;
+    client_refused(c, reason);
+    conn_kill(c, "refused by the udp-server: %s", refuse_text(reason));
+    return true;
+}
+
+static bool heard_clock(struct udpt_conn *c, struct reader *r)
+{
+    c->peer_clock_ms = reader_u32(r);
+    c->has_peer_clock = true;
+    return reader_done(r);
+}
+
+static bool heard_settings(struct udpt_conn *c, struct reader *r)
+{
+    struct udpt_params params;
+    params_get(r, &params);
+    if (r->failed)
+        return false;
+    if (params.heartbeat_ms >= 100)
+        c->session->params.heartbeat_ms = params.heartbeat_ms;
+    if (params.dead_ms >= 200)
+        c->session->params.dead_ms = params.dead_ms;
+    return true;
+}
+
+bool control_frame(struct udpt_conn *c, struct reader *r)
+{
+    struct udpt_session *s = c->session;
+    if (reader_left(r) > FRAME_MAX_CONTROL)
+        return false;
+    uint64_t type = reader_varint(r);
+    uint64_t value;
+    switch (type) {
+    case CONTROL_CLOCK:
+        return heard_clock(c, r);
+    case CONTROL_ACK:
+        return heard_ack(c, r);
+    case CONTROL_PING:
+    case CONTROL_PONG:
+        value = reader_u64(r);
+        if (!reader_done(r))
+            return false;
+        if (type == CONTROL_PING)
+            control_token(c, CONTROL_PONG, value);
+        else
+            leg_pong(c, value);
+        return true;
+    case CONTROL_ANNOUNCE:
+        return heard_announce(c, r);
+    case CONTROL_ANNOUNCED:
+    case CONTROL_RETIRE:
+    case CONTROL_RETIRED:
+        value = reader_varint(r);
+        if (!reader_done(r))
+            return false;
+        if (type == CONTROL_ANNOUNCED)
+            announce_acked(s, value);
+        else if (type == CONTROL_RETIRE)
+            announce_retire_heard(s, value);
+        else
+            announce_retired(s, value);
+        return true;
+    case CONTROL_OPEN:
+        return heard_open(c, r);
+    case CONTROL_OPENED:
+        return heard_opened(c, r);
+    case CONTROL_CLOSE:
+        return heard_close(c, r);
+    case CONTROL_ERROR:
+        return heard_error(c, r);
+    case CONTROL_SETTINGS:
+        return heard_settings(c, r);
+    case CONTROL_GOODBYE:
+        return heard_goodbye(c, r);
+    case CONTROL_REFUSED:
+        return heard_refused(c, r);
+    }
+    return !r->failed && type % 2 == 1;
+}

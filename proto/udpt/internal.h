@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * internal.h - the whole data model of the UDPT/1 machine, and which file does what to it.
+ *
+ *     machine.c    new, free, tick, deadlines, the list of conns with output
+ *     client.c     a local: which legs are wanted, dialling, backoff, a session made anew
+ *     server.c     a server: streams accepted, sessions created, joined, detached, expired
+ *     conn.c       one byte stream: handshake, output buffer, reassembly of frames
+ *     leg.c        a stream as part of a session: heartbeat, acknowledgement, round-trip time
+ *     session.c    what both ends share: init and end, state, the choice of a leg
+ *     binding.c    flows: open, close, idle timeouts, eviction; sending and receiving datagrams
+ *     queue.c      datagrams that wait for a leg: deadline, caps, deficit round robin
+ *     announce.c   the short ids that stand for (binding, peer), ours and the peer's
+ *     control.c    control frames, in and out
+ *     frame.c, handshake.c   bytes only
+ *
+ * Ownership. machine ⊃ sessions ⊃ bindings ⊃ peers, announced ids, queued datagrams. Conns belong
+ * to the machine; a leg slot points to the conn that carries it. A conn that has ended is moved
+ * to `machine.dead` and freed, with ops.hangup, when the outermost call into the machine returns
+ * (machine_enter / machine_leave), so nothing is freed under the feet of a caller up the stack.
+ */
+#ifndef PROTO_UDPT_INTERNAL_H
+#define PROTO_UDPT_INTERNAL_H
+
+#include "proto/list.h"
+#include "proto/table.h"
+#include "proto/udpt/frame.h"
+#include "proto/udpt/handshake.h"
+#include "proto/udpt/machine.h"
+
+#define MS_US UINT64_C(1000)
+#define S_US  UINT64_C(1000000)
+
+enum {
+    CONTROL_LEG = 0,
+    DNS_PORT = 53,
+    PEER_TEXT_SIZE = 64,
+
+    /* What a leg's output may hold before datagrams wait in their bindings' queues: as much as
+     * one turn of a busy host brings, or, once the stream did not take all, little. */
+    OUTPUT_TURN_SIZE = 256 * 1024,
+    OUTPUT_BLOCKED_SIZE = 16 * 1024,
+    /* Output beyond this (control frames to a peer that does not read) ends the conn. */
+    OUTPUT_MAX_SIZE = 1024 * 1024,
+
+    /* A peer is announced from its fourth datagram on. */
+    ANNOUNCE_FROM = 4,
+    /* Peers remembered for each binding; the least recently used is forgotten. */
+    PEERS_MAX = 64,
+    /* Deficit round robin: bytes that a binding may send each round. */
+    QUEUE_QUANTUM = 1500,
+
+    MARKS = 16,
+    PINGS = 16,
+};
+
+/* Announcements a second and in a burst: 10,000 new flows are all announced in ten seconds. */
+#define ANNOUNCE_RATE 1000
+/* A pure acknowledgement goes out this long after what it acknowledges ... */
+#define ACK_DELAY_US (10 * MS_US)
+/* ... or when so much has come. */
+#define ACK_SIZE (256 * 1024)
+/* The sender's clock is told again when it has moved this much. */
+#define CLOCK_STEP_US (4 * MS_US)
+/* A leg that has data unacknowledged for longer than this, and heard nothing meanwhile, is given
+ * up: a fresh connection recovers sooner than TCP's backed-off timers. */
+#define STUCK_MIN_US (3 * S_US)
+#define STUCK_RTTS   8
+/* A session's queues together hold at most so many times the cap of one binding. */
+#define SESSION_QUEUE_FACTOR 16
+
+/* ---- conn: one byte stream ------------------------------------------------------------------ */
+
+#define CONN_STATES(X)                                                                             \
+    X(CONN_DIALLING)      /* local: the host is opening the stream; no bytes yet */                \
+    X(CONN_AWAIT_WELCOME) /* local: HELLO is out */                                                \
+    X(CONN_AWAIT_HELLO)   /* server: nothing may be sent */                                        \
+    X(CONN_AWAIT_CONFIRM) /* server: WELCOME is out; no session knows the conn */                  \
+    X(CONN_UP)            /* carries a leg: frames both ways */                                    \
+    X(CONN_CLOSING)       /* its last words are going out; nothing is read any more */             \
+    X(CONN_DEAD)          /* in machine.dead: no bytes in or out, hangup is due */
+
+enum conn_state {
+#define CONN_ENUM(symbol) symbol,
+    CONN_STATES(CONN_ENUM)
+#undef CONN_ENUM
+};
+
+/* Bytes to be written: [head, tail) of `data`. */
+struct output {
+    uint8_t *data;
+    size_t capacity, head, tail;
+};
+
+/* "Up to `counted` had been written at `time_us`": the age of what is unacknowledged. */
+struct mark {
+    uint64_t counted, time_us;
+};
+
+struct udpt_conn {
+    struct udpt_machine *m;
+    struct list in_machine;       /* machine.conns, or machine.dead */
+    struct list in_ready;         /* machine.ready */
+    struct udpt_session *session; /* NULL at a server before CONFIRM */
+    enum conn_state state;
+    unsigned leg; /* the slot; what the HELLO said */
+    uint32_t generation;
+    bool handed_out;             /* the host has it from udpt_next_ready() and is not done */
+    uint64_t since_us;           /* when it came to be */
+    uint64_t handshake_until_us; /* hung up when not up by then */
+    struct handshake *handshake; /* until up */
+    struct output out;
+    /* The start of a message or frame whose rest has not come. Two, in turn: what was completed
+     * in one udpt_conn_input() must stay until that returns. */
+    struct partial {
+        uint8_t *data;
+        size_t size, capacity;
+    } partials[2];
+    unsigned partial_index;
+    uint64_t tx_bytes, rx_bytes; /* of the stream */
+    void *host;
+    char peer[PEER_TEXT_SIZE];
+    char reason[160]; /* why it ended */
+
+    /* While up. `counted` are bytes of frames other than ACK: they alone are acknowledged. */
+    uint64_t tx_counted, tx_acked;
+    uint64_t rx_counted, rx_acked; /* rx_acked: what we last reported */
+    uint64_t rx_counted_us;        /* when the first byte came that is not reported yet */
+    bool ack_owed;
+    uint64_t last_rx_us, last_tx_us, last_clock_us;
+    uint64_t progress_us;         /* when an acknowledgement last told something new */
+    uint64_t probe_end, probe_us; /* round-trip time is measured on this byte, 0: on none */
+    uint64_t ping_sent_us;        /* of the heartbeat under way, 0: none */
+    struct mark marks[MARKS];
+    unsigned mark_first, mark_count;
+    int64_t rtt_us, min_rtt_us; /* smoothed as RFC 6298, -1: not measured */
+    uint32_t peer_clock_ms;     /* the last CLOCK heard */
+    bool has_peer_clock;
+    struct rx_id *last_rx_id; /* the one looked up last: a bulk flow finds it here */
+};
+
+/* ---- session -------------------------------------------------------------------------------- */
+
+/* A numbered slot of a session. */
+struct leg {
+    struct udpt_conn *conn;    /* up, or NULL */
+    struct udpt_conn *attempt; /* local: being dialled or in handshake, or NULL */
+    uint32_t generation;       /* the highest that was up */
+    unsigned failures;         /* local: attempts that failed in a row */
+    uint64_t retry_us;         /* local: no attempt before */
+    struct list waiting;       /* bindings with queued datagrams for this leg */
+};
+
+/* Ids that we announce: a slot each, the wire's id is first + 2 * index. */
+#define TX_ID_STATES(X)                                                                            \
+    X(TX_ID_FREE)       /* in the free list */                                                     \
+    X(TX_ID_ANNOUNCING) /* ANNOUNCE is out or to be sent again; datagrams go inline */             \
+    X(TX_ID_LIVE)       /* acknowledged: datagrams use it */                                       \
+    X(TX_ID_RETIRING)   /* RETIRE is out or to be sent again; nothing uses it */                   \
+    X(TX_ID_QUARANTINE) /* acknowledged as retired; late datagrams may still be on their way */
+
+enum tx_id_state {
+#define TX_ID_ENUM(symbol) symbol,
+    TX_ID_STATES(TX_ID_ENUM)
+#undef TX_ID_ENUM
+};
+
+struct tx_id {
+    enum tx_id_state state;
+    uint32_t next;     /* in the free list or the quarantine: index + 1, 0: the last */
+    struct peer *peer; /* ANNOUNCING, LIVE */
+    uint64_t until_us; /* QUARANTINE */
+};
+
+struct tx_ids {
+    struct tx_id *slots;
+    uint32_t count, capacity;
+    uint32_t free_first;                        /* index + 1 */
+    uint32_t quarantine_first, quarantine_last; /* index + 1, oldest first */
+    uint32_t pending;                           /* in ANNOUNCING or RETIRING */
+};
+
+/* An id that the peer announced. */
+struct rx_id {
+    struct table_node node; /* session.rx_ids, by id */
+    struct list in_binding;
+    struct udpt_binding *binding;
+    uint64_t id;
+    uint8_t flags;
+    struct udpt_dest dest; /* the name, if any, stands behind this struct */
+};
+
+/* Someone to whom (or at a server, from whom) a binding sends. */
+struct peer {
+    struct table_node node; /* session.peers, by (binding, endpoint) */
+    struct list in_binding; /* least recently used first */
+    struct udpt_binding *binding;
+    uint32_t tx_id;        /* index + 1 of our announcement, 0: none */
+    uint32_t datagrams;    /* until announced */
+    struct udpt_dest dest; /* the name, if any, stands behind this struct */
+};
+
+/* A datagram that waits. */
+struct queued {
+    struct queued *next;
+    uint64_t since_us;
+    size_t size;
+    struct udpt_dest dest; /* its name stands behind the payload */
+    uint8_t data[];
+};
+
+/* Which sequence numbers have come: `highest`, and a bit for each of those below it. */
+#define RX_WINDOW_BITS 1024
+struct rx_window {
+    uint32_t highest;
+    uint64_t bits[RX_WINDOW_BITS / 64];
+};
+
+struct udpt_binding {
+    struct udpt_session *session;
+    struct list in_session; /* session.bindings, in order of id */
+    struct list in_idle;    /* session.idle or session.lone, least recently used first */
+    struct table_node node; /* session.by_id */
+    uint64_t id, label;
+    uint64_t created_us, used_us;
+    bool confirmed;              /* local: the server said OPENED, the label need not go along */
+    bool awaits_port;            /* local: asked for its old port, datagrams wait for OPENED */
+    uint64_t awaits_until_us;    /* ... but not for ever */
+    bool dns_only;               /* only port 53 so far */
+    struct rx_window *rx_window; /* of sequence numbers, once one came */
+    struct list peers;           /* struct peer */
+    uint32_t peer_count;
+    struct peer *last_peer;
+    struct list rx_ids;      /* struct rx_id */
+    struct udpt_conn *conn;  /* the stream that its datagrams use */
+    struct udpt_conn *after; /* a stream that must have delivered `after_counted` before this */
+    uint64_t after_counted;  /* binding moves on: order inside a flow is kept */
+    struct list in_waiting;  /* a leg's `waiting`, or session.waiting */
+    struct queued *queue_first, *queue_last;
+    uint32_t queue_size, deficit;
+    struct endpoint external4, external6;
+    uint64_t tx_packets, rx_packets, tx_bytes, rx_bytes;
+    uint32_t dropped[UDPT_DROP_CAUSES];
+    max_align_t host[];
+};
+
+struct ping {
+    uint64_t wire, token, sent_us; /* sent_us 0: free */
+};
+
+struct udpt_session {
+    struct udpt_machine *m;
+    struct list in_machine;
+    uint8_t id[UDPT_SESSION_ID_SIZE];
+    uint8_t secret[UDPT_SECRET_SIZE];
+    bool established; /* local: the server has it (a leg is up or was) */
+    bool proven;      /* local: the server has sent on it, so it did get a CONFIRM */
+    bool ending;      /* a goodbye was said: nothing more is sent */
+    uint64_t epoch, incarnation, client_incarnation;
+    enum udpt_state state;
+    uint64_t created_us;
+    char peer[PEER_TEXT_SIZE];
+    struct leg legs[UDPT_MAX_LEGS];
+    unsigned wanted;          /* local: data legs wanted now */
+    uint32_t next_generation; /* local */
+    struct list bindings, idle, lone;
+    struct list waiting; /* bindings with queued datagrams and no leg */
+    struct table by_id, peers, rx_ids;
+    uint32_t binding_count;
+    uint64_t next_binding; /* local: ids are never used twice in a session */
+    struct tx_ids tx_ids;
+    uint32_t announce_tokens;
+    uint64_t announce_us;
+    uint64_t queue_total;      /* bytes waiting in all bindings */
+    uint64_t queue_since_us;   /* local: waiting without a pause since, 0: nothing waits */
+    struct udpt_params params; /* those agreed on, in force */
+    uint64_t detached_us;      /* when the last leg went; 0: one is up */
+    uint64_t outage_us;        /* local: when the present outage began, 0: none */
+    struct ping pings[PINGS];
+    uint64_t next_ping;
+    bool acks_owed;              /* some conn has ack_owed */
+    bool seen_up;                /* a leg was up before: the next is a reconnection */
+    uint64_t tx_bytes, rx_bytes; /* of payload */
+};
+
+struct udpt_machine {
+    struct udpt_config config;
+    const struct udpt_ops *ops;
+    void *arg;
+    uint64_t now_us;
+    uint64_t deadline_us;
+    unsigned depth; /* calls on the stack; the dead are buried at 0 */
+    bool stopping;
+    struct list conns, dead, ready;
+    struct list sessions, dead_sessions;
+    uint32_t session_count, binding_count, pending;
+    uint64_t epoch, next_incarnation;
+    uint8_t hash_key[16]; /* SipHash of what strangers choose */
+    uint64_t reconnects, resumed;
+    struct udpt_counters counters; /* of bindings that are gone, and what no binding had */
+};
+
+/* machine.c */
+void machine_enter(struct udpt_machine *m, uint64_t now_us);
+void machine_leave(struct udpt_machine *m);
+void machine_wake(struct udpt_machine *m, uint64_t at_us); /* a deadline not later than this */
+void machine_random(struct udpt_machine *m, void *to, size_t size);
+void machine_log(struct udpt_machine *m, enum udpt_log level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+uint64_t machine_hash(const struct udpt_machine *m, const void *data, size_t size);
+
+/* conn.c */
+struct udpt_conn *conn_new(struct udpt_machine *m, enum conn_state state);
+void conn_kill(struct udpt_conn *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void conn_bury(struct udpt_conn *c);
+/* Its output goes out first, within two seconds. */
+void conn_finish(struct udpt_conn *c, const char *reason);
+uint8_t *conn_reserve(struct udpt_conn *c, size_t size); /* NULL: the conn is dead now */
+void conn_commit(struct udpt_conn *c, size_t size);
+size_t conn_pending(const struct udpt_conn *c);
+bool conn_send_hello(struct udpt_conn *c);
+
+/* leg.c */
+void leg_attach(struct udpt_conn *c);
+void leg_detach(struct udpt_conn *c);
+bool leg_frame(struct udpt_conn *c, uint64_t id, struct reader *body, size_t size);
+void leg_count_sent(struct udpt_conn *c, size_t size);
+void leg_acked(struct udpt_conn *c, uint64_t received, uint64_t delay_us);
+void leg_send_acks(struct udpt_session *s, struct udpt_conn *on);
+void leg_send_clock(struct udpt_conn *c);
+void leg_rtt_sample(struct udpt_conn *c, uint64_t rtt_us);
+uint64_t leg_unacked_since(const struct udpt_conn *c); /* 0: all is acknowledged */
+void leg_heartbeat(struct udpt_conn *c);
+void leg_pong(struct udpt_conn *c, uint64_t token);
+void leg_tick(struct udpt_conn *c);
+
+/* session.c */
+struct udpt_session *session_new(struct udpt_machine *m);
+/* Ends its conns and bindings now; the memory goes with session_bury(). */
+void session_end(struct udpt_session *s, const char *reason);
+void session_bury(struct udpt_session *s);
+struct udpt_conn *session_route(struct udpt_binding *b); /* NULL: no leg is up */
+void session_timers(const struct udpt_session *s, uint64_t *heartbeat_us, uint64_t *dead_us);
+void session_enter_state(struct udpt_session *s, enum udpt_state state, const char *reason);
+void session_tick(struct udpt_session *s);
+unsigned session_legs_up(const struct udpt_session *s); /* data legs and control */
+struct udpt_conn *session_control(const struct udpt_session *s);
+struct udpt_conn *session_best(const struct udpt_session *s); /* for what may go anywhere */
+bool session_writable(const struct udpt_conn *c);             /* a datagram may be written now */
+void session_leg_up(struct udpt_session *s, struct udpt_conn *c);
+void session_leg_down(struct udpt_session *s, struct udpt_conn *c);
+
+/* client.c */
+void client_tick(struct udpt_session *s);
+void client_welcomed(struct udpt_conn *c);
+void client_refused(struct udpt_conn *c, uint64_t reason);
+void client_attempt_ended(struct udpt_conn *c);
+void client_leg_lost(struct udpt_session *s, const struct udpt_conn *c);
+void client_session_lost(struct udpt_session *s, const char *reason);
+void client_update_state(struct udpt_session *s, const char *reason);
+void client_pressure(struct udpt_session *s); /* datagrams had to wait */
+
+/* server.c */
+void server_hello(struct udpt_conn *c);
+void server_confirm(struct udpt_conn *c, const uint8_t *data, size_t size);
+void server_leg_lost(struct udpt_session *s);
+void server_tick(struct udpt_session *s);
+
+/* binding.c */
+struct udpt_binding *binding_new(struct udpt_session *s, uint64_t id, uint64_t label);
+struct udpt_binding *binding_find(struct udpt_session *s, uint64_t id);
+struct udpt_binding *binding_remote(struct udpt_session *s, uint64_t id, uint64_t label,
+                                    uint16_t want4, uint16_t want6);
+void binding_free(struct udpt_binding *b, enum udpt_close_reason reason, bool tell);
+void binding_touch(struct udpt_binding *b);
+void binding_deliver(struct udpt_binding *b, const struct udpt_dest *dest, const uint8_t *data,
+                     size_t size);
+void binding_expire(struct udpt_session *s);
+bool binding_fresh(struct udpt_binding *b, uint32_t sequence); /* this copy is the first */
+bool binding_held(const struct udpt_binding *b); /* its datagrams must wait whatever the leg */
+/* Writes one datagram into the stream's output. False: the stream broke. */
+bool binding_write(struct udpt_binding *b, struct udpt_conn *c, const struct udpt_dest *dest,
+                   const uint8_t *data, size_t size);
+
+/* queue.c */
+int queue_put(struct udpt_binding *b, const struct udpt_dest *dest, const uint8_t *data,
+              size_t size);
+void queue_route(struct udpt_binding *b); /* into the right `waiting` list */
+void queue_pump(struct udpt_session *s, struct udpt_conn *c);
+void queue_pump_held(struct udpt_session *s);
+void queue_clear(struct udpt_binding *b);
+void queue_expire(struct udpt_session *s);
+
+/* announce.c */
+struct peer *peer_of(struct udpt_binding *b, const struct udpt_dest *dest);
+void peer_free(struct peer *p);
+bool announce_live(const struct peer *p, uint64_t *id);
+void announce_used(struct peer *p);               /* one more datagram: maybe announce it */
+void announce_control_up(struct udpt_session *s); /* say again what was not acknowledged */
+void announce_reset(struct udpt_session *s);      /* the far end forgot all */
+void announce_fini(struct udpt_session *s);
+struct rx_id *announce_lookup(struct udpt_session *s, uint64_t id);
+void announce_heard(struct udpt_session *s, uint64_t id, uint8_t flags, struct udpt_binding *b,
+                    const struct udpt_dest *dest);
+void announce_retire_heard(struct udpt_session *s, uint64_t id);
+void announce_acked(struct udpt_session *s, uint64_t id);
+void announce_retired(struct udpt_session *s, uint64_t id);
+void rx_id_free(struct rx_id *rx);
+
+/* control.c */
+bool control_frame(struct udpt_conn *c, struct reader *body);
+void control_send(struct udpt_conn *c, const uint8_t *body, size_t size);
+void control_token(struct udpt_conn *c, enum control_type type, uint64_t token);
+void control_id(struct udpt_session *s, enum control_type type, uint64_t id);
+void control_announce(struct udpt_session *s, uint64_t id, const struct peer *p);
+void control_open(struct udpt_binding *b);
+void control_opened(struct udpt_binding *b, const struct endpoint *external);
+void control_close(struct udpt_session *s, uint64_t binding, enum udpt_close_reason reason);
+void control_error(struct udpt_binding *b, const struct udpt_dest *dest, enum udpt_error_code code,
+                   uint32_t value);
+void control_goodbye(struct udpt_conn *c, uint64_t reason, const char *text);
+void control_refused(struct udpt_conn *c, enum refuse_reason reason);
+
+#endif

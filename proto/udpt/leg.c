@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * leg.c - a stream as part of a session: liveness, acknowledgements, round-trip time.
+ *
+ * Each end counts the bytes of the frames that it wrote on a leg, ACK frames left out, and hears
+ * from the other how many of them arrived. That alone tells whether the far end lives: a proxy
+ * between the two accepts and acknowledges TCP whatever happens behind it. Acknowledgements ride
+ * on data that goes out anyway; one of its own goes out after ACK_DELAY_US or ACK_SIZE.
+ */
+#include <stdlib.h>
+
+#include "proto/error.h"
+#include "proto/udpt/internal.h"
+
+/* A mark a millisecond at most: age needs no better resolution. */
+#define MARK_STEP_US MS_US
+/* Output memory above this is given back when the leg is idle. */
+#define OUTPUT_KEEP_SIZE 16384
+/* Wire tokens of heartbeats; those of udpt_ping() count up from 1. */
+#define HEARTBEAT_TOKEN (UINT64_C(1) << 63)
+
+void leg_attach(struct udpt_conn *c)
+{
+    struct leg *leg = &c->session->legs[c->leg];
+    c->state = CONN_UP;
+    handshake_wipe(c->handshake);
+    free(c->handshake);
+    c->handshake = NULL;
+    c->last_rx_us = c->m->now_us;
+    leg->conn = c;
+    leg->generation = c->generation;
+    session_leg_up(c->session, c);
+    machine_wake(c->m, c->m->now_us);
+}
+
+void leg_detach(struct udpt_conn *c)
+{
+    struct udpt_session *s = c->session;
+    if (s->legs[c->leg].conn == c)
+        s->legs[c->leg].conn = NULL;
+    session_leg_down(s, c);
+}
+
+/* ---- sending -------------------------------------------------------------------------------- */
+
+void leg_count_sent(struct udpt_conn *c, size_t size)
+{
+    uint64_t now_us = c->m->now_us;
+    c->tx_counted += size;
+    if (c->probe_end == 0) {
+        c->probe_end = c->tx_counted;
+        c->probe_us = now_us;
+    }
+    struct mark *last = &c->marks[(c->mark_first + c->mark_count + MARKS - 1) % MARKS];
+    if (c->mark_count > 0 && (c->mark_count == MARKS || now_us < last->time_us + MARK_STEP_US)) {
+        last->counted = c->tx_counted;
+        return;
+    }
+    if (c->mark_count == 0)
+        machine_wake(c->m, now_us + STUCK_MIN_US);
+    c->marks[(c->mark_first + c->mark_count++) % MARKS] =
+        (struct mark){.counted = c->tx_counted, .time_us = now_us};
+}
+
+void leg_send_clock(struct udpt_conn *c)
+{
+    uint64_t now_us = c->m->now_us;
+    if (c->last_clock_us != 0 && now_us < c->last_clock_us + CLOCK_STEP_US)
+        return;
+    c->last_clock_us = now_us;
+    uint8_t body[8];
+    struct writer w = writer_of(body, sizeof body);
+    writer_varint(&w, CONTROL_CLOCK);
+    writer_u32(&w, (uint32_t)(now_us / MS_US));
+    control_send(c, body, writer_size(&w));
+}
+
+void leg_send_acks(struct udpt_session *s, struct udpt_conn *on)
+{
+    uint8_t body[FRAME_MAX_CONTROL];
+    struct writer w = writer_of(body, sizeof body);
+    unsigned count = 0;
+    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++)
+        count += s->legs[i].conn && s->legs[i].conn->ack_owed;
+    s->acks_owed = false;
+    if (count == 0)
+        return;
+    writer_varint(&w, CONTROL_ACK);
+    writer_varint(&w, count);
+    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++) {
+        struct udpt_conn *c = s->legs[i].conn;
+        if (!c || !c->ack_owed)
+            continue;
+        writer_varint(&w, i);
+        writer_varint(&w, c->generation);
+        writer_varint(&w, c->rx_counted);
+        writer_varint(&w, s->m->now_us - c->rx_counted_us);
+        c->rx_acked = c->rx_counted;
+        c->ack_owed = false;
+    }
+    uint8_t *to = conn_reserve(on, 12 + writer_size(&w));
+    if (!to)
+        return;
+    size_t head = frame_put_header(to, FRAME_CONTROL, writer_size(&w));
+    memcpy(to + head, body, writer_size(&w));
+    conn_commit(on, head + writer_size(&w));
+}
+
+void leg_heartbeat(struct udpt_conn *c)
+{
+    c->ping_sent_us = c->m->now_us;
+    control_token(c, CONTROL_PING, HEARTBEAT_TOKEN);
+}
+
+/* ---- receiving ------------------------------------------------------------------------------ */
+
+static void owe_ack(struct udpt_conn *c, size_t size)
+{
+    struct udpt_machine *m = c->m;
+    c->rx_counted += size;
+    if (!c->ack_owed) {
+        c->ack_owed = true;
+        c->rx_counted_us = m->now_us;
+        c->session->acks_owed = true;
+        machine_wake(m, m->now_us + ACK_DELAY_US);
+    } else if (c->rx_counted - c->rx_acked >= ACK_SIZE) {
+        leg_send_acks(c->session, c);
+    }
+}
+
+/* A datagram of an announced id. */
+static void announced_datagram(struct udpt_conn *c, uint64_t id, struct reader *body)
+{
+    struct rx_id *rx = c->last_rx_id;
+    if (!rx || rx->id != id) {
+        rx = announce_lookup(c->session, id);
+        c->last_rx_id = rx;
+    }
+    if (!rx) { /* closed meanwhile; it was under way on another leg */
+        udpt_count_drop(c->m, NULL, UDPT_DROP_NO_FLOW);
+        return;
+    }
+    if (rx->flags & ANNOUNCE_SEQUENCE) {
+        uint32_t sequence = reader_u32(body);
+        if (body->failed || !binding_fresh(rx->binding, sequence))
+            return;
+    }
+    binding_deliver(rx->binding, &rx->dest, body->at, reader_left(body));
+}
+
+static bool inline_datagram(struct udpt_conn *c, struct reader *body)
+{
+    struct inline_header h;
+    frame_get_inline(body, &h);
+    if (body->failed || h.binding == 0)
+        return false;
+    struct udpt_session *s = c->session;
+    struct udpt_binding *b = binding_find(s, h.binding);
+    if (!b && s->m->config.role == UDPT_SERVER)
+        b = binding_remote(s, h.binding, h.label, 0, 0);
+    if (!b)
+        udpt_count_drop(c->m, NULL, UDPT_DROP_NO_FLOW);
+    else if (!(h.flags & INLINE_SEQUENCE) || binding_fresh(b, h.sequence))
+        binding_deliver(b, &h.dest, body->at, reader_left(body));
+    return true;
+}
+
+bool leg_frame(struct udpt_conn *c, uint64_t id, struct reader *body, size_t size)
+{
+    c->session->proven = true;
+    bool is_ack = id == FRAME_CONTROL && reader_left(body) > 0 && body->at[0] == CONTROL_ACK;
+    if (!is_ack)
+        owe_ack(c, size);
+    if (c->state != CONN_UP) /* no memory for an acknowledgement */
+        return false;
+    if (id == FRAME_CONTROL)
+        return control_frame(c, body);
+    if (id == FRAME_INLINE)
+        return inline_datagram(c, body);
+    announced_datagram(c, id, body);
+    return !body->failed;
+}
+
+void leg_rtt_sample(struct udpt_conn *c, uint64_t rtt_us)
+{
+    int64_t sample = rtt_us < 1 ? 1 : (int64_t)rtt_us;
+    /* RFC 6298 section 2.3, alpha 1/8. */
+    c->rtt_us = c->rtt_us < 0 ? sample : c->rtt_us + (sample - c->rtt_us) / 8;
+    if (c->min_rtt_us < 0 || sample < c->min_rtt_us)
+        c->min_rtt_us = sample;
+}
+
+void leg_pong(struct udpt_conn *c, uint64_t token)
+{
+    struct udpt_machine *m = c->m;
+    if (token == HEARTBEAT_TOKEN) {
+        if (c->ping_sent_us != 0)
+            leg_rtt_sample(c, m->now_us - c->ping_sent_us);
+        c->ping_sent_us = 0;
+        return;
+    }
+    for (unsigned i = 0; i < PINGS; i++) {
+        struct ping *ping = &c->session->pings[i];
+        if (ping->sent_us == 0 || ping->wire != token)
+            continue;
+        uint64_t rtt_us = m->now_us - ping->sent_us;
+        uint64_t host_token = ping->token;
+        *ping = (struct ping){0};
+        m->ops->pong(m->arg, host_token, rtt_us);
+        return;
+    }
+}
+
+void leg_acked(struct udpt_conn *c, uint64_t received, uint64_t delay_us)
+{
+    uint64_t now_us = c->m->now_us;
+    if (received > c->tx_counted) {
+        conn_kill(c, "it acknowledged what was never sent");
+        return;
+    }
+    if (received <= c->tx_acked)
+        return;
+    c->tx_acked = received;
+    c->progress_us = now_us;
+    while (c->mark_count > 0 && c->marks[c->mark_first].counted <= received) {
+        c->mark_first = (c->mark_first + 1) % MARKS;
+        c->mark_count--;
+    }
+    if (c->probe_end != 0 && received >= c->probe_end) {
+        uint64_t elapsed_us = now_us - c->probe_us;
+        leg_rtt_sample(c, elapsed_us > delay_us ? elapsed_us - delay_us : elapsed_us);
+        c->probe_end = 0;
+    }
+    if (!list_empty(&c->session->waiting))
+        queue_pump_held(c->session);
+}
+
+/* ---- time ----------------------------------------------------------------------------------- */
+
+uint64_t leg_unacked_since(const struct udpt_conn *c)
+{
+    return c->mark_count > 0 ? c->marks[c->mark_first].time_us : 0;
+}
+
+/* When the leg is to be given up for lack of acknowledgements; UDPT_NEVER: nothing is due. */
+static uint64_t stuck_at(const struct udpt_conn *c)
+{
+    uint64_t since_us = leg_unacked_since(c);
+    if (since_us == 0)
+        return UDPT_NEVER;
+    if (c->progress_us > since_us)
+        since_us = c->progress_us;
+    uint64_t patience_us = c->rtt_us > 0 ? STUCK_RTTS * (uint64_t)c->rtt_us : 0;
+    return since_us + (patience_us > STUCK_MIN_US ? patience_us : STUCK_MIN_US);
+}
+
+/* Both directions are kept alive on each leg: acknowledgements may travel on another. */
+static void heartbeat(struct udpt_conn *c, uint64_t interval_us)
+{
+    uint64_t quiet_us = c->last_rx_us < c->last_tx_us ? c->last_rx_us : c->last_tx_us;
+    if (quiet_us + interval_us <= c->m->now_us && c->ping_sent_us == 0)
+        leg_heartbeat(c);
+    else
+        machine_wake(c->m, quiet_us + interval_us > c->m->now_us ? quiet_us + interval_us
+                                                                 : c->m->now_us + interval_us);
+}
+
+static void give_back_memory(struct udpt_conn *c)
+{
+    if (conn_pending(c) > 0 || c->out.capacity <= OUTPUT_KEEP_SIZE)
+        return;
+    free(c->out.data);
+    c->out = (struct output){0};
+}
+
+void leg_tick(struct udpt_conn *c)
+{
+    struct udpt_machine *m = c->m;
+    uint64_t heartbeat_us, dead_us;
+    session_timers(c->session, &heartbeat_us, &dead_us);
+    if (m->now_us >= c->last_rx_us + dead_us) {
+        conn_kill(c, "nothing was heard for %llu s", (unsigned long long)(dead_us / S_US));
+        return;
+    }
+    machine_wake(m, c->last_rx_us + dead_us);
+    uint64_t stuck_us = stuck_at(c);
+    if (m->now_us >= stuck_us) {
+        conn_kill(c, "what was sent is not acknowledged");
+        return;
+    }
+    machine_wake(m, stuck_us);
+    if (m->config.role == UDPT_LOCAL)
+        heartbeat(c, heartbeat_us);
+    if (c->state == CONN_UP && c->ack_owed) {
+        if (m->now_us >= c->rx_counted_us + ACK_DELAY_US)
+            leg_send_acks(c->session, c);
+        else
+            machine_wake(m, c->rx_counted_us + ACK_DELAY_US);
+    }
+    if (m->now_us - c->last_tx_us > S_US)
+        give_back_memory(c);
+}

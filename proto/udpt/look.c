@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* look.c - what status and listings show of a machine. */
+#include "proto/udpt/internal.h"
+
+struct udpt_session *udpt_session_next(const struct udpt_machine *m, const struct udpt_session *s)
+{
+    const struct list *at = s ? s->in_machine.next : m->sessions.next;
+    return at == &m->sessions ? NULL : list_entry(at, struct udpt_session, in_machine);
+}
+
+static int64_t best_rtt(const struct udpt_session *s)
+{
+    int64_t best = -1;
+    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++) {
+        const struct udpt_conn *c = s->legs[i].conn;
+        if (c && c->rtt_us >= 0 && (best < 0 || c->rtt_us < best))
+            best = c->rtt_us;
+    }
+    return best;
+}
+
+void udpt_machine_look(const struct udpt_machine *m, uint64_t now_us,
+                       struct udpt_machine_info *info)
+{
+    (void)now_us;
+    const struct udpt_session *s = udpt_session_next(m, NULL);
+    *info = (struct udpt_machine_info){
+        .state = s ? s->state : UDPT_CONNECTING,
+        .sessions = m->session_count,
+        .flows = m->binding_count,
+        .reconnects = m->reconnects,
+        .resumed = m->resumed,
+        .pending = m->pending,
+        .rtt_us = s ? best_rtt(s) : -1,
+        .counters = m->counters,
+    };
+    if (m->config.role == UDPT_LOCAL && s && !s->established)
+        info->sessions = 0;
+}
+
+static void look_leg(const struct udpt_conn *c, uint64_t now_us, struct udpt_leg_info *info)
+{
+    uint64_t since_us = leg_unacked_since(c);
+    *info = (struct udpt_leg_info){
+        .control = c->leg == CONTROL_LEG,
+        .state = c->state == CONN_UP         ? UDPT_LEG_UP
+                 : c->state == CONN_DIALLING ? UDPT_LEG_DIALLING
+                                             : UDPT_LEG_HANDSHAKE,
+        .rtt_us = c->rtt_us,
+        .queue_us = since_us != 0 && now_us > since_us ? now_us - since_us : 0,
+        .tx_bytes = c->tx_bytes,
+        .rx_bytes = c->rx_bytes,
+    };
+}
+
+void udpt_session_look(const struct udpt_session *s, uint64_t now_us,
+                       struct udpt_session_info *info)
+{
+    *info = (struct udpt_session_info){
+        .state = s->state,
+        .peer = s->peer,
+        .flows = s->binding_count,
+        .tx_bytes = s->tx_bytes,
+        .rx_bytes = s->rx_bytes,
+        .age_us = now_us - s->created_us,
+    };
+    memcpy(info->id, s->id, sizeof info->id);
+    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++) {
+        const struct udpt_conn *c = s->legs[i].conn ? s->legs[i].conn : s->legs[i].attempt;
+        if (c)
+            look_leg(c, now_us, &info->legs[info->leg_count++]);
+    }
+}
+
+struct udpt_binding *udpt_binding_after(const struct udpt_session *s, uint64_t after)
+{
+    /* Walking on from the one just listed is the usual case. */
+    struct udpt_binding *last = binding_find((struct udpt_session *)s, after);
+    const struct list *at = last ? last->in_session.next : s->bindings.next;
+    for (; at != &s->bindings; at = at->next) {
+        struct udpt_binding *b = list_entry(at, struct udpt_binding, in_session);
+        if (b->id > after)
+            return b;
+    }
+    return NULL;
+}
+
+void udpt_binding_look(const struct udpt_binding *b, uint64_t now_us,
+                       struct udpt_binding_info *info)
+{
+    *info = (struct udpt_binding_info){
+        .id = b->id,
+        .session = b->session,
+        .external4 = b->external4,
+        .external6 = b->external6,
+        .peers = b->peer_count,
+        .idle_us = now_us > b->used_us ? now_us - b->used_us : 0,
+        .age_us = now_us > b->created_us ? now_us - b->created_us : 0,
+        .counters = {.tx_packets = b->tx_packets,
+                     .rx_packets = b->rx_packets,
+                     .tx_bytes = b->tx_bytes,
+                     .rx_bytes = b->rx_bytes},
+    };
+    for (unsigned i = 0; i < UDPT_DROP_CAUSES; i++)
+        info->counters.dropped[i] = b->dropped[i];
+}
+
+struct udpt_session *udpt_binding_session(const struct udpt_binding *b)
+{
+    return b->session;
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* machine.c - the UDPT/1 machine's life, its clock, and the list of conns with output. */
+#include <sodium.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "proto/error.h"
+#include "proto/udpt/internal.h"
+
+void udpt_config_init(struct udpt_config *config, enum udpt_role role)
+{
+    *config = (struct udpt_config){
+        .role = role,
+        .connections = 8,
+        .heartbeat_ms = 10 * 1000,
+        .dead_ms = 30 * 1000,
+        .resume_ms = 180 * 1000,
+        .flow_timeout_ms = 300 * 1000,
+        .dns_timeout_ms = 15 * 1000,
+        .handshake_ms = 10 * 1000,
+        .max_pending = 128,
+        .max_sessions = 1024,
+        .max_flows = 16384,
+        .max_flows_per_session = 16384,
+        .max_queue_delay_ms = 500,
+        .max_queue_bytes = 1024 * 1024,
+        .redundancy = 1,
+        .redundancy_max_size = 400,
+    };
+}
+
+void machine_random(struct udpt_machine *m, void *to, size_t size)
+{
+    m->ops->random(m->arg, to, size);
+}
+
+void machine_log(struct udpt_machine *m, enum udpt_log level, const char *format, ...)
+{
+    char text[256];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    m->ops->log(m->arg, level, text);
+}
+
+uint64_t machine_hash(const struct udpt_machine *m, const void *data, size_t size)
+{
+    uint64_t hash;
+    crypto_shorthash((uint8_t *)&hash, (const uint8_t *)data, size, m->hash_key);
+    return hash;
+}
+
+struct udpt_machine *udpt_machine_new(const struct udpt_config *config, const struct udpt_ops *ops,
+                                      void *arg, uint64_t now_us)
+{
+    struct udpt_machine *m = (struct udpt_machine *)calloc(1, sizeof *m);
+    if (!m)
+        return NULL;
+    m->config = *config;
+    m->ops = ops;
+    m->arg = arg;
+    m->now_us = now_us;
+    m->deadline_us = config->role == UDPT_LOCAL ? now_us : UDPT_NEVER;
+    list_init(&m->conns);
+    list_init(&m->dead);
+    list_init(&m->ready);
+    list_init(&m->sessions);
+    list_init(&m->dead_sessions);
+    machine_random(m, m->hash_key, sizeof m->hash_key);
+    machine_random(m, &m->epoch, sizeof m->epoch);
+    if (config->role == UDPT_LOCAL && !session_new(m)) {
+        free(m);
+        return NULL;
+    }
+    return m;
+}
+
+void udpt_machine_stop(struct udpt_machine *m, uint64_t now_us)
+{
+    machine_enter(m, now_us);
+    m->stopping = true;
+    LIST_FOREACH (node, &m->sessions) {
+        struct udpt_session *s = list_entry(node, struct udpt_session, in_machine);
+        struct udpt_conn *c = session_best(s);
+        if (c)
+            control_goodbye(c, 0,
+                            m->config.role == UDPT_LOCAL ? "the client is stopping"
+                                                         : "the server is stopping");
+        s->ending = true;
+    }
+    machine_leave(m);
+}
+
+void udpt_machine_free(struct udpt_machine *m)
+{
+    if (!m)
+        return;
+    machine_enter(m, m->now_us);
+    m->stopping = true;
+    LIST_FOREACH_SAFE (node, &m->sessions)
+        session_end(list_entry(node, struct udpt_session, in_machine), "the tunnel was closed");
+    LIST_FOREACH_SAFE (node, &m->conns)
+        conn_kill(list_entry(node, struct udpt_conn, in_machine), "the tunnel was closed");
+    machine_leave(m);
+    sodium_memzero(&m->config, sizeof m->config);
+    free(m);
+}
+
+void udpt_machine_configure(struct udpt_machine *m, const struct udpt_config *config,
+                            uint64_t now_us)
+{
+    machine_enter(m, now_us);
+    enum udpt_role role = m->config.role;
+    size_t host_size = m->config.binding_host_size;
+    m->config = *config;
+    m->config.role = role;
+    m->config.binding_host_size = host_size;
+    LIST_FOREACH (node, &m->sessions) {
+        struct udpt_session *s = list_entry(node, struct udpt_session, in_machine);
+        if (role == UDPT_LOCAL && s->wanted > config->connections)
+            s->wanted = config->connections;
+    }
+    machine_wake(m, now_us);
+    machine_leave(m);
+}
+
+void machine_enter(struct udpt_machine *m, uint64_t now_us)
+{
+    m->depth++;
+    if (now_us > m->now_us)
+        m->now_us = now_us;
+}
+
+void machine_leave(struct udpt_machine *m)
+{
+    if (m->depth > 1) {
+        m->depth--;
+        return;
+    }
+    /* Callbacks of a burial may lead to more of them. */
+    while (!list_empty(&m->dead))
+        conn_bury(list_entry(m->dead.next, struct udpt_conn, in_machine));
+    while (!list_empty(&m->dead_sessions))
+        session_bury(list_entry(m->dead_sessions.next, struct udpt_session, in_machine));
+    m->depth--;
+}
+
+void machine_wake(struct udpt_machine *m, uint64_t at_us)
+{
+    if (at_us < m->deadline_us)
+        m->deadline_us = at_us;
+}
+
+uint64_t udpt_deadline(const struct udpt_machine *m)
+{
+    return m->deadline_us;
+}
+
+/* A handshake or a farewell that takes too long. */
+static void tick_unjoined(struct udpt_conn *c)
+{
+    struct udpt_machine *m = c->m;
+    if (m->now_us < c->handshake_until_us)
+        machine_wake(m, c->handshake_until_us);
+    else if (c->state == CONN_CLOSING)
+        conn_kill(c, "%s", c->reason);
+    else if (c->state == CONN_DIALLING)
+        conn_kill(c, "the connection could not be opened in time");
+    else
+        conn_kill(c, "no %s in time",
+                  c->state == CONN_AWAIT_WELCOME ? "answer from the udp-server" : "handshake");
+}
+
+void udpt_tick(struct udpt_machine *m, uint64_t now_us)
+{
+    machine_enter(m, now_us);
+    m->deadline_us = UDPT_NEVER;
+    LIST_FOREACH_SAFE (node, &m->conns) {
+        struct udpt_conn *c = list_entry(node, struct udpt_conn, in_machine);
+        if (c->state == CONN_UP)
+            leg_tick(c);
+        else
+            tick_unjoined(c);
+    }
+    LIST_FOREACH_SAFE (node, &m->sessions)
+        session_tick(list_entry(node, struct udpt_session, in_machine));
+    machine_leave(m);
+}
+
+void udpt_network_changed(struct udpt_machine *m, uint64_t now_us)
+{
+    machine_enter(m, now_us);
+    LIST_FOREACH (node, &m->sessions) {
+        struct udpt_session *s = list_entry(node, struct udpt_session, in_machine);
+        for (unsigned i = 0; i < UDPT_MAX_LEGS; i++)
+            s->legs[i].retry_us = m->now_us;
+    }
+    machine_wake(m, m->now_us);
+    machine_leave(m);
+}
+
+struct udpt_conn *udpt_next_ready(struct udpt_machine *m)
+{
+    while (!list_empty(&m->ready)) {
+        struct udpt_conn *c = list_entry(m->ready.next, struct udpt_conn, in_ready);
+        list_remove(&c->in_ready);
+        if (conn_pending(c) == 0)
+            continue;
+        /* What is written anyway carries the acknowledgements of all legs. */
+        if (c->state == CONN_UP && c->session->acks_owed)
+            leg_send_acks(c->session, c);
+        if (c->state == CONN_DEAD) /* no memory for an acknowledgement */
+            continue;
+        list_remove(&c->in_ready);
+        c->handed_out = true;
+        return c;
+    }
+    return NULL;
+}
+
+int udpt_ping(struct udpt_machine *m, uint64_t token, uint64_t now_us)
+{
+    struct udpt_session *s = udpt_session_next(m, NULL);
+    struct udpt_conn *c = s ? session_best(s) : NULL;
+    if (!c)
+        return UDPTUN_E_UNREACHABLE;
+    machine_enter(m, now_us);
+    struct ping *ping = &s->pings[s->next_ping % PINGS];
+    *ping = (struct ping){.wire = ++s->next_ping, .token = token, .sent_us = m->now_us};
+    control_token(c, CONTROL_PING, ping->wire);
+    machine_leave(m);
+    return UDPTUN_OK;
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * queue.c - datagrams that wait for a leg.
+ *
+ * Each binding has a FIFO with a deadline: an old datagram is worthless, so the head goes first
+ * when it is stale or when the cap is reached. Bindings that wait for a leg take turns by deficit
+ * round robin (Shreedhar and Varghese, 1995), so a bulk flow does not hold up a voice packet.
+ * Those that no leg can take yet wait in session.waiting.
+ */
+#include <stdlib.h>
+
+#include "proto/error.h"
+#include "proto/udpt/internal.h"
+
+/* How often stale heads are looked for while something waits. */
+#define SWEEP_US (50 * MS_US)
+
+static bool is_stale(const struct udpt_session *s, const struct queued *q)
+{
+    return s->m->now_us - q->since_us > s->m->config.max_queue_delay_ms * MS_US;
+}
+
+static void pop(struct udpt_binding *b)
+{
+    struct queued *q = b->queue_first;
+    b->queue_first = q->next;
+    if (!b->queue_first)
+        b->queue_last = NULL;
+    b->queue_size -= (uint32_t)q->size;
+    b->session->queue_total -= q->size;
+    free(q);
+    if (!b->queue_first) {
+        b->deficit = 0;
+        list_remove(&b->in_waiting);
+        if (b->session->queue_total == 0)
+            b->session->queue_since_us = 0;
+    }
+}
+
+void queue_clear(struct udpt_binding *b)
+{
+    while (b->queue_first)
+        pop(b);
+}
+
+static void drop_stale(struct udpt_binding *b)
+{
+    while (b->queue_first && is_stale(b->session, b->queue_first)) {
+        udpt_count_drop(b->session->m, b, UDPT_DROP_STALE);
+        pop(b);
+    }
+}
+
+/* Zero-length datagrams count too, or a flood of them would be free. */
+static size_t cost(size_t size)
+{
+    return size + sizeof(struct queued);
+}
+
+static void make_room(struct udpt_binding *b, size_t size)
+{
+    struct udpt_session *s = b->session;
+    uint64_t most = s->m->config.max_queue_bytes;
+    while (b->queue_first &&
+           (b->queue_size + size > most || s->queue_total + size > most * SESSION_QUEUE_FACTOR)) {
+        udpt_count_drop(s->m, b, UDPT_DROP_QUEUE);
+        pop(b);
+    }
+}
+
+int queue_put(struct udpt_binding *b, const struct udpt_dest *dest, const uint8_t *data,
+              size_t size)
+{
+    struct udpt_session *s = b->session;
+    struct udpt_machine *m = s->m;
+    drop_stale(b);
+    make_room(b, cost(size));
+    if (s->queue_total + cost(size) > (uint64_t)m->config.max_queue_bytes * SESSION_QUEUE_FACTOR) {
+        udpt_count_drop(m, b, UDPT_DROP_QUEUE);
+        return UDPTUN_E_LIMIT;
+    }
+    struct queued *q = (struct queued *)malloc(sizeof *q + size + dest->name_len);
+    if (!q) {
+        udpt_count_drop(m, b, UDPT_DROP_QUEUE);
+        return UDPTUN_E_NOMEM;
+    }
+    *q = (struct queued){.since_us = m->now_us, .size = cost(size), .dest = *dest};
+    if (size > 0)
+        memcpy(q->data, data, size);
+    if (dest->name_len > 0) {
+        memcpy(q->data + size, dest->name, dest->name_len);
+        q->dest.name = (const char *)q->data + size;
+    }
+    if (b->queue_last)
+        b->queue_last->next = q;
+    else
+        b->queue_first = q;
+    b->queue_last = q;
+    b->queue_size += (uint32_t)q->size;
+    s->queue_total += q->size;
+    if (b->queue_first == q)
+        queue_route(b);
+    machine_wake(m, m->now_us + SWEEP_US);
+    if (m->config.role == UDPT_LOCAL)
+        client_pressure(s);
+    return UDPTUN_OK;
+}
+
+void queue_route(struct udpt_binding *b)
+{
+    struct udpt_session *s = b->session;
+    struct udpt_conn *c = binding_held(b) ? NULL : session_route(b);
+    if (c && binding_held(b)) /* it moves to another leg and the old one is not done */
+        c = NULL;
+    list_move(c ? &s->legs[c->leg].waiting : &s->waiting, &b->in_waiting);
+}
+
+/* One binding's turn. False: the leg takes no more. */
+static bool serve(struct udpt_binding *b, struct udpt_conn *c)
+{
+    if (b->deficit < FRAME_MAX_SIZE) /* enough for the largest datagram */
+        b->deficit += QUEUE_QUANTUM;
+    while (b->queue_first) {
+        struct queued *q = b->queue_first;
+        if (is_stale(b->session, q)) {
+            udpt_count_drop(b->session->m, b, UDPT_DROP_STALE);
+            pop(b);
+            continue;
+        }
+        if (q->size > b->deficit)
+            break;
+        if (!session_writable(c) ||
+            !binding_write(b, c, &q->dest, q->data, q->size - sizeof(struct queued)))
+            return false;
+        b->deficit -= (uint32_t)q->size;
+        pop(b);
+    }
+    return true;
+}
+
+void queue_pump(struct udpt_session *s, struct udpt_conn *c)
+{
+    struct list *waiting = &s->legs[c->leg].waiting;
+    while (c->state == CONN_UP && !list_empty(waiting) && session_writable(c)) {
+        struct udpt_binding *b = list_entry(waiting->next, struct udpt_binding, in_waiting);
+        if (!serve(b, c))
+            break;
+        if (b->queue_first)
+            list_move(waiting, &b->in_waiting);
+    }
+}
+
+void queue_pump_held(struct udpt_session *s)
+{
+    LIST_FOREACH_SAFE (node, &s->waiting)
+        queue_route(list_entry(node, struct udpt_binding, in_waiting));
+    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++)
+        if (s->legs[i].conn && !list_empty(&s->legs[i].waiting))
+            queue_pump(s, s->legs[i].conn);
+}
+
+static void sweep(struct list *waiting)
+{
+    LIST_FOREACH_SAFE (node, waiting)
+        drop_stale(list_entry(node, struct udpt_binding, in_waiting));
+}
+
+void queue_expire(struct udpt_session *s)
+{
+    if (s->queue_total == 0)
+        return;
+    sweep(&s->waiting);
+    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++)
+        sweep(&s->legs[i].waiting);
+    if (!list_empty(&s->waiting))
+        queue_pump_held(s); /* one that waited for its port may have waited long enough */
+    if (s->queue_total > 0)
+        machine_wake(s->m, s->m->now_us + SWEEP_US);
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * server.c - a udp-server's side of the handshake, and sessions that outlive their legs.
+ *
+ * HELLO creates nothing and displaces nothing; CONFIRM does, once it is proven. So a recorded
+ * HELLO played again gets a WELCOME and no more.
+ */
+#include <string.h>
+
+#include "proto/error.h"
+#include "proto/udpt/internal.h"
+
+static struct udpt_session *find_session(struct udpt_machine *m, const uint8_t *id)
+{
+    LIST_FOREACH (node, &m->sessions) {
+        struct udpt_session *s = list_entry(node, struct udpt_session, in_machine);
+        if (memcmp(s->id, id, UDPT_SESSION_ID_SIZE) == 0)
+            return s;
+    }
+    return NULL;
+}
+
+static void refuse(struct udpt_conn *c, enum refuse_reason reason)
+{
+    uint8_t *to = conn_reserve(c, HANDSHAKE_MAX_SIZE);
+    if (!to)
+        return;
+    conn_commit(c, handshake_put_refuse(c->handshake, reason, to));
+    conn_finish(c, refuse_text(reason));
+}
+
+void server_hello(struct udpt_conn *c)
+{
+    struct udpt_machine *m = c->m;
+    const struct hello *hello = &c->handshake->hello;
+    struct udpt_session *s = find_session(m, hello->session);
+    if (hello->version_low > UDPT_VERSION || hello->version_high < UDPT_VERSION) {
+        refuse(c, REFUSE_VERSION);
+        return;
+    }
+    if (hello->leg >= UDPT_MAX_LEGS) {
+        refuse(c, REFUSE_LEG);
+        return;
+    }
+    if (!s && m->session_count >= m->config.max_sessions) {
+        refuse(c, REFUSE_SESSIONS);
+        return;
+    }
+    c->leg = hello->leg;
+    c->generation = hello->generation;
+    struct welcome welcome = {
+        .version = UDPT_VERSION,
+        .known = s != NULL,
+        .epoch = m->epoch,
+        .incarnation = s ? s->incarnation : ++m->next_incarnation,
+        .params = {.resume_ms = m->config.resume_ms,
+                   .max_flows = m->config.max_flows_per_session,
+                   .flow_timeout_ms = m->config.flow_timeout_ms,
+                   .max_queue_delay_ms = m->config.max_queue_delay_ms,
+                   .max_legs = UDPT_MAX_LEGS - 1},
+    };
+    machine_random(m, welcome.nonce, sizeof welcome.nonce);
+    uint8_t *to = conn_reserve(c, HANDSHAKE_MAX_SIZE);
+    if (!to)
+        return;
+    conn_commit(c, handshake_put_welcome(c->handshake, &welcome, to));
+    c->state = CONN_AWAIT_CONFIRM;
+}
+
+/* The client's wishes, within bounds that keep a strange one harmless. */
+static uint64_t within(uint64_t value, uint64_t least, uint64_t most, uint64_t absent)
+{
+    if (value == 0)
+        return absent;
+    return value < least ? least : value > most ? most : value;
+}
+
+static void agree(struct udpt_session *s, const struct hello *hello)
+{
+    const struct udpt_config *config = &s->m->config;
+    s->params = hello->params;
+    s->params.heartbeat_ms =
+        within(hello->params.heartbeat_ms, 100, 3600 * 1000, config->heartbeat_ms);
+    s->params.dead_ms = within(hello->params.dead_ms, 200, 86400 * 1000, config->dead_ms);
+}
+
+static struct udpt_session *create(struct udpt_conn *c)
+{
+    struct udpt_session *s = session_new(c->m);
+    if (!s)
+        return NULL;
+    memcpy(s->id, c->handshake->hello.session, sizeof s->id);
+    handshake_secret(c->handshake, s->secret);
+    s->incarnation = c->handshake->welcome.incarnation;
+    s->client_incarnation = c->handshake->hello.client_incarnation;
+    return s;
+}
+
+/* Last words to a leg whose CONFIRM was in order but cannot be granted. */
+static void refuse_late(struct udpt_conn *c, enum refuse_reason reason)
+{
+    control_refused(c, reason);
+    if (c->state != CONN_DEAD)
+        conn_finish(c, refuse_text(reason));
+}
+
+/* Takes the leg slot; false: it was refused. */
+static bool take_leg(struct udpt_session *s, struct udpt_conn *c)
+{
+    struct leg *leg = &s->legs[c->leg];
+    if (c->handshake->hello.client_incarnation != s->client_incarnation) {
+        refuse_late(c, REFUSE_UNKNOWN_SESSION);
+        return false;
+    }
+    if (c->generation <= leg->generation) {
+        refuse_late(c, REFUSE_SUPERSEDED);
+        return false;
+    }
+    struct udpt_conn *old = leg->conn;
+    c->session = s;
+    c->m->pending--;
+    agree(s, &c->handshake->hello);
+    if (old) {
+        /* Attached first, so that the session is not taken for detached in between. */
+        leg->conn = NULL;
+        leg_attach(c);
+        conn_kill(old, "displaced by a newer connection of the same leg");
+    } else {
+        leg_attach(c);
+    }
+    return true;
+}
+
+void server_confirm(struct udpt_conn *c, const uint8_t *data, size_t size)
+{
+    struct udpt_machine *m = c->m;
+    struct handshake *h = c->handshake;
+    struct udpt_session *s = find_session(m, h->hello.session);
+    enum confirm_intent intent;
+    enum handshake_result result =
+        handshake_get_confirm(h, data, size, s ? s->secret : NULL, &intent);
+    if (result == HANDSHAKE_MALFORMED) {
+        conn_kill(c, "its handshake is malformed");
+        return;
+    }
+    if (result == HANDSHAKE_UNPROVEN) {
+        if (intent == CONFIRM_JOIN) /* its HELLO did prove the key */
+            refuse_late(c, s ? REFUSE_SESSION_PROOF : REFUSE_UNKNOWN_SESSION);
+        else
+            conn_kill(c, "its handshake is not proved by our key");
+        return;
+    }
+    if (m->stopping) {
+        refuse_late(c, REFUSE_STOPPING);
+        return;
+    }
+    if (intent == CONFIRM_CREATE) {
+        if (s) { /* created meanwhile by another leg of the same client */
+            refuse_late(c, REFUSE_SUPERSEDED);
+            return;
+        }
+        if (m->session_count >= m->config.max_sessions) {
+            refuse_late(c, REFUSE_SESSIONS);
+            return;
+        }
+        s = create(c);
+        if (!s) {
+            refuse_late(c, REFUSE_RESOURCES);
+            return;
+        }
+    }
+    bool resumed = s->detached_us != 0;
+    if (!take_leg(s, c))
+        return;
+    m->resumed += resumed;
+    session_enter_state(s, UDPT_ESTABLISHED, resumed ? "resumed" : "");
+}
+
+void server_leg_lost(struct udpt_session *s)
+{
+    if (session_legs_up(s) > 0)
+        return;
+    machine_wake(s->m, s->detached_us + s->m->config.resume_ms * MS_US);
+    session_enter_state(s, UDPT_DETACHED, "every connection was lost");
+}
+
+void server_tick(struct udpt_session *s)
+{
+    if (s->detached_us == 0)
+        return;
+    uint64_t until_us = s->detached_us + s->m->config.resume_ms * MS_US;
+    if (s->m->now_us < until_us)
+        machine_wake(s->m, until_us);
+    else
+        session_end(s, "no connection came back in time");
+}

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* session.c - what both ends' sessions share: their life, their legs, and which leg is used. */
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "proto/error.h"
+#include "proto/udpt/internal.h"
+
+static void roll_id(struct udpt_session *s)
+{
+    machine_random(s->m, s->id, sizeof s->id);
+}
+
+struct udpt_session *session_new(struct udpt_machine *m)
+{
+    struct udpt_session *s = (struct udpt_session *)calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    s->m = m;
+    s->state = UDPT_CONNECTING;
+    s->created_us = s->announce_us = m->now_us;
+    s->announce_tokens = ANNOUNCE_RATE;
+    s->next_binding = 1;
+    s->wanted = 1;
+    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++)
+        list_init(&s->legs[i].waiting);
+    list_init(&s->bindings);
+    list_init(&s->idle);
+    list_init(&s->lone);
+    list_init(&s->waiting);
+    list_init(&s->in_machine);
+    list_append(&m->sessions, &s->in_machine);
+    m->session_count++;
+    if (m->config.role == UDPT_LOCAL) {
+        roll_id(s);
+        s->outage_us = m->now_us;
+    }
+    return s;
+}
+
+void session_end(struct udpt_session *s, const char *reason)
+{
+    struct udpt_machine *m = s->m;
+    s->ending = true;
+    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++) {
+        if (s->legs[i].conn)
+            conn_kill(s->legs[i].conn, "%s", reason);
+        if (s->legs[i].attempt)
+            conn_kill(s->legs[i].attempt, "%s", reason);
+    }
+    while (!list_empty(&s->bindings))
+        binding_free(list_entry(s->bindings.next, struct udpt_binding, in_session),
+                     UDPT_CLOSE_SESSION, false);
+    list_move(&m->dead_sessions, &s->in_machine);
+    m->session_count--;
+    session_enter_state(s, UDPT_CLOSED, reason);
+}
+
+void session_bury(struct udpt_session *s)
+{
+    announce_fini(s);
+    table_fini(&s->by_id);
+    table_fini(&s->peers);
+    table_fini(&s->rx_ids);
+    list_remove(&s->in_machine);
+    sodium_memzero(s->secret, sizeof s->secret);
+    free(s);
+}
+
+void session_enter_state(struct udpt_session *s, enum udpt_state state, const char *reason)
+{
+    if (s->state == state)
+        return;
+    s->state = state;
+    s->m->ops->state(s->m->arg, s, state, reason);
+}
+
+void session_timers(const struct udpt_session *s, uint64_t *heartbeat_us, uint64_t *dead_us)
+{
+    *heartbeat_us = s->params.heartbeat_ms * MS_US;
+    *dead_us = s->params.dead_ms * MS_US;
+}
+
+void udpt_session_close(struct udpt_session *s, uint64_t now_us)
+{
+    struct udpt_machine *m = s->m;
+    machine_enter(m, now_us);
+    struct udpt_conn *c = session_best(s);
+    if (c) {
+        control_goodbye(c, 0, "the session was closed by the server's operator");
+        if (c->state == CONN_UP)
+            conn_finish(c, "the session was closed");
+    }
+    session_end(s, "the session was closed");
+    machine_leave(m);
+}
+
+/* ---- legs ----------------------------------------------------------------------------------- */
+
+struct udpt_conn *session_control(const struct udpt_session *s)
+{
+    return s->legs[CONTROL_LEG].conn;
+}
+
+unsigned session_legs_up(const struct udpt_session *s)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++)
+        count += s->legs[i].conn != NULL;
+    return count;
+}
+
+static uint64_t load(const struct udpt_conn *c)
+{
+    return c->tx_counted - c->tx_acked;
+}
+
+/* The data leg with the least unacknowledged, NULL: none is up. */
+static struct udpt_conn *best_data(const struct udpt_session *s)
+{
+    struct udpt_conn *best = NULL;
+    for (unsigned i = CONTROL_LEG + 1; i < UDPT_MAX_LEGS; i++) {
+        struct udpt_conn *c = s->legs[i].conn;
+        if (c && (!best || load(c) < load(best)))
+            best = c;
+    }
+    return best;
+}
+
+struct udpt_conn *session_best(const struct udpt_session *s)
+{
+    struct udpt_conn *control = session_control(s);
+    return control ? control : best_data(s);
+}
+
+struct udpt_conn *session_route(struct udpt_binding *b)
+{
+    struct udpt_session *s = b->session;
+    if (b->conn && b->conn->leg != CONTROL_LEG)
+        return b->conn;
+    struct udpt_conn *best = best_data(s);
+    if (!best) {
+        b->conn = session_control(s);
+        return b->conn;
+    }
+    if (b->conn) { /* from the control leg, where it began: what it wrote there comes first */
+        b->after = b->conn;
+        b->after_counted = b->conn->tx_counted;
+    }
+    b->conn = best;
+    return best;
+}
+
+bool session_writable(const struct udpt_conn *c)
+{
+    size_t limit = c->handed_out ? OUTPUT_BLOCKED_SIZE : OUTPUT_TURN_SIZE;
+    return c->state == CONN_UP && conn_pending(c) < limit;
+}
+
+/* Moves bindings that wait to where they can go now. */
+static void reroute(struct udpt_session *s)
+{
+    LIST_FOREACH_SAFE (node, &s->waiting)
+        queue_route(list_entry(node, struct udpt_binding, in_waiting));
+    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++)
+        if (s->legs[i].conn)
+            queue_pump(s, s->legs[i].conn);
+}
+
+void session_leg_up(struct udpt_session *s, struct udpt_conn *c)
+{
+    if (*c->peer)
+        snprintf(s->peer, sizeof s->peer, "%s", c->peer);
+    s->detached_us = 0;
+    s->outage_us = 0;
+    s->legs[c->leg].failures = 0;
+    if (c->leg == CONTROL_LEG)
+        announce_control_up(s);
+    reroute(s);
+}
+
+void session_leg_down(struct udpt_session *s, struct udpt_conn *c)
+{
+    struct leg *leg = &s->legs[c->leg];
+    if (!s->ending && session_legs_up(s) == 0)
+        s->detached_us = s->m->now_us;
+    LIST_FOREACH (node, &s->bindings) {
+        struct udpt_binding *b = list_entry(node, struct udpt_binding, in_session);
+        if (b->conn == c)
+            b->conn = NULL;
+        if (b->after == c)
+            b->after = NULL;
+    }
+    LIST_FOREACH_SAFE (node, &leg->waiting)
+        list_move(&s->waiting, node);
+    if (s->ending)
+        return;
+    reroute(s);
+    if (s->m->config.role == UDPT_LOCAL)
+        client_leg_lost(s, c);
+    else
+        server_leg_lost(s);
+}
+
+void session_tick(struct udpt_session *s)
+{
+    if (s->ending)
+        return;
+    binding_expire(s);
+    queue_expire(s);
+    if (s->m->config.role == UDPT_LOCAL)
+        client_tick(s);
+    else
+        server_tick(s);
+}

@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_udpt_session.c - the session machine, both ends in memory on a virtual clock. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+
+#include "proto/error.h"
+#include "tests/unit/udpt_pair.h"
+
+#define S_US UINT64_C(1000000)
+
+static int setup(void **state)
+{
+    struct pair *p = (struct pair *)malloc(sizeof *p);
+    pair_init(p);
+    *state = p;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct pair *p = (struct pair *)*state;
+    pair_fini(p);
+    free(p);
+    return 0;
+}
+
+static void start_both(struct pair *p)
+{
+    pair_start(p, SERVER);
+    pair_start(p, LOCAL);
+    pair_run(p, S_US);
+    assert_int_equal(p->ends[LOCAL].state, UDPT_ESTABLISHED);
+}
+
+static struct udpt_binding *open_binding(struct pair *p, uint64_t label)
+{
+    int code;
+    struct udpt_binding *b = udpt_binding_open(p->ends[LOCAL].m, label, p->now_us, &code);
+    assert_non_null(b);
+    assert_int_equal(code, UDPTUN_OK);
+    return b;
+}
+
+static void send_number(struct pair *p, struct udpt_binding *b, const struct udpt_dest *to,
+                        uint32_t number)
+{
+    assert_int_equal(udpt_send(b, to, (const uint8_t *)&number, sizeof number, p->now_us),
+                     UDPTUN_OK);
+}
+
+static struct udpt_dest dest_of_port(uint16_t port)
+{
+    struct endpoint ep = endpoint_ip4(198, 51, 100, 7, port);
+    return udpt_dest_of(&ep);
+}
+
+/* Expects the numbers `from`.. in order at the server, and nothing else. */
+static void expect_numbers(struct pair *p, uint32_t from, uint32_t count)
+{
+    assert_int_equal(p->received_count, count);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t number;
+        memcpy(&number, p->received[i].first, sizeof number);
+        assert_true(p->received[i].at_server);
+        assert_int_equal(number, from + i);
+    }
+    p->received_count = 0;
+}
+
+static void datagrams_arrive_in_order_with_their_destination(void **state)
+{
+    struct pair *p = (struct pair *)*state;
+    start_both(p);
+    struct udpt_binding *b = open_binding(p, 1);
+    struct udpt_dest to = dest_of_port(5000);
+    for (uint32_t i = 0; i < 20; i++) {
+        send_number(p, b, &to, i);
+        pair_run(p, 1000);
+    }
+    for (uint32_t i = 0; i < 20; i++)
+        assert_true(endpoint_equal(&p->received[i].peer, &to.ep));
+    expect_numbers(p, 0, 20);
+}
+
+static void any_size_survives_any_cutting(void **state)
+{
+    struct pair *p = (struct pair *)*state;
+    static const size_t SIZES[] = {0, 1, 61, 62, 63, 1472, 9000, 16380, 16390, 65507};
+    static const size_t CHUNKS[] = {1, 7, 1400, 65536};
+    static uint8_t data[65507];
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (uint8_t)(i * 31);
+    p->echo = true;
+    start_both(p);
+    struct udpt_binding *b = open_binding(p, 1);
+    struct udpt_dest to = dest_of_port(9);
+    for (size_t c = 0; c < 4; c++) {
+        p->chunk = CHUNKS[c];
+        for (size_t i = 0; i < sizeof SIZES / sizeof SIZES[0]; i++) {
+            p->received_count = 0;
+            assert_int_equal(udpt_send(b, &to, data, SIZES[i], p->now_us), UDPTUN_OK);
+            pair_run(p, 20000);
+            assert_int_equal(p->received_count, 2);
+            for (size_t r = 0; r < 2; r++) {
+                assert_int_equal(p->received[r].size, SIZES[i]);
+                assert_int_equal(p->received[r].digest, pair_digest(data, SIZES[i]));
+            }
+        }
+    }
+    assert_int_equal(udpt_send(b, &to, data, 65508, p->now_us), UDPTUN_E_INVALID);
+}
+
+static void an_announced_flow_costs_few_bytes(void **state)
+{
+    struct pair *p = (struct pair *)*state;
+    start_both(p);
+    struct udpt_binding *b = open_binding(p, 1);
+    struct udpt_dest to = dest_of_port(5000);
+    for (uint32_t i = 0; i < 10; i++) {
+        send_number(p, b, &to, i);
+        pair_run(p, 100000);
+    }
+    struct udpt_session *s = udpt_session_next(p->ends[LOCAL].m, NULL);
+    struct udpt_session_info before, after;
+    udpt_session_look(s, p->now_us, &before);
+    for (uint32_t i = 0; i < 100; i++)
+        send_number(p, b, &to, i);
+    pair_run(p, 1000);
+    udpt_session_look(s, p->now_us, &after);
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < after.leg_count; i++)
+        bytes += after.legs[i].tx_bytes - before.legs[i].tx_bytes;
+    /* Payload 4, header 2; and one CLOCK frame. */
+    assert_in_range(bytes, 600, 620);
+}
+
+static void replies_reach_their_own_binding_with_the_true_source(void **state)
+{
+    struct pair *p = (struct pair *)*state;
+    p->echo = true;
+    start_both(p);
+    struct udpt_binding *first = open_binding(p, 1);
+    struct udpt_binding *second = open_binding(p, 2);
+    for (uint32_t i = 0; i < 8; i++) {
+        struct udpt_dest a = dest_of_port((uint16_t)(1000 + i)), b = dest_of_port(2000);
+        send_number(p, first, &a, 100 + i);
+        send_number(p, second, &b, 200 + i);
+        pair_run(p, 1000);
+    }
+    unsigned replies = 0;
+    for (size_t i = 0; i < p->received_count; i++) {
+        const struct pair_datagram *d = &p->received[i];
+        uint32_t number;
+        memcpy(&number, d->first, sizeof number);
+        replies += !d->at_server;
+        assert_int_equal(d->binding, number < 200 ? 1 : 2);
+        assert_int_equal(d->peer.port, number < 200 ? 1000 + number - 100 : 2000);
+    }
+    assert_int_equal(replies, 16);
+}
+
+static void a_name_travels_to_the_server(void **state)
+{
+    struct pair *p = (struct pair *)*state;
+    start_both(p);
+    struct udpt_binding *b = open_binding(p, 1);
+    struct udpt_dest to = udpt_dest_of_name("example.org", 11, 53);
+    for (uint32_t i = 0; i < 8; i++) {
+        send_number(p, b, &to, i);
+        pair_run(p, 50000);
+    }
+    assert_int_equal(p->received[7].peer.family, ENDPOINT_NAME);
+    assert_true(endpoint_equal(&p->received[7].peer, &to.ep));
+    expect_numbers(p, 0, 8);
+}
+
+static void lost_legs_come_back_and_flows_go_on(void **state)
+{
+    struct pair *p = (struct pair *)*state;
+    start_both(p);
+    struct udpt_binding *b = open_binding(p, 1);
+    struct udpt_dest to = dest_of_port(5000);
+    send_number(p, b, &to, 0);
+    pair_run(p, S_US);
+    for (size_t i = 0; i < p->link_count; i++)
+        pair_cut(p, i);
+    assert_int_equal(p->ends[LOCAL].state, UDPT_RECONNECTING);
+    assert_int_equal(p->ends[SERVER].state, UDPT_DETACHED);
+    pair_run(p, S_US);
+    assert_int_equal(p->ends[LOCAL].state, UDPT_ESTABLISHED);
+    send_number(p, b, &to, 1);
+    pair_run(p, S_US);
+    expect_numbers(p, 0, 2);
+    assert_int_equal(p->ends[SERVER].opened, 1); /* the same socket */
+    struct udpt_machine_info info;
+    udpt_machine_look(p->ends[SERVER].m, p->now_us, &info);
+    assert_int_equal(info.resumed, 1);
+}
+
+static void a_restarted_server_gets_the_same_flow_and_port(void **state)
+{
+    struct pair *p = (struct pair *)*state;
+    p->echo = true;
+    start_both(p);
+    struct udpt_binding *b = open_binding(p, 1);
+    struct udpt_dest to = dest_of_port(5000);
+    for (uint32_t i = 0; i < 6; i++)
+        send_number(p, b, &to, i);
+    pair_run(p, S_US);
+    struct udpt_binding_info before, after;
+    udpt_binding_look(b, p->now_us, &before);
+    pair_crash(p, SERVER);
+    p->server_down = true;
+    pair_run(p, 10 * S_US);
+    assert_int_equal(p->ends[LOCAL].state, UDPT_RECONNECTING);
+    p->server_down = false;
+    pair_start(p, SERVER);
+    pair_run(p, 2 * S_US);
+    assert_int_equal(p->ends[LOCAL].state, UDPT_ESTABLISHED);
+    p->received_count = 0;
+    send_number(p, b, &to, 77);
+    pair_run(p, S_US);
+    assert_int_equal(p->received_count, 2);
+    udpt_binding_look(b, p->now_us, &after);
+    assert_int_equal(before.external4.family, ENDPOINT_IP4);
+    assert_true(endpoint_equal(&before.external4, &after.external4));
+}
+
+static void a_restarted_local_founds_a_new_session(void **state)
+{
+    struct pair *p = (struct pair *)*state;
+    start_both(p);
+    pair_crash(p, LOCAL);
+    pair_run(p, S_US);
+    pair_start(p, LOCAL);
+    pair_run(p, S_US);
+    assert_int_equal(p->ends[LOCAL].state, UDPT_ESTABLISHED);
+    struct udpt_machine_info info;
+    udpt_machine_look(p->ends[SERVER].m, p->now_us, &info);
+    assert_int_equal(info.sessions, 2); /* the old one waits for its resume timeout */
+    pair_run(p, 181 * S_US);
+    udpt_machine_look(p->ends[SERVER].m, p->now_us, &info);
+    assert_int_equal(info.sessions, 1);
+}
+
+static void a_wrong_key_gets_nothing(void **state)
+{
+    struct pair *p = (struct pair *)*state;
+    p->configs[SERVER].has_key = true;
+    memset(p->configs[SERVER].key, 1, UDPT_KEY_SIZE);
+    pair_start(p, SERVER);
+    pair_start(p, LOCAL);
+    pair_run(p, 5 * S_US);
+    assert_int_equal(p->ends[LOCAL].state, UDPT_CONNECTING);
+    assert_string_equal(p->ends[SERVER].reason, "its handshake is not proved by our key");
+    struct udpt_machine_info info;
+    udpt_machine_look(p->ends[SERVER].m, p->now_us, &info);
+    assert_int_equal(info.sessions, 0);
+    assert_true(p->link_count > 3); /* and the client goes on trying */
+}
+
+static void the_right_key_is_accepted(void **state)
+{
+    struct pair *p = (struct pair *)*state;
+    for (int i = 0; i < 2; i++) {
+        p->configs[i].has_key = true;
+        memset(p->configs[i].key, 1, UDPT_KEY_SIZE);
+    }
+    start_both(p);
+}
+
+static void idle_flows_end_a_lone_dns_exchange_sooner(void **state)
+{
+    struct pair *p = (struct pair *)*state;
+    p->echo = true;
+    start_both(p);
+    struct udpt_dest dns = dest_of_port(53), game = dest_of_port(5000);
+    send_number(p, open_binding(p, 1), &dns, 1);
+    send_number(p, open_binding(p, 2), &game, 2);
+    pair_run(p, 16 * S_US);
+    assert_int_equal(p->ends[LOCAL].closed, 1);
+    assert_int_equal(p->ends[SERVER].closed, 1);
+    pair_run(p, 300 * S_US);
+    assert_int_equal(p->ends[LOCAL].closed, 2);
+    assert_int_equal(p->ends[SERVER].closed, 2);
+}
+
+static void caps_evict_the_least_recently_used(void **state)
+{
+    struct pair *p = (struct pair *)*state;
+    p->configs[LOCAL].max_flows = 4;
+    start_both(p);
+    struct udpt_dest to = dest_of_port(5000);
+    for (uint32_t i = 0; i < 10; i++) {
+        send_number(p, open_binding(p, i), &to, i);
+        pair_run(p, 1000);
+    }
+    struct udpt_machine_info info;
+    udpt_machine_look(p->ends[LOCAL].m, p->now_us, &info);
+    assert_int_equal(info.flows, 4);
+    udpt_machine_look(p->ends[SERVER].m, p->now_us, &info);
+    assert_int_equal(info.flows, 4);
+    assert_int_equal(p->ends[LOCAL].closed, 6);
+    expect_numbers(p, 0, 10);
+}
+
+static void datagrams_wait_for_a_leg_but_not_for_long(void **state)
+{
+    struct pair *p = (struct pair *)*state;
+    p->server_down = true;
+    pair_start(p, LOCAL);
+    pair_run(p, S_US);
+    struct udpt_binding *b = open_binding(p, 1);
+    struct udpt_dest to = dest_of_port(5000);
+    send_number(p, b, &to, 1);
+    pair_run(p, S_US);
+    struct udpt_machine_info info;
+    udpt_machine_look(p->ends[LOCAL].m, p->now_us, &info);
+    assert_int_equal(info.counters.dropped[UDPT_DROP_STALE], 1);
+    send_number(p, b, &to, 2);
+    p->server_down = false;
+    pair_start(p, SERVER);
+    pair_run(p, 450000);
+    if (p->received_count == 0) { /* the attempt came after the datagram's deadline */
+        send_number(p, b, &to, 2);
+        pair_run(p, S_US);
+    }
+    expect_numbers(p, 2, 1);
+}
+
+static void a_goodbye_ends_the_session_at_once(void **state)
+{
+    struct pair *p = (struct pair *)*state;
+    start_both(p);
+    open_binding(p, 1);
+    udpt_machine_stop(p->ends[LOCAL].m, p->now_us);
+    pair_run(p, 1000);
+    struct udpt_machine_info info;
+    udpt_machine_look(p->ends[SERVER].m, p->now_us, &info);
+    assert_int_equal(info.sessions, 0);
+}
+
+static void errors_travel_back(void **state)
+{
+    struct pair *p = (struct pair *)*state;
+    start_both(p);
+    struct udpt_binding *b = open_binding(p, 1);
+    struct udpt_dest to = dest_of_port(5000);
+    send_number(p, b, &to, 1);
+    pair_run(p, 1000);
+    struct udpt_binding *remote = udpt_binding_after(udpt_session_next(p->ends[SERVER].m, NULL), 0);
+    udpt_binding_error(remote, &to, UDPT_PORT_UNREACHABLE, 0, p->now_us);
+    pair_run(p, 1000);
+    assert_int_equal(p->ends[LOCAL].errors, 1);
+    assert_int_equal(p->ends[LOCAL].last_error, UDPT_PORT_UNREACHABLE);
+}
+
+static void idle_sessions_stay_up_on_heartbeats(void **state)
+{
+    struct pair *p = (struct pair *)*state;
+    start_both(p);
+    unsigned states = p->ends[LOCAL].states;
+    pair_run(p, 3600 * S_US);
+    assert_int_equal(p->ends[LOCAL].states, states);
+    assert_int_equal(udpt_ping(p->ends[LOCAL].m, 5, p->now_us), UDPTUN_OK);
+    pair_run(p, 1000);
+    assert_int_equal(p->ends[LOCAL].pongs, 1);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(datagrams_arrive_in_order_with_their_destination),
+        TEST(any_size_survives_any_cutting),
+        TEST(an_announced_flow_costs_few_bytes),
+        TEST(replies_reach_their_own_binding_with_the_true_source),
+        TEST(a_name_travels_to_the_server),
+        TEST(lost_legs_come_back_and_flows_go_on),
+        TEST(a_restarted_server_gets_the_same_flow_and_port),
+        TEST(a_restarted_local_founds_a_new_session),
+        TEST(a_wrong_key_gets_nothing),
+        TEST(the_right_key_is_accepted),
+        TEST(idle_flows_end_a_lone_dns_exchange_sooner),
+        TEST(caps_evict_the_least_recently_used),
+        TEST(datagrams_wait_for_a_leg_but_not_for_long),
+        TEST(a_goodbye_ends_the_session_at_once),
+        TEST(errors_travel_back),
+        TEST(idle_sessions_stay_up_on_heartbeats),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * udpt_pair.h - a udp-local and a udp-server machine joined by memory, for unit tests.
+ *
+ * Every dial becomes a pair of conns. pair_run() moves bytes both ways, in pieces of at most
+ * `chunk`, until nothing moves, then lets the clock jump to the next deadline within a limit.
+ */
+#ifndef TESTS_UDPT_PAIR_H
+#define TESTS_UDPT_PAIR_H
+
+#include "proto/udpt/machine.h"
+
+enum { PAIR_LINKS = 256, PAIR_RECEIVED = 4096 };
+
+struct pair;
+
+struct pair_end {
+    struct pair *pair;
+    struct udpt_machine *m;
+    bool is_server;
+    uint64_t random; /* state of its generator */
+    enum udpt_state state;
+    unsigned states, opened, closed, errors, hangups, pongs;
+    enum udpt_error_code last_error;
+    char reason[160];
+    char last_log[256];
+};
+
+struct pair_link {
+    struct udpt_conn *conns[2]; /* local, server */
+    bool refused;               /* the next dial finds nobody */
+    bool open;
+};
+
+struct pair_datagram {
+    bool at_server;
+    uint64_t binding;
+    struct endpoint peer;
+    size_t size;
+    uint8_t first[16];
+    uint32_t digest;
+};
+
+struct pair {
+    struct pair_end ends[2];
+    struct udpt_config configs[2];
+    uint64_t now_us;
+    size_t chunk;
+    bool server_down; /* dials fail */
+    struct pair_link links[PAIR_LINKS];
+    size_t link_count;
+    struct pair_datagram received[PAIR_RECEIVED];
+    size_t received_count;
+    bool echo; /* the server sends each datagram back from where it went */
+};
+
+enum { LOCAL = 0, SERVER = 1 };
+
+void pair_init(struct pair *p);
+void pair_start(struct pair *p, int end);
+void pair_fini(struct pair *p);
+/* The end vanishes without a word and every stream with it. */
+void pair_crash(struct pair *p, int end);
+void pair_cut(struct pair *p, size_t link);
+/* Until `for_us` have passed on the virtual clock. */
+void pair_run(struct pair *p, uint64_t for_us);
+uint32_t pair_digest(const uint8_t *data, size_t size);
+
+#endif
