@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ends that are killed, come back, or were never there: traffic flows again by itself.
+
+    app ─UDP─▶ udp-local ═ ss-tunnel … ss-server ═▶ udp-server ─UDP─▶ third
+
+Each end is killed with -9 and started again without touching the other. What the time to the
+first answer was is printed; the goal is five seconds.
+"""
+
+import sys
+import unittest
+
+import chain
+import traffic
+from harness import GUARD_S, THIRD, NetTest, poll
+
+GOAL_S = 5
+SERVER_CONFIG = {"udpTunnels": [
+    {"name": "far", "role": "server", "listen": f"127.0.0.1:{chain.UDP_SERVER_PORT}"}]}
+CLIENT_CONFIG = {"udpTunnels": [
+    {"name": "near", "role": "local", "listen": "udp://127.0.0.1:5353",
+     "target": f"{THIRD}:9000", "server": f"127.0.0.1:{chain.TUNNEL_PORT}"}]}
+ENTRY = ("127.0.0.1", 5353)
+
+
+class Restart(NetTest):
+    @classmethod
+    def build(cls):
+        chain.start_shadowsocks(cls.net)
+        cls.target = cls.net.third.udp(THIRD, 9000)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.target.close()
+        super().tearDownClass()
+
+    def setUp(self):
+        self.app = self.net.client.udp("127.0.0.1")
+        self.addCleanup(self.app.close)
+
+    def daemon(self, namespace, config, options=()):
+        """One that ends with the test, so that each test has both ends to itself."""
+        daemon = self.net.daemon(namespace, config, f"{namespace}-{self._testMethodName}", options)
+        self.addCleanup(self.stop, daemon)
+        return daemon
+
+    def stop(self, daemon):
+        self.assertEqual(daemon.stop(), 0, daemon.log()[-2000:])
+
+    def assert_flows(self, what):
+        seconds = traffic.wait_for_flow(self.app, ENTRY, self.target)
+        print(f"    {what}: traffic after {seconds:.2f} s", file=sys.stderr)
+        if seconds > GOAL_S:
+            print(f"    {what}: SLOWER than the goal of {GOAL_S} s", file=sys.stderr)
+
+    def test_local_killed_and_started_again(self):
+        self.daemon("server", SERVER_CONFIG)
+        client = self.daemon("client", CLIENT_CONFIG)
+        self.assert_flows("first start")
+        for _ in range(2):
+            client.kill()
+            client.start()
+            self.assert_flows("udp-local killed with -9")
+
+    def test_server_killed_and_started_again(self):
+        server = self.daemon("server", SERVER_CONFIG)
+        client = self.daemon("client", CLIENT_CONFIG)
+        self.assert_flows("first start")
+        for _ in range(2):
+            server.kill()
+            server.start()
+            self.assert_flows("udp-server killed with -9")
+        self.assertGreaterEqual(client.status("near")["reconnects"], 1)
+
+    def test_server_away_for_a_while(self):
+        server = self.daemon("server", SERVER_CONFIG)
+        client = self.daemon("client", CLIENT_CONFIG)
+        self.assert_flows("first start")
+        server.kill()
+        poll("udp-local to notice",
+             lambda: client.status("near")["state"] in ("reconnecting", "connecting"))
+        server.start()
+        self.assert_flows("udp-server back after its loss was noticed")
+
+    def test_both_killed(self):
+        server = self.daemon("server", SERVER_CONFIG)
+        client = self.daemon("client", CLIENT_CONFIG)
+        self.assert_flows("first start")
+        server.kill()
+        client.kill()
+        client.start()
+        server.start()
+        self.assert_flows("both killed with -9")
+
+    def test_local_started_first(self):
+        client = self.daemon("client", CLIENT_CONFIG)
+        client.wait_state("near", "connecting")
+        self.app.sendto(b"nobody is there yet", ENTRY)
+        self.daemon("server", SERVER_CONFIG)
+        self.assert_flows("udp-local started first")
+
+    def test_shadowsocks_killed_and_started_again(self):
+        self.daemon("server", SERVER_CONFIG)
+        self.daemon("client", CLIENT_CONFIG)
+        self.assert_flows("first start")
+        for name in ("ss-server", "ss-tunnel", "obfs-local"):
+            program = next(p for p in self.net.programs if p.name == name)
+            program.kill()
+            program.start()
+            self.assert_flows(f"{name} killed with -9")
+
+    def test_tunnels_made_at_run_time_are_back(self):
+        """What was configured on the command socket outlives a kill -9 of the daemon."""
+        server = self.daemon("server", None)
+        client = self.daemon("client", None)
+        server.configure(**SERVER_CONFIG["udpTunnels"][0])
+        made = client.configure(**CLIENT_CONFIG["udpTunnels"][0], wait=GUARD_S)
+        client.configure(**{**CLIENT_CONFIG["udpTunnels"][0], "name": "passing",
+                            "listen": "udp://127.0.0.1:0", "ephemeral": True})
+        self.assert_flows("first start")
+        for daemon in (client, server):
+            daemon.kill()
+            daemon.start()
+        self.assert_flows("both killed with -9, from their state")
+        self.assertEqual(client.status("near")["listen"], made["listen"])
+        names = [tunnel["name"] for tunnel in client.call("getStatus")["udpTunnels"]]
+        self.assertEqual(names, ["near"])
+
+    def test_orderly_stop_tells_the_other_end(self):
+        server = self.daemon("server", SERVER_CONFIG)
+        client = self.daemon("client", CLIENT_CONFIG)
+        self.assert_flows("first start")
+        self.assertEqual(client.stop(), 0)
+        poll("the session to end",
+             lambda: not server.call("listSessions", {"name": "far"})["sessions"])
+
+    def test_second_start_on_a_live_socket_fails(self):
+        server = self.daemon("server", SERVER_CONFIG)
+        again = self.net.start("server", *server.command, name="second")
+        self.assertEqual(again.process.wait(GUARD_S), 1)
+        self.assertIn("control.sock", again.log())
+        self.assertEqual(server.status("far")["state"], "listening")
+
+
+if __name__ == "__main__":
+    unittest.main()
