@@ -142,8 +142,8 @@ static inline void writer_bytes(struct writer *w, const void *data, size_t size)
 static inline void writer_uint(struct writer *w, uint64_t value, size_t size)
 {
     uint8_t *room = writer_room(w, size);
-    for (size_t i = size; room && i-- > 0; value >>= 8)
-        room[i] = (uint8_t)value;
+    for (size_t i = 0; room && i < size; i++)
+        room[i] = (uint8_t)(value >> (8 * (size - 1 - i)));
 }
 
 static inline void writer_u8(struct writer *w, uint8_t value)
