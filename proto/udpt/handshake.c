@@ -71,9 +71,9 @@ static void mac_of(const struct handshake *h, const uint8_t key[UDPT_KEY_SIZE], 
 static struct writer message_begin(uint8_t *to, enum handshake_type type)
 {
     struct writer w = writer_of(to, HANDSHAKE_MAX_SIZE);
-    writer_bytes(&w, MAGIC, sizeof MAGIC);
-    writer_u16(&w, 0);
-    writer_u8(&w, (uint8_t)type);
+    /* Magic, the size, which message_end() fills in, and the type. */
+    const uint8_t head[HANDSHAKE_HEAD_SIZE] = {'U', 'D', 'P', 'T', 0, 0, (uint8_t)type};
+    writer_bytes(&w, head, sizeof head);
     return w;
 }
 
