@@ -61,7 +61,7 @@ def unavailable():
     if not shutil.which("ip"):
         return "needs the ip command (package iproute2)"
     probe = subprocess.run(["unshare", "--net", "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward"
-                            " && ip link add a type veth peer name b"],
+                            " && ip link add name udptun0 type veth peer name udptun1"],
                            capture_output=True, text=True, check=False)
     if probe.returncode != 0:
         return "cannot make network namespaces: " + (probe.stderr.strip() or "CAP_NET_ADMIN?")
