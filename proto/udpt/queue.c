@@ -152,8 +152,13 @@ void queue_pump(struct udpt_session *s, struct udpt_conn *c)
 
 void queue_pump_held(struct udpt_session *s)
 {
-    LIST_FOREACH_SAFE (node, &s->waiting)
-        queue_route(list_entry(node, struct udpt_binding, in_waiting));
+    /* Aside first: what no leg takes is put behind the same list again. */
+    struct list held;
+    list_init(&held);
+    while (!list_empty(&s->waiting))
+        list_move(&held, s->waiting.next);
+    while (!list_empty(&held))
+        queue_route(list_entry(held.next, struct udpt_binding, in_waiting));
     for (unsigned i = 0; i < UDPT_MAX_LEGS; i++)
         if (s->legs[i].conn && !list_empty(&s->legs[i].waiting))
             queue_pump(s, s->legs[i].conn);

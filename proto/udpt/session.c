@@ -158,16 +158,6 @@ bool session_writable(const struct udpt_conn *c)
     return c->state == CONN_UP && conn_pending(c) < limit;
 }
 
-/* Moves bindings that wait to where they can go now. */
-static void reroute(struct udpt_session *s)
-{
-    LIST_FOREACH_SAFE (node, &s->waiting)
-        queue_route(list_entry(node, struct udpt_binding, in_waiting));
-    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++)
-        if (s->legs[i].conn)
-            queue_pump(s, s->legs[i].conn);
-}
-
 void session_leg_up(struct udpt_session *s, struct udpt_conn *c)
 {
     if (*c->peer)
@@ -177,7 +167,7 @@ void session_leg_up(struct udpt_session *s, struct udpt_conn *c)
     s->legs[c->leg].failures = 0;
     if (c->leg == CONTROL_LEG)
         announce_control_up(s);
-    reroute(s);
+    queue_pump_held(s);
 }
 
 void session_leg_down(struct udpt_session *s, struct udpt_conn *c)
@@ -196,7 +186,7 @@ void session_leg_down(struct udpt_session *s, struct udpt_conn *c)
         list_move(&s->waiting, node);
     if (s->ending)
         return;
-    reroute(s);
+    queue_pump_held(s);
     if (s->m->config.role == UDPT_LOCAL)
         client_leg_lost(s, c);
     else
