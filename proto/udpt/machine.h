@@ -133,7 +133,8 @@ struct udpt_ops {
                      const uint8_t *data, size_t size);
     /* server: a binding came to be, before its first datagram. `want4`, `want6`: the external
      * ports that it asks to have again, 0 for any. Sockets are opened when the first datagram of
-     * a family goes out. Not 0: refused with that limit told to the client. NULL in a local. */
+     * a family goes out. Not 0: refused, the limit is told to the client, and binding_closed
+     * follows. NULL in a local. */
     int (*binding_opened)(void *arg, struct udpt_binding *b, uint16_t want4, uint16_t want6);
     /* The binding is freed on return. Called for each, also from udpt_machine_free(). */
     void (*binding_closed)(void *arg, struct udpt_binding *b, enum udpt_close_reason reason);
