@@ -117,8 +117,10 @@ static int on_binding_opened(void *arg, struct udpt_binding *b, uint16_t want4, 
     struct binding_host *h = udpt_binding_host(b);
     (void)want6;
     if (!oracle_is_calm(n->world) && n->world->now_us < n->world->active_until_us &&
-        rng_once_in(&n->world->rng, 60))
+        rng_once_in(&n->world->rng, 60)) {
+        h->port = PORTS;
         return UDPT_LIMIT; /* no descriptor left, say */
+    }
     unsigned port = want4 >= FIRST_PORT && want4 < FIRST_PORT + PORTS ? want4 - FIRST_PORT : PORTS;
     if (port == PORTS || n->ports[port])
         for (port = n->next_port; n->ports[port]; port = (port + 1) % PORTS)
@@ -134,6 +136,11 @@ static void on_binding_closed(void *arg, struct udpt_binding *b, enum udpt_close
 {
     struct node *n = arg;
     struct binding_host *h = udpt_binding_host(b);
+    if (n->server && h->port == PORTS) { /* refused by on_binding_opened() */
+        if (reason != UDPT_CLOSE_LIMIT)
+            broken(n->world, "%s: a refused binding ends for reason %d", node_name(n), (int)reason);
+        return;
+    }
     struct udpt_binding **place = n->server ? &n->ports[h->port] : &n->sources[h->source];
     if (reason < UDPT_CLOSE_IDLE || reason > UDPT_CLOSE_HOST)
         broken(n->world, "%s: close reason %d", node_name(n), (int)reason);

@@ -268,6 +268,7 @@ int main(int argc, char **argv)
 {
     if (argc < 2)
         return usage();
+    setvbuf(stdout, NULL, _IOLBF, 0); /* the history so far is there when it is interrupted */
     bool many = strcmp(argv[1], "--seeds") == 0;
     if (many ? argc != 3 : argc > 3 || (argc == 3 && strcmp(argv[2], "-v") != 0))
         return usage();
