@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* configure.c - local, server, tun2socks, remove. */
+#include "controller/cli/cli.h"
+
+#include <string.h>
+
+/* "home: established, listening on udp://127.0.0.1:5353" */
+static void print_outcome(const struct cli *cli, const json_t *value, const char *kind)
+{
+    const json_t *status = json_object_get(value, kind);
+    const char *state = text_of(status, "state");
+    const char *listen = text_of(status, "listen");
+    const char *error = text_of(status, "lastError");
+    bool changed = json_is_true(json_object_get(value, "changed"));
+    enum colour colour = colour_of_state(state);
+
+    print_clean(stdout, cli->args[0]);
+    printf(": %s%s%s", colour_on(cli->colour, colour), state[0] ? state : "configured",
+           colour_off(cli->colour, colour));
+    if (listen[0]) {
+        printf(", listens on ");
+        print_clean(stdout, listen);
+    }
+    if (!changed)
+        printf(" (as it was)");
+    putchar('\n');
+    if (error[0]) {
+        printf("  last error: ");
+        print_clean(stdout, error);
+        putchar('\n');
+    }
+    if (json_is_false(json_object_get(value, "persistent")) &&
+        !json_is_true(json_object_get(cli->fields, "ephemeral")))
+        printf(
+            "  until the daemon restarts: the name belongs to its config file, or nothing is "
+            "kept\n");
+}
+
+/* Merged, with the role: a name that is new takes the defaults, one that is there keeps what no
+ * flag names. */
+static enum exit_status configure(struct cli *cli, const char *action, const char *role,
+                                  const char *kind)
+{
+    json_t *object = json_deep_copy(cli->fields);
+    json_object_set_new(object, "name", json_string(cli->args[0]));
+    json_object_set_new(object, "merge", json_true());
+    if (role)
+        json_object_set_new(object, "role", json_string(role));
+    int64_t wait_s = option_integer(cli, "wait", 0);
+    if (wait_s > 0)
+        json_object_set_new(object, "wait", json_integer(wait_s));
+
+    json_t *value;
+    enum exit_status status = ask(cli, action, object, (double)wait_s, &value);
+    if (status != EXIT_OK)
+        return status;
+    if (cli->json)
+        print_json(cli, value);
+    else
+        print_outcome(cli, value, kind);
+    json_decref(value);
+    return EXIT_OK;
+}
+
+enum exit_status run_local(struct cli *cli)
+{
+    return configure(cli, "configureUdpTunnel", "local", "tunnel");
+}
+
+enum exit_status run_server(struct cli *cli)
+{
+    return configure(cli, "configureUdpTunnel", "server", "tunnel");
+}
+
+enum exit_status run_tun2socks(struct cli *cli)
+{
+    return configure(cli, "configureTun2socks", NULL, "tun2socks");
+}
+
+/* One namespace holds both kinds, so the status tells which action removes the name. */
+static bool is_tun2socks(struct cli *cli, const char *name)
+{
+    json_t *value;
+    char *reply;
+    struct udptun_error err;
+    ask_quietly(cli, "getStatus", json_pack("{s:s}", "name", name), 0, &value, &reply, &err);
+    bool found = json_array_size(json_object_get(value, "tun2socks")) > 0;
+    json_decref(value);
+    udptun_client_free_text(reply);
+    return found;
+}
+
+enum exit_status run_remove(struct cli *cli)
+{
+    const char *name = cli->args[0];
+    json_t *parameters = json_pack("{s:s}", "name", name);
+    if (!parameters)
+        return complain(EXIT_USAGE, "remove: the name is not UTF-8 text");
+    if (!cli_client(cli))
+        return EXIT_OTHER;
+    json_t *value;
+    enum exit_status status =
+        ask(cli, is_tun2socks(cli, name) ? "removeTun2socks" : "removeUdpTunnel", parameters, 0,
+            &value);
+    if (status != EXIT_OK)
+        return status;
+    if (cli->json) {
+        print_json(cli, value);
+    } else {
+        print_clean(stdout, name);
+        puts(json_is_true(json_object_get(value, "changed")) ? ": removed" : ": was not there");
+    }
+    json_decref(value);
+    return EXIT_OK;
+}
