@@ -18,6 +18,7 @@ import argparse
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 
@@ -207,7 +208,8 @@ def objects_of(tree, build):
         commands = json.load(file)
     for command in commands:
         source = os.path.relpath(os.path.join(command["directory"], command["file"]), tree)
-        output = os.path.join(command["directory"], command["output"])
+        words = shlex.split(command["command"])
+        output = os.path.join(command["directory"], words[words.index("-o") + 1])
         if os.path.exists(output) and component_of(source) not in OUTSIDE | {None}:
             yield source, output
 
@@ -240,21 +242,21 @@ def check_objects(tree, build):
     objects = list(objects_of(tree, build))
     if not objects:
         yield f"{build}: nothing is built there"
-    owner = {}  # symbol -> component that defines it
+    owners = {}  # symbol -> components that define it, one or more that are never linked together
     for source, output in objects:
         for symbol in nm(output, "-g", "--defined-only"):
             if symbol != "main":
-                owner[symbol] = component_of(source)
+                owners.setdefault(symbol, set()).add(component_of(source))
     for source, output in objects:
         user = component_of(source)
         for symbol in sorted(nm(output, "-u")):
-            used = owner.get(symbol)
+            used = owners.get(symbol)
             if used is None:
                 fault = check_symbol(user, source, symbol)
                 if fault:
                     yield fault
-            elif not may_use(user, used) and not may_use(user, used + "!"):
-                yield f"{source}: {user} may not use {symbol} of {used}"
+            elif not any(may_use(user, one) or may_use(user, one + "!") for one in used):
+                yield f"{source}: {user} may not use {symbol} of {' or '.join(sorted(used))}"
         if user.startswith(LIBRARIES):
             for section in writable_sections(output):
                 yield f"{source}: writable data in a library ({section})"

@@ -4,6 +4,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -59,10 +60,11 @@ class Layers(unittest.TestCase):
                 output = source.replace("/", "_") + ".o"
                 includes = [f"-I{os.path.join(self.tree, path)}" for path in (
                     "", "build/include", "proto/include", "daemon/engine/include")]
-                subprocess.run(["cc", "-fPIC", "-c", *includes, os.path.join(self.tree, source),
-                                "-o", os.path.join(build, output)], check=True)
+                command = ["cc", "-fPIC", "-c", *includes, os.path.join(self.tree, source),
+                           "-o", output]
+                subprocess.run(command, check=True, cwd=build)
                 commands.append({"directory": build, "file": os.path.join(self.tree, source),
-                                 "output": output})
+                                 "command": shlex.join(command)})
         with open(os.path.join(build, "compile_commands.json"), "w", encoding="utf-8") as file:
             json.dump(commands, file)
         return ["--build", build]
