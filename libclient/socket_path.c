@@ -17,15 +17,15 @@ static int add(struct udptun_client *client, const char *folder, const char *pat
                struct udptun_error *err)
 {
     const size_t room = sizeof((struct sockaddr_un *)NULL)->sun_path;
-    size_t size = strlen(folder) + strlen(path) + 2;
-    if (size > room)
+    char *text;
+    if (asprintf(&text, "%s%s%s", folder, folder[0] ? "/" : "", path) < 0)
+        return error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
+    if (strlen(text) >= room) {
+        free(text);
         return error_set(err, UDPTUN_E_INVALID, "socket_path",
                          "socket path: longer than the %zu bytes that a Unix socket can have: %s",
                          room - 1, path);
-    char *text = malloc(size);
-    if (!text)
-        return error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
-    snprintf(text, size, "%s%s%s", folder, folder[0] ? "/" : "", path);
+    }
     client->paths[client->path_count++] = text;
     return UDPTUN_OK;
 }

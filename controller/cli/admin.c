@@ -22,28 +22,25 @@ static enum exit_status do_quietly(struct cli *cli, const char *action, json_t *
     return status;
 }
 
-/* A JSON object from a file, or from standard input for "-". NULL after saying what is wrong. */
-static json_t *read_object(const char *path, const char *what)
+/* A JSON object from a file, or from standard input for "-". EXIT_OK, or says what is wrong. */
+static enum exit_status read_object(const char *path, const char *what, json_t **object)
 {
     json_error_t where;
     bool standard_input = strcmp(path, "-") == 0;
     FILE *file = standard_input ? stdin : fopen(path, "re");
-    if (!file) {
-        complain(EXIT_OTHER, "%s: %s: %s", what, path, strerror(errno));
-        return NULL;
-    }
-    json_t *object = json_loadf(file, JSON_REJECT_DUPLICATES, &where);
+    if (!file)
+        return complain(EXIT_OTHER, "%s: %s: %s", what, path, strerror(errno));
+    *object = json_loadf(file, JSON_REJECT_DUPLICATES, &where);
     if (!standard_input)
         fclose(file);
-    if (!object)
-        complain(EXIT_USAGE, "%s: %s, line %d: %s", what, standard_input ? "input" : path,
-                 where.line, where.text);
-    else if (!json_is_object(object))
-        complain(EXIT_USAGE, "%s: %s is no JSON object", what, standard_input ? "input" : path);
-    if (json_is_object(object))
-        return object;
-    json_decref(object);
-    return NULL;
+    if (json_is_object(*object))
+        return EXIT_OK;
+    const char *name = standard_input ? "standard input" : path;
+    if (*object) {
+        json_decref(*object);
+        return complain(EXIT_USAGE, "%s: %s: not a JSON object", what, name);
+    }
+    return complain(EXIT_USAGE, "%s: %s, line %d: %s", what, name, where.line, where.text);
 }
 
 /* "created: a, b" */
@@ -68,14 +65,15 @@ enum exit_status run_apply(struct cli *cli)
     const char *path = option_text(cli, "file");
     if (!path)
         return complain(EXIT_USAGE, "apply: wants -f FILE. See: udptunctl help apply");
-    json_t *config = read_object(path, "apply");
-    if (!config)
-        return EXIT_USAGE;
+    json_t *config;
+    enum exit_status status = read_object(path, "apply", &config);
+    if (status != EXIT_OK)
+        return status;
     bool dry_run = option_bool(cli, "dry-run");
     json_t *parameters = json_pack("{s:o,s:b,s:b}", "config", config, "prune",
                                    option_bool(cli, "prune"), "dryRun", dry_run);
     json_t *value;
-    enum exit_status status = ask(cli, "applyConfig", parameters, 0, &value);
+    status = ask(cli, "applyConfig", parameters, 0, &value);
     if (status == EXIT_OK && cli->json) {
         print_json(cli, value);
     } else if (status == EXIT_OK) {
@@ -190,9 +188,9 @@ enum exit_status run_call(struct cli *cli)
 {
     json_t *parameters = NULL;
     if (cli->arg_count > 1 && strcmp(cli->args[1], "-") == 0) {
-        parameters = read_object("-", "call");
-        if (!parameters)
-            return EXIT_USAGE;
+        enum exit_status status = read_object("-", "call", &parameters);
+        if (status != EXIT_OK)
+            return status;
     } else if (cli->arg_count > 1) {
         json_error_t where;
         parameters = json_loads(cli->args[1], JSON_REJECT_DUPLICATES, &where);

@@ -177,6 +177,8 @@ enum exit_status run_status(struct cli *cli)
 {
     bool watch = option_bool(cli, "watch");
     bool redraw = watch && cli->width > 0 && !cli->json;
+    if (redraw)
+        setvbuf(stdout, NULL, _IOFBF, 1 << 16); /* a picture in one write does not flicker */
     enum exit_status status = look(cli, redraw);
     while (watch && status == EXIT_OK) {
         if (!redraw && !cli->json)

@@ -38,7 +38,9 @@ char *unit_count(uint64_t count, char text[UNIT_TEXT_SIZE])
 
 char *unit_ms(double ms, char text[UNIT_TEXT_SIZE])
 {
-    if (ms >= 999.5)
+    if (ms < 0.005)
+        snprintf(text, UNIT_TEXT_SIZE, "0 ms");
+    else if (ms >= 999.5)
         snprintf(text, UNIT_TEXT_SIZE, "%.1f s", ms / 1000);
     else
         snprintf(text, UNIT_TEXT_SIZE, "%.*f ms", ms < 9.995 ? 2 : ms < 99.95 ? 1 : 0, ms);
