@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * conn.c - one command connection: bytes in, messages to the dispatcher, answers out.
+ *
+ * Reading stops while a call is under way and while OUT_HIGH bytes of answers wait; a message
+ * that was begun has MESSAGE_TIME_S to end. When framing is lost (too large, garbage) the error
+ * is sent, what still comes is read and thrown away for LINGER_TIME_S, so that a client that
+ * writes before it reads finds the error and not a broken pipe, and the connection is closed.
+ * A client that closed its sending side still gets the answers to what it sent.
+ */
+#include "daemon/control/conn.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/control/control.h"
+#include "daemon/control/dispatch.h"
+
+#define READ_SIZE      ((size_t)16 << 10)
+#define OUT_HIGH       ((size_t)64 << 10)
+#define MESSAGE_TIME_S 10.
+#define LINGER_TIME_S  2.
+
+static size_t out_waiting(const struct conn *c)
+{
+    return c->out_size - c->out_at;
+}
+
+static bool may_take(const struct conn *c)
+{
+    return !c->call && !c->closing && !c->ended && out_waiting(c) < OUT_HIGH;
+}
+
+/* Room for `more` bytes behind `*size`. */
+static bool grow(uint8_t **data, size_t *room, size_t size, size_t more)
+{
+    if (*room - size >= more)
+        return true;
+    size_t wanted = *room ? *room : 4096;
+    while (wanted - size < more)
+        wanted *= 2;
+    uint8_t *moved = realloc(*data, wanted);
+    if (!moved)
+        return false;
+    *data = moved;
+    *room = wanted;
+    return true;
+}
+
+static void conn_free(struct conn *c)
+{
+    list_remove(&c->node);
+    c->server->count--;
+    free(c->in);
+    free(c->out);
+    free(c);
+}
+
+void conn_end(struct conn *c)
+{
+    if (!c->ended) {
+        struct ev_loop *loop = c->server->control->loop;
+        c->ended = true;
+        ev_io_stop(loop, &c->readable);
+        ev_io_stop(loop, &c->writable);
+        ev_timer_stop(loop, &c->deadline);
+        close(c->readable.fd);
+        if (c->call)
+            call_abandon(c->call);
+        c->call = NULL;
+    }
+    if (!c->busy)
+        conn_free(c);
+}
+
+static void set_deadline(struct conn *c, double seconds)
+{
+    struct ev_loop *loop = c->server->control->loop;
+    ev_timer_stop(loop, &c->deadline);
+    ev_timer_set(&c->deadline, seconds, 0.);
+    ev_timer_start(loop, &c->deadline);
+}
+
+static void flush(struct conn *c)
+{
+    while (out_waiting(c) > 0 && !c->ended) {
+        ssize_t n = send(c->writable.fd, c->out + c->out_at, out_waiting(c), MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            break;
+        if (n < 0) {
+            conn_end(c);
+            return;
+        }
+        c->out_at += (size_t)n;
+    }
+    if (out_waiting(c) > 0)
+        return;
+    free(c->out);
+    c->out = NULL;
+    c->out_size = c->out_room = c->out_at = 0;
+    if (c->closing)
+        shutdown(c->writable.fd, SHUT_WR);
+}
+
+/* Takes over `bytes`. */
+static void queue(struct conn *c, struct envelope_bytes bytes)
+{
+    if (!bytes.data || !grow(&c->out, &c->out_room, c->out_size, bytes.size)) {
+        conn_end(c); /* an answer cannot be left out: the next would be taken for it */
+    } else {
+        memcpy(c->out + c->out_size, bytes.data, bytes.size);
+        c->out_size += bytes.size;
+        flush(c);
+    }
+    free(bytes.data);
+}
+
+static void lose_framing(struct conn *c, int code, const char *why)
+{
+    c->closing = true;
+    free(c->in);
+    c->in = NULL;
+    c->in_size = c->in_room = c->scanned = 0;
+    queue(c, dispatch_error(c, code, why));
+    if (!c->ended)
+        set_deadline(c, LINGER_TIME_S);
+}
+
+/* The messages that stand whole in `in`, as many as may be taken now. */
+static void take_messages(struct conn *c)
+{
+    size_t start = 0; /* of the message being scanned */
+    while (may_take(c) && c->scanned < c->in_size) {
+        size_t used, skipped;
+        bool begun = scan_inside(&c->scan);
+        enum scan_result result =
+            scan_feed(&c->scan, c->in + c->scanned, c->in_size - c->scanned, &used, &skipped);
+        c->scanned += used;
+        if (!begun)
+            start += skipped;
+        switch (result) {
+        case SCAN_MORE:
+            break;
+        case SCAN_MESSAGE:
+            dispatch_message(c, c->in + start, c->scanned - start);
+            start = c->scanned;
+            break;
+        case SCAN_TOO_DEEP:
+            queue(c, dispatch_error(c, UDPTUN_E_BAD_REQUEST, "nested deeper than 16"));
+            start = c->scanned;
+            break;
+        case SCAN_TOO_LARGE:
+            lose_framing(c, UDPTUN_E_BAD_REQUEST, "message is larger than 1 MiB");
+            return;
+        case SCAN_GARBAGE:
+            lose_framing(c, UDPTUN_E_BAD_REQUEST, "a message begins with { or a length");
+            return;
+        }
+    }
+    if (c->ended || c->closing)
+        return;
+    c->in_size -= start;
+    c->scanned -= start;
+    if (c->in_size > 0) {
+        memmove(c->in, c->in + start, c->in_size);
+    } else {
+        free(c->in);
+        c->in = NULL;
+        c->in_room = 0;
+    }
+    if (start > 0 || !scan_inside(&c->scan))
+        ev_timer_stop(c->server->control->loop, &c->deadline);
+    if (scan_inside(&c->scan) && !ev_is_active(&c->deadline))
+        set_deadline(c, MESSAGE_TIME_S);
+}
+
+/* Watch for what can be done now, take messages that can be taken, free it when it ended. */
+static void settle(struct conn *c)
+{
+    struct ev_loop *loop = c->server->control->loop;
+    if (may_take(c) && c->in_size > c->scanned)
+        take_messages(c);
+    if (c->half_closed && !c->call && out_waiting(c) == 0)
+        conn_end(c);
+    c->busy = false;
+    if (c->ended) {
+        conn_free(c);
+        return;
+    }
+    if ((may_take(c) || c->closing) && !c->half_closed)
+        ev_io_start(loop, &c->readable);
+    else
+        ev_io_stop(loop, &c->readable);
+    if (out_waiting(c) > 0)
+        ev_io_start(loop, &c->writable);
+    else
+        ev_io_stop(loop, &c->writable);
+}
+
+/* False when the connection is broken. */
+static bool receive(struct conn *c)
+{
+    uint8_t waste[READ_SIZE];
+    uint8_t *to = waste;
+    if (!c->closing) {
+        if (!grow(&c->in, &c->in_room, c->in_size, READ_SIZE))
+            return false;
+        to = c->in + c->in_size;
+    }
+    ssize_t n = recv(c->readable.fd, to, READ_SIZE, 0);
+    if (n > 0 && !c->closing)
+        c->in_size += (size_t)n;
+    if (n == 0)
+        c->half_closed = true;
+    return n >= 0 || errno == EAGAIN || errno == EINTR;
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    struct conn *c = watcher->data;
+    c->busy = true;
+    if (!receive(c))
+        conn_end(c);
+    settle(c);
+}
+
+static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    struct conn *c = watcher->data;
+    c->busy = true;
+    flush(c);
+    settle(c);
+}
+
+static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    struct conn *c = timer->data;
+    c->busy = true;
+    if (c->closing)
+        conn_end(c);
+    else
+        lose_framing(c, UDPTUN_E_TIMEOUT, "message not finished within 10 s");
+    settle(c);
+}
+
+void conn_reply(struct conn *c, struct envelope_bytes bytes)
+{
+    bool nested = c->busy; /* answered while take_messages() is at work: it goes on by itself */
+    c->call = NULL;
+    c->busy = true;
+    queue(c, bytes);
+    if (!nested)
+        settle(c);
+}
+
+int conn_open(struct server *server, int fd, const struct peer *peer)
+{
+    struct conn *c = calloc(1, sizeof *c);
+    if (!c)
+        return UDPTUN_E_NOMEM;
+    c->server = server;
+    c->peer = *peer;
+    scan_init(&c->scan);
+    ev_io_init(&c->readable, on_readable, fd, EV_READ);
+    ev_io_init(&c->writable, on_writable, fd, EV_WRITE);
+    ev_init(&c->deadline, on_deadline);
+    c->readable.data = c->writable.data = c->deadline.data = c;
+    list_append(&server->connections, &c->node);
+    server->count++;
+    ev_io_start(server->control->loop, &c->readable);
+    return 0;
+}

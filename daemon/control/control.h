@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * control.h - the control plane of udptund: command socket, configured objects, state.
+ *
+ * Theory of operation. One libev loop, main.c's, runs the engine and the command socket; what
+ * may block (writing state) is done by one worker thread.
+ *
+ *     server.c, conn.c    connections: bytes, limits, order
+ *         | a whole message                              ^ an answer
+ *     dispatch.c          Envelope -> row of the action table -> handler -> Envelope
+ *         |
+ *     actions.c           the table;  action_*.c  the handlers
+ *         |                    |
+ *     change.c            one change after another: store.c (disk), engine, objects.c (memory)
+ *
+ * The engine is reached through <udptun/engine.h> only. Everything here runs on the loop's
+ * thread, but for the two functions of store.h that say otherwise.
+ */
+#ifndef CONTROL_CONTROL_H
+#define CONTROL_CONTROL_H
+
+#include <ev.h>
+
+#include <udptun/engine.h>
+
+#include "daemon/control/change.h"
+#include "daemon/control/log.h"
+#include "daemon/control/objects.h"
+#include "daemon/control/server.h"
+#include "daemon/control/store.h"
+#include "daemon/control/wait.h"
+#include "daemon/control/worker.h"
+
+struct control_config {
+    struct ev_loop *loop;
+    struct log *log;
+    const char *socket_path;
+    mode_t socket_mode;
+    const char *socket_group;    /* NULL: as listener_open() says */
+    const char *state_dir;       /* NULL: nothing is kept */
+    const config_msg *file;      /* of the config file, checked; stays the caller's. NULL: none */
+    void (*shutdown)(void *arg); /* a client asked for an orderly stop; called on the loop */
+    void *arg;
+};
+
+struct control {
+    struct ev_loop *loop;
+    struct log *log;
+    udptun_engine *engine;
+    struct server server;
+    struct objects objects;
+    struct store store;
+    struct worker *worker;
+    struct changes changes;
+    struct waits waits;
+    ev_tstamp started;
+    bool stopping;
+    void (*shutdown)(void *arg);
+    void *arg;
+};
+
+/*
+ * Start everything; connections are taken when the loop runs. NULL and `err`:
+ * UDPTUN_E_BAD_REQUEST, UDPTUN_E_INVALID and UDPTUN_E_UNSUPPORTED mean a bad configuration or
+ * state, any other code a failure.
+ */
+struct control *control_new(const struct control_config *config, struct udptun_error *err);
+
+/* Orderly stop: calls under way are answered, peers told, the socket removed. */
+void control_free(struct control *control);
+
+/* Seconds since the start. */
+uint64_t control_uptime_s(const struct control *control);
+
+/* Hand an object to the engine. `path` goes before the field of an error. */
+int control_apply(struct control *control, const tunnel_msg *tunnel, const char *path,
+                  bool *changed, struct udptun_error *err);
+
+#endif

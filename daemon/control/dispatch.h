@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * dispatch.h - from a message to the handler of its action, and back with the answer.
+ *
+ * A *call* is one request that was taken. Its handler answers it exactly once, by call_return()
+ * or call_fail(), before it returns or later; the call is freed by that. The client may be gone
+ * by then: the answer is then dropped.
+ */
+#ifndef CONTROL_DISPATCH_H
+#define CONTROL_DISPATCH_H
+
+#include "daemon/control/peer.h"
+#include "proto/control/envelope.h"
+
+#define DISPATCH_ID_SIZE 64 /* most bytes of an `id` that is a string */
+
+struct conn;
+struct control;
+struct call;
+
+/* One row of the action table (actions.c). */
+struct action {
+    const char *name;
+    enum role role; /* the least that may call it */
+    const ProtobufCMessageDescriptor *parameters;
+    const char *required[2];           /* parameters that must be there, by their JSON names */
+    void (*handle)(struct call *call); /* NULL: answered UNSUPPORTED */
+    const char *help;                  /* one line */
+};
+
+struct call {
+    struct control *control;
+    struct conn *conn; /* NULL: the client has gone */
+    const struct action *action;
+    enum role role; /* the caller's */
+    envelope_msg *request;
+    const ProtobufCMessage *parameters; /* of kind action->parameters; belongs to the call */
+    ProtobufCMessage *none;             /* stands in where the request has no parameters */
+};
+
+extern const struct action control_actions[];
+extern const size_t control_action_count;
+
+const struct action *action_find(const char *name);
+
+/* One whole message of `conn`, delimited by the scanner. */
+void dispatch_message(struct conn *conn, const uint8_t *data, size_t size);
+
+/* Answer `call`; `value` (NULL: none) stays the caller's. */
+void call_return(struct call *call, const return_msg *value);
+void call_fail(struct call *call, const struct udptun_error *err);
+
+/* The connection ended before the answer. */
+void call_abandon(struct call *call);
+
+/* The answer to what is no request, in the encoding of `conn`; to whom nothing was asked by. */
+struct envelope_bytes dispatch_error(const struct conn *conn, int code, const char *why);
+struct envelope_bytes dispatch_refusal(int code, const char *why);
+
+#endif

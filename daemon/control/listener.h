@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* listener.h - the command socket in the file system. */
+#ifndef CONTROL_LISTENER_H
+#define CONTROL_LISTENER_H
+
+#include <sys/types.h>
+
+#include "proto/error.h"
+
+struct listener {
+    int fd; /* -1: closed */
+    char *path;
+    gid_t group; /* whose members are operators */
+    dev_t device;
+    ino_t inode;
+};
+
+/*
+ * Create the folder where it is absent, replace a stale socket, refuse a live one, bind with
+ * `mode` and `group` in force before anyone can connect. `group` NULL: "udptun" where that
+ * exists, else the process's own. UDPTUN_E_CONFLICT (another daemon answers there),
+ * UDPTUN_E_NOT_FOUND (no such group), UDPTUN_E_SYSTEM, UDPTUN_E_NOMEM.
+ */
+int listener_open(struct listener *l, const char *path, mode_t mode, const char *group,
+                  struct udptun_error *err);
+
+/* Closes it and removes the socket, unless another took its place. */
+void listener_close(struct listener *l);
+
+#endif

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* log.c - see log.h. A pipe that nobody empties must not stop the event loop: a line is written
+ * only where there is room for it, and lines left out are counted and told with the next one. */
+#include "daemon/control/log.h"
+
+#include <jansson.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LINE_SIZE 1024 /* below PIPE_BUF: a pipe takes it whole or not at all */
+
+static const char *const level_names[] = {
+    [UDPTUN_LOG_ERROR] = "error",
+    [UDPTUN_LOG_WARN] = "warn",
+    [UDPTUN_LOG_INFO] = "info",
+    [UDPTUN_LOG_DEBUG] = "debug",
+};
+
+const char *log_level_name(enum udptun_log_level level)
+{
+    return level_names[level];
+}
+
+bool log_level_parse(const char *word, enum udptun_log_level *level)
+{
+    for (size_t i = 0; i < sizeof level_names / sizeof *level_names; i++) {
+        if (strcmp(level_names[i], word) == 0) {
+            *level = (enum udptun_log_level)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void put(struct log *log, const char *line, size_t size)
+{
+    struct pollfd room = {.fd = log->fd, .events = POLLOUT};
+    if (poll(&room, 1, 0) != 1 || !(room.revents & POLLOUT) || write(log->fd, line, size) < 0)
+        log->lost++;
+}
+
+static size_t as_json(char line[LINE_SIZE], enum udptun_log_level level, const char *module,
+                      const char *text)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    json_t *json =
+        json_pack("{s:f, s:s, s:s, s:s}", "time", (double)now.tv_sec + (double)now.tv_nsec / 1e9,
+                  "level", log_level_name(level), "module", module, "message", text);
+    char *dumped = json ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(14)) : NULL;
+    json_decref(json);
+    if (!dumped || strlen(dumped) + 2 > LINE_SIZE) {
+        free(dumped);
+        return 0;
+    }
+    int size = snprintf(line, LINE_SIZE, "%s\n", dumped);
+    free(dumped);
+    return (size_t)size;
+}
+
+static size_t as_text(char line[LINE_SIZE], enum udptun_log_level level, const char *module,
+                      const char *text)
+{
+    time_t now = time(NULL);
+    struct tm tm;
+    char when[32];
+    strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
+    int size =
+        snprintf(line, LINE_SIZE, "%s %-5s %s: %s", when, log_level_name(level), module, text);
+    size_t used = size < LINE_SIZE - 1 ? (size_t)size : LINE_SIZE - 2;
+    line[used] = '\n';
+    return used + 1;
+}
+
+static void write_line(struct log *log, enum udptun_log_level level, const char *module,
+                       const char *text)
+{
+    char line[LINE_SIZE];
+    size_t size = log->json ? as_json(line, level, module, text) : 0;
+    if (size == 0)
+        size = as_text(line, level, module, text);
+    put(log, line, size);
+}
+
+/* One line is one event: what others put into names and errors must not forge another. */
+static void keep_printable(char *text)
+{
+    for (; *text; text++) {
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            *text = '?';
+    }
+}
+
+void log_write(struct log *log, enum udptun_log_level level, const char *module, const char *format,
+               ...)
+{
+    if (level > log->level)
+        return;
+    char text[640];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    keep_printable(text);
+    if (log->lost > 0) {
+        char note[64];
+        snprintf(note, sizeof note, "%llu lines lost", (unsigned long long)log->lost);
+        uint64_t before = log->lost;
+        log->lost = 0;
+        write_line(log, UDPTUN_LOG_WARN, "log", note);
+        if (log->lost > 0)
+            log->lost = before; /* still no room */
+    }
+    write_line(log, level, module, text);
+}

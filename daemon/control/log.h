@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* log.h - the daemon's log: lines of text or JSON on a descriptor, never waiting for it. */
+#ifndef CONTROL_LOG_H
+#define CONTROL_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <udptun/engine.h>
+
+struct log {
+    int fd;
+    enum udptun_log_level level; /* lines above it are left out */
+    bool json;
+    uint64_t lost; /* lines not written since the last one that was: the reader is too slow */
+};
+
+/* One line. `module` as in struct udptun_engine_config. Loop thread only. */
+void log_write(struct log *log, enum udptun_log_level level, const char *module, const char *format,
+               ...) __attribute__((format(printf, 4, 5)));
+
+/* The word of a level and back; parse is false for an unknown word. */
+const char *log_level_name(enum udptun_log_level level);
+bool log_level_parse(const char *word, enum udptun_log_level *level);
+
+#endif

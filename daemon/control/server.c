@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* server.c - accepting, and who may have how many connections; see server.h. The life of one
+ * connection is in conn.c. */
+#include "daemon/control/server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/control/conn.h"
+#include "daemon/control/control.h"
+#include "daemon/control/dispatch.h"
+
+#define ACCEPT_PAUSE_S 1.0
+#define ACCEPT_BATCH   16
+
+/* What this user has already. */
+static unsigned connections_of(const struct server *server, uid_t uid)
+{
+    unsigned count = 0;
+    LIST_FOREACH (node, &server->connections)
+        count += list_entry(node, struct conn, node)->peer.uid == uid;
+    return count;
+}
+
+static const char *refusal(const struct server *server, const struct peer *peer)
+{
+    unsigned most = SERVER_MAX_CONNECTIONS - (peer->uid == 0 ? 0 : SERVER_KEPT_FOR_ROOT);
+    if (server->count >= most)
+        return "too many connections";
+    if (!peer->exempt && connections_of(server, peer->uid) >= SERVER_MAX_PER_USER)
+        return "too many connections of this user";
+    return NULL;
+}
+
+/* One try, without waiting: who is refused gets told if there is room to tell. */
+static void refuse(int fd, const char *why)
+{
+    struct envelope_bytes bytes = dispatch_refusal(UDPTUN_E_LIMIT, why);
+    if (bytes.data)
+        (void)!send(fd, bytes.data, bytes.size, MSG_NOSIGNAL | MSG_DONTWAIT);
+    free(bytes.data);
+    close(fd);
+}
+
+static void admit(struct server *server, int fd)
+{
+    struct peer peer;
+    if (!peer_of(fd, server->listener.group, &peer)) {
+        close(fd);
+        return;
+    }
+    const char *why = refusal(server, &peer);
+    if (why) {
+        log_write(server->control->log, UDPTUN_LOG_WARN, "control", "user %u: %s",
+                  (unsigned)peer.uid, why);
+        refuse(fd, why);
+        return;
+    }
+    if (conn_open(server, fd, &peer) < 0)
+        refuse(fd, "out of memory");
+}
+
+static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)events;
+    struct server *server = timer->data;
+    ev_io_start(loop, &server->accepting);
+}
+
+static void on_accept(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    (void)events;
+    struct server *server = watcher->data;
+    for (unsigned i = 0; i < ACCEPT_BATCH; i++) {
+        int fd = accept4(watcher->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd >= 0) {
+            admit(server, fd);
+            continue;
+        }
+        if (errno == EAGAIN)
+            return;
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            log_write(server->control->log, UDPTUN_LOG_WARN, "control",
+                      "cannot accept connections for now: %s", strerror(errno));
+            ev_io_stop(loop, watcher);
+            ev_timer_set(&server->pause, ACCEPT_PAUSE_S, 0.);
+            ev_timer_start(loop, &server->pause);
+            return;
+        }
+    }
+}
+
+void server_start(struct server *server, struct control *control, struct listener *listener)
+{
+    server->control = control;
+    server->listener = *listener;
+    *listener = (struct listener){.fd = -1};
+    list_init(&server->connections);
+    server->count = 0;
+    ev_io_init(&server->accepting, on_accept, server->listener.fd, EV_READ);
+    server->accepting.data = server;
+    ev_init(&server->pause, on_pause_over);
+    server->pause.data = server;
+    ev_io_start(control->loop, &server->accepting);
+}
+
+void server_stop(struct server *server)
+{
+    struct ev_loop *loop = server->control->loop;
+    ev_io_stop(loop, &server->accepting);
+    ev_timer_stop(loop, &server->pause);
+    LIST_FOREACH_SAFE (node, &server->connections)
+        conn_end(list_entry(node, struct conn, node));
+    listener_close(&server->listener);
+}

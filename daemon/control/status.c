@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* status.c - see status.h. */
+#include "daemon/control/status.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/control/codec.h"
+
+#define NEW(kind) (void *)codec_new(&udptun__control__##kind##__descriptor)
+
+/* Set an optional number. */
+#define SET(message, field, value) ((message)->has_##field = 1, (message)->field = (value))
+
+static char *text_or_null(const char *text)
+{
+    return text[0] ? strdup(text) : NULL;
+}
+
+static double ms(int64_t us)
+{
+    return (double)us / 1000.;
+}
+
+void status_append(void *array, size_t *count, void *item)
+{
+    ProtobufCMessage ***items = array;
+    if (!item)
+        return;
+    /* Room doubles whenever the count is a power of two. */
+    if ((*count & (*count - 1)) == 0) {
+        ProtobufCMessage **grown = realloc(*items, (*count ? 2 * *count : 1) * sizeof *grown);
+        if (!grown) {
+            protobuf_c_message_free_unpacked(item, NULL);
+            return;
+        }
+        *items = grown;
+    }
+    (*items)[(*count)++] = item;
+}
+
+static connection_msg *status_of_connection(const struct udptun_connection_status *c)
+{
+    connection_msg *m = NEW(connection);
+    if (!m)
+        return NULL;
+    m->state = strdup(c->state);
+    if (c->rtt_us >= 0)
+        SET(m, rtt_ms, ms(c->rtt_us));
+    SET(m, queue_ms, ms(c->queue_us));
+    SET(m, tx_bytes, c->tx_bytes);
+    SET(m, rx_bytes, c->rx_bytes);
+    SET(m, control, c->control);
+    return m;
+}
+
+static dropped_msg *status_of_dropped(const struct udptun_counters *c)
+{
+    dropped_msg *m = NEW(dropped);
+    if (!m)
+        return NULL;
+    SET(m, stale, c->dropped_stale);
+    SET(m, queue, c->dropped_queue);
+    SET(m, oversize, c->dropped_oversize);
+    SET(m, policy, c->dropped_policy);
+    SET(m, no_flow, c->dropped_no_flow);
+    return m;
+}
+
+static void fill_running(tunnel_status_msg *m, const struct udptun_tunnel_status *s)
+{
+    m->state = strdup(udptun_state_name(s->state));
+    m->last_error = text_or_null(s->last_error);
+    m->listen = text_or_null(s->listen);
+    m->server = text_or_null(s->server);
+    SET(m, sessions, s->sessions);
+    SET(m, flows, s->flows);
+    for (size_t i = 0; i < s->connection_count; i++)
+        status_append(&m->connections, &m->n_connections, status_of_connection(&s->connections[i]));
+    SET(m, tx_packets, s->counters.tx_packets);
+    SET(m, rx_packets, s->counters.rx_packets);
+    SET(m, tx_bytes, s->counters.tx_bytes);
+    SET(m, rx_bytes, s->counters.rx_bytes);
+    m->dropped = status_of_dropped(&s->counters);
+    SET(m, reconnects, s->reconnects);
+    SET(m, resumed, s->resumed);
+    if (s->rtt_us >= 0)
+        SET(m, rtt_ms, ms(s->rtt_us));
+    SET(m, uptime, s->uptime_s);
+}
+
+tunnel_status_msg *status_of_tunnel(struct control *control, const struct object *object)
+{
+    struct udptun_tunnel_status status;
+    bool runs = udptun_status(control->engine, object->name, &status) == 0;
+    if (!object->tunnel || (!runs && !object->last_error[0]))
+        return NULL;
+    tunnel_status_msg *m = NEW(tunnel_status);
+    if (!m)
+        return NULL;
+    if (!runs) { /* it could not be started when the state was loaded */
+        memset(&status, 0, sizeof status);
+        status.state = UDPTUN_FAILED;
+        status.rtt_us = -1;
+        memcpy(status.last_error, object->last_error, sizeof status.last_error);
+    }
+    m->name = strdup(object->name);
+    m->role =
+        strdup(object->tunnel->role == UDPTUN__CONTROL__TUNNEL__ROLE__SERVER ? "server" : "local");
+    fill_running(m, &status);
+    return m;
+}
+
+session_msg *status_of_session(const struct udptun_session_status *s)
+{
+    session_msg *m = NEW(session);
+    if (!m)
+        return NULL;
+    m->session = strdup(s->session);
+    m->peer = strdup(s->peer);
+    m->state = strdup(s->state);
+    SET(m, flows, s->flows);
+    for (size_t i = 0; i < s->connection_count; i++)
+        status_append(&m->connections, &m->n_connections, status_of_connection(&s->connections[i]));
+    SET(m, tx_bytes, s->tx_bytes);
+    SET(m, rx_bytes, s->rx_bytes);
+    SET(m, age, s->age_s);
+    return m;
+}
+
+flow_msg *status_of_flow(const struct udptun_flow_status *f)
+{
+    flow_msg *m = NEW(flow);
+    if (!m)
+        return NULL;
+    const struct udptun_counters *c = &f->counters;
+    m->source = strdup(f->source);
+    m->external = strdup(f->external);
+    SET(m, peers, f->peers);
+    SET(m, tx_packets, c->tx_packets);
+    SET(m, rx_packets, c->rx_packets);
+    SET(m, tx_bytes, c->tx_bytes);
+    SET(m, rx_bytes, c->rx_bytes);
+    SET(m, dropped,
+        c->dropped_stale + c->dropped_queue + c->dropped_oversize + c->dropped_policy +
+            c->dropped_no_flow);
+    SET(m, idle, f->idle_s);
+    SET(m, age, f->age_s);
+    return m;
+}
+
+static bool in_trouble(const tunnel_status_msg *m)
+{
+    static const enum udptun_state bad[] = {UDPTUN_DEGRADED, UDPTUN_RECONNECTING, UDPTUN_FAILED};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        if (m->state && strcmp(m->state, udptun_state_name(bad[i])) == 0)
+            return true;
+    }
+    return false;
+}
+
+status_msg *status_of_all(struct control *control, const struct object *only)
+{
+    status_msg *m = NEW(status);
+    if (!m)
+        return NULL;
+    bool degraded = false;
+    for (size_t i = 0; i < control->objects.count; i++) {
+        const struct object *object = &control->objects.items[i];
+        tunnel_status_msg *tunnel =
+            only && only != object ? NULL : status_of_tunnel(control, object);
+        degraded = degraded || (tunnel && in_trouble(tunnel));
+        status_append(&m->udp_tunnels, &m->n_udp_tunnels, tunnel);
+    }
+    m->version = strdup(udptun_version());
+    SET(m, uptime, control_uptime_s(control));
+    m->health = strdup(degraded ? "degraded" : "ok");
+    return m;
+}

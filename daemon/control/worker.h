@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * worker.h - one thread for what may block (writing and syncing files), in the order given.
+ *
+ * The thread starts with the first job. Jobs belong to the caller until `done` is called.
+ */
+#ifndef CONTROL_WORKER_H
+#define CONTROL_WORKER_H
+
+#include <ev.h>
+
+#include "proto/list.h"
+
+struct worker;
+
+struct worker_job {
+    struct list node;
+    void (*run)(struct worker_job *job);  /* on the worker's thread */
+    void (*done)(struct worker_job *job); /* on the loop's thread, once, after `run` */
+};
+
+/* NULL when memory is short. */
+struct worker *worker_new(struct ev_loop *loop);
+
+/* Waits for the jobs submitted, calls `done` of each, and ends the thread. NULL is accepted. */
+void worker_free(struct worker *worker);
+
+/* 0, or a negative code: no thread could be had, and `job` was not taken. */
+int worker_submit(struct worker *worker, struct worker_job *job);
+
+#endif

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * main.c - the process udptund: options, signals, limits, exit status.
+ *
+ * The one place that exits. One libev loop runs the engine and the command socket (daemon/
+ * control); SIGTERM, SIGINT and the action `shutdown` end the loop, and everything is taken apart
+ * in order behind it.
+ */
+#include <ev.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "daemon/background.h"
+#include "daemon/control/config_file.h"
+#include "daemon/control/control.h"
+#include "daemon/options.h"
+
+enum exit_status {
+    EXIT_OK = 0,
+    EXIT_FAILED = 1,
+    EXIT_USAGE = 2,
+    EXIT_BAD_CONFIG = 3,
+};
+
+struct process {
+    struct ev_loop *loop;
+    struct log log;
+    ev_signal terminate, interrupt, hangup;
+};
+
+static void on_stop_signal(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+    (void)events;
+    struct process *p = watcher->data;
+    log_write(&p->log, UDPTUN_LOG_INFO, "main", "stopping: signal %d", watcher->signum);
+    ev_break(loop, EVBREAK_ALL);
+}
+
+static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    struct process *p = watcher->data;
+    log_write(&p->log, UDPTUN_LOG_WARN, "main",
+              "SIGHUP: this version reads the config file at its start only");
+}
+
+static void on_shutdown(void *arg)
+{
+    struct process *p = arg;
+    ev_break(p->loop, EVBREAK_ALL);
+}
+
+static void watch_signal(struct process *p, ev_signal *watcher,
+                         void (*callback)(struct ev_loop *, ev_signal *, int), int number)
+{
+    ev_signal_init(watcher, callback, number);
+    watcher->data = p;
+    ev_signal_start(p->loop, watcher);
+}
+
+/* As many descriptors as we may have: each connection of a peer is one. */
+static void raise_limits(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static int fail(const struct udptun_error *err, enum exit_status status)
+{
+    fprintf(stderr, "udptund: %s\n", err->message);
+    return status;
+}
+
+static enum exit_status status_of_start(const struct udptun_error *err)
+{
+    return err->code == UDPTUN_E_BAD_REQUEST || err->code == UDPTUN_E_INVALID ||
+                   err->code == UDPTUN_E_UNSUPPORTED
+               ? EXIT_BAD_CONFIG
+               : EXIT_FAILED;
+}
+
+/* From a loop to the end of it. `background` is that of background_start(), or -1. */
+static int run(struct process *p, const struct options *o, const config_msg *file, int background)
+{
+    struct udptun_error err = {0};
+    const struct control_config config = {.loop = p->loop,
+                                          .log = &p->log,
+                                          .socket_path = o->socket_path,
+                                          .socket_mode = o->socket_mode,
+                                          .socket_group = o->socket_group,
+                                          .state_dir = o->state_dir,
+                                          .file = file,
+                                          .shutdown = on_shutdown,
+                                          .arg = p};
+    struct control *control = control_new(&config, &err);
+    if (!control)
+        return fail(&err, status_of_start(&err));
+    if (o->pid_file && pid_file_write(o->pid_file, &err) < 0) {
+        control_free(control);
+        return fail(&err, EXIT_FAILED);
+    }
+    watch_signal(p, &p->terminate, on_stop_signal, SIGTERM);
+    watch_signal(p, &p->interrupt, on_stop_signal, SIGINT);
+    watch_signal(p, &p->hangup, on_hangup, SIGHUP);
+    log_write(&p->log, UDPTUN_LOG_INFO, "main", "udptund %s listens on %s", udptun_version(),
+              o->socket_path);
+    if (background >= 0)
+        background_ready(background, EXIT_OK);
+    ev_run(p->loop, 0);
+    control_free(control);
+    if (o->pid_file)
+        unlink(o->pid_file);
+    log_write(&p->log, UDPTUN_LOG_INFO, "main", "stopped");
+    return EXIT_OK;
+}
+
+static int start(struct options *o, const config_msg *file)
+{
+    struct udptun_error err = {0};
+    struct process p = {.log = {.fd = STDERR_FILENO, .level = o->log_level, .json = o->log_json}};
+    int background = -1;
+    if (o->daemonize) {
+        background = background_start(&err);
+        if (background < 0)
+            return fail(&err, EXIT_FAILED);
+    }
+    /* After the forks: an epoll descriptor is not to be shared. */
+    p.loop = ev_default_loop(EVFLAG_AUTO);
+    int status = EXIT_FAILED;
+    if (p.loop)
+        status = run(&p, o, file, background);
+    else
+        fputs("udptund: no event loop could be had\n", stderr);
+    if (background >= 0 && status != EXIT_OK)
+        background_ready(background, status);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o;
+    switch (options_parse(&o, argc, argv)) {
+    case OPTIONS_DONE:
+        return EXIT_OK;
+    case OPTIONS_USAGE:
+        return EXIT_USAGE;
+    case OPTIONS_RUN:
+        break;
+    }
+    /* One arena serves the loop and the worker that writes files: another would only cost memory.
+     */
+    mallopt(M_ARENA_MAX, 1);
+    signal(SIGPIPE, SIG_IGN);
+    raise_limits();
+    struct udptun_error err = {0};
+    config_msg *file = NULL;
+    if (o.config_file && config_file_load(o.config_file, &file, &err) < 0)
+        return fail(&err, EXIT_BAD_CONFIG);
+    int status = o.check_config ? EXIT_OK : start(&o, file);
+    if (file)
+        protobuf_c_message_free_unpacked(&file->base, NULL);
+    return status;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* options.h - udptund's command line. */
+#ifndef DAEMON_OPTIONS_H
+#define DAEMON_OPTIONS_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include <udptun/engine.h>
+
+struct options {
+    const char *config_file;
+    const char *socket_path; /* never NULL once parsed */
+    mode_t socket_mode;
+    const char *socket_group;
+    const char *state_dir; /* NULL: --no-state */
+    bool daemonize;
+    const char *pid_file;
+    enum udptun_log_level log_level;
+    bool log_json;
+    bool check_config;
+    char socket_room[PATH_MAX]; /* what the two paths point into unless they were given */
+    char state_room[PATH_MAX];
+};
+
+enum options_result {
+    OPTIONS_RUN,
+    OPTIONS_DONE,  /* --help or --version was answered */
+    OPTIONS_USAGE, /* wrong, and said so on standard error */
+};
+
+enum options_result options_parse(struct options *o, int argc, char **argv);
+
+#endif
