@@ -4,7 +4,7 @@ option(UDPTUN_PORTABLE_UDP "Use the portable UDP file even where a faster one ex
 set(ENGINE_NET_SOURCES
   sockaddr.c sockaddr_linux.c url.c resolver.c dialer.c dial_attempts.c dial_socks5.c dial_http.c udp_sender.c policy.c)
 if(CMAKE_SYSTEM_NAME STREQUAL "Linux" AND NOT UDPTUN_PORTABLE_UDP)
-  list(APPEND ENGINE_NET_SOURCES udp_io_linux.c)
+  list(APPEND ENGINE_NET_SOURCES udp_io_linux.c udp_send_linux.c)
 else()
   list(APPEND ENGINE_NET_SOURCES udp_io_portable.c)
 endif()

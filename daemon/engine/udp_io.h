@@ -103,6 +103,11 @@ void udp_sender_free(struct udp_sender *sender);
  */
 void udp_sender_add(struct udp_sender *sender, int fd, const struct endpoint *dest,
                     const void *data, size_t size, void *tag);
+/* As above, leaving from the local address `from` (its port is not looked at; NULL or family NONE:
+ * as routes have it), so that an answer comes from where the question went. The portable file
+ * cannot, and sends as routes have it. */
+void udp_sender_add_from(struct udp_sender *sender, int fd, const struct endpoint *from,
+                         const struct endpoint *dest, const void *data, size_t size, void *tag);
 void udp_sender_flush(struct udp_sender *sender);
 
 #endif
