@@ -207,8 +207,7 @@ static const struct udpt_ops server_ops = {
     .log = on_log,
 };
 
-/* ---- life
- * ----------------------------------------------------------------------------------------- */
+/* ---- life ----------------------------------------------------------------------------------- */
 
 void node_start(struct node *n)
 {
@@ -282,8 +281,33 @@ void node_check(struct node *n)
         broken(n->world, "%s: %u bindings listed, %u open", node_name(n), walked, n->bindings);
 }
 
-/* ---- datagrams
- * -------------------------------------------------------------------------------------- */
+void node_describe(const struct node *n)
+{
+    struct world *w = n->world;
+    for (struct udpt_session *s = NULL; (s = udpt_session_next(n->machine, s));) {
+        struct udpt_session_info info;
+        udpt_session_look(s, w->now_us, &info);
+        for (size_t i = 0; i < info.leg_count; i++)
+            say(w,
+                "%s: %s leg, state %d, rtt %lld us, unacknowledged for %llu us, %llu out, %llu in",
+                node_name(n), info.legs[i].control ? "control" : "data", (int)info.legs[i].state,
+                (long long)info.legs[i].rtt_us, (unsigned long long)info.legs[i].queue_us,
+                (unsigned long long)info.legs[i].tx_bytes,
+                (unsigned long long)info.legs[i].rx_bytes);
+    }
+    struct udpt_machine_info info;
+    udpt_machine_look(n->machine, w->now_us, &info);
+    const uint64_t *dropped = info.counters.dropped;
+    say(w,
+        "%s: %llu flows, dropped %llu stale, %llu queue, %llu oversize, %llu policy, %llu no flow",
+        node_name(n), (unsigned long long)info.flows, (unsigned long long)dropped[UDPT_DROP_STALE],
+        (unsigned long long)dropped[UDPT_DROP_QUEUE],
+        (unsigned long long)dropped[UDPT_DROP_OVERSIZE],
+        (unsigned long long)dropped[UDPT_DROP_POLICY],
+        (unsigned long long)dropped[UDPT_DROP_NO_FLOW]);
+}
+
+/* ---- datagrams ------------------------------------------------------------------------------ */
 
 void node_send(struct node *local, unsigned source, unsigned dest, size_t size, bool probe)
 {

@@ -50,8 +50,7 @@ void broken(struct world *w, const char *format, ...)
     w->failed = true;
 }
 
-/* ---- the plan of a seed
- * ---------------------------------------------------------------------------- */
+/* ---- the plan of a seed --------------------------------------------------------------------- */
 
 static void plan_node(struct world *w, struct node *n, bool server, unsigned index)
 {
@@ -87,8 +86,8 @@ static void plan_world(struct world *w)
     w->server.config.resume_ms = (uint32_t)rng_between(r, 0, 60000);
     for (unsigned i = 0; i < UDPT_KEY_SIZE; i++)
         w->server.config.key[i] = (uint8_t)rng_u64(r);
-    if (scarce)
-        w->server.config.max_flows = w->server.config.max_flows_per_session = 4;
+    if (scarce) /* each session makes room with its own flows, never with another's */
+        w->server.config.max_flows_per_session = 4;
     if (rng_once_in(r, 4))
         w->server.config.flow_timeout_ms = 3000;
     for (unsigned i = 0; i < w->local_count; i++) {
@@ -111,8 +110,7 @@ static void plan_world(struct world *w)
     w->last_fault_us = w->now_us + 3 * SECOND_US;
 }
 
-/* ---- what happens
- * ----------------------------------------------------------------------------------- */
+/* ---- what happens --------------------------------------------------------------------------- */
 
 static void traffic_run(struct world *w)
 {
@@ -236,8 +234,11 @@ static bool run_seed(uint64_t seed, bool verbose)
         settle_and_probe(w);
     if (!w->failed)
         oracle_verdict(w);
-    for (unsigned i = 0; i <= w->local_count; i++)
+    for (unsigned i = 0; i <= w->local_count; i++) {
+        if (node_of(w, i)->machine)
+            node_describe(node_of(w, i));
         node_crash(node_of(w, i), false, 0);
+    }
     while (w->replies) {
         struct reply *r = w->replies;
         w->replies = r->next;

@@ -168,6 +168,8 @@ void node_crash(struct node *n, bool orderly, uint64_t down_us);
 /* Ticks that are due, then all that waits to be written. */
 void node_run(struct node *n);
 void node_check(struct node *n);
+/* Its legs and drops, for the history. */
+void node_describe(const struct node *n);
 void node_send(struct node *local, unsigned source, unsigned dest, size_t size, bool probe);
 void replies_run(struct world *w);
 uint64_t replies_next_us(const struct world *w);
