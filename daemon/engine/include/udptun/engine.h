@@ -93,11 +93,11 @@ enum udptun_role {
 };
 
 #define UDPTUN_STATES(X)                                                                           \
-    X(STARTING, "starting")         /* being set up */                                             \
-    X(CONNECTING, "connecting")     /* local: no session yet, the first connection is on its way */\
-    X(ESTABLISHED, "established")   /* local: a session, control and data connections up */        \
-    X(LISTENING, "listening")       /* server: accepting connections */                            \
-    X(DEGRADED, "degraded")         /* local: a session, but not all the connections it wants */   \
+    X(STARTING, "starting")       /* being set up */                                               \
+    X(CONNECTING, "connecting")   /* local: no session yet, the first connection is on its way */  \
+    X(ESTABLISHED, "established") /* local: a session, control and data connections up */          \
+    X(LISTENING, "listening")     /* server: accepting connections */                              \
+    X(DEGRADED, "degraded")       /* local: a session, but not all the connections it wants */     \
     X(RECONNECTING, "reconnecting") /* local: every connection lost, being dialled again */        \
     X(FAILED, "failed")             /* a local resource was lost; nothing passes */                \
     X(DISABLED, "disabled")         /* configured, not running */
@@ -121,9 +121,9 @@ struct udptun_address {
 
 /* What a tunnel listens on, told by `ready`. */
 struct udptun_bound {
-    const char *url;                       /* "udp://127.0.0.1:5353", with the real port */
-    int fd;                                /* the listening descriptor, the engine's; -1: none */
-    const struct udptun_address *address;  /* family 0 for a Unix socket */
+    const char *url;                      /* "udp://127.0.0.1:5353", with the real port */
+    int fd;                               /* the listening descriptor, the engine's; -1: none */
+    const struct udptun_address *address; /* family 0 for a Unix socket */
 };
 
 /* All may be NULL. `arg` is that of the struct; `name` is the tunnel's. */
@@ -162,41 +162,41 @@ struct udptun_callbacks {
 
 struct udptun_tunnel_config {
     size_t size;
-    const char *name;       /* 1 to 64 of A-Za-z0-9._- ; required */
-    enum udptun_role role;  /* required */
-    const char *listen;     /* local: "udp://HOST:PORT", "socks5://[USER:PASS@]HOST:PORT" or NULL;
-                               server: "HOST:PORT", "unix:PATH" or NULL (streams by
-                               udptun_stream_accept() only) */
-    const char *target;     /* "HOST:PORT"; local with udp://: required */
-    const char *server;     /* local: "HOST:PORT", "unix:PATH" or "app:"; required */
-    const char *via;        /* local: "socks5://..." or "http://..." */
-    const char *tcp_proxy;  /* local with socks5://: "socks5://HOST:PORT" for CONNECT */
-    int connections;        /* local: most data connections, 1 to 32 (8) */
-    const uint8_t *key;     /* 32 bytes, or NULL */
-    const char *key_file;   /* a file with the key in base64; not together with `key` */
-    bool insecure;          /* server: listening beyond loopback without a key is meant */
-    const char *egress;     /* server: "direct" or NULL */
+    const char *name;      /* 1 to 64 of A-Za-z0-9._- ; required */
+    enum udptun_role role; /* required */
+    const char *listen;    /* local: "udp://HOST:PORT", "socks5://[USER:PASS@]HOST:PORT" or NULL;
+                              server: "HOST:PORT", "unix:PATH" or NULL (streams by
+                              udptun_stream_accept() only) */
+    const char *target;    /* "HOST:PORT"; local with udp://: required */
+    const char *server;    /* local: "HOST:PORT", "unix:PATH" or "app:"; required */
+    const char *via;       /* local: "socks5://..." or "http://..." */
+    const char *tcp_proxy; /* local with socks5://: "socks5://HOST:PORT" for CONNECT */
+    int connections;       /* local: most data connections, 1 to 32 (8) */
+    const uint8_t *key;    /* 32 bytes, or NULL */
+    const char *key_file;  /* a file with the key in base64; not together with `key` */
+    bool insecure;         /* server: listening beyond loopback without a key is meant */
+    const char *egress;    /* server: "direct" or NULL */
     const char *const *allow_targets; /* server: `allow_count` of "CIDR[:PORT[-PORT]]" */
     size_t allow_count;
-    bool allow_given;       /* an empty allow list that is given allows nothing */
+    bool allow_given; /* an empty allow list that is given allows nothing */
     const char *const *deny_targets;
     size_t deny_count;
-    const char *filtering;  /* server: "endpoint-independent" or NULL */
-    const char *port_range; /* server: "LOW-HIGH" */
-    int64_t heartbeat_interval_s;    /* local (10), 1 to 3600 */
-    int64_t dead_interval_s;         /* local (30), above heartbeat_interval_s, to 86400 */
-    int64_t resume_timeout_s;        /* server (180), 0 to 86400 */
-    int64_t flow_timeout_s;          /* (300), 1 to 86400 */
-    int64_t max_sessions;            /* (1024), 1 to 65536 */
-    int64_t max_flows;               /* (16384), 1 to 1048576 */
-    int64_t max_flows_per_session;   /* (16384), 1 to 1048576 */
-    int64_t max_queue_delay_ms;      /* (500), 1 to 60000 */
-    int64_t max_queue_bytes;         /* (1 MiB), 65536 to 1 GiB */
-    int64_t redundancy;              /* local (1), 1 to 3 */
-    int64_t redundancy_max_size;     /* local (400), 1 to 65507 */
-    int64_t mark;                    /* SO_MARK, Linux (none), 0 to 4294967295 */
-    const char *bind_device;         /* SO_BINDTODEVICE, Linux (none) */
-    bool enabled;                    /* (true) */
+    const char *filtering;         /* server: "endpoint-independent" or NULL */
+    const char *port_range;        /* server: "LOW-HIGH" */
+    int64_t heartbeat_interval_s;  /* local (10), 1 to 3600 */
+    int64_t dead_interval_s;       /* local (30), above heartbeat_interval_s, to 86400 */
+    int64_t resume_timeout_s;      /* server (180), 0 to 86400 */
+    int64_t flow_timeout_s;        /* (300), 1 to 86400 */
+    int64_t max_sessions;          /* (1024), 1 to 65536 */
+    int64_t max_flows;             /* (16384), 1 to 1048576 */
+    int64_t max_flows_per_session; /* (16384), 1 to 1048576 */
+    int64_t max_queue_delay_ms;    /* (500), 1 to 60000 */
+    int64_t max_queue_bytes;       /* (1 MiB), 65536 to 1 GiB */
+    int64_t redundancy;            /* local (1), 1 to 3 */
+    int64_t redundancy_max_size;   /* local (400), 1 to 65507 */
+    int64_t mark;                  /* SO_MARK, Linux (none), 0 to 4294967295 */
+    const char *bind_device;       /* SO_BINDTODEVICE, Linux (none) */
+    bool enabled;                  /* (true) */
     struct udptun_callbacks callbacks;
 };
 
@@ -268,10 +268,10 @@ struct udptun_counters {
 };
 
 struct udptun_connection_status {
-    bool control;     /* the control connection, not a data connection */
+    bool control;      /* the control connection, not a data connection */
     const char *state; /* "connecting", "handshake", "up"; static storage */
-    int64_t rtt_us;   /* -1: not measured yet */
-    int64_t queue_us; /* how long the oldest unacknowledged byte has been under way, 0: none */
+    int64_t rtt_us;    /* -1: not measured yet */
+    int64_t queue_us;  /* how long the oldest unacknowledged byte has been under way, 0: none */
     uint64_t tx_bytes; /* of the stream, headers included */
     uint64_t rx_bytes;
 };
@@ -299,8 +299,8 @@ UDPTUN_API int udptun_status(udptun_engine *engine, const char *name,
                              struct udptun_tunnel_status *status);
 
 /* Call `each` with the name of every tunnel in alphabetical order; it may configure and remove. */
-UDPTUN_API void udptun_each_tunnel(udptun_engine *engine,
-                                   void (*each)(void *arg, const char *name), void *arg);
+UDPTUN_API void udptun_each_tunnel(udptun_engine *engine, void (*each)(void *arg, const char *name),
+                                   void *arg);
 
 struct udptun_session_status {
     char session[33]; /* the session id in hex */
