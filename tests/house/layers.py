@@ -5,7 +5,7 @@
     layers.py --source TREE [--build FOLDER]
 
 Reads the include graph of every C file of ours and, with --build, the symbols and sections of
-the objects that compile_commands.json names. Prints one line per fault and fails if there is
+the objects that compile_commands.json names, and what the shared libraries export. Prints one line per fault and fails if there is
 one. Every arrow that is allowed stands in ALLOWED below, and it only points down:
 
     proto <- tun2socks <- daemon/engine <- daemon/control <- daemon        lwip <- tun2socks
@@ -15,6 +15,7 @@ A build with sanitizers is read without --build: they add symbols and writable d
 """
 
 import argparse
+import glob
 import json
 import os
 import re
@@ -262,6 +263,14 @@ def check_objects(tree, build):
                 yield f"{source}: writable data in a library ({section})"
 
 
+def check_libraries(build):
+    """What a shared library of ours shows to a program has our prefix, and nothing else shows."""
+    for path in sorted(glob.glob(os.path.join(build, "lib", "lib*.so"))):
+        for symbol in sorted(nm(path, "-D", "--defined-only")):
+            if not symbol.startswith("udptun_"):
+                yield f"{os.path.basename(path)}: exports {symbol}"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--source", required=True)
@@ -271,6 +280,7 @@ def main():
     faults = list(check_sources(tree))
     if options.build:
         faults += check_objects(tree, os.path.realpath(options.build))
+        faults += check_libraries(os.path.realpath(options.build))
     for fault in sorted(set(faults)):
         print(fault)
     return 1 if faults else 0

@@ -150,6 +150,18 @@ class Layers(unittest.TestCase):
                                  "const char *x(int i) { return names[i]; }\n"})
         self.assertEqual((status, text), (0, ""))
 
+    def test_library_exports_an_inner_name(self):
+        for path, text in CLEAN.items():
+            self.put(path, text)
+        os.makedirs(os.path.join(self.tree, "build/lib"))
+        for hide, fault in (("hidden", ""), ("default", "libudptun.so: exports inner\n")):
+            self.put("build/x.c", "__attribute__((visibility(\"%s\"))) void inner(void) {}\n"
+                                  "void udptun_x(void) {}\n" % hide)
+            subprocess.run(["cc", "-shared", "-fPIC", os.path.join(self.tree, "build/x.c"), "-o",
+                            os.path.join(self.tree, "build/lib/libudptun.so")], check=True)
+            os.remove(os.path.join(self.tree, "build/x.c"))
+            self.assertEqual(self.judge(), (1 if fault else 0, fault))
+
     def test_no_spdx_line(self):
         for path, text in CLEAN.items():
             self.put(path, text)
