@@ -1,0 +1,427 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""udptunctl against the real udptund: what is printed, and the exit status of every outcome.
+
+The programs are taken from the folder that UDPTUN_BIN names (build/bin).
+"""
+
+import base64
+import fcntl
+import json
+import os
+import pty
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import threading
+import time
+import unittest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BIN = os.environ.get("UDPTUN_BIN", os.path.join(ROOT, "build", "bin"))
+LIB = os.environ.get("UDPTUN_LIB", os.path.join(os.path.dirname(BIN), "lib"))
+CTL = os.path.join(BIN, "udptunctl")
+DAEMON = os.path.join(BIN, "udptund")
+
+OK, OTHER, USAGE, TIMEOUT, FAILED, NOT_FOUND, CONFLICT, PERMISSION, NO_DAEMON = range(9)
+HANG_S = 60  # only guards against waiting for ever
+
+
+def clean_environment(**more):
+    env = {k: v for k, v in os.environ.items()
+           if k not in ("UDPTUND_SOCKET", "NO_COLOR", "COLUMNS")}
+    env.update(TERM="xterm", **more)
+    return env
+
+
+def ctl(*args, stdin="", env=None):
+    return subprocess.run([CTL, *args], input=stdin, text=True, capture_output=True,
+                          timeout=HANG_S, env=env or clean_environment())
+
+
+def on_terminal(columns, *args, env=None):
+    """What udptunctl prints on a terminal of so many columns."""
+    main, other = pty.openpty()
+    fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    process = subprocess.Popen([CTL, *args], stdin=other, stdout=other, stderr=other,
+                               env=env or clean_environment())
+    os.close(other)
+    output = b""
+    while True:
+        try:
+            piece = os.read(main, 65536)
+        except OSError:
+            break
+        if not piece:
+            break
+        output += piece
+    os.close(main)
+    process.wait(HANG_S)
+    return output.decode()
+
+
+class WithoutDaemon(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp()
+        self.socket = os.path.join(self.folder, "none.sock")
+
+    def tearDown(self):
+        shutil.rmtree(self.folder)
+
+    def test_genkey_prints_32_random_bytes_in_base64(self):
+        keys = {ctl("genkey").stdout.strip() for _ in range(3)}
+        self.assertEqual(len(keys), 3)
+        for key in keys:
+            self.assertEqual(len(base64.b64decode(key, validate=True)), 32)
+
+    def test_no_daemon_is_said_with_socket_cause_and_advice(self):
+        run = ctl("-s", self.socket)
+        self.assertEqual(run.returncode, NO_DAEMON)
+        self.assertEqual(run.stdout, "")
+        for part in (self.socket, "no such file", "udptund running?", "systemctl status udptund"):
+            self.assertIn(part, run.stderr)
+
+    def test_a_socket_that_nobody_serves_is_refused(self):
+        with socket.socket(socket.AF_UNIX) as stale:
+            stale.bind(self.socket)
+        run = ctl("status", env=clean_environment(UDPTUND_SOCKET=self.socket))
+        self.assertEqual(run.returncode, NO_DAEMON)
+        self.assertIn("connection refused", run.stderr)
+
+    def test_a_daemon_that_does_not_answer_is_a_timeout(self):
+        with socket.socket(socket.AF_UNIX) as silent:
+            silent.bind(self.socket)
+            silent.listen(1)
+            run = ctl("-s", self.socket, "--timeout", "0.05", "status")
+        self.assertEqual(run.returncode, TIMEOUT)
+        self.assertIn("--timeout", run.stderr)
+
+    def test_version_needs_no_daemon(self):
+        run = ctl("-s", self.socket, "version")
+        self.assertEqual(run.returncode, OK)
+        self.assertRegex(run.stdout, r"udptunctl \d+\.\d+\.\d+")
+
+    def test_wrong_usage_is_told_with_what_is_wrong(self):
+        for args, part in (
+                (["bogus"], "bogus"),
+                (["local"], "NAME"),
+                (["local", "a", "b"], "b"),
+                (["local", "a", "--lisen", "x"], "--lisen"),
+                (["local", "a", "--listen"], "--listen"),
+                (["local", "a", "--insecure"], "--insecure"),
+                (["local", "a", "--no-listen"], "--no-listen"),
+                (["local", "a", "--connections", "many"], "many"),
+                (["local", "a", "--ephemeral=yes"], "--ephemeral=yes"),
+                (["ping", "a", "-c", "0"], "--count"),
+                (["--timeout", "0", "status"], "--timeout"),
+                (["local", "a", "--key-file", "-"], "key"),
+                (["call"], "ACTION"),
+                (["call", "getStatus", "{"], "JSON"),
+                (["call", "getStatus", "[1]"], "object"),
+                (["apply"], "-f"),
+                (["completion", "csh"], "csh"),
+                (["help", "bogus"], "bogus")):
+            with self.subTest(args=args):
+                run = ctl("-s", self.socket, *args)
+                self.assertEqual(run.returncode, USAGE, run.stderr)
+                self.assertIn(part, run.stderr)
+                self.assertEqual(run.stdout, "")
+
+    def test_help_names_every_command_and_every_command_has_help(self):
+        overview = ctl("help").stdout
+        self.assertEqual(overview, ctl("--help").stdout)
+        for command in ("status show local server tun2socks remove sessions flows ping apply "
+                        "export events metrics log-level reload shutdown genkey version call "
+                        "completion help").split():
+            self.assertRegex(overview, rf"(?m)^  {command} ")
+            own = ctl("help", command)
+            self.assertEqual(own.returncode, OK)
+            self.assertEqual(own.stdout, ctl(command, "--help").stdout)
+            self.assertTrue(own.stdout.startswith(f"udptunctl {command}"))
+        for line in overview.splitlines():
+            self.assertLessEqual(len(line), 80)
+
+    def test_every_field_of_the_contract_has_its_flag(self):
+        fields = {
+            "local": "listen target server via tcpProxy connections keyFile heartbeatInterval "
+                     "deadInterval flowTimeout maxSessions maxFlows maxFlowsPerSession "
+                     "maxQueueDelayMs maxQueueBytes redundancy redundancyMaxSize mark bindDevice "
+                     "ephemeral enabled",
+            "server": "listen target keyFile insecure egress allowTargets denyTargets filtering "
+                      "portRange resumeTimeout flowTimeout maxSessions maxFlows "
+                      "maxFlowsPerSession maxQueueDelayMs maxQueueBytes mark bindDevice "
+                      "ephemeral enabled",
+            "tun2socks": "device address address6 mtu tcp udp icmpEcho blockQuic maxTcpFlows "
+                         "maxUdpFlows udpFlowTimeout mark bindDevice",
+        }
+        for command, names in fields.items():
+            text = ctl("help", command).stdout
+            for field in names.split():
+                flag = "--" + re.sub(r"[A-Z]", lambda m: "-" + m.group().lower(), field)
+                self.assertRegex(text, rf"(?m)^ +{flag}( |$)", command)
+            self.assertNotRegex(text, r"(?m)^ +--key( |$)")
+
+    def test_completion_scripts_are_valid_and_complete(self):
+        script = ctl("completion", "bash").stdout
+        path = os.path.join(self.folder, "completion")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(script)
+        probe = (f". {path}; COMP_WORDS=(udptunctl server far --egr); COMP_CWORD=3; _udptunctl; "
+                 'echo "${COMPREPLY[@]}"; COMP_WORDS=(udptunctl log-level ""); COMP_CWORD=2; '
+                 '_udptunctl; echo "${COMPREPLY[@]}"')
+        run = subprocess.run(["bash", "-c", probe], capture_output=True, text=True,
+                             timeout=HANG_S, check=True, env=clean_environment())
+        flags, words = run.stdout.splitlines()
+        self.assertEqual(flags, "--egress")
+        self.assertLessEqual({"error", "warn", "info", "debug"}, set(words.split()))
+        self.assertIn("#compdef udptunctl", ctl("completion", "zsh").stdout)
+        self.assertIn("-a genkey", ctl("completion", "fish").stdout)
+
+    def test_the_man_page_has_the_synopsis_of_the_table(self):
+        with open(os.path.join(ROOT, "docs", "man", "udptunctl.1"), encoding="utf-8") as file:
+            page = file.read()
+        self.assertIn('compares them.\n' + ctl("help", "--man-synopsis").stdout + '.\\" End', page)
+
+    def test_output_that_cannot_be_written_is_a_failure(self):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            run = subprocess.run([CTL, "help"], stdout=full, stderr=subprocess.PIPE, text=True,
+                                 timeout=HANG_S, check=False)
+        self.assertEqual(run.returncode, OTHER)
+        self.assertIn("standard output", run.stderr)
+
+
+class Echo:
+    """A UDP target that sends everything back."""
+
+    def __init__(self):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.address = "127.0.0.1:%d" % self.socket.getsockname()[1]
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self):
+        while True:
+            data, source = self.socket.recvfrom(65536)
+            if data == b"stop":
+                return
+            self.socket.sendto(data, source)
+
+    def stop(self):
+        host, port = self.address.split(":")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ender:
+            ender.sendto(b"stop", (host, int(port)))
+        self.thread.join(HANG_S)
+        self.socket.close()
+
+
+class WithDaemon(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp()
+        cls.socket = os.path.join(cls.folder, "control.sock")
+        cls.log = open(os.path.join(cls.folder, "log"), "w+", encoding="utf-8")
+        cls.daemon = subprocess.Popen(
+            [DAEMON, "-s", cls.socket, "--state-dir", os.path.join(cls.folder, "state")],
+            stderr=cls.log)
+        deadline = time.monotonic() + HANG_S
+        while not os.path.exists(cls.socket):
+            if cls.daemon.poll() is not None or time.monotonic() > deadline:
+                cls.log.seek(0)
+                raise AssertionError("udptund did not start:\n" + cls.log.read())
+            time.sleep(0.01)
+        cls.echo = Echo()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.daemon.send_signal(signal.SIGTERM)
+        cls.daemon.wait(HANG_S)
+        cls.log.close()
+        cls.echo.stop()
+        shutil.rmtree(cls.folder)
+
+    def tearDown(self):
+        for tunnel in self.json("status")["udpTunnels"]:
+            self.ctl("remove", tunnel["name"])
+
+    def ctl(self, *args, stdin=""):
+        return ctl("-s", self.socket, *args, stdin=stdin)
+
+    def good(self, *args, stdin=""):
+        run = self.ctl(*args, stdin=stdin)
+        self.assertEqual((run.returncode, run.stderr), (OK, ""), args)
+        return run.stdout
+
+    def json(self, *args, stdin=""):
+        return json.loads(self.good("-j", *args, stdin=stdin))
+
+    def refused(self, status, *args, stdin=""):
+        run = self.ctl(*args, stdin=stdin)
+        self.assertEqual(run.returncode, status, run.stderr)
+        self.assertTrue(run.stderr.startswith("udptunctl: "))
+        return run
+
+    def tunnel(self, name):
+        return self.json("status", name)["udpTunnels"][0]
+
+    def make_pair(self):
+        self.good("server", "far", "--listen", "127.0.0.1:0", "--target", self.echo.address)
+        self.good("local", "near", "--listen", "udp://127.0.0.1:0", "--server",
+                  self.tunnel("far")["listen"], "--target", self.echo.address, "--wait", "30")
+        host, port = self.tunnel("near")["listen"].replace("udp://", "").split(":")
+        return host, int(port)
+
+    def send(self, to, flows=1):
+        """One datagram there and back from so many sources."""
+        for _ in range(flows):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as app:
+                app.settimeout(HANG_S)
+                app.sendto(b"hello", to)
+                self.assertEqual(app.recv(100), b"hello")
+
+    def test_without_tunnels_status_says_what_to_do_next(self):
+        text = self.good()
+        self.assertIn("udptund", text)
+        self.assertIn("udptunctl server", text)
+        for line in text.splitlines():
+            self.assertLessEqual(len(line), 80)
+
+    def test_a_tunnel_from_making_to_removing(self):
+        to = self.make_pair()
+        self.send(to, 3)
+        table = self.good("status")
+        self.assertRegex(table, r"(?m)^NAME +ROLE +STATE +LISTEN ")
+        self.assertRegex(table, r"(?m)^near +local +established +udp://127\.0\.0\.1:\d+ ")
+        self.assertRegex(table, r"(?m)^far +server +listening +127\.0\.0\.1:\d+ +1 session ")
+        self.assertEqual(self.tunnel("near")["flows"], 3)
+
+        shown = self.good("show", "near")
+        for part in ("near", "established", "CONNECTION", "control", "datagrams"):
+            self.assertIn(part, shown)
+        self.assertEqual(len(self.json("flows", "near")["flows"]), 3)
+        self.assertEqual(len(self.json("flows", "near", "--limit", "2")["flows"]), 2)
+        self.assertEqual(len(self.good("flows", "near").splitlines()), 4)
+        self.assertRegex(self.good("sessions", "far"), r"(?m)^[0-9a-f]{32} ")
+        self.assertEqual(len(self.json("sessions", "far")["sessions"]), 1)
+
+        self.assertIn("2 of 2 answered", self.good("ping", "near", "-c", "2"))
+        self.assertEqual(len(self.json("ping", "near", "-c", "3")["rttMs"]), 3)
+
+        self.assertIn("removed", self.good("remove", "near"))
+        self.assertIn("was not there", self.good("remove", "near"))
+        self.assertEqual(self.json("remove", "near"), {"changed": False})
+
+    def test_an_existing_tunnel_is_merged(self):
+        self.good("local", "near", "--listen", "udp://127.0.0.1:0", "--server", "127.0.0.1:9",
+                  "--target", "127.0.0.1:9")
+        before = self.tunnel("near")
+        self.assertTrue(self.json("local", "near", "--connections", "2")["changed"])
+        self.assertFalse(self.json("local", "near", "--connections", "2")["changed"])
+        self.assertEqual(self.tunnel("near")["listen"], before["listen"])
+        self.assertEqual(self.tunnel("near")["server"], before["server"])
+        self.assertEqual(self.json("local", "near", "--no-enabled")["tunnel"]["state"], "disabled")
+
+    def test_names_that_are_not_there_are_not_found(self):
+        for command in ("status", "show", "sessions", "flows", "ping"):
+            run = self.refused(NOT_FOUND, command, "nowhere")
+            self.assertIn("nowhere", run.stderr)
+
+    def test_with_j_a_failure_prints_the_whole_reply(self):
+        run = self.refused(NOT_FOUND, "-j", "status", "nowhere")
+        reply = json.loads(run.stdout)
+        self.assertEqual(reply["statusCode"], 100)
+        self.assertEqual(reply["error"]["code"], "NOT_FOUND")
+
+    def test_what_the_daemon_refuses_is_a_failed_operation(self):
+        run = self.refused(FAILED, "local", "near", "--server", "127.0.0.1:9", "--connections",
+                           "99")
+        self.assertIn("connections", run.stderr)
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen(1)
+            self.refused(FAILED, "server", "far", "--listen",
+                         "127.0.0.1:%d" % taken.getsockname()[1])
+        self.refused(FAILED, "call", "noSuchAction")
+        self.assertEqual(self.json("status")["udpTunnels"], [])
+
+    def test_waiting_in_vain_is_a_timeout(self):
+        run = self.refused(TIMEOUT, "local", "near", "--listen", "udp://127.0.0.1:0", "--server",
+                           "127.0.0.1:9", "--target", "127.0.0.1:9", "--wait", "1")
+        self.assertIn("near", run.stderr)
+
+    def test_a_key_file_is_absolute_and_a_dash_reads_the_key_here(self):
+        key = self.good("genkey").strip()
+        self.good("server", "far", "--listen", "127.0.0.1:0", "--key-file", "-", stdin=key + "\n")
+        self.refused(FAILED, "server", "far", "--key-file", "-", stdin="too short\n")
+        path = os.path.join(self.folder, "key")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(key + "\n")
+        run = subprocess.run([CTL, "-s", self.socket, "server", "other", "--listen",
+                              "127.0.0.1:0", "--key-file", "key"], cwd=self.folder,
+                             capture_output=True, text=True, timeout=HANG_S, check=False)
+        self.assertEqual(run.returncode, OK, run.stderr)
+        self.assertNotIn(key, self.good("-j", "status") + self.good("show", "far"))
+
+    def test_call_sends_any_action(self):
+        self.assertEqual(self.json("call", "hello")["server"], "udptund")
+        self.assertEqual(self.json("call", "removeUdpTunnel", '{"name":"x"}'), {"changed": False})
+        self.assertEqual(self.json("call", "removeUdpTunnel", "-", stdin='{"name":"x"}'),
+                         {"changed": False})
+
+    def test_a_table_fits_the_terminal_and_honours_no_color(self):
+        self.good("local", "a-tunnel-with-a-long-name", "--listen", "socks5://127.0.0.1:0",
+                  "--server", "a-server-with-a-long-name.example.org:12345", "--no-enabled")
+        for columns in (60, 80, 120):
+            for args in (["status"], ["show", "a-tunnel-with-a-long-name"]):
+                text = on_terminal(columns, "-s", self.socket, *args)
+                self.assertIn("\033[", text)
+                plain = re.sub(r"\033\[[0-9;]*m", "", text)
+                table = [line for line in plain.splitlines() if ": " not in line]
+                for line in table if args == ["status"] else []:
+                    self.assertLessEqual(len(line), columns, line)
+        bare = on_terminal(80, "-s", self.socket, "status", env=clean_environment(NO_COLOR="1"))
+        self.assertNotIn("\033", bare)
+        self.assertNotIn("\033", self.good("status"))
+
+    def test_the_examples_tell_the_status(self):
+        self.good("server", "far", "--listen", "127.0.0.1:0")
+        run = subprocess.run([os.path.join(BIN, "client-status"), self.socket], text=True,
+                             capture_output=True, timeout=HANG_S, check=False)
+        self.assertEqual(run.returncode, OK, run.stderr)
+        self.assertEqual(json.loads(run.stdout)["udpTunnels"][0]["name"], "far")
+        gone = subprocess.run([os.path.join(BIN, "client-status"), self.socket + ".none"],
+                              text=True, capture_output=True, timeout=HANG_S, check=False)
+        self.assertEqual(gone.returncode, 1)
+        self.assertIn("UNREACHABLE", gone.stderr)
+        if os.environ.get("UDPTUN_SANITIZE"):
+            return  # a sanitized library cannot be loaded into a plain interpreter
+        run = subprocess.run([sys.executable, os.path.join(ROOT, "docs/examples/status.py"),
+                              self.socket], text=True, capture_output=True, timeout=HANG_S,
+                             check=False, env=clean_environment(UDPTUN_LIB=LIB))
+        self.assertEqual(run.returncode, OK, run.stderr)
+        self.assertIn("far: listening", run.stdout)
+
+    def test_completion_knows_the_names(self):
+        self.good("server", "far", "--listen", "127.0.0.1:0")
+        self.assertEqual(self.good("completion", "names"), "far\n")
+
+    def test_watch_on_a_pipe_prints_one_json_object_a_line(self):
+        watch = subprocess.Popen([CTL, "-s", self.socket, "-j", "status", "-w"], text=True,
+                                 stdout=subprocess.PIPE)
+        try:
+            for _ in range(2):
+                self.assertIn("udpTunnels", json.loads(watch.stdout.readline()))
+        finally:
+            watch.kill()
+            watch.wait(HANG_S)
+            watch.stdout.close()
+
+
+if __name__ == "__main__":
+    unittest.main()
