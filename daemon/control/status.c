@@ -2,6 +2,7 @@
 /* status.c - see status.h. */
 #include "daemon/control/status.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,12 @@ static char *text_or_null(const char *text)
 static double ms(int64_t us)
 {
     return (double)us / 1000.;
+}
+
+/* The engine's -1 is "not measured yet". */
+static double measured_ms(int64_t us)
+{
+    return us < 0 ? (double)NAN : ms(us);
 }
 
 void status_append(void *array, size_t *count, void *item)
@@ -45,8 +52,7 @@ static connection_msg *status_of_connection(const struct udptun_connection_statu
     if (!m)
         return NULL;
     m->state = strdup(c->state);
-    if (c->rtt_us >= 0)
-        SET(m, rtt_ms, ms(c->rtt_us));
+    SET(m, rtt_ms, measured_ms(c->rtt_us));
     SET(m, queue_ms, ms(c->queue_us));
     SET(m, tx_bytes, c->tx_bytes);
     SET(m, rx_bytes, c->rx_bytes);
@@ -71,7 +77,7 @@ static void fill_running(tunnel_status_msg *m, const struct udptun_tunnel_status
 {
     m->state = strdup(udptun_state_name(s->state));
     m->last_error = text_or_null(s->last_error);
-    m->listen = text_or_null(s->listen);
+    m->listen = strdup(s->listen);
     m->server = text_or_null(s->server);
     SET(m, sessions, s->sessions);
     SET(m, flows, s->flows);
@@ -84,8 +90,7 @@ static void fill_running(tunnel_status_msg *m, const struct udptun_tunnel_status
     m->dropped = status_of_dropped(&s->counters);
     SET(m, reconnects, s->reconnects);
     SET(m, resumed, s->resumed);
-    if (s->rtt_us >= 0)
-        SET(m, rtt_ms, ms(s->rtt_us));
+    SET(m, rtt_ms, measured_ms(s->rtt_us));
     SET(m, uptime, s->uptime_s);
 }
 

@@ -133,9 +133,9 @@ static int decode_value(const struct decoder *d, const ProtobufCFieldDescriptor 
         *(uint64_t *)member = (uint64_t)integer;
         return rc;
     case PROTOBUF_C_TYPE_DOUBLE:
-        if (!json_is_number(json))
+        if (!json_is_number(json) && !json_is_null(json))
             return wrong_type(d, path, "a number", json);
-        *(double *)member = json_number_value(json);
+        *(double *)member = json_is_null(json) ? (double)NAN : json_number_value(json);
         return 0;
     case PROTOBUF_C_TYPE_BOOL:
         if (!json_is_boolean(json))

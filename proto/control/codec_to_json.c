@@ -2,6 +2,8 @@
 /* codec_to_json.c - a message's JSON form; see codec.h. */
 #include "proto/control/codec_internal.h"
 
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Texts from the system (file names, errors) need not be UTF-8; a reply has to be. */
@@ -52,7 +54,7 @@ static json_t *value_to_json(const ProtobufCFieldDescriptor *field, const void *
     case PROTOBUF_C_TYPE_FIXED64:
         return unsigned_to_json(*(const uint64_t *)value);
     case PROTOBUF_C_TYPE_DOUBLE:
-        return json_real(*(const double *)value);
+        return isnan(*(const double *)value) ? json_null() : json_real(*(const double *)value);
     case PROTOBUF_C_TYPE_BOOL:
         return json_boolean(*(const protobuf_c_boolean *)value);
     case PROTOBUF_C_TYPE_ENUM:
