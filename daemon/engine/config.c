@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * config.c - checks and parses what an app asks a tunnel to be.
+ *
+ * Every range is a row of a table; what one field demands of another comes after the fields. A
+ * field is named as the command socket spells it.
+ */
+#include "daemon/engine/config.h"
+
+#include <sodium.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/engine/policy.h"
+#include "proto/error.h"
+
+enum { BOTH = 0, HANDSHAKE_MS = 10000, DNS_TIMEOUT_MS = 15000, LOWEST_EXTERNAL_PORT = 1024 };
+
+struct number {
+    size_t offset;
+    const char *field;
+    int64_t low, high, fallback;
+    int role; /* enum udptun_role, or BOTH */
+};
+
+#define NUMBER(member, name, low, high, fallback, role)                                            \
+    {                                                                                              \
+        offsetof(struct udptun_tunnel_config, member), name, low, high, fallback, role             \
+    }
+
+/* `mark` is not here: its default is a value of its own. */
+static const struct number numbers[] = {
+    NUMBER(heartbeat_interval_s, "heartbeatInterval", 1, 3600, 10, UDPTUN_LOCAL),
+    NUMBER(dead_interval_s, "deadInterval", 2, 86400, 30, UDPTUN_LOCAL),
+    NUMBER(resume_timeout_s, "resumeTimeout", 0, 86400, 180, UDPTUN_SERVER),
+    NUMBER(flow_timeout_s, "flowTimeout", 1, 86400, 300, BOTH),
+    NUMBER(max_sessions, "maxSessions", 1, 65536, 1024, BOTH),
+    NUMBER(max_flows, "maxFlows", 1, 1048576, 16384, BOTH),
+    NUMBER(max_flows_per_session, "maxFlowsPerSession", 1, 1048576, 16384, BOTH),
+    NUMBER(max_queue_delay_ms, "maxQueueDelayMs", 1, 60000, 500, BOTH),
+    NUMBER(max_queue_bytes, "maxQueueBytes", 65536, 1 << 30, 1 << 20, BOTH),
+    NUMBER(redundancy, "redundancy", 1, 3, 1, UDPTUN_LOCAL),
+    NUMBER(redundancy_max_size, "redundancyMaxSize", 1, UDPT_MAX_PAYLOAD_IP4, 400, UDPTUN_LOCAL),
+};
+
+static const struct number connections = {0, "connections", 1, 32, 8, UDPTUN_LOCAL};
+
+static const char *role_name(int role)
+{
+    return role == UDPTUN_LOCAL ? "local" : "server";
+}
+
+static int invalid(struct udptun_error *err, const char *field, const char *why)
+{
+    return error_set(err, UDPTUN_E_INVALID, field, "%s: %s", field, why);
+}
+
+/* With the text at fault, unless there may be a password in it. */
+static int invalid_text(struct udptun_error *err, const char *field, const char *why,
+                        const char *text)
+{
+    if (strchr(text, '@'))
+        return invalid(err, field, why);
+    return error_set(err, UDPTUN_E_INVALID, field, "%s: %s in '%s'", field, why, text);
+}
+
+static int not_of_role(struct udptun_error *err, const char *field, int role)
+{
+    return error_set(err, UDPTUN_E_INVALID, field, "%s: is not a field of a %s", field,
+                     role_name(role));
+}
+
+/* ---- numbers -------------------------------------------------------------------------------- */
+
+static int check_number(const struct number *number, int role, int64_t *value,
+                        struct udptun_error *err)
+{
+    bool given = *value != UDPTUN_DEFAULT;
+    if (given && number->role != BOTH && number->role != role)
+        return not_of_role(err, number->field, role);
+    if (!given)
+        *value = number->fallback;
+    if (*value < number->low || *value > number->high)
+        return error_set(err, UDPTUN_E_INVALID, number->field,
+                         "%s: %lld is not between %lld and %lld", number->field, (long long)*value,
+                         (long long)number->low, (long long)number->high);
+    return UDPTUN_OK;
+}
+
+static int check_numbers(struct udptun_tunnel_config *given, struct udptun_error *err)
+{
+    int role = (int)given->role;
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        int64_t *value = (int64_t *)(void *)((char *)given + numbers[i].offset);
+        int code = check_number(&numbers[i], role, value, err);
+        if (code)
+            return code;
+    }
+    int64_t count = given->connections;
+    int code = check_number(&connections, role, &count, err);
+    if (code)
+        return code;
+    given->connections = (int)count;
+    if (given->dead_interval_s <= given->heartbeat_interval_s)
+        return invalid(err, "deadInterval", "must be above heartbeatInterval");
+    if (given->redundancy > 1)
+        return error_set(err, UDPTUN_E_UNSUPPORTED, "redundancy",
+                         "redundancy: more than one copy is not supported yet");
+    if (given->mark != UDPTUN_DEFAULT && (given->mark < 0 || given->mark > UINT32_MAX))
+        return error_set(err, UDPTUN_E_INVALID, "mark",
+                         "mark: %lld is not between 0 and 4294967295", (long long)given->mark);
+    return UDPTUN_OK;
+}
+
+/* ---- names and places ----------------------------------------------------------------------- */
+
+static int check_name(const char *name, struct udptun_error *err)
+{
+    if (!name || !*name)
+        return invalid(err, "name", "is missing");
+    size_t len = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
+    if (name[len] != '\0')
+        return invalid(err, "name", "may hold only A-Z, a-z, 0-9, '.', '_' and '-'");
+    if (len >= TUNNEL_NAME_SIZE)
+        return invalid(err, "name", "is longer than 64 characters");
+    return UDPTUN_OK;
+}
+
+static bool has_host(const struct url *url)
+{
+    return url->kind != URL_NONE && url->kind != URL_UNIX && url->kind != URL_APP;
+}
+
+/* A place to connect to. NULL text: none. */
+static int parse_remote(const char *field, const char *text, unsigned kinds, struct url *url,
+                        struct udptun_error *err)
+{
+    if (!text)
+        return UDPTUN_OK;
+    const char *why = url_parse(text, kinds, url);
+    if (!why && has_host(url) && url->host.port == 0)
+        why = "port must not be 0";
+    return why ? invalid_text(err, field, why, text) : UDPTUN_OK;
+}
+
+static int parse_listen(struct tunnel_config *config, unsigned kinds, struct udptun_error *err)
+{
+    const char *text = config->given.listen;
+    if (!text)
+        return UDPTUN_OK;
+    const char *why = url_parse(text, kinds | URL_WILDCARD, &config->listen);
+    if (!why && has_host(&config->listen) && config->listen.host.ep.family == ENDPOINT_NONE)
+        why = "host must be an address";
+    return why ? invalid_text(err, "listen", why, text) : UDPTUN_OK;
+}
+
+static int parse_target(struct tunnel_config *config, struct udptun_error *err)
+{
+    const char *text = config->given.target;
+    if (!text)
+        return UDPTUN_OK;
+    const char *why = host_port_parse(text, false, &config->target);
+    if (!why && config->target.port == 0)
+        why = "port must not be 0";
+    if (why)
+        return invalid_text(err, "target", why, text);
+    config->has_target = true;
+    return UDPTUN_OK;
+}
+
+static int parse_port_range(struct tunnel_config *config, struct udptun_error *err)
+{
+    const char *text = config->given.port_range;
+    if (!text)
+        return UDPTUN_OK;
+    char low[8] = "";
+    const char *dash = strchr(text, '-');
+    size_t low_len = dash ? (size_t)(dash - text) : sizeof low;
+    if (low_len >= sizeof low)
+        return invalid_text(err, "portRange", "must be LOW-HIGH", text);
+    memcpy(low, text, low_len);
+    if (!port_parse(low, &config->port_low) || !port_parse(dash + 1, &config->port_high))
+        return invalid_text(err, "portRange", "must be LOW-HIGH", text);
+    if (config->port_low < LOWEST_EXTERNAL_PORT)
+        return invalid_text(err, "portRange", "no port below 1024 is allowed", text);
+    if (config->port_high < config->port_low)
+        return invalid_text(err, "portRange", "LOW is above HIGH", text);
+    return UDPTUN_OK;
+}
+
+static int check_device(struct tunnel_config *config, struct udptun_error *err)
+{
+    const char *device = config->given.bind_device;
+    config->rules = socket_rules_none();
+    config->rules.mark = config->given.mark == UDPTUN_DEFAULT ? SOCKET_NO_MARK : config->given.mark;
+    if (!device)
+        return UDPTUN_OK;
+    size_t len = strlen(device);
+    if (len == 0 || len >= sizeof config->rules.bind_device || strpbrk(device, "/ \t\n"))
+        return invalid(err, "bindDevice", "is not the name of a network interface");
+    memcpy(config->rules.bind_device, device, len + 1);
+    return UDPTUN_OK;
+}
+
+/* ---- the roles ------------------------------------------------------------------------------ */
+
+static int check_local(struct tunnel_config *config, struct udptun_error *err)
+{
+    struct udptun_tunnel_config *given = &config->given;
+    if (given->insecure)
+        return not_of_role(err, "insecure", UDPTUN_LOCAL);
+    if (given->egress)
+        return not_of_role(err, "egress", UDPTUN_LOCAL);
+    if (given->allow_count || given->allow_given)
+        return not_of_role(err, "allowTargets", UDPTUN_LOCAL);
+    if (given->deny_count)
+        return not_of_role(err, "denyTargets", UDPTUN_LOCAL);
+    if (given->filtering)
+        return not_of_role(err, "filtering", UDPTUN_LOCAL);
+    if (given->port_range)
+        return not_of_role(err, "portRange", UDPTUN_LOCAL);
+
+    int code = parse_listen(config, URL_UDP | URL_SOCKS5, err);
+    if (!code && !given->server)
+        code = invalid(err, "server", "is missing");
+    if (!code)
+        code = parse_remote("server", given->server, URL_HOST_PORT | URL_UNIX | URL_APP,
+                            &config->server, err);
+    if (!code)
+        code = parse_remote("via", given->via, URL_SOCKS5 | URL_HTTP, &config->via, err);
+    if (!code)
+        code = parse_remote("tcpProxy", given->tcp_proxy, URL_SOCKS5, &config->tcp_proxy, err);
+    if (code)
+        return code;
+    if (config->listen.kind == URL_UDP && !config->has_target)
+        return invalid(err, "target", "is missing, and listen is udp://");
+    if (given->tcp_proxy && config->listen.kind != URL_SOCKS5)
+        return invalid(err, "tcpProxy", "needs a listen of socks5://");
+    if (given->via && config->server.kind != URL_HOST_PORT)
+        return invalid(err, "via", "needs a server of HOST:PORT");
+    if (config->server.kind == URL_APP &&
+        (!given->callbacks.stream_open || !given->callbacks.stream_write))
+        return invalid(err, "server", "app: needs the callbacks of a program's own streams");
+    return UDPTUN_OK;
+}
+
+static int check_egress(struct udptun_tunnel_config *given, struct udptun_error *err)
+{
+    const char *egress = given->egress;
+    if (egress && strncmp(egress, "tun2socks:", strlen("tun2socks:")) == 0)
+        return error_set(err, UDPTUN_E_UNSUPPORTED, "egress",
+                         "egress: tun2socks is not supported yet");
+    if (egress && strcmp(egress, "direct") != 0)
+        return invalid_text(err, "egress", "must be direct or tun2socks:NAME", egress);
+    const char *filtering = given->filtering;
+    if (!filtering || strcmp(filtering, "endpoint-independent") == 0)
+        return UDPTUN_OK;
+    if (strcmp(filtering, "address") == 0 || strcmp(filtering, "address-port") == 0)
+        return error_set(err, UDPTUN_E_UNSUPPORTED, "filtering",
+                         "filtering: %s is not supported yet", filtering);
+    return invalid_text(err, "filtering", "must be endpoint-independent, address or address-port",
+                        filtering);
+}
+
+static int check_targets(const char *field, const char *const *targets, size_t count,
+                         struct udptun_error *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct policy_rule rule;
+        const char *why = targets[i] ? policy_parse_rule(targets[i], &rule) : "is empty";
+        if (why)
+            return invalid_text(err, field, why, targets[i] ? targets[i] : "");
+    }
+    return UDPTUN_OK;
+}
+
+static bool listens_beyond_host(const struct url *listen)
+{
+    return has_host(listen) && !endpoint_is_loopback(&listen->host.ep);
+}
+
+static int check_server(struct tunnel_config *config, struct udptun_error *err)
+{
+    struct udptun_tunnel_config *given = &config->given;
+    if (given->server)
+        return not_of_role(err, "server", UDPTUN_SERVER);
+    if (given->via)
+        return not_of_role(err, "via", UDPTUN_SERVER);
+    if (given->tcp_proxy)
+        return not_of_role(err, "tcpProxy", UDPTUN_SERVER);
+    int code = parse_listen(config, URL_HOST_PORT | URL_UNIX, err);
+    if (!code)
+        code = check_egress(given, err);
+    if (!code)
+        code = check_targets("allowTargets", given->allow_targets, given->allow_count, err);
+    if (!code)
+        code = check_targets("denyTargets", given->deny_targets, given->deny_count, err);
+    if (!code)
+        code = parse_port_range(config, err);
+    if (!code && listens_beyond_host(&config->listen) && !config->has_key && !given->insecure)
+        code = invalid(err, "key",
+                       "a server that listens beyond loopback needs one, or insecure said");
+    return code;
+}
+
+static int check_key(struct tunnel_config *config, const uint8_t *key, struct udptun_error *err)
+{
+    const char *path = config->given.key_file;
+    if (key && path)
+        return invalid(err, "keyFile", "excludes key");
+    if (key)
+        memcpy(config->key, key, UDPT_KEY_SIZE);
+    else if (path) {
+        int code = config_read_key(path, config->key, &config->key_exposed, err);
+        if (code)
+            return code;
+    }
+    config->has_key = key || path;
+    return UDPTUN_OK;
+}
+
+static int check(struct tunnel_config *config, const uint8_t *key, struct udptun_error *err)
+{
+    struct udptun_tunnel_config *given = &config->given;
+    if (given->role != UDPTUN_LOCAL && given->role != UDPTUN_SERVER)
+        return invalid(err, "role", "must be local or server");
+    int code = check_name(given->name, err);
+    if (!code)
+        code = check_numbers(given, err);
+    if (!code)
+        code = check_device(config, err);
+    if (!code)
+        code = parse_target(config, err);
+    if (!code)
+        code = check_key(config, key, err);
+    if (!code)
+        code = given->role == UDPTUN_LOCAL ? check_local(config, err) : check_server(config, err);
+    return code;
+}
+
+/* ---- ownership ------------------------------------------------------------------------------ */
+
+static void free_list(const char *const *list, size_t count)
+{
+    for (size_t i = 0; list && i < count; i++)
+        free((void *)(uintptr_t)list[i]);
+    free((void *)(uintptr_t)list);
+}
+
+/* NULL entries stay NULL: check_targets() says what is wrong with them. */
+static bool copy_list(const char *const **list, size_t count)
+{
+    const char *const *from = *list;
+    *list = NULL;
+    if (count == 0)
+        return true;
+    const char **to = (const char **)calloc(count, sizeof *to);
+    *list = to;
+    for (size_t i = 0; to && i < count; i++) {
+        to[i] = from[i] ? strdup(from[i]) : NULL;
+        if (from[i] && !to[i])
+            return false;
+    }
+    return to != NULL;
+}
+
+static bool copy_text(const char **text)
+{
+    const char *from = *text;
+    *text = from ? strdup(from) : NULL;
+    return !from || *text;
+}
+
+/* Everything becomes an own copy or NULL, whatever fails. */
+static bool own(struct udptun_tunnel_config *given)
+{
+    bool whole = true;
+    if (!given->allow_targets)
+        given->allow_count = 0;
+    if (!given->deny_targets)
+        given->deny_count = 0;
+#define OWN(member, name) whole = copy_text(&given->member) && whole;
+    CONFIG_STRINGS(OWN)
+#undef OWN
+    whole = copy_list(&given->allow_targets, given->allow_count) && whole;
+    whole = copy_list(&given->deny_targets, given->deny_count) && whole;
+    given->key = NULL;
+    return whole;
+}
+
+void config_free(struct tunnel_config *config)
+{
+    if (!config)
+        return;
+#define FREE(member, name) free((void *)(uintptr_t)config->given.member);
+    CONFIG_STRINGS(FREE)
+#undef FREE
+    free_list(config->given.allow_targets, config->given.allow_count);
+    free_list(config->given.deny_targets, config->given.deny_count);
+    sodium_memzero(config, sizeof *config);
+    free(config);
+}
+
+struct tunnel_config *config_new(const struct udptun_tunnel_config *given, struct udptun_error *err)
+{
+    if (!given || given->size != sizeof *given ||
+        given->callbacks.size != sizeof given->callbacks) {
+        error_set(err, UDPTUN_E_INVALID, "size", "size: is not that of a known version");
+        return NULL;
+    }
+    struct tunnel_config *config = (struct tunnel_config *)calloc(1, sizeof *config);
+    if (!config) {
+        error_set(err, UDPTUN_E_NOMEM, NULL, "tunnel: out of memory");
+        return NULL;
+    }
+    config->given = *given;
+    if (!own(&config->given))
+        error_set(err, UDPTUN_E_NOMEM, NULL, "tunnel: out of memory");
+    else if (check(config, given->key, err) == UDPTUN_OK)
+        return config;
+    config_free(config);
+    return NULL;
+}
+
+/* ---- what the machine and the app see ---------------------------------------------------------
+ */
+
+void config_fill_udpt(const struct tunnel_config *config, struct udpt_config *udpt)
+{
+    const struct udptun_tunnel_config *given = &config->given;
+    udpt_config_init(udpt, given->role == UDPTUN_LOCAL ? UDPT_LOCAL : UDPT_SERVER);
+    udpt->has_key = config->has_key;
+    memcpy(udpt->key, config->key, UDPT_KEY_SIZE);
+    udpt->connections = (unsigned)given->connections;
+    udpt->heartbeat_ms = (uint32_t)given->heartbeat_interval_s * 1000;
+    udpt->dead_ms = (uint32_t)given->dead_interval_s * 1000;
+    udpt->resume_ms = (uint32_t)given->resume_timeout_s * 1000;
+    udpt->flow_timeout_ms = (uint32_t)given->flow_timeout_s * 1000;
+    udpt->dns_timeout_ms =
+        udpt->flow_timeout_ms < DNS_TIMEOUT_MS ? udpt->flow_timeout_ms : DNS_TIMEOUT_MS;
+    udpt->handshake_ms = HANDSHAKE_MS;
+    udpt->max_sessions = (uint32_t)given->max_sessions;
+    udpt->max_flows = (uint32_t)given->max_flows;
+    udpt->max_flows_per_session = (uint32_t)given->max_flows_per_session;
+    udpt->max_queue_delay_ms = (uint32_t)given->max_queue_delay_ms;
+    udpt->max_queue_bytes = (uint32_t)given->max_queue_bytes;
+    udpt->redundancy = (unsigned)given->redundancy;
+    udpt->redundancy_max_size = (uint32_t)given->redundancy_max_size;
+}
+
+void udptun_tunnel_config_init(struct udptun_tunnel_config *config, enum udptun_role role)
+{
+    *config = (struct udptun_tunnel_config){
+        .size = sizeof *config,
+        .role = role,
+        .connections = UDPTUN_DEFAULT,
+        .mark = UDPTUN_DEFAULT,
+        .enabled = true,
+        .callbacks = {.size = sizeof config->callbacks},
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        *(int64_t *)(void *)((char *)config + numbers[i].offset) = UDPTUN_DEFAULT;
+}
+
+int udptun_tunnel_config_check(const struct udptun_tunnel_config *config, struct udptun_error *err)
+{
+    struct udptun_error local = {0};
+    struct tunnel_config *parsed = config_new(config, &local);
+    bool ok = parsed != NULL;
+    config_free(parsed);
+    if (err)
+        *err = local;
+    return ok ? UDPTUN_OK : local.code;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * config.h - a tunnel's configuration as the engine keeps it: owned, checked, parsed.
+ *
+ * config.c checks and parses the fields, config_key.c reads the key, config_compare.c tells what
+ * a change needs.
+ */
+#ifndef ENGINE_CONFIG_H
+#define ENGINE_CONFIG_H
+
+#include <udptun/engine.h>
+
+#include "daemon/engine/sockaddr.h"
+#include "daemon/engine/url.h"
+#include "proto/endpoint.h"
+#include "proto/udpt/machine.h"
+
+enum { TUNNEL_NAME_SIZE = 65 };
+
+/* X(member of struct udptun_tunnel_config, name in the contract) */
+#define CONFIG_STRINGS(X)                                                                          \
+    X(name, "name")                                                                                \
+    X(listen, "listen")                                                                            \
+    X(target, "target")                                                                            \
+    X(server, "server")                                                                            \
+    X(via, "via")                                                                                  \
+    X(tcp_proxy, "tcpProxy")                                                                       \
+    X(key_file, "keyFile")                                                                         \
+    X(egress, "egress")                                                                            \
+    X(filtering, "filtering")                                                                      \
+    X(port_range, "portRange")                                                                     \
+    X(bind_device, "bindDevice")
+
+struct tunnel_config {
+    struct udptun_tunnel_config given; /* own copies of strings and lists; no number is DEFAULT */
+    bool has_key;
+    uint8_t key[UDPT_KEY_SIZE];
+    bool key_exposed;     /* others than the owner can read keyFile */
+    struct url listen;    /* URL_NONE: none */
+    struct url server;    /* local */
+    struct url via;       /* local; URL_NONE: none */
+    struct url tcp_proxy; /* local; URL_NONE: none */
+    bool has_target;
+    struct host_port target;
+    uint16_t port_low; /* 0: the system's ephemeral range */
+    uint16_t port_high;
+    struct socket_rules rules; /* without the hook, which is the engine's */
+};
+
+/* An owned copy with everything checked and parsed, or NULL and `err`. */
+struct tunnel_config *config_new(const struct udptun_tunnel_config *given,
+                                 struct udptun_error *err);
+
+/* Wipes the key. NULL is accepted. */
+void config_free(struct tunnel_config *config);
+
+/* What the machine is told. */
+void config_fill_udpt(const struct tunnel_config *config, struct udpt_config *udpt);
+
+enum config_change {
+    CONFIG_SAME,    /* nothing but maybe the callbacks */
+    CONFIG_LIVE,    /* flows and connections stay */
+    CONFIG_REBUILD, /* the tunnel has to be made anew */
+};
+
+enum config_change config_compare(const struct tunnel_config *from, const struct tunnel_config *to);
+
+/*
+ * Read a key of 32 bytes in base64, white space around it allowed, from a file. `*exposed` tells
+ * whether others than its owner can read it. Errors name what is wrong, never the content.
+ */
+int config_read_key(const char *path, uint8_t key[UDPT_KEY_SIZE], bool *exposed,
+                    struct udptun_error *err);
+
+#endif

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * local.h - a udp-local: sources on this side, one binding for each.
+ *
+ *     listen_udp.c     ┐
+ *     listen_socks5.c  ├─ front ─ flow (source → binding) ─ machine ─ carriers
+ *     app.c            ┘
+ *
+ * A front is where datagrams come from and replies go to. The same source address at two fronts
+ * is two flows.
+ */
+#ifndef ENGINE_LOCAL_H
+#define ENGINE_LOCAL_H
+
+#include "daemon/engine/acceptor.h"
+#include "daemon/engine/flow.h"
+#include "daemon/engine/tunnel.h"
+#include "proto/table.h"
+#include "proto/udpt/machine.h"
+
+struct flow;
+struct front;
+
+struct front_ops {
+    /* A datagram of `peer` for the flow's source. `data` stays until the sender is flushed. */
+    void (*deliver)(struct front *front, struct flow *flow, const struct udpt_dest *peer,
+                    const uint8_t *data, size_t size);
+    /* The flow is gone when this returns. NULL: not of interest. */
+    void (*closed)(struct front *front, struct flow *flow);
+};
+
+struct front {
+    const struct front_ops *ops;
+    struct tunnel *tunnel;
+    uint64_t id; /* tells fronts of one tunnel apart */
+};
+
+/* Behind each binding, in the memory that the machine gives. */
+struct flow {
+    struct flow_head head;
+    struct front *front;
+    struct endpoint source;
+    struct table_node node; /* local.flows, keyed by source and front */
+};
+
+/* Some datagrams of the largest size. */
+enum { LOCAL_ARENA_SIZE = 256 * 1024 };
+
+enum { FRONT_UDP = 0, FRONT_APP = 1, FRONT_FIRST_ASSOCIATION = 2 };
+
+struct local {
+    struct table flows;
+    struct flow *last;       /* the flow found last: datagrams come in runs */
+    struct udpt_dest target; /* of a udp:// listener */
+    struct front udp;
+    struct front app;
+    uint64_t next_front; /* id of the next association */
+    struct list clients; /* listen_socks5.c: struct socks5_client.node */
+    size_t client_count;
+    uint8_t *arena;            /* LOCAL_ARENA_SIZE, replies with their SOCKS5 header */
+    size_t arena_used;         /* goes back to 0 when the sender was flushed for room */
+    ev_io readable;            /* the listener of udp:// ... */
+    struct acceptor acceptor;  /* ... or of socks5:// */
+    struct log_gate dial_gate; /* "cannot be reached" */
+    struct log_gate listen_gate;
+};
+
+/* Make the local's part and its machine; nothing is listened on yet. */
+int local_new(struct tunnel *t, struct udptun_error *err);
+/* Watch t->listener. */
+void local_listen(struct tunnel *t);
+void local_unlisten(struct tunnel *t);
+/* The configuration was replaced by one that needs no rebuild. */
+void local_configured(struct tunnel *t);
+/* After the machine is gone. */
+void local_free(struct tunnel *t);
+
+/* Send a datagram of `source` at `front`: find or open its binding. The codes of udpt_send(). */
+int local_send(struct front *front, const struct endpoint *source, const struct udpt_dest *dest,
+               const uint8_t *data, size_t size);
+
+/* Is there a binding of `source` at `front`? */
+bool local_has_flow(struct front *front, const struct endpoint *source);
+
+/* Close the flow of `source` at `front`, if there is one. Not from inside a callback. */
+void local_close_flow(struct front *front, const struct endpoint *source);
+
+/* ops.dial (local_dial.c). */
+void local_dial(void *arg, struct udpt_conn *conn);
+
+/* ---- fronts
+ * -------------------------------------------------------------------------------------- */
+
+extern const struct front_ops front_udp_ops; /* listen_udp.c */
+extern const struct front_ops front_app_ops; /* app.c */
+
+void listen_udp_start(struct tunnel *t);
+void listen_socks5_init(struct tunnel *t);
+/* End every association and relay. */
+void listen_socks5_drop_clients(struct tunnel *t);
+
+#endif
