@@ -217,6 +217,13 @@ void announce_retired(struct udpt_session *s, uint64_t id)
 {
     struct tx_ids *ids = &s->tx_ids;
     struct tx_id *slot = slot_of(s, id);
+    if (slot && slot->state == TX_ID_LIVE) { /* unasked: the far end does not know it */
+        slot->peer->tx_id = 0;
+        slot->peer->datagrams = 0;
+        slot->peer->binding->confirmed = false; /* nor, it seems, the binding */
+        slot->state = TX_ID_RETIRING;
+        ids->pending++;
+    }
     if (!slot || slot->state != TX_ID_RETIRING)
         return;
     uint64_t heartbeat_us, dead_us;
@@ -229,6 +236,14 @@ void announce_retired(struct udpt_session *s, uint64_t id)
     else
         ids->quarantine_first = at;
     ids->quarantine_last = at;
+}
+
+void announce_unknown(struct udpt_session *s, uint64_t id)
+{
+    if (s->m->now_us < s->unknown_us + UNKNOWN_PAUSE_US)
+        return;
+    s->unknown_us = s->m->now_us;
+    control_id(s, CONTROL_RETIRED, id);
 }
 
 void announce_fini(struct udpt_session *s)

@@ -56,6 +56,8 @@ enum {
 
 /* Announcements a second and in a burst: 10,000 new flows are all announced in ten seconds. */
 #define ANNOUNCE_RATE 1000
+/* The far end is told of an id that is not known here, at most this often. */
+#define UNKNOWN_PAUSE_US MS_US
 /* A pure acknowledgement goes out this long after what it acknowledges ... */
 #define ACK_DELAY_US (10 * MS_US)
 /* ... or when so much has come. */
@@ -271,6 +273,7 @@ struct udpt_session {
     struct tx_ids tx_ids;
     uint32_t announce_tokens;
     uint64_t announce_us;
+    uint64_t unknown_us;       /* when the far end was last told that an id is not known here */
     uint64_t queue_total;      /* bytes waiting in all bindings */
     uint64_t queue_since_us;   /* local: waiting without a pause since, 0: nothing waits */
     struct udpt_params params; /* those agreed on, in force */
@@ -405,6 +408,7 @@ void announce_heard(struct udpt_session *s, uint64_t id, uint8_t flags, struct u
 void announce_retire_heard(struct udpt_session *s, uint64_t id);
 void announce_acked(struct udpt_session *s, uint64_t id);
 void announce_retired(struct udpt_session *s, uint64_t id);
+void announce_unknown(struct udpt_session *s, uint64_t id); /* a datagram came with it */
 void rx_id_free(struct rx_id *rx);
 
 /* control.c */

@@ -136,8 +136,9 @@ static void announced_datagram(struct udpt_conn *c, uint64_t id, struct reader *
         rx = announce_lookup(c->session, id);
         c->last_rx_id = rx;
     }
-    if (!rx) { /* closed meanwhile; it was under way on another leg */
+    if (!rx) { /* closed meanwhile; on its way on another leg, or our CLOSE was lost with one */
         udpt_count_drop(c->m, NULL, UDPT_DROP_NO_FLOW);
+        announce_unknown(c->session, id);
         return;
     }
     if (rx->flags & ANNOUNCE_SEQUENCE) {
