@@ -59,7 +59,8 @@ static void reply_now(struct world *w, const struct reply *r)
     uint8_t *payload = malloc(size ? size : 1);
     if (!payload)
         abort();
-    oracle_sent(w, DOWN, (unsigned)r->owner, r->dest, r->probe, payload, size);
+    struct datagram d = {DOWN, (unsigned)r->owner, r->dest, h->serial, r->probe, payload, size};
+    oracle_sent(w, &d);
     struct udpt_dest from = oracle_reply_from((unsigned)r->owner, r->dest);
     udpt_send(b, &from, payload, size, w->now_us);
     free(payload);
@@ -128,7 +129,7 @@ static int on_binding_opened(void *arg, struct udpt_binding *b, uint16_t want4, 
     n->next_port = (port + 1) % PORTS;
     n->ports[port] = b;
     n->bindings++;
-    *h = (struct binding_host){.port = port, .owner = -1};
+    *h = (struct binding_host){.port = port, .owner = -1, .serial = n->world->next_serial++};
     return 0;
 }
 
@@ -323,12 +324,15 @@ void node_send(struct node *local, unsigned source, unsigned dest, size_t size, 
         }
         local->sources[source] = b;
         local->bindings++;
-        *(struct binding_host *)udpt_binding_host(b) = (struct binding_host){.source = source};
+        *(struct binding_host *)udpt_binding_host(b) =
+            (struct binding_host){.source = source, .serial = w->next_serial++};
     }
     uint8_t *payload = malloc(size ? size : 1);
     if (!payload)
         abort();
-    oracle_sent(w, UP, owner, dest, probe, payload, size);
+    const struct binding_host *h = udpt_binding_host(b);
+    struct datagram d = {UP, owner, dest, h->serial, probe, payload, size};
+    oracle_sent(w, &d);
     struct udpt_dest to = oracle_dest(owner, dest);
     udpt_send(b, &to, payload, size, w->now_us);
     free(payload);

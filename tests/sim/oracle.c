@@ -87,27 +87,27 @@ static struct sent *new_record(struct world *w)
     return &w->sent[w->sent_count++];
 }
 
-void oracle_sent(struct world *w, enum direction d, unsigned owner, unsigned dest, bool probe,
-                 uint8_t *payload, size_t size)
+void oracle_sent(struct world *w, const struct datagram *d)
 {
-    if (size < NUMBERED) {
-        fill(payload, size, tiny_seed(d, owner, dest, size));
-        w->flows[d][owner][dest].tiny_sent[size]++;
+    if (d->size < NUMBERED) {
+        fill(d->payload, d->size, tiny_seed(d->direction, d->owner, d->dest, d->size));
+        w->flows[d->direction][d->owner][d->dest].tiny_sent[d->size]++;
         return;
     }
     uint32_t number = w->sent_count;
     *new_record(w) = (struct sent){.at_us = w->now_us,
-                                   .size = (uint32_t)size,
-                                   .owner = (uint16_t)owner,
-                                   .dest = (uint8_t)dest,
-                                   .direction = (uint8_t)d,
+                                   .size = (uint32_t)d->size,
+                                   .owner = (uint16_t)d->owner,
+                                   .dest = (uint8_t)d->dest,
+                                   .direction = (uint8_t)d->direction,
                                    .faults = w->faults,
                                    .calm = oracle_is_calm(w),
-                                   .probe = probe};
-    struct writer out = writer_of(payload, size);
+                                   .serial = d->serial,
+                                   .probe = d->probe};
+    struct writer out = writer_of(d->payload, d->size);
     writer_u32(&out, MAGIC);
     writer_u32(&out, number);
-    fill(payload + writer_size(&out), size - writer_size(&out), w->seed ^ number);
+    fill(d->payload + writer_size(&out), d->size - writer_size(&out), w->seed ^ number);
 }
 
 static int tiny_arrived(struct world *w, enum direction d, int *owner, const struct udpt_dest *peer,
@@ -138,8 +138,9 @@ static int tiny_arrived(struct world *w, enum direction d, int *owner, const str
 /* Order holds inside a flow while nothing went wrong. */
 static void check_order(struct world *w, const struct sent *s, uint32_t number, struct flow *f)
 {
-    bool comparable = f->newest > 0 && w->sent[f->newest - 1].faults == s->faults &&
-                      w->sent[f->newest - 1].calm && s->calm && s->faults == w->faults;
+    const struct sent *newest = f->newest > 0 ? &w->sent[f->newest - 1] : NULL;
+    bool comparable = newest && newest->faults == s->faults && newest->calm && s->calm &&
+                      s->faults == w->faults && newest->serial == s->serial;
     if (comparable && number + 1 < f->newest)
         broken(w, "datagram %u came after %u of the same flow, and nothing had gone wrong", number,
                f->newest - 1);

@@ -59,6 +59,7 @@ struct binding_host {
     unsigned source; /* local */
     unsigned port;   /* server: index of node.ports */
     int owner;       /* server: local * SOURCES + source, once a datagram told it; -1 */
+    uint32_t serial; /* no two bindings of a world have the same */
 };
 
 /* Chunks of bytes on their way to one side. */
@@ -104,6 +105,7 @@ struct sent {
     uint8_t direction;
     uint32_t faults; /* how many had happened */
     bool calm;       /* long after the last of them */
+    uint32_t serial; /* of the sender's binding: a new one may take another leg */
     bool delivered, probe;
 };
 
@@ -133,7 +135,7 @@ struct world {
     unsigned next_stream;
     struct reply *replies;
     struct sent *sent;
-    uint32_t sent_count, sent_room;
+    uint32_t sent_count, sent_room, next_serial;
     struct flow flows[2][OWNERS][DESTS];
     /* the plan that the seed made */
     uint64_t delay_us, bytes_per_s, active_until_us, settle_us;
@@ -178,9 +180,17 @@ uint64_t replies_next_us(const struct world *w);
 struct udpt_dest oracle_dest(unsigned owner, unsigned dest);
 /* Where replies of that destination really come from: a name has an address. */
 struct udpt_dest oracle_reply_from(unsigned owner, unsigned dest);
-/* Fill `payload` with a datagram of that flow and note it as sent. */
-void oracle_sent(struct world *w, enum direction d, unsigned owner, unsigned dest, bool probe,
-                 uint8_t *payload, size_t size);
+/* What is sent, and the payload to be filled. */
+struct datagram {
+    enum direction direction;
+    unsigned owner, dest;
+    uint32_t serial;
+    bool probe;
+    uint8_t *payload;
+    size_t size;
+};
+/* Fill the payload and note the datagram as sent. */
+void oracle_sent(struct world *w, const struct datagram *d);
 /* Check one that arrived; `*owner` -1: not known yet, and set. Returns its destination's index
  * or -1 when it broke an invariant; `*probe` tells whether it was one. */
 int oracle_arrived(struct world *w, enum direction d, int *owner, const struct udpt_dest *peer,
