@@ -329,3 +329,17 @@ int udptun_client_subscribe(udptun_client *client, const char *topics, bool snap
         *id = request->id;
     return UDPTUN_OK;
 }
+
+int udptun_client_unsubscribe(udptun_client *client, udptun_client_reply_fn done, void *arg,
+                              uint64_t *id, struct udptun_error *err)
+{
+    struct udptun_client_request wanted;
+    udptun_client_request_init(&wanted, "unsubscribe");
+    wanted.parameters = "{\"topics\":[\"state\",\"config\",\"stats\",\"log\"]}";
+    int code = udptun_client_call(client, &wanted, done, arg, id, err);
+    if (code == UDPTUN_OK) {
+        free(client->subscription);
+        client->subscription = NULL;
+    }
+    return code;
+}

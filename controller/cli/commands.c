@@ -8,7 +8,7 @@ const struct command commands[] = {
     {"status", "[NAME]", "what runs and how it does, as a table",
      "Without a command this is what udptunctl does. Bytes and datagrams are counted from this "
      "end:\n"
-     "TX goes towards the far end.",
+     "TX goes towards the far end. With -w on a terminal TX and RX are what moved in a second.",
      0, 1, GROUP_STATUS, true, NULL, run_status},
     {"show", "NAME", "everything about one tunnel", NULL, 1, 1, 0, true, NULL, run_show},
     {"local", "NAME", "make or change a udp-local: datagrams from here into the tunnel",

@@ -7,6 +7,12 @@
 
 #define WATCH_PERIOD_S 1
 
+/* The look before, for the rates of a table that is kept up to date. */
+struct last_look {
+    json_t *status; /* NULL: there was none */
+    double at_s;
+};
+
 static const struct column columns[] = {
     {"NAME", false, 0},    {"ROLE", false, 3},   {"STATE", false, 0}, {"LISTEN", false, 0},
     {"FAR END", false, 4}, {"FLOWS", true, 0},   {"RTT", true, 6},    {"TX", true, 0},
@@ -27,6 +33,19 @@ static const char *far_end(const json_t *tunnel, char text[UNIT_TEXT_SIZE])
     return text;
 }
 
+/* Bytes altogether, or a second in a table that is kept up to date. */
+static const char *traffic(const json_t *tunnel, const char *total, const char *rate,
+                           char text[UNIT_TEXT_SIZE])
+{
+    const json_t *per_second = json_object_get(tunnel, rate);
+    if (!per_second)
+        return unit_bytes(number_of(tunnel, total), text);
+    char bytes[UNIT_TEXT_SIZE];
+    snprintf(text, UNIT_TEXT_SIZE, "%.20s/s",
+             unit_bytes((uint64_t)json_number_value(per_second), bytes));
+    return text;
+}
+
 static void add_tunnel(struct text_table *table, const json_t *tunnel)
 {
     char text[UNIT_TEXT_SIZE];
@@ -44,8 +63,8 @@ static void add_tunnel(struct text_table *table, const json_t *tunnel)
     table_cell(table, flows ? COLOUR_NONE : COLOUR_DIM, unit_count(flows, text));
     table_cell(table, rtt ? COLOUR_NONE : COLOUR_DIM,
                json_is_number(rtt) ? unit_ms(json_number_value(rtt), text) : "-");
-    table_cell(table, COLOUR_NONE, unit_bytes(number_of(tunnel, "txBytes"), text));
-    table_cell(table, COLOUR_NONE, unit_bytes(number_of(tunnel, "rxBytes"), text));
+    table_cell(table, COLOUR_NONE, traffic(tunnel, "txBytes", "txRate", text));
+    table_cell(table, COLOUR_NONE, traffic(tunnel, "rxBytes", "rxRate", text));
     table_cell(table, dropped ? COLOUR_YELLOW : COLOUR_DIM, unit_count(dropped, text));
     table_cell(table, COLOUR_NONE, unit_seconds(number_of(tunnel, "uptime"), text));
 }
@@ -144,23 +163,73 @@ static json_t *parameters_of(const struct cli *cli)
     return cli->arg_count > 0 ? json_pack("{s:s}", "name", cli->args[0]) : NULL;
 }
 
-/* One look. On a terminal that is kept up to date a daemon that is away is waited for. */
-static enum exit_status look(struct cli *cli, bool redraw)
+static double now_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static json_t *find_named(const json_t *objects, const char *name)
+{
+    size_t i;
+    json_t *object;
+    json_array_foreach(objects, i, object)
+    {
+        if (strcmp(text_of(object, "name"), name) == 0)
+            return object;
+    }
+    return NULL;
+}
+
+static void add_rate(json_t *tunnel, const json_t *before, const char *total, const char *rate,
+                     double elapsed_s)
+{
+    uint64_t then = number_of(before, total), now = number_of(tunnel, total);
+    double grown = now > then ? (double)(now - then) : 0; /* less: it was made anew */
+    json_object_set_new(tunnel, rate, json_real(elapsed_s > 0 ? grown / elapsed_s : 0));
+}
+
+/* Into each tunnel of `status` what it moved a second since the look before. */
+static void add_rates(json_t *status, struct last_look *last)
+{
+    double now = now_s();
+    size_t i;
+    json_t *tunnel;
+    json_array_foreach(json_object_get(status, "udpTunnels"), i, tunnel)
+    {
+        const json_t *before =
+            find_named(json_object_get(last->status, "udpTunnels"), text_of(tunnel, "name"));
+        if (!before)
+            before = tunnel; /* just seen: nothing moved yet */
+        add_rate(tunnel, before, "txBytes", "txRate", now - last->at_s);
+        add_rate(tunnel, before, "rxBytes", "rxRate", now - last->at_s);
+    }
+    json_decref(last->status);
+    last->status = json_incref(status);
+    last->at_s = now;
+}
+
+/* One look. With `last`, on a terminal that is kept up to date: there a daemon that is away is
+ * waited for. */
+static enum exit_status look(struct cli *cli, struct last_look *last)
 {
     json_t *value;
     char *reply;
     struct udptun_error err;
     enum exit_status status =
         ask_quietly(cli, "getStatus", parameters_of(cli), 0, &value, &reply, &err);
-    if (redraw) {
+    if (last) {
         output_init(cli); /* the window may have another size by now */
         printf("\033[H\033[2J");
     }
     if (status == EXIT_OK && cli->json) {
         print_json(cli, value);
     } else if (status == EXIT_OK) {
+        if (last)
+            add_rates(value, last);
         print_status(cli, value);
-    } else if (redraw && status == EXIT_NO_DAEMON) {
+    } else if (last && status == EXIT_NO_DAEMON) {
         print_clean(stdout, err.message);
         printf("\nWaiting for it; Ctrl-C ends this.\n");
         status = EXIT_OK;
@@ -177,15 +246,17 @@ enum exit_status run_status(struct cli *cli)
 {
     bool watch = option_bool(cli, "watch");
     bool redraw = watch && cli->width > 0 && !cli->json;
+    struct last_look last = {0};
     if (redraw)
         setvbuf(stdout, NULL, _IOFBF, 1 << 16); /* a picture in one write does not flicker */
-    enum exit_status status = look(cli, redraw);
+    enum exit_status status = look(cli, redraw ? &last : NULL);
     while (watch && status == EXIT_OK) {
         if (!redraw && !cli->json)
             putchar('\n');
         struct timespec pause = {.tv_sec = WATCH_PERIOD_S};
         nanosleep(&pause, NULL);
-        status = look(cli, redraw);
+        status = look(cli, redraw ? &last : NULL);
     }
+    json_decref(last.status);
     return status;
 }

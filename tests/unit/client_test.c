@@ -535,7 +535,7 @@ static void a_reconnecting_client_waits_for_the_daemon_and_renews_its_subscripti
 {
     struct far *far = *state;
     far_stop(far);
-    struct seen link = {0}, subscribed = {0}, early = {0}, sent = {0};
+    struct seen link = {0}, subscribed = {0}, early = {0}, sent = {0}, after = {0};
     udptun_client *client = client_to(far, true, &link);
     call(client, "early", NULL, &early);
     udptun_client_process(client);
@@ -597,7 +597,25 @@ static void a_reconnecting_client_waits_for_the_daemon_and_renews_its_subscripti
     udptun_client_process(client);
     assert_int_equal(udptun_client_get_fd(client), -1);
     assert_string_equal(link.error.message, "no more");
+
+    /* Who unsubscribed is not subscribed again. */
+    far_hang_up(far);
+    run_until(client, true);
+    udptun_client_process(client);
+    far_accept(far);
+    far_hear(far, text);
+    assert_int_equal(udptun_client_unsubscribe(client, NULL, NULL, NULL, NULL), 0);
+    udptun_client_process(client);
+    assert_non_null(strstr(far_hear(far, text), "\"unsubscribe\""));
+    far_hang_up(far);
+    udptun_client_process(client);
+    run_until(client, true);
+    call(client, "after", NULL, &after);
+    udptun_client_process(client);
+    far_accept(far);
+    assert_null(strstr(far_hear(far, text), "subscribe"));
     udptun_client_free(client);
+    assert_int_equal(after.calls, 1);
 }
 
 /* ---- what is passed in -------------------------------------------------------------------------

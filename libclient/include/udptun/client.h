@@ -196,6 +196,11 @@ UDPTUN_CLIENT_API int udptun_client_subscribe(udptun_client *client, const char 
                                               bool snapshot, udptun_client_reply_fn done, void *arg,
                                               uint64_t *id, struct udptun_error *err);
 
+/* Call "unsubscribe" for all topics and renew nothing from now on. Returns and calls `done` as
+ * udptun_client_call() does. */
+UDPTUN_CLIENT_API int udptun_client_unsubscribe(udptun_client *client, udptun_client_reply_fn done,
+                                                void *arg, uint64_t *id, struct udptun_error *err);
+
 /* ---- synchronous -------------------------------------------------------------------------------
  */
 
