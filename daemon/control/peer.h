@@ -23,7 +23,7 @@ struct peer {
 
 /* The credentials that the system vouches for, taken when the peer connected. Members of
  * `group`, supplementary groups included, are operators. False when the system does not tell. */
-bool peer_of(int fd, gid_t group, struct peer *peer);
+bool peer_identify(int fd, gid_t group, struct peer *peer);
 
 /* "operator". */
 const char *role_name(enum role role);

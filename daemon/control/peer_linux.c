@@ -25,7 +25,7 @@ static bool in_group(int fd, gid_t group)
     return found;
 }
 
-bool peer_of(int fd, gid_t group, struct peer *peer)
+bool peer_identify(int fd, gid_t group, struct peer *peer)
 {
     struct ucred cred;
     socklen_t size = sizeof cred;

@@ -48,7 +48,7 @@ static void refuse(int fd, const char *why)
 static void admit(struct server *server, int fd)
 {
     struct peer peer;
-    if (!peer_of(fd, server->listener.group, &peer)) {
+    if (!peer_identify(fd, server->listener.group, &peer)) {
         close(fd);
         return;
     }
