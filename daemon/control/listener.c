@@ -20,7 +20,7 @@
 #include "daemon/control/files.h"
 
 #define DEFAULT_GROUP "udptun"
-#define BACKLOG       128
+#define BACKLOG       512 /* a client that does not wait gets EAGAIN beyond it */
 
 /* The gid of a name or number; `wanted` NULL: that of DEFAULT_GROUP, or our own. */
 static int find_group(const char *wanted, gid_t *gid, struct udptun_error *err)
