@@ -85,11 +85,15 @@ class Daemon:
     def start(self):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.command(), stderr=log)
+        self.wait_until_it_answers()
+        return self
+
+    def wait_until_it_answers(self):
         end = time.monotonic() + DEADLINE_S
         while time.monotonic() < end:
             try:
                 Client(self.socket).close()
-                return self
+                return
             except OSError:
                 if self.process.poll() is not None:
                     raise AssertionError("udptund ended: " + self.log_text())
@@ -115,6 +119,8 @@ class Daemon:
             self.process.wait()
 
     def log_text(self):
+        if not os.path.exists(self.log):
+            return ""
         with open(self.log, errors="replace") as log:
             return log.read()
 

@@ -239,8 +239,7 @@ class Process(TestCase):
         d.process = subprocess.Popen(d.command(), stderr=writer)
         os.close(writer)
         self.addCleanup(os.close, reader)
-        while not os.path.exists(d.socket):
-            pass
+        d.wait_until_it_answers()
         with d.client() as c:
             for i in range(3000):
                 c.call("getStatus", {"name": "x" * 60})
