@@ -278,6 +278,13 @@ class Policy(NetTest):
         self.assert_passes(f"{THIRD}:9000", self.target)
         self.assert_denied(f"{THIRD}:9001", self.bound("third", THIRD, 9001))
 
+    def test_server_resolves_the_targets_name(self):
+        """The policy is asked about the address that a name leads to."""
+        self.server_with(allowTargets=["127.0.0.1/32:9004"])
+        self.assert_passes("localhost:9004", self.bound("server", "127.0.0.1", 9004))
+        self.server_with()
+        self.assert_denied("localhost:9004", self.bound("server", "127.0.0.1", 9005))
+
     def test_own_target_is_exempt(self):
         loopback = self.bound("server", "127.0.0.1", 9003)
         self.server_with(target="127.0.0.1:9003")
