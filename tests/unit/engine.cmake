@@ -14,3 +14,11 @@ unit_test(engine_config test_engine_config.c LIBS udptun_static)
 unit_test(policy test_policy.c own_net.c ${ENGINE_DIR}/policy.c ${SOCKADDR_SOURCES}
           LIBS proto_objects)
 unit_test(url test_url.c ${ENGINE_DIR}/url.c ${SOCKADDR_SOURCES} LIBS proto_objects)
+unit_test(engine_tunnel test_engine_tunnel.c engine_fixture.c LIBS udptun_static Threads::Threads)
+set(RESOLVER_SOURCES ${ENGINE_DIR}/resolver.c ${ENGINE_DIR}/resolver_ares.c ${SOCKADDR_SOURCES})
+unit_test(resolver test_resolver.c own_net.c dns_server.c ${RESOLVER_SOURCES}
+          LIBS proto_objects PkgConfig::CARES libev)
+unit_test(dialer test_dialer.c own_net.c dns_server.c ${RESOLVER_SOURCES} ${ENGINE_DIR}/url.c
+          ${ENGINE_DIR}/dialer.c ${ENGINE_DIR}/dial_attempts.c ${ENGINE_DIR}/dial_socks5.c
+          ${ENGINE_DIR}/dial_http.c LIBS proto_objects PkgConfig::CARES libev Threads::Threads)
+set_tests_properties(unit.resolver unit.dialer PROPERTIES SKIP_RETURN_CODE 77)
