@@ -15,18 +15,17 @@
 
 #define BATCH 64 /* packets taken before what is due is looked after again */
 
-bool direction_init(struct direction *d, int from, int to, uint64_t seed)
+bool direction_start(struct direction *d, int from, int to, uint64_t seed)
 {
+    d->from = from;
+    d->to = to;
     /* Any seed is good, 0 and neighbours too: spread its bits, and never start at 0. */
-    *d = (struct direction){.from = from,
-                            .to = to,
-                            .queue_ns = 1e9,
-                            .random = (seed + 1) * UINT64_C(0x9e3779b97f4a7c15) | 1};
+    d->random = (seed + 1) * UINT64_C(0x9e3779b97f4a7c15) | 1;
     d->ring = calloc(LINE_SLOTS, sizeof(*d->ring));
     return d->ring != NULL;
 }
 
-void direction_fini(struct direction *d)
+void direction_stop(struct direction *d)
 {
     free(d->ring);
     d->ring = NULL;

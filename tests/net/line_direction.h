@@ -38,18 +38,18 @@ struct direction {
     uint64_t cut_until_ns;  /* nothing enters and nothing leaves before */
     uint8_t drop_tcp_flags; /* TCP segments with one of these are dropped */
 
-    int from, to;           /* descriptors of the two devices */
-    uint64_t random;        /* state of the generator, not 0 */
-    uint64_t free_ns;       /* when the rate has sent all that waits for it */
+    int from, to;     /* descriptors of the two devices */
+    uint64_t random;  /* state of the generator, not 0 */
+    uint64_t free_ns; /* when the rate has sent all that waits for it */
     uint64_t last_due_ns;
     struct packet *ring;
-    uint32_t head, tail;    /* count up for ever; head is the oldest */
+    uint32_t head, tail; /* count up for ever; head is the oldest */
     struct direction_counts counts;
 };
 
-/* false: no memory. */
-bool direction_init(struct direction *d, int from, int to, uint64_t seed);
-void direction_fini(struct direction *d);
+/* With the settings that it has. false: no memory. */
+bool direction_start(struct direction *d, int from, int to, uint64_t seed);
+void direction_stop(struct direction *d);
 
 /* Take what has come to `from`, at most a batch; the time is `now_ns`. */
 void direction_take(struct direction *d, uint64_t now_ns);
