@@ -68,10 +68,12 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
     struct udptun_engine *e = t->engine;
     e->batch_used = true;
     for (int i = 0; i < MAX_RECEIVES; i++) {
-        if (udp_receive(e->batch, watcher->fd, received, egress) > 0)
-            continue;
-        udp_errors(watcher->fd, failed, egress);
-        break;
+        if (udp_receive(e->batch, watcher->fd, received, egress) <= 0) {
+            udp_errors(watcher->fd, failed, egress);
+            break;
+        }
+        if (!udp_batch_was_full(e->batch)) /* an error that waits makes it readable again */
+            break;
     }
     tunnel_touch(t);
 }
