@@ -17,6 +17,12 @@ UDPTUND = os.environ.get("UDPTUND", "build/bin/udptund")
 DEADLINE_S = 60
 
 
+def sanitized():
+    """Is it a sanitizer's build? Those have memory of their own."""
+    with open(UDPTUND, "rb") as f:
+        return b"__asan_init" in f.read()
+
+
 def free_port(kind=socket.SOCK_STREAM):
     """A port of 127.0.0.1 that was free a moment ago."""
     with socket.socket(socket.AF_INET, kind) as s:
@@ -71,6 +77,8 @@ class Daemon:
     def __init__(self, test, *arguments, state=True):
         self.folder = tempfile.mkdtemp(prefix="udptund-test-")
         test.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        self.test = test
+        test.addCleanup(self.no_sanitizer_spoke)
         test.addCleanup(self.kill)
         self.socket = os.path.join(self.folder, "run", "control.sock")
         self.state = os.path.join(self.folder, "state")
@@ -117,6 +125,10 @@ class Daemon:
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+
+    def no_sanitizer_spoke(self):
+        self.test.assertNotIn("Sanitizer", self.log_text())
+        self.test.assertNotIn("runtime error", self.log_text())
 
     def log_text(self):
         if not os.path.exists(self.log):
