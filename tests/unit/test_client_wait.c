@@ -177,6 +177,26 @@ static void the_synchronous_functions_wait_for_their_reply(void **state)
     udptun_client_free(client);
 }
 
+static void a_daemon_restarted_while_nobody_looked_is_called_again(void **state)
+{
+    struct far *far = *state;
+    static const char *const first[] = {"{\"id\":1,\"statusCode\":0}", NULL};
+    static const char *const second[] = {"{\"id\":2,\"statusCode\":0}", NULL};
+    udptun_client *client = client_to(far, false, NULL);
+    struct udptun_client_request request;
+    udptun_client_request_init(&request, "hello");
+    for (int start = 0; start < 2; start++) {
+        struct server server = {far, start == 0 ? first : second};
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, serve, &server), 0);
+        assert_int_equal(udptun_client_call_wait(client, &request, NULL, NULL), 0);
+        pthread_join(thread, NULL);
+        far_stop(far);
+        far_listen(far);
+    }
+    udptun_client_free(client);
+}
+
 static void *serve_huge(void *arg)
 {
     struct far *far = arg;
@@ -327,6 +347,7 @@ int main(void)
         TEST(what_cannot_be_sent_is_refused_and_never_called_back),
         TEST(descriptors_come_with_the_first_byte_of_their_message),
         TEST(the_synchronous_functions_wait_for_their_reply),
+        TEST(a_daemon_restarted_while_nobody_looked_is_called_again),
         TEST(a_reply_of_megabytes_arrives_whole),
         TEST(waiting_in_a_callback_is_refused),
         TEST(a_libev_loop_drives_the_client_over_a_reconnection),
