@@ -20,6 +20,8 @@ import sys
 import tempfile
 import time
 
+from latency_report import section_of
+
 ONE_WAY, ECHO, PING = "one way", "echo", "ping"
 
 
@@ -374,8 +376,9 @@ def write_report(path, results, memory, rounds, seconds):
               "datagrams out and two back.", ""] + memory_table(memory)
     text = "\n".join(lines).rstrip() + "\n"
     if path:
+        kept = section_of(path)
         with open(path, "w") as f:
-            f.write(text)
+            f.write(text + ("\n" + kept if kept else ""))
     print(text)
 
 
