@@ -31,6 +31,7 @@
 #define LWIP_IPV6_SEND_ROUTER_SOLICIT 0
 #define LWIP_IPV6_FRAG                0
 #define LWIP_IPV6_REASS               1
+#define IPV6_FRAG_COPYHEADER          1 /* pointers of 64 bits need it */
 #define IP_FORWARD                    0
 #define IP_FRAG                       0
 #define IP_REASSEMBLY                 1
