@@ -17,7 +17,7 @@ struct near_class {
     uint32_t next[LATENCY_MAX_VOICE];
 };
 
-/* Print the report, as a table or as a line of JSON; sorts the round trips. */
-void latency_report(const struct near_options *o, struct near_class classes[CLASS_COUNT]);
+/* Print the report of the CLASS_COUNT classes, as a table or a line of JSON; sorts round trips. */
+void latency_report(const struct near_options *o, struct near_class *classes);
 
 #endif

@@ -45,7 +45,7 @@ static void report_class(const struct near_options *o, const struct near_class *
            ms[3], came ? (double)c->reordered * 100 / came : 0.0);
 }
 
-void latency_report(const struct near_options *o, struct near_class classes[CLASS_COUNT])
+void latency_report(const struct near_options *o, struct near_class *classes)
 {
     const char *before = "";
     if (!o->json)
