@@ -2,10 +2,10 @@
 /*
  * internal.h - what the files of tun2socks share.
  *
- *   stack.c     an instance: device, lwIP's netif and listener, packets in and out, reassembly
+ *   stack.c     an instance: device, lwIP's netif and listener, packets in and out
  *   tcp.c       the life of a TCP flow        tcp_data.c  its bytes, both ways
  *   udp.c       bindings and datagrams        fragment.c  datagrams larger than the device's MTU
- *   icmp.c      echo and errors
+ *   icmp.c      echo and errors              reassembly.c  fragments that come in
  *
  * No function of the host is called while lwIP is on the stack: lwIP's callbacks note what
  * happened and put the flow on `work`, which stack_work() does when lwIP has returned.
@@ -15,7 +15,6 @@
 
 #include "lwip/netif.h"
 #include "lwip/pbuf.h"
-#include "lwip/raw.h"
 #include "lwip/tcp.h"
 
 #include "proto/list.h"
@@ -24,17 +23,13 @@
 #include "tun2socks/packet.h"
 #include "tun2socks/tun2socks.h"
 
-enum { RAW_PROTOCOLS = 4 };
-
 struct tun2socks {
     struct tun2socks_config config;
     struct device *device; /* NULL: lost */
     struct netif netif;
-    struct tcp_pcb *listener;           /* of any address; its port follows the packets */
-    struct raw_pcb *raw[RAW_PROTOCOLS]; /* get what lwIP has reassembled */
-    struct packet_buffer *spare;        /* the next packet is read into it */
-    bool is_whole;                      /* lwIP has a packet that came whole: raw[] pass it on */
-    bool is_working;                    /* stack_work() is on the stack */
+    struct tcp_pcb *listener;    /* of any address; its port follows the packets */
+    struct packet_buffer *spare; /* the next packet is read into it */
+    bool is_working;             /* stack_work() is on the stack */
     uint64_t now_us;
     struct table flows, bindings;
     struct list open_flows, ending_flows; /* by age, the longest idle first */
@@ -42,6 +37,8 @@ struct tun2socks {
     struct list work; /* flows that something happened to */
     struct tun2socks_counters counters;
     uint32_t next_fragment_id;
+    struct list partials; /* packets of which some fragments came */
+    uint32_t partial_count;
 };
 
 /* A packet that lwIP reads in place. Freed by pbuf_free(). */
@@ -105,7 +102,7 @@ bool stack_write(struct tun2socks *t, const struct iovec *parts, int count,
 /* A buffer for `size` bytes with one reference, or NULL. */
 struct packet_buffer *stack_buffer(size_t size);
 void stack_buffer_free(struct packet_buffer *buffer);
-/* lwIP gets a packet that is TCP or a fragment; the buffer is lwIP's from here on. */
+/* lwIP gets a packet that is TCP; the buffer is lwIP's from here on. */
 void stack_feed(struct tun2socks *t, struct packet_buffer *buffer, const struct packet *p);
 /* Do what lwIP's callbacks have noted. */
 void stack_work(struct tun2socks *t);
@@ -140,6 +137,14 @@ void udp_free_all(struct tun2socks *t);
 /* A datagram to the app, in fragments where the MTU wants it. */
 bool fragment_send(struct tun2socks *t, const struct endpoint *source, const struct endpoint *app,
                    const void *data, size_t size);
+
+/* ---- reassembly.c */
+/* A fragment. When it completes a packet: that packet, at `*offset` of a buffer that is the
+ * caller's, with an IP header that knows of no fragments. Else NULL. */
+struct packet_buffer *reassembly_take(struct tun2socks *t, const struct packet *p, size_t *offset,
+                                      size_t *packet_size);
+uint64_t reassembly_tick(struct tun2socks *t);
+void reassembly_free_all(struct tun2socks *t);
 
 /* ---- icmp.c */
 void icmp_packet(struct tun2socks *t, const struct packet *p);

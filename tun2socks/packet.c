@@ -21,7 +21,7 @@ static bool parse_ip4(struct packet *p, struct reader *r, enum tun2socks_drop *c
     size_t header_size = (size_t)(reader_u8(r) & 0x0f) * 4;
     reader_u8(r); /* DSCP, ECN */
     size_t total_size = reader_u16(r);
-    reader_u16(r); /* identification */
+    p->fragment_id = reader_u16(r);
     uint16_t fragment = reader_u16(r);
     reader_u8(r); /* TTL */
     p->protocol = reader_u8(r);
@@ -38,6 +38,8 @@ static bool parse_ip4(struct packet *p, struct reader *r, enum tun2socks_drop *c
     p->transport = p->data + header_size;
     p->transport_size = total_size - header_size;
     p->is_fragment = (fragment & 0x3fff) != 0;
+    p->fragment_offset = (size_t)(fragment & 0x1fff) * 8;
+    p->fragment_more = fragment & 0x2000;
     return true;
 }
 
@@ -55,7 +57,19 @@ static bool parse_ip6(struct packet *p, struct reader *r, enum tun2socks_drop *c
     p->size = IP6_HEADER_SIZE + payload_size;
     p->transport = p->data + IP6_HEADER_SIZE;
     p->transport_size = payload_size;
-    p->is_fragment = p->protocol == PROTOCOL_FRAGMENT6;
+    if (p->protocol != PROTOCOL_FRAGMENT6)
+        return true;
+    if (payload_size < FRAGMENT6_HEADER_SIZE)
+        return drop(cause, TUN2SOCKS_DROP_MALFORMED);
+    p->protocol = reader_u8(r);
+    reader_u8(r); /* reserved */
+    uint16_t fragment = reader_u16(r);
+    p->fragment_id = reader_u32(r);
+    p->is_fragment = true; /* also where it is the only one: the header has to go */
+    p->fragment_offset = fragment & 0xfff8;
+    p->fragment_more = fragment & 1;
+    p->transport += FRAGMENT6_HEADER_SIZE;
+    p->transport_size -= FRAGMENT6_HEADER_SIZE;
     return true;
 }
 

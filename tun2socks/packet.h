@@ -33,8 +33,11 @@ enum {
 struct packet {
     const uint8_t *data; /* the IP header */
     size_t size;         /* what the IP header says; what lies behind is cut off */
-    uint8_t protocol;    /* of a fragment 0 */
-    bool is_fragment;    /* then no ports, no transport */
+    uint8_t protocol;
+    bool is_fragment; /* then no ports; `transport` is a piece */
+    uint32_t fragment_id;
+    size_t fragment_offset; /* bytes */
+    bool fragment_more;
     struct endpoint source, destination;
     const uint8_t *transport; /* TCP, UDP or ICMP header */
     size_t transport_size;    /* that header and what follows */

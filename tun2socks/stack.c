@@ -8,8 +8,8 @@
  *                        |  |  '--ICMP--> icmp.c
  *                        |  '--TCP-----> tcp.c: SYN of a new flow is held --> host: open a stream
  *                        |                 |  else, or when the stream stands
- *                        '--fragment----> lwIP --bytes--> tcp_data.c ----> host
- *                              ^            |  '--reassembled, by raw[]: from packet_parse again
+ *                        |                 '--> lwIP --bytes--> tcp_data.c ----> host
+ *                        '--fragment---> reassembly.c --whole--> packet_parse again
  *   device <--write-- stack_write <-- on_output, fragment.c, icmp.c
  *
  * lwIP is unpatched and believes itself a host with one interface per instance. Before it gets a
@@ -200,8 +200,6 @@ void stack_feed(struct tun2socks *t, struct packet_buffer *buffer, const struct 
         stack_drop(t, TUN2SOCKS_DROP_MEMORY);
         return;
     }
-    bool was_whole = t->is_whole;
-    t->is_whole = !p->is_fragment;
     netif_default = netif; /* where a reset to nobody's flow goes */
     if (p->source.family == ENDPOINT_IP4) {
         ip4_addr_t *address = ip_2_ip4(&netif->ip_addr);
@@ -215,35 +213,40 @@ void stack_feed(struct tun2socks *t, struct packet_buffer *buffer, const struct 
         ip6_input(pbuf, netif);
         netif->ip6_addr_state[0] = IP6_ADDR_INVALID;
     }
-    t->is_whole = was_whole;
 }
 
-/* One packet, in `buffer`, which stays the caller's: false; or became lwIP's: true. */
-static bool take_packet(struct tun2socks *t, struct packet_buffer *buffer, size_t size,
-                        bool checksum_is_good)
+static void take_fragment(struct tun2socks *t, const struct packet *p);
+
+/* The packet at `offset` of `buffer`, which stays the caller's: false; or became lwIP's: true. */
+static bool take_packet(struct tun2socks *t, struct packet_buffer *buffer, size_t offset,
+                        size_t size, bool checksum_is_good)
 {
     struct packet p;
     enum tun2socks_drop cause;
-    t->counters.rx_packets++;
-    t->counters.rx_bytes += size;
-    if (!packet_parse(&p, buffer->data, size, checksum_is_good, &cause)) {
+    if (!packet_parse(&p, buffer->data + offset, size, checksum_is_good, &cause)) {
         stack_drop(t, cause);
         return false;
     }
     if (p.is_fragment) {
-        lwip_port_fragment(t->now_us);
-    } else if (p.protocol == PROTOCOL_UDP) {
+        take_fragment(t, &p);
+        return false;
+    }
+    if (p.protocol == PROTOCOL_UDP) {
         udp_packet(t, &p);
         return false;
-    } else if (p.protocol != PROTOCOL_TCP) {
+    }
+    if (p.protocol != PROTOCOL_TCP) {
         icmp_packet(t, &p);
         return false;
-    } else {
-        uint8_t kind = p.tcp_flags & (TCP_FLAG_SYN | TCP_FLAG_ACK | TCP_FLAG_RST);
-        if (kind == TCP_FLAG_SYN && !tcp_flow_syn(t, &p))
-            return false;
-        lwip_port_ack_later(t->now_us);
     }
+    if (p.size > PACKET_MAX_SIZE) {
+        stack_drop(t, TUN2SOCKS_DROP_MALFORMED);
+        return false;
+    }
+    uint8_t kind = p.tcp_flags & (TCP_FLAG_SYN | TCP_FLAG_ACK | TCP_FLAG_RST);
+    if (kind == TCP_FLAG_SYN && !tcp_flow_syn(t, &p))
+        return false;
+    lwip_port_ack_later(t->now_us);
     if (p.size < COPY_BELOW_BYTES && buffer->capacity > COPY_BELOW_BYTES) {
         struct packet_buffer *copy = stack_buffer(p.size);
         if (!copy) {
@@ -259,41 +262,18 @@ static bool take_packet(struct tun2socks *t, struct packet_buffer *buffer, size_
     return true;
 }
 
-/* lwIP 2.1.3 leaves the length of an IPv6 header 8 short, and no sum in an IPv4 header. */
-static void set_length(uint8_t *header, size_t size)
+static void take_fragment(struct tun2socks *t, const struct packet *p)
 {
-    if (header[0] >> 4 == 6) {
-        struct writer w = writer_of(header + 4, 2);
-        writer_u16(&w, (uint16_t)(size - IP6_HEADER_SIZE));
-        return;
-    }
-    memset(header + 10, 0, 2);
-    uint16_t sum = checksum_end(checksum_add(0, header, (size_t)(header[0] & 0x0f) * 4));
-    memcpy(header + 10, &sum, sizeof sum);
+    size_t offset, size;
+    struct packet_buffer *whole = reassembly_take(t, p, &offset, &size);
+    if (whole && !take_packet(t, whole, offset, size, false))
+        stack_buffer_free(whole);
 }
 
-/* lwIP has reassembled a packet. It starts again from the beginning, as one that came whole. */
-static u8_t on_raw(void *arg, struct raw_pcb *pcb, struct pbuf *p, const ip_addr_t *from)
+static void count_in(struct tun2socks *t, size_t size)
 {
-    struct tun2socks *t = arg;
-    (void)pcb;
-    (void)from;
-    if (t->is_whole)
-        return 0;
-    size_t size = p->tot_len;
-    struct packet_buffer *buffer = stack_buffer(size);
-    if (!buffer) {
-        stack_drop(t, TUN2SOCKS_DROP_MEMORY);
-    } else {
-        pbuf_copy_partial(p, buffer->data, (u16_t)size, 0);
-        set_length(buffer->data, size);
-        t->counters.rx_packets--; /* its fragments were counted */
-        t->counters.rx_bytes -= size;
-        if (!take_packet(t, buffer, size, false))
-            stack_buffer_free(buffer);
-    }
-    pbuf_free(p);
-    return 1;
+    t->counters.rx_packets++;
+    t->counters.rx_bytes += size;
 }
 
 void stack_note(struct tun2socks_flow *flow)
@@ -332,7 +312,8 @@ void tun2socks_packet(struct tun2socks *t, const void *data, size_t size, uint64
     }
     if (size)
         memcpy(buffer->data, data, size);
-    if (!take_packet(t, buffer, size, false))
+    count_in(t, size);
+    if (!take_packet(t, buffer, 0, size, false))
         stack_buffer_free(buffer);
 }
 
@@ -359,7 +340,8 @@ bool tun2socks_readable(struct tun2socks *t, uint64_t now_us)
         lost = size == DEVICE_LOST;
         if (size <= 0)
             break;
-        if (take_packet(t, t->spare, (size_t)size, offload.checksum_is_good))
+        count_in(t, (size_t)size);
+        if (take_packet(t, t->spare, 0, (size_t)size, offload.checksum_is_good))
             t->spare = NULL;
     }
     tun2socks_batch_end(t);
@@ -381,6 +363,9 @@ uint64_t tun2socks_tick(struct tun2socks *t, uint64_t now_us)
     if (at < next)
         next = at;
     at = udp_tick(t);
+    if (at < next)
+        next = at;
+    at = reassembly_tick(t);
     return at < next ? at : next;
 }
 
@@ -403,8 +388,6 @@ static void use_mtu(struct tun2socks *t)
 
 static bool set_up_lwip(struct tun2socks *t)
 {
-    static const uint8_t protocols[RAW_PROTOCOLS] = {PROTOCOL_UDP, PROTOCOL_TCP, PROTOCOL_ICMP,
-                                                     PROTOCOL_ICMP6};
     ip4_addr_t none = {0}, all;
     ip4_addr_set_u32(&all, UINT32_MAX);
     if (!netif_add(&t->netif, &none, &all, &none, t, set_up_netif, ip_input))
@@ -419,13 +402,6 @@ static bool set_up_lwip(struct tun2socks *t)
     if (tcp_bind(pcb, IP_ANY_TYPE, 0) != ERR_OK || !(t->listener = tcp_listen(pcb))) {
         tcp_abort(pcb);
         return false;
-    }
-    for (int i = 0; i < RAW_PROTOCOLS; i++) {
-        t->raw[i] = raw_new_ip_type(IPADDR_TYPE_ANY, protocols[i]);
-        if (!t->raw[i])
-            return false;
-        raw_bind_netif(t->raw[i], &t->netif);
-        raw_recv(t->raw[i], on_raw, t);
     }
     return true;
 }
@@ -469,6 +445,7 @@ struct tun2socks *tun2socks_new(const struct tun2socks_config *config, struct de
     list_init(&t->idle_bindings);
     list_init(&t->dns_bindings);
     list_init(&t->work);
+    list_init(&t->partials);
     if (!lwip_port_enter()) {
         error_set(err, UDPTUN_E_CONFLICT, NULL,
                   "another thread of this process runs tun2socks; only one can");
@@ -490,10 +467,7 @@ void tun2socks_free(struct tun2socks *t)
         return;
     tcp_free_all(t);
     udp_free_all(t);
-    for (int i = 0; i < RAW_PROTOCOLS; i++) {
-        if (t->raw[i])
-            raw_remove(t->raw[i]);
-    }
+    reassembly_free_all(t);
     if (t->listener)
         tcp_close(t->listener);
     netif_remove(&t->netif);

@@ -162,6 +162,7 @@ void tun2socks_unreachable(struct tun2socks *t, const struct endpoint *app,
     X(REJECTED, "rejected", "refused by configuration")                                            \
     X(NO_BINDING, "noBinding", "a reply for an app that has no binding any more")                  \
     X(FAMILY, "family", "a reply of the other IP version than its app")                            \
+    X(FRAGMENT, "fragment", "fragments that overlap, contradict or never complete")                \
     X(DEVICE, "device", "the device took no more")                                                 \
     X(MEMORY, "memory", "no memory")
 
