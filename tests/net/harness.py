@@ -25,6 +25,7 @@ against hanging. What a program says is kept in a log file, and shown when a tes
 
 import contextlib
 import ctypes
+import glob
 import json
 import os
 import re
@@ -316,7 +317,7 @@ class Network:
         _remove_leftovers()
         # Thousands of sockets are opened here; the programs get the limit that they would have.
         resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES[1], _OPEN_FILES[1]))
-        self.folder = tempfile.mkdtemp(prefix="udptun-net-")
+        self.folder = tempfile.mkdtemp(prefix=f"udptun-net-{os.getpid()}-")
         self.programs, self.namespaces = [], {}
         try:
             for name in ("router", "client", "server", "third"):
@@ -349,6 +350,10 @@ class Network:
         self._ip(self.router, "link set lo up")
         self.router.write_sysctl("ipv4/ip_forward", "1")
         self.router.write_sysctl("ipv6/conf/all/forwarding", "1")
+
+    def set_link(self, name, state):
+        """Cut ("down") or mend ("up") the way of a machine to the router."""
+        self._ip(self.router, f"link set {name} {state}")
 
     def start(self, namespace, *command, **options):
         return Program(self, self.namespaces[namespace], list(command), **options)
@@ -387,7 +392,10 @@ class Network:
 
 
 def _remove_leftovers():
-    """Namespaces of runs that were killed."""
+    """Namespaces and folders of runs that were killed."""
+    for path in glob.glob(os.path.join(tempfile.gettempdir(), "udptun-net-[0-9]*-*")):
+        if not os.path.exists(f"/proc/{os.path.basename(path).split('-')[2]}"):
+            shutil.rmtree(path, ignore_errors=True)
     listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True)
     for name in re.findall(r"^udptun-(?:\d+)-\w+", listed.stdout, re.M):
         if not os.path.exists(f"/proc/{name.split('-')[1]}"):

@@ -10,7 +10,7 @@ import unittest
 
 import chain
 import traffic
-from harness import GUARD_S, SERVER, SERVER6, THIRD, THIRD6, NetTest, need, poll
+from harness import GUARD_S, ROUTER, SERVER, SERVER6, THIRD, THIRD6, NetTest, need, poll
 
 PORT = chain.UDP_SERVER_PORT
 SOURCES = 2000
@@ -61,6 +61,14 @@ class Carrier(NetTest):
 
     def test_every_size_ipv6(self):
         traffic.every_size(self, self.app(self.entries[1]), self.entries[1], self.targets[1])
+
+    def test_third_party_is_heard(self):
+        app = self.app(self.entries[0])
+        seen = traffic.exchange(self, app, self.entries[0], self.targets[0])
+        stranger = self.net.router.udp(ROUTER["third"])
+        self.addCleanup(stranger.close)
+        stranger.sendto(b"from a stranger", seen)
+        self.assertEqual(app.recvfrom(100), (b"from a stranger", self.entries[0]))
 
     def test_ping_and_status(self):
         self.assertEqual(len(self.client.call("pingTunnel", {"name": "v4", "count": 3})["rttMs"]),

@@ -47,8 +47,8 @@ class Restart(NetTest):
     def stop(self, daemon):
         self.assertEqual(daemon.stop(), 0, daemon.log()[-2000:])
 
-    def assert_flows(self, what):
-        seconds = traffic.wait_for_flow(self.app, ENTRY, self.target)
+    def assert_flows(self, what, came=None):
+        seconds = traffic.wait_for_flow(self.app, ENTRY, self.target, came=came)
         print(f"    {what}: traffic after {seconds:.2f} s", file=sys.stderr)
         if seconds > GOAL_S:
             print(f"    {what}: SLOWER than the goal of {GOAL_S} s", file=sys.stderr)
@@ -108,6 +108,28 @@ class Restart(NetTest):
             program.kill()
             program.start()
             self.assert_flows(f"{name} killed with -9")
+
+    def test_link_cut(self):
+        """A path that is dead without saying so is noticed; once mended, what is new flows and
+        what has become old in the meantime does not come out."""
+        self.daemon("server", SERVER_CONFIG)
+        tunnel = {**CLIENT_CONFIG["udpTunnels"][0], "heartbeatInterval": 1, "deadInterval": 3}
+        client = self.daemon("client", {"udpTunnels": [tunnel]})
+        self.assert_flows("first start")
+        self.net.set_link("client", "down")
+        self.addCleanup(self.net.set_link, "client", "up")
+        for number in range(20):
+            self.app.sendto(b"old %d" % number, ENTRY)
+        client.wait_state("near", "reconnecting")
+        self.net.set_link("client", "up")
+        came = []
+        self.assert_flows("the link was cut", came)
+        self.target.settimeout(1)
+        with self.assertRaises(TimeoutError):
+            while True:
+                came.append(self.target.recv(100))
+        self.target.settimeout(GUARD_S)
+        self.assertEqual([data for data in came if data.startswith(b"old")], [])
 
     def test_tunnels_made_at_run_time_are_back(self):
         """What was configured on the command socket outlives a kill -9 of the daemon."""

@@ -42,9 +42,9 @@ def every_size(test, app, entry, target):
     test.assertEqual(len(seen), 1, "the mapping changed")
 
 
-def wait_for_flow(app, entry, target, seconds=GUARD_S):
+def wait_for_flow(app, entry, target, seconds=GUARD_S, came=None):
     """Send until a datagram comes out and its answer comes back; how long that took in seconds.
-    Answers and datagrams of earlier attempts are passed over."""
+    Answers and datagrams of earlier attempts are passed over; the list `came` takes what came out."""
     start = time.monotonic()
     number = 0
     while time.monotonic() - start < seconds:
@@ -59,6 +59,8 @@ def wait_for_flow(app, entry, target, seconds=GUARD_S):
             if target in ready:
                 got, seen = target.recvfrom(70000)
                 target.sendto(got, seen)
+                if came is not None:
+                    came.append(got)
             if app in ready and app.recvfrom(70000)[0].endswith(b"%f" % start):
                 return time.monotonic() - start
     raise AssertionError(f"no traffic within {seconds} s")
