@@ -56,7 +56,7 @@ void control_announce(struct udpt_session *s, uint64_t id, const struct peer *p)
     uint8_t body[FRAME_MAX_CONTROL];
     struct writer w = begin(body, CONTROL_ANNOUNCE);
     writer_varint(&w, id);
-    writer_u8(&w, 0);
+    writer_u8(&w, s->tx_ids.slots[p->tx_id - 1].sequenced ? ANNOUNCE_SEQUENCE : 0);
     writer_varint(&w, p->binding->id);
     frame_put_address(&w, &p->dest);
     end(s, &w);
@@ -138,9 +138,14 @@ static bool heard_ack(struct udpt_conn *c, struct reader *r)
         if (r->failed || leg >= UDPT_MAX_LEGS)
             return false;
         struct udpt_conn *acked = s->legs[leg].conn;
-        if (acked && acked->generation == generation)
-            leg_acked(acked, received, delay_us);
+        if (!acked || acked->generation != generation)
+            continue;
+        if (acked == c && received > c->answered_here)
+            c->answered_here = received;
+        leg_acked(acked, received, delay_us);
     }
+    queue_pump_all(s); /* there is credit again */
+    route_want_flush(s);
     return reader_done(r);
 }
 
@@ -279,8 +284,7 @@ static bool heard_refused(struct udpt_conn *c, struct reader *r)
 
 static bool heard_clock(struct udpt_conn *c, struct reader *r)
 {
-    c->peer_clock_ms = reader_u32(r);
-    c->has_peer_clock = true;
+    age_heard(c, reader_u32(r));
     return reader_done(r);
 }
 
@@ -294,6 +298,10 @@ static bool heard_settings(struct udpt_conn *c, struct reader *r)
         c->session->params.heartbeat_ms = params.heartbeat_ms;
     if (params.dead_ms >= 200)
         c->session->params.dead_ms = params.dead_ms;
+    if (params.redundancy > 0) {
+        c->session->params.redundancy = params.redundancy;
+        c->session->params.redundancy_max_size = params.redundancy_max_size;
+    }
     return true;
 }
 
