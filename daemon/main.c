@@ -99,6 +99,10 @@ static int run(struct process *p, const struct options *o, const config_msg *fil
                                           .file = file,
                                           .shutdown = on_shutdown,
                                           .arg = p};
+    /* Before anybody can know that we run: a signal from then on is orderly. */
+    watch_signal(p, &p->terminate, on_stop_signal, SIGTERM);
+    watch_signal(p, &p->interrupt, on_stop_signal, SIGINT);
+    watch_signal(p, &p->hangup, on_hangup, SIGHUP);
     struct control *control = control_new(&config, &err);
     if (!control)
         return fail(&err, status_of_start(&err));
@@ -106,9 +110,6 @@ static int run(struct process *p, const struct options *o, const config_msg *fil
         control_free(control);
         return fail(&err, EXIT_FAILED);
     }
-    watch_signal(p, &p->terminate, on_stop_signal, SIGTERM);
-    watch_signal(p, &p->interrupt, on_stop_signal, SIGINT);
-    watch_signal(p, &p->hangup, on_hangup, SIGHUP);
     log_write(&p->log, UDPTUN_LOG_INFO, "main", "udptund %s listens on %s", udptun_version(),
               o->socket_path);
     if (background >= 0)

@@ -157,6 +157,11 @@ int udptun_client_get_fd(const udptun_client *client)
     return client->fd;
 }
 
+uint64_t udptun_client_get_generation(const udptun_client *client)
+{
+    return client->generation;
+}
+
 unsigned udptun_client_get_events(const udptun_client *client)
 {
     if (client->fd < 0)

@@ -79,6 +79,7 @@ static int connect_path(struct udptun_client *client, const char *path)
         return cause;
     }
     client->fd = fd;
+    client->generation++;
     return 0;
 }
 

@@ -43,8 +43,9 @@ struct udptun_client {
     struct udptun_client_config config;
     char *paths[MAX_SOCKET_PATHS]; /* in the order in which they are tried */
     size_t path_count;
-    size_t path_at; /* the one connected to, or to be tried first */
-    int fd;         /* -1: none */
+    size_t path_at;      /* the one connected to, or to be tried first */
+    int fd;              /* -1: none */
+    uint64_t generation; /* connections made so far */
     struct inbox inbox;
     struct list requests;
     uint64_t last_id;

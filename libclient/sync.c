@@ -61,6 +61,9 @@ int udptun_client_call_wait(udptun_client *client, const struct udptun_client_re
         *reply = NULL;
     if (client->depth > 0)
         return error_set(err, UDPTUN_E_CONFLICT, NULL, "a callback cannot wait for a call");
+    /* A daemon that was restarted while nobody looked: find out before the call is sent to it. */
+    if (client->fd >= 0 && udptun_client_process(client) == UDPTUN_E_CANCELLED)
+        return error_set(err, UDPTUN_E_CANCELLED, NULL, "cancelled: the client was freed");
     struct waiter waiter = {0};
     int code = udptun_client_call(client, request, on_reply, &waiter, NULL, err);
     if (code < 0)

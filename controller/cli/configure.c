@@ -4,36 +4,33 @@
 
 #include <string.h>
 
-/* "home: established, listening on udp://127.0.0.1:5353" */
+/* "home: established, at udp://127.0.0.1:5353" */
 static void print_outcome(const struct cli *cli, const json_t *value, const char *kind)
 {
     const json_t *status = json_object_get(value, kind);
     const char *state = text_of(status, "state");
     const char *listen = text_of(status, "listen");
     const char *error = text_of(status, "lastError");
-    bool changed = json_is_true(json_object_get(value, "changed"));
     enum colour colour = colour_of_state(state);
 
     print_clean(stdout, cli->args[0]);
     printf(": %s%s%s", colour_on(cli->colour, colour), state[0] ? state : "configured",
            colour_off(cli->colour, colour));
     if (listen[0]) {
-        printf(", listens on ");
+        printf(", at ");
         print_clean(stdout, listen);
     }
-    if (!changed)
+    if (!json_is_true(json_object_get(value, "changed")))
         printf(" (as it was)");
+    if (json_is_false(json_object_get(value, "persistent")) &&
+        !json_is_true(json_object_get(cli->fields, "ephemeral")))
+        printf(" (not kept over a restart)");
     putchar('\n');
-    if (error[0]) {
+    if (error[0] && colour != COLOUR_GREEN) {
         printf("  last error: ");
         print_clean(stdout, error);
         putchar('\n');
     }
-    if (json_is_false(json_object_get(value, "persistent")) &&
-        !json_is_true(json_object_get(cli->fields, "ephemeral")))
-        printf(
-            "  until the daemon restarts: the name belongs to its config file, or nothing is "
-            "kept\n");
 }
 
 /* Merged, with the role: a name that is new takes the defaults, one that is there keeps what no

@@ -16,16 +16,19 @@ static void on_event(void *arg, udptun_client *client, const char *json)
 struct outcome {
     bool known;
     struct udptun_error error;
-    char *reply;
+    char *refusal; /* the reply, if it was an error */
 };
 
+/* The snapshot is printed here: events may follow it in the same read. */
 static void on_subscribed(void *arg, udptun_client *client, const struct udptun_client_reply *reply)
 {
-    (void)client;
     struct outcome *outcome = arg;
     outcome->known = true;
     outcome->error = reply->error;
-    outcome->reply = reply->json ? strdup(reply->json) : NULL;
+    if (reply->error.code == UDPTUN_OK)
+        on_event(NULL, client, reply->json);
+    else if (reply->json)
+        outcome->refusal = strdup(reply->json);
 }
 
 static char *topics_of(const struct cli *cli)
@@ -72,14 +75,11 @@ enum exit_status run_events(struct cli *cli)
 
     while (!outcome.known)
         udptun_client_wait(cli->client, -1);
-    enum exit_status status = exit_status_of(&outcome.error, outcome.reply != NULL);
-    if (status != EXIT_OK) {
-        tell_failure(cli, &outcome.error, outcome.reply);
-        free(outcome.reply);
+    if (outcome.error.code != UDPTUN_OK) {
+        enum exit_status status = tell_failure(cli, &outcome.error, outcome.refusal);
+        free(outcome.refusal);
         return status;
     }
-    on_event(NULL, cli->client, outcome.reply); /* the snapshot */
-    free(outcome.reply);
     while (udptun_client_get_fd(cli->client) >= 0)
         udptun_client_wait(cli->client, -1);
     return complain(EXIT_NO_DAEMON, "the daemon closed the connection");

@@ -121,13 +121,13 @@ static void print_errors(const struct cli *cli, const json_t *objects, bool *any
 static void print_first_steps(void)
 {
     puts(
-        "No tunnels yet. A pair on this machine to try it with, a DNS server at the far end:\n"
+        "No tunnels yet. A pair to try, on this machine, with a DNS server as target:\n"
         "\n"
-        "  udptunctl server far  --listen 127.0.0.1:7000\n"
-        "  udptunctl local  near --listen udp://127.0.0.1:5353 --server 127.0.0.1:7000 \\\n"
-        "                        --target 9.9.9.9:53\n"
+        "  udptunctl server far --listen 127.0.0.1:7000\n"
+        "  udptunctl local near --listen udp://127.0.0.1:5300 \\\n"
+        "                       --server 127.0.0.1:7000 --target 9.9.9.9:53\n"
         "\n"
-        "Then: dig @127.0.0.1 -p 5353 example.org");
+        "Then: dig @127.0.0.1 -p 5300 example.org");
 }
 
 static void print_status(const struct cli *cli, const json_t *status)

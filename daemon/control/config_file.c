@@ -70,7 +70,7 @@ int config_file_load(const char *path, config_msg **out, struct udptun_error *er
     json_t *json = envelope_parse_json(text, size, err);
     free(text);
     if (!json)
-        return in_file(path, UDPTUN_E_BAD_REQUEST, err);
+        return in_file(path, err->code, err);
     ProtobufCMessage *message = NULL;
     rc = codec_from_json(&udptun__control__config__descriptor, json, NULL, &message, err);
     json_decref(json);

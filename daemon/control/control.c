@@ -147,8 +147,8 @@ struct control *control_new(const struct control_config *config, struct udptun_e
     changes_init(&control->changes);
     waits_init(&control->waits);
     /* The socket first: a second daemon must not get as far as to touch anything. */
-    if (listener_open(&listener, config->socket_path, config->socket_mode, config->socket_group,
-                      err) < 0) {
+    if (command_listener_open(&listener, config->socket_path, config->socket_mode,
+                              config->socket_group, err) < 0) {
         free(control);
         return NULL;
     }

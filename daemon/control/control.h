@@ -36,7 +36,7 @@ struct control_config {
     struct log *log;
     const char *socket_path;
     mode_t socket_mode;
-    const char *socket_group;    /* NULL: as listener_open() says */
+    const char *socket_group;    /* NULL: as command_listener_open() says */
     const char *state_dir;       /* NULL: nothing is kept */
     const config_msg *file;      /* of the config file, checked; stays the caller's. NULL: none */
     void (*shutdown)(void *arg); /* a client asked for an orderly stop; called on the loop */

@@ -20,7 +20,7 @@
 #include "daemon/control/files.h"
 
 #define DEFAULT_GROUP "udptun"
-#define BACKLOG       128
+#define BACKLOG       512 /* a client that does not wait gets EAGAIN beyond it */
 
 /* The gid of a name or number; `wanted` NULL: that of DEFAULT_GROUP, or our own. */
 static int find_group(const char *wanted, gid_t *gid, struct udptun_error *err)
@@ -118,8 +118,8 @@ static int open_in_folder(struct listener *l, const struct sockaddr_un *address,
     return rc;
 }
 
-int listener_open(struct listener *l, const char *path, mode_t mode, const char *group,
-                  struct udptun_error *err)
+int command_listener_open(struct listener *l, const char *path, mode_t mode, const char *group,
+                          struct udptun_error *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     *l = (struct listener){.fd = -1};
@@ -132,11 +132,11 @@ int listener_open(struct listener *l, const char *path, mode_t mode, const char 
         return error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
     int rc = open_in_folder(l, &address, mode, group, err);
     if (rc < 0)
-        listener_close(l);
+        command_listener_close(l);
     return rc;
 }
 
-void listener_close(struct listener *l)
+void command_listener_close(struct listener *l)
 {
     struct stat st;
     if (l->fd >= 0) {

@@ -21,10 +21,10 @@ struct listener {
  * exists, else the process's own. UDPTUN_E_CONFLICT (another daemon answers there),
  * UDPTUN_E_NOT_FOUND (no such group), UDPTUN_E_SYSTEM, UDPTUN_E_NOMEM.
  */
-int listener_open(struct listener *l, const char *path, mode_t mode, const char *group,
-                  struct udptun_error *err);
+int command_listener_open(struct listener *l, const char *path, mode_t mode, const char *group,
+                          struct udptun_error *err);
 
 /* Closes it and removes the socket, unless another took its place. */
-void listener_close(struct listener *l);
+void command_listener_close(struct listener *l);
 
 #endif

@@ -114,5 +114,5 @@ void server_stop(struct server *server)
     ev_timer_stop(loop, &server->pause);
     LIST_FOREACH_SAFE (node, &server->connections)
         conn_end(list_entry(node, struct conn, node));
-    listener_close(&server->listener);
+    command_listener_close(&server->listener);
 }

@@ -67,7 +67,7 @@ static const struct field fields[] = {
 void tunnel_config_error_path(struct udptun_error *err, const char *path)
 {
     char field[sizeof err->field];
-    if (!err->field[0] || !*path)
+    if (!err || !err->field[0] || !*path)
         return;
     snprintf(field, sizeof field, "%.20s.%.42s", path, err->field);
     memcpy(err->field, field, sizeof field);
@@ -233,7 +233,9 @@ int object_check_admin_fields(const ProtobufCMessage *message, const char *path,
             invalid(err, path, field->name,
                     text && strncmp(text, "unix:", 5) == 0 ? "a Unix socket needs the role admin"
                                                            : "needs the role admin");
-            return err->code = UDPTUN_E_PERMISSION;
+            if (err)
+                err->code = UDPTUN_E_PERMISSION;
+            return UDPTUN_E_PERMISSION;
         }
     }
     return 0;

@@ -78,7 +78,8 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
     struct tunnel *t = a->front.tunnel;
     t->engine->batch_used = true;
     for (int i = 0; i < MAX_RECEIVES; i++)
-        if (udp_receive(t->engine->batch, watcher->fd, received, a) <= 0)
+        if (udp_receive(t->engine->batch, watcher->fd, received, a) <= 0 ||
+            !udp_batch_was_full(t->engine->batch))
             break;
     tunnel_touch(t);
 }

@@ -68,10 +68,12 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
     struct udptun_engine *e = t->engine;
     e->batch_used = true;
     for (int i = 0; i < MAX_RECEIVES; i++) {
-        if (udp_receive(e->batch, watcher->fd, received, egress) > 0)
-            continue;
-        udp_errors(watcher->fd, failed, egress);
-        break;
+        if (udp_receive(e->batch, watcher->fd, received, egress) <= 0) {
+            udp_errors(watcher->fd, failed, egress);
+            break;
+        }
+        if (!udp_batch_was_full(e->batch)) /* an error that waits makes it readable again */
+            break;
     }
     tunnel_touch(t);
 }
@@ -182,6 +184,16 @@ void egress_send(struct egress *egress, const struct endpoint *to, const struct 
         udp_sender_add(t->engine->sender, s->io.fd, &plain, data, size, &egress->head);
 }
 
+void egress_send_any(struct egress *egress, const struct endpoint *eps, size_t count,
+                     const struct udpt_dest *asked, bool exempt, const uint8_t *data, size_t size)
+{
+    struct tunnel *t = egress->head.tunnel;
+    size_t i = 0;
+    while (!exempt && i < count && !policy_allows(t->server->policy, &eps[i], t->engine->now_us))
+        i++;
+    egress_send(egress, &eps[i < count ? i : 0], asked, exempt, data, size);
+}
+
 void egress_unsent(struct egress *egress, const struct endpoint *dest, int sys_errno)
 {
     struct tunnel *t = egress->head.tunnel;
@@ -208,15 +220,15 @@ void egress_datagram(void *arg, struct udpt_binding *b, const struct udpt_dest *
     struct egress *egress = (struct egress *)udpt_binding_host(b);
     bool exempt = t->config->has_target;
     struct udpt_dest dest = exempt ? own_target(t->config) : *peer;
-    struct endpoint address;
+    struct endpoint eps[RESOLVER_MAX_ADDRESSES];
     size_t count = 0;
     if (dest.ep.family != ENDPOINT_NAME)
         egress_send(egress, &dest.ep, peer, exempt, data, size);
-    else if (!resolver_cached(t->resolver, dest.name, dest.name_len, dest.ep.port, &address, 1,
-                              &count))
+    else if (!resolver_cached(t->resolver, dest.name, dest.name_len, dest.ep.port, eps,
+                              RESOLVER_MAX_ADDRESSES, &count))
         egress_lookup_queue(egress, &dest, peer, exempt, data, size);
     else if (count > 0)
-        egress_send(egress, &address, peer, exempt, data, size);
+        egress_send_any(egress, eps, count, peer, exempt, data, size);
     else
         udpt_binding_error(b, peer, UDPT_HOST_UNREACHABLE, 0, t->engine->now_us);
 }

@@ -46,6 +46,10 @@ void egress_unsent(struct egress *egress, const struct endpoint *dest, int sys_e
 void egress_send(struct egress *egress, const struct endpoint *to, const struct udpt_dest *asked,
                  bool exempt, const uint8_t *data, size_t size);
 
+/* The same with the addresses of a name: to the first that may be sent to. `count` is not 0. */
+void egress_send_any(struct egress *egress, const struct endpoint *eps, size_t count,
+                     const struct udpt_dest *asked, bool exempt, const uint8_t *data, size_t size);
+
 /* ---- egress_port.c ------------------------------------------------------------------------------
  */
 

@@ -66,7 +66,7 @@ static void on_resolved(void *arg, const struct endpoint *eps, size_t count, con
         udpt_binding_error(egress->head.binding, &l->asked, UDPT_HOST_UNREACHABLE, 0, e->now_us);
     }
     for (struct waiting *w = l->first; w && count > 0; w = w->next)
-        egress_send(egress, &eps[0], &l->asked, l->exempt, w->data, w->size);
+        egress_send_any(egress, eps, count, &l->asked, l->exempt, w->data, w->size);
     udp_sender_flush(e->sender);
     free_waiting(l);
     free(l);

@@ -26,7 +26,7 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
     struct udptun_engine *e = t->engine;
     e->batch_used = true;
     for (int i = 0; i < MAX_RECEIVES; i++)
-        if (udp_receive(e->batch, watcher->fd, received, t) <= 0)
+        if (udp_receive(e->batch, watcher->fd, received, t) <= 0 || !udp_batch_was_full(e->batch))
             break;
     tunnel_touch(t);
 }

@@ -68,11 +68,13 @@ int listener_open(struct listener *l, const struct url *url, struct udptun_error
         return failed(url, sys_errno, err);
     }
     l->kind = url->kind;
-    if (url->kind == URL_UNIX)
+    if (url->kind == URL_UNIX) {
         memcpy(l->path, url->path, sizeof l->path);
-    else
+        url_format(url, l->url);
+    } else {
         l->bound = socket_local(l->fd);
-    url_format_bound(url, &l->bound, l->url);
+        url_format_bound(url, &l->bound, l->url);
+    }
     return UDPTUN_OK;
 }
 

@@ -115,6 +115,13 @@ static void on_hangup(void *arg, struct udpt_conn *conn, const char *reason)
     struct tunnel *t = (struct tunnel *)arg;
     engine_log(t->engine, UDPTUN_LOG_DEBUG, "local", "%s: connection ended: %s", tunnel_name(t),
                reason);
+    /* Without a session the reason is why there is none; a failed dial has told it already. */
+    if ((t->state == UDPTUN_CONNECTING || t->state == UDPTUN_RECONNECTING) &&
+        strcmp(t->last_error, reason) != 0) {
+        tunnel_note_error(t, reason);
+        engine_log_gated(t->engine, &t->local->dial_gate, UDPTUN_LOG_WARN, "local", "%s: %s",
+                         tunnel_name(t), reason);
+    }
     carrier_hangup(conn);
 }
 

@@ -185,8 +185,10 @@ static int start(struct tunnel *t, struct tunnel *heir_of, struct udptun_error *
         code = open_listener(t, heir_of, err);
     if (code)
         return code;
-    tunnel_enter_state(t, is_local ? UDPTUN_CONNECTING : UDPTUN_LISTENING, t->listener.url);
-    t->last_error[0] = '\0';
+    if (t->listener.kind != URL_NONE)
+        engine_log(t->engine, UDPTUN_LOG_INFO, tunnel_module(t), "%s: listening on %s",
+                   tunnel_name(t), t->listener.url);
+    tunnel_enter_state(t, is_local ? UDPTUN_CONNECTING : UDPTUN_LISTENING, "");
     udpt_tick(t->machine, t->engine->now_us);
     tunnel_touch(t);
     return UDPTUN_OK;

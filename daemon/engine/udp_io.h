@@ -73,6 +73,10 @@ typedef bool udp_received(void *arg, const struct udp_run *run);
  */
 int udp_receive(struct udp_batch *batch, int fd, udp_received *received, void *arg);
 
+/* Whether more may be waiting behind what the last udp_receive() returned. If not, another call
+ * would most likely find nothing, and the loop tells when there is something again. */
+bool udp_batch_was_full(const struct udp_batch *batch);
+
 /* Called for each ICMP error: the datagram to `dest` failed with `sys_errno` (ECONNREFUSED for port
  * unreachable, EHOSTUNREACH, ENETUNREACH, EMSGSIZE with `mtu` when it is known, else 0). */
 typedef void udp_failed(void *arg, const struct endpoint *dest, int sys_errno, uint32_t mtu);

@@ -75,6 +75,7 @@ union control {
 struct udp_batch {
     uint8_t *slots; /* mapped, SLOTS of SLOT_SIZE */
     bool touched;   /* since the last trim */
+    int used;       /* messages that the last call filled */
     struct mmsghdr messages[SLOTS];
     struct iovec iov[SLOTS];
     struct sockaddr_in6 names[SLOTS]; /* the larger of the two */
@@ -98,6 +99,7 @@ struct udp_batch *udp_batch_new(void)
     for (size_t i = 0; i < SLOTS; i++)
         batch->iov[i] =
             (struct iovec){.iov_base = batch->slots + i * SLOT_SIZE, .iov_len = SLOT_SIZE};
+    batch->used = SLOTS;
     return batch;
 }
 
@@ -161,9 +163,10 @@ bool udp_is_icmp_error(int sys_errno)
     return false;
 }
 
-int udp_receive(struct udp_batch *batch, int fd, udp_received *received, void *arg)
+/* The kernel has overwritten the sizes in those that it filled. */
+static void prepare(struct udp_batch *batch)
 {
-    for (size_t i = 0; i < SLOTS; i++)
+    for (int i = 0; i < batch->used; i++)
         batch->messages[i].msg_hdr = (struct msghdr){
             .msg_name = &batch->names[i],
             .msg_namelen = sizeof batch->names[i],
@@ -172,12 +175,24 @@ int udp_receive(struct udp_batch *batch, int fd, udp_received *received, void *a
             .msg_control = &batch->control[i],
             .msg_controllen = sizeof batch->control[i],
         };
+    batch->used = 0;
+}
+
+bool udp_batch_was_full(const struct udp_batch *batch)
+{
+    return batch->used == SLOTS;
+}
+
+int udp_receive(struct udp_batch *batch, int fd, udp_received *received, void *arg)
+{
+    prepare(batch);
     int count = recvmmsg(fd, batch->messages, SLOTS, MSG_DONTWAIT, NULL);
     if (count < 0) {
         bool nothing = errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
         return nothing || udp_is_icmp_error(errno) ? 0 : -errno;
     }
     batch->touched = true;
+    batch->used = count;
     for (int i = 0; i < count; i++) {
         struct mmsghdr *message = &batch->messages[i];
         struct udp_run run = {

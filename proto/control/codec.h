@@ -24,6 +24,9 @@
 /* The longest name of a field, in either spelling, and its NUL. */
 #define CODEC_NAME_SIZE 64
 
+/* Significant digits of a number with a fraction: 0.1 stays 0.1. */
+#define CODEC_REAL_DIGITS 15
+
 struct codec_options {
     /* What field paths begin with ("parameters", "" for none). */
     const char *path;

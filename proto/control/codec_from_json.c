@@ -75,6 +75,28 @@ static int get_integer(const struct decoder *d, const json_t *json, const struct
     return 0;
 }
 
+/*
+ * A number as it will be written again (CODEC_REAL_DIGITS), so that no digit is lost on a later
+ * way through JSON. Ours are seconds and milliseconds; what is beyond any of those is refused.
+ */
+static int get_real(const struct decoder *d, const json_t *json, const struct codec_path *path,
+                    double *out)
+{
+    char text[40];
+    if (json_is_null(json)) {
+        *out = (double)NAN;
+        return 0;
+    }
+    if (!json_is_number(json))
+        return wrong_type(d, path, "a number", json);
+    *out = json_number_value(json);
+    if (fabs(*out) > 1e300)
+        return codec_fail(path, d->err, "out of range");
+    snprintf(text, sizeof text, "%.*g", CODEC_REAL_DIGITS, *out);
+    *out = strtod(text, NULL);
+    return 0;
+}
+
 static int decode_enum(const struct decoder *d, const ProtobufCEnumDescriptor *descriptor,
                        const json_t *json, const struct codec_path *path, int *out)
 {
@@ -133,10 +155,7 @@ static int decode_value(const struct decoder *d, const ProtobufCFieldDescriptor 
         *(uint64_t *)member = (uint64_t)integer;
         return rc;
     case PROTOBUF_C_TYPE_DOUBLE:
-        if (!json_is_number(json) && !json_is_null(json))
-            return wrong_type(d, path, "a number", json);
-        *(double *)member = json_is_null(json) ? (double)NAN : json_number_value(json);
-        return 0;
+        return get_real(d, json, path, member);
     case PROTOBUF_C_TYPE_BOOL:
         if (!json_is_boolean(json))
             return wrong_type(d, path, "a boolean", json);

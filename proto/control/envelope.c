@@ -5,10 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Enough for a double to come back the same when it has up to 15 digits, without 0.1 becoming
- * 0.10000000000000001. */
-#define REAL_DIGITS 15
-
 void envelope_free(envelope_msg *message)
 {
     if (message)
@@ -21,10 +17,15 @@ json_t *envelope_parse_json(const char *text, size_t size, struct udptun_error *
     json_t *json = json_loadb(text, size, JSON_REJECT_DUPLICATES, &why);
     if (!json && json_error_code(&why) == json_error_numeric_overflow)
         json = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &why);
-    if (!json)
+    if (json)
+        return json;
+    enum json_error_code code = json_error_code(&why);
+    if (code == json_error_out_of_memory || code == json_error_unknown)
+        error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
+    else
         error_set(err, UDPTUN_E_BAD_REQUEST, NULL, "line %d, column %d: %s", why.line, why.column,
                   why.text);
-    return json;
+    return NULL;
 }
 
 /* What an answer needs of a message that is wrong elsewhere; NULL when memory is short. */
@@ -49,9 +50,13 @@ static envelope_msg *salvage(const json_t *json)
 static int decode_json(const uint8_t *data, size_t size, unsigned flags, envelope_msg **out,
                        struct udptun_error *err)
 {
-    json_t *json = envelope_parse_json((const char *)data, size, err);
-    if (!json)
-        return UDPTUN_E_BAD_REQUEST;
+    struct udptun_error why = {0};
+    json_t *json = envelope_parse_json((const char *)data, size, &why);
+    if (!json) {
+        if (err)
+            *err = why;
+        return why.code;
+    }
     const struct codec_options options = {.tag = json_string_value(json_object_get(json, "action")),
                                           .flags = flags};
     ProtobufCMessage *message = NULL;
@@ -83,7 +88,8 @@ int envelope_decode(enum encoding encoding, const uint8_t *data, size_t size, un
 static int encode_json(const envelope_msg *message, struct envelope_bytes *out)
 {
     json_t *json = codec_to_json(&message->base);
-    char *text = json ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(REAL_DIGITS)) : NULL;
+    char *text =
+        json ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(CODEC_REAL_DIGITS)) : NULL;
     json_decref(json);
     if (!text)
         return UDPTUN_E_NOMEM;

@@ -30,7 +30,8 @@ int envelope_decode(enum encoding encoding, const uint8_t *data, size_t size, un
                     envelope_msg **out, struct udptun_error *err);
 
 /* Text -> JSON with our rules: no key twice, UTF-8, numbers beyond 64 bits as reals so that the
- * codec can name the field. NULL and UDPTUN_E_BAD_REQUEST "line 3, column 7: ..." in `err`. */
+ * codec can name the field. NULL and `err`: UDPTUN_E_BAD_REQUEST "line 3, column 7: ..." or
+ * UDPTUN_E_NOMEM. */
 json_t *envelope_parse_json(const char *text, size_t size, struct udptun_error *err);
 
 /* The bytes of `message`, its newline or length prefix included. `encoding` UNKNOWN is JSON.

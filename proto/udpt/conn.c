@@ -69,7 +69,7 @@ static void drop_handshake(struct udpt_conn *c)
     c->handshake = NULL;
 }
 
-/* Leaves whatever the present state holds. */
+/* Leaves whatever the present state holds; `reason` of the conn is set. */
 static void leave_state(struct udpt_conn *c)
 {
     enum conn_state state = c->state;
@@ -82,6 +82,7 @@ static void leave_state(struct udpt_conn *c)
     case CONN_AWAIT_HELLO:
     case CONN_AWAIT_CONFIRM:
         c->m->pending--;
+        machine_log(c->m, UDPT_LOG_WARN, "%s is not let in: %s", c->peer, c->reason);
         break;
     case CONN_UP:
         leg_detach(c);

@@ -221,28 +221,186 @@ class Echo:
         self.socket.close()
 
 
+def start_daemon(folder, *args):
+    """A udptund that answers on control.sock in `folder`: its process and the socket."""
+    path = os.path.join(folder, "control.sock")
+    with open(os.path.join(folder, "log"), "w", encoding="utf-8") as log:
+        process = subprocess.Popen(
+            [DAEMON, "-s", path, "--state-dir", os.path.join(folder, "state"), *args], stderr=log)
+    deadline = time.monotonic() + HANG_S
+    while ctl("-s", path, "call", "hello").returncode != OK:
+        if process.poll() is not None or time.monotonic() > deadline:
+            with open(os.path.join(folder, "log"), encoding="utf-8") as log:
+                raise AssertionError("udptund did not start:\n" + log.read())
+        time.sleep(0.01)
+    return process, path
+
+
+def stop_daemon(process):
+    process.send_signal(signal.SIGTERM)
+    process.wait(HANG_S)
+
+
+@unittest.skipUnless(os.geteuid() == 0, "only root can be somebody else")
+class AsSomebodyElse(unittest.TestCase):
+    NOBODY = 65534
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp()
+        os.chmod(self.folder, 0o755)
+        shutil.copy(CTL, self.folder)
+        shutil.copy(os.path.join(LIB, "libudptun-client.so.0"), self.folder)
+
+    def tearDown(self):
+        shutil.rmtree(self.folder)
+
+    def ctl(self, *args, **more):
+        return subprocess.run([os.path.join(self.folder, "udptunctl"), *args], text=True,
+                              capture_output=True, timeout=HANG_S, user=self.NOBODY,
+                              group=self.NOBODY, extra_groups=[], check=False,
+                              env=clean_environment(LD_LIBRARY_PATH=self.folder, **more))
+
+    def test_what_is_not_allowed_is_told_from_what_is_not_there(self):
+        daemon, path = start_daemon(self.folder)
+        try:
+            run = self.ctl("-s", path)
+            self.assertEqual(run.returncode, PERMISSION)
+            self.assertIn("group udptun", run.stderr)
+            os.chmod(path, 0o666)
+            run = self.ctl("-s", path)
+            self.assertEqual(run.returncode, OK, run.stderr)
+            run = self.ctl("-s", path, "remove", "x")
+            self.assertEqual(run.returncode, PERMISSION)
+            self.assertIn("operator", run.stderr)
+        finally:
+            stop_daemon(daemon)
+
+    def test_without_a_daemon_of_its_own_the_system_one_is_tried(self):
+        run = self.ctl("status", XDG_RUNTIME_DIR=self.folder)
+        if run.returncode == NO_DAEMON:
+            self.assertIn(self.folder + "/udptund/control.sock or /run/udptund/control.sock",
+                          run.stderr)
+
+
+class Scripted:
+    """Stands in for the actions that udptund does not have yet: answers each message with the
+    next of `replies`, then says `events` and hangs up."""
+
+    def __init__(self, folder, *replies, events=()):
+        self.path = os.path.join(folder, "scripted.sock")
+        self.heard = []
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(self.path)
+        self.listener.listen(1)
+        self.thread = threading.Thread(target=self.serve, args=(replies, events))
+        self.thread.start()
+
+    def serve(self, replies, events):
+        connection, _ = self.listener.accept()
+        with connection, connection.makefile("r") as lines:
+            for reply in replies:
+                message = json.loads(lines.readline())
+                self.heard.append((message["action"], message.get("parameters")))
+                reply = dict(reply, id=message["id"], statusCode=reply.get("statusCode", 0))
+                connection.sendall(json.dumps(reply).encode())
+            for event in events:
+                connection.sendall(json.dumps(event).encode())
+
+    def close(self):
+        self.thread.join(HANG_S)
+        self.listener.close()
+        os.unlink(self.path)
+
+
+class AgainstAScript(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp()
+
+    def tearDown(self):
+        shutil.rmtree(self.folder)
+
+    def play(self, args, value=None, **more):
+        script = Scripted(self.folder, {} if value is None else {"returnValue": value}, **more)
+        run = ctl("-s", script.path, *args)
+        script.close()
+        return run, script.heard[0]
+
+    def test_events_are_printed_a_line_each_after_the_snapshot(self):
+        run, heard = self.play(["events", "--topics", "state,log"], {"udpTunnels": []},
+                               events=[{"event": "tunnel.state", "seq": n} for n in (1, 2)])
+        self.assertEqual(heard, ("subscribe", {"topics": ["state", "log"], "snapshot": True}))
+        lines = [json.loads(line) for line in run.stdout.splitlines()]
+        self.assertEqual(lines[0]["returnValue"], {"udpTunnels": []})
+        self.assertEqual([line["seq"] for line in lines[1:]], [1, 2])
+        self.assertEqual(run.returncode, NO_DAEMON)
+
+    def test_apply_sends_the_file_and_tells_what_changed(self):
+        config = os.path.join(self.folder, "config")
+        with open(config, "w", encoding="utf-8") as file:
+            json.dump({"udpTunnels": []}, file)
+        run, heard = self.play(["apply", "-f", config, "--prune", "--dry-run"],
+                               {"created": ["a", "b"], "changed": [], "removed": ["c"]})
+        self.assertEqual(heard, ("applyConfig", {"config": {"udpTunnels": []}, "prune": True,
+                                                 "dryRun": True}))
+        self.assertEqual(run.stdout, "created: a, b\nremoved: c\n(not done: --dry-run)\n")
+
+    def test_export_prints_a_config_file(self):
+        config = {"udpTunnels": [{"name": "a", "key": {"redacted": True}}], "tun2socks": []}
+        run, heard = self.play(["export", "--show-secrets"], config)
+        self.assertEqual(heard, ("exportConfig", {"showSecrets": True}))
+        self.assertEqual(json.loads(run.stdout), config)
+
+    def test_metrics_are_printed_as_they_are(self):
+        run, heard = self.play(["metrics"], "a_total 1\n# EOF\n")
+        self.assertEqual((run.stdout, heard[0]), ("a_total 1\n# EOF\n", "getMetrics"))
+
+    def test_the_small_commands_send_their_action(self):
+        for args, expected in (
+                (["log-level", "debug", "--module", "local"],
+                 ("setLogLevel", {"level": "debug", "module": "local"})),
+                (["reload"], ("reloadConfig", None)),
+                (["shutdown"], ("shutdown", None))):
+            run, heard = self.play(args)
+            self.assertEqual((run.returncode, run.stdout, heard), (OK, "", expected))
+
+    def test_every_flag_becomes_its_field(self):
+        run, heard = self.play(
+            ["tun2socks", "t", "--device", "pipe", "--tcp", "direct", "--udp", "tunnel:a",
+             "--address", "10.0.0.1/24", "--mtu=1500", "--block-quic", "--mark", "0x10"],
+            {"changed": True, "persistent": True})
+        self.assertEqual(run.returncode, OK, run.stderr)
+        self.assertEqual(heard, ("configureTun2socks", {
+            "device": "pipe", "tcp": "direct", "udp": "tunnel:a", "address": "10.0.0.1/24",
+            "mtu": 1500, "blockQuic": True, "mark": 16, "name": "t", "merge": True}))
+        run, heard = self.play(
+            ["server", "--allow-targets", "10.0.0.0/8,[fd00::/8]:53", "s", "--no-insecure",
+             "--allow-targets", "192.0.2.1/32:1-9", "--deny-targets", "", "--wait", "3"],
+            {"changed": True, "persistent": True})
+        self.assertEqual(heard, ("configureUdpTunnel", {
+            "allowTargets": ["10.0.0.0/8", "[fd00::/8]:53", "192.0.2.1/32:1-9"],
+            "denyTargets": [], "insecure": False, "wait": 3, "name": "s", "role": "server",
+            "merge": True}))
+
+    def test_control_characters_of_others_do_not_reach_the_terminal(self):
+        status = {"version": "1", "uptime": 1, "health": "ok", "udpTunnels": [
+            {"name": "a", "role": "local", "state": "failed", "lastError": "\u001b[2J\u0007"}]}
+        for command in ("status", "show"):
+            run, _ = self.play([command, "a"], status)
+            self.assertEqual(run.returncode, OK)
+            self.assertIn("?[2J?", run.stdout)
+            self.assertNotIn("\033", run.stdout)
+
+
 class WithDaemon(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = tempfile.mkdtemp()
-        cls.socket = os.path.join(cls.folder, "control.sock")
-        cls.log = open(os.path.join(cls.folder, "log"), "w+", encoding="utf-8")
-        cls.daemon = subprocess.Popen(
-            [DAEMON, "-s", cls.socket, "--state-dir", os.path.join(cls.folder, "state")],
-            stderr=cls.log)
-        deadline = time.monotonic() + HANG_S
-        while not os.path.exists(cls.socket):
-            if cls.daemon.poll() is not None or time.monotonic() > deadline:
-                cls.log.seek(0)
-                raise AssertionError("udptund did not start:\n" + cls.log.read())
-            time.sleep(0.01)
+        cls.daemon, cls.socket = start_daemon(cls.folder)
         cls.echo = Echo()
 
     @classmethod
     def tearDownClass(cls):
-        cls.daemon.send_signal(signal.SIGTERM)
-        cls.daemon.wait(HANG_S)
-        cls.log.close()
+        stop_daemon(cls.daemon)
         cls.echo.stop()
         shutil.rmtree(cls.folder)
 

@@ -71,6 +71,12 @@ def unavailable():
     return None
 
 
+def sanitized():
+    """Whether the programs are built with the address sanitizer."""
+    with open(os.path.join(BIN, "udptund"), "rb") as file:
+        return b"__asan_init" in file.read()
+
+
 def _setns(fd):
     if _libc.setns(fd, _CLONE_NEWNET) != 0:
         raise OSError(ctypes.get_errno(), "setns")

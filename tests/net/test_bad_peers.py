@@ -10,6 +10,7 @@ mapping that it had before: it has not even been resumed.
 
 import base64
 import os
+import re
 import resource
 import signal
 import socket
@@ -18,7 +19,7 @@ import unittest
 
 import chain
 import traffic
-from harness import CLIENT, GUARD_S, SERVER, SERVER6, THIRD, NetTest, poll
+from harness import CLIENT, GUARD_S, SERVER, SERVER6, THIRD, NetTest, poll, sanitized
 
 PORT = chain.UDP_SERVER_PORT
 KEY = base64.b64encode(bytes(range(32))).decode()
@@ -67,13 +68,19 @@ class BadPeers(NetTest):
         self.client.call("removeUdpTunnel", {"name": "bad"})
         return self.server.log()[self.said:]
 
+    def keyed_server(self):
+        """A server of the test's own: lines of one kind are rationed, for each tunnel."""
+        self.server.configure(name="keyed", role="server", listen=f"{SERVER}:3458", key=KEY)
+        self.addCleanup(self.server.call, "removeUdpTunnel", {"name": "keyed"})
+        return {"server": f"{SERVER}:3458"}
+
     def test_wrong_key(self):
-        said = self.try_tunnel(key=WRONG_KEY)
+        said = self.try_tunnel(key=WRONG_KEY, **self.keyed_server())
         self.assertRegex(said, rf"(?i){CLIENT}.*key")
         self.assertNotIn(WRONG_KEY[:20], said + self.client.log())
 
     def test_no_key(self):
-        self.assertRegex(self.try_tunnel(), rf"(?i){CLIENT}.*key")
+        self.assertRegex(self.try_tunnel(**self.keyed_server()), rf"(?i){CLIENT}.*key")
 
     def connect(self):
         sock = self.net.client.tcp(SERVER, PORT)
@@ -182,7 +189,8 @@ class BadPeers(NetTest):
             for _ in range(2000):
                 target.sendto(bytes(1200), mapped)
             self.assertEqual(self.exchange(), self.mapped)
-        self.assertLess(self.resident_bytes() - before, 32 << 20)
+        if not sanitized():  # they keep what was freed
+            self.assertLess(self.resident_bytes() - before, 32 << 20)
         self.assertGreater(sum(self.server.status("far")["dropped"].values()), 0)
         sleeper.signal(signal.SIGCONT)
         self.drain(app)
@@ -219,6 +227,10 @@ class Policy(NetTest):
         cls.target.close()
         super().tearDownClass()
 
+    def setUp(self):
+        self.server.call("removeUdpTunnel", {"name": "far"})
+        self.said, self.first_denied = len(self.server.log()), None
+
     def server_with(self, **fields):
         self.server.configure(name="far", role="server", listen=f"{SERVER}:{PORT}", insecure=True,
                               **fields)
@@ -232,15 +244,16 @@ class Policy(NetTest):
     def assert_passes(self, target, sock):
         traffic.exchange(self, self.app, self.entry_for(target), sock)
 
-    def assert_denied(self, target, sock=None):
+    def assert_denied(self, target, sock=None, address=None):
         entry = self.entry_for(target)
-        said = len(self.server.log())
         before = self.server.status("far")["dropped"]["policy"]
         for _ in range(5):
             self.app.sendto(b"must not arrive", entry)
         poll(f"{target} to be denied",
              lambda: self.server.status("far")["dropped"]["policy"] > before)
-        self.server.wait_log(r"(?i)(polic|allow|denied)", after=said)
+        self.first_denied = self.first_denied or address or target
+        # Lines of one kind are rationed: the first target denied in a test is named for sure.
+        self.server.wait_log(rf"(?i)polic.*{re.escape(self.first_denied)}", self.said)
         if sock:
             sock.setblocking(False)
             with self.assertRaises(BlockingIOError):
@@ -277,6 +290,13 @@ class Policy(NetTest):
         self.server_with(allowTargets=["192.0.2.0/24"], denyTargets=[f"{THIRD}/32:9001"])
         self.assert_passes(f"{THIRD}:9000", self.target)
         self.assert_denied(f"{THIRD}:9001", self.bound("third", THIRD, 9001))
+
+    def test_server_resolves_the_targets_name(self):
+        """The policy is asked about the address that a name leads to."""
+        self.server_with(allowTargets=["127.0.0.1/32:9004"])
+        self.assert_passes("localhost:9004", self.bound("server", "127.0.0.1", 9004))
+        self.assert_denied("localhost:9005", self.bound("server", "127.0.0.1", 9005),
+                           address="127.0.0.1:9005")
 
     def test_own_target_is_exempt(self):
         loopback = self.bound("server", "127.0.0.1", 9003)

@@ -138,6 +138,12 @@ class SsLocal(Carrier):
         chain.start_shadowsocks(cls.net)
         return {"server": f"127.0.0.1:{PORT}", "via": f"socks5://127.0.0.1:{chain.SOCKS_PORT}"}
 
+    def test_proxy_resolves_the_servers_name(self):
+        """Only where ss-server is does "localhost" lead to the udp-server."""
+        self.client.configure(name="by-name", role="local", server=f"localhost:{PORT}",
+                              via=f"socks5://127.0.0.1:{chain.SOCKS_PORT}", wait=GUARD_S)
+        self.client.call("removeUdpTunnel", {"name": "by-name"})
+
 
 class SocksWithPassword(Carrier):
     listen = f"{SERVER}:{PORT}"

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # libclient and udptunctl.
-unit_test(client client_test.c LIBS udptun_client_static PkgConfig::JANSSON Threads::Threads)
+unit_test(client test_client.c client_far.c LIBS udptun_client_static PkgConfig::JANSSON)
+unit_test(client_wait test_client_wait.c client_far.c
+          LIBS udptun_client_static PkgConfig::JANSSON Threads::Threads libev)
 
 add_test(NAME client.symbols COMMAND ${CMAKE_COMMAND}
   -DNM=${CMAKE_NM} -DLIBRARY=$<TARGET_FILE:udptun-client>

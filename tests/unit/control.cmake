@@ -1,3 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 unit_test(scan test_scan.c LIBS proto_control)
 unit_test(codec test_codec.c LIBS proto_control)
+unit_test(codec_memory test_codec_memory.c LIBS proto_control)
+target_link_options(unit_codec_memory PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--wrap=strdup)
+unit_test(control_objects test_control_objects.c LIBS daemon_control udptun_static)

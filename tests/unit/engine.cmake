@@ -8,3 +8,18 @@ unit_test(udp_io_linux test_udp_io.c ${ENGINE_DIR}/udp_io_linux.c ${ENGINE_DIR}/
 target_compile_definitions(unit_udp_io_linux PRIVATE UDP_IO_IS_LINUX)
 unit_test(udp_io_portable test_udp_io.c ${ENGINE_DIR}/udp_io_portable.c ${ENGINE_DIR}/udp_sender.c
           ${SOCKADDR_SOURCES} LIBS proto_objects)
+
+# The engine as an app sees it, on real sockets.
+unit_test(engine_config test_engine_config.c LIBS udptun_static)
+unit_test(policy test_policy.c own_net.c ${ENGINE_DIR}/policy.c ${SOCKADDR_SOURCES}
+          LIBS proto_objects)
+unit_test(url test_url.c ${ENGINE_DIR}/url.c ${SOCKADDR_SOURCES} LIBS proto_objects)
+unit_test(engine_tunnel test_engine_tunnel.c engine_fixture.c LIBS udptun_static Threads::Threads)
+set(RESOLVER_SOURCES ${ENGINE_DIR}/resolver.c ${ENGINE_DIR}/resolver_ares.c ${SOCKADDR_SOURCES})
+unit_test(resolver test_resolver.c own_net.c dns_server.c ${RESOLVER_SOURCES}
+          LIBS proto_objects PkgConfig::CARES libev)
+unit_test(dialer test_dialer.c own_net.c dns_server.c ${RESOLVER_SOURCES} ${ENGINE_DIR}/url.c
+          ${ENGINE_DIR}/dialer.c ${ENGINE_DIR}/dial_attempts.c ${ENGINE_DIR}/dial_socks5.c
+          ${ENGINE_DIR}/dial_http.c LIBS proto_objects PkgConfig::CARES libev Threads::Threads)
+set_tests_properties(unit.resolver unit.dialer PROPERTIES SKIP_RETURN_CODE 77)
+unit_test(sockaddr test_sockaddr.c own_net.c ${SOCKADDR_SOURCES} LIBS proto_objects)

@@ -59,7 +59,7 @@ static json_t *random_value(const ProtobufCFieldDescriptor *field, const char *t
     case PROTOBUF_C_TYPE_INT64:
         return json_integer((json_int_t)number);
     case PROTOBUF_C_TYPE_DOUBLE:
-        return chance() ? json_real((double)(number >> 12) / 1024.) : json_null();
+        return chance() ? json_real((double)(number >> 34) / 8.) : json_null();
     case PROTOBUF_C_TYPE_BOOL:
         return json_boolean(chance());
     case PROTOBUF_C_TYPE_ENUM:

@@ -122,6 +122,10 @@ UDPTUN_CLIENT_API const char *udptun_client_get_socket_path(const udptun_client 
 /* The descriptor to poll, or -1 while there is none. It changes only where callbacks may fire. */
 UDPTUN_CLIENT_API int udptun_client_get_fd(const udptun_client *client);
 
+/* Which connection the descriptor belongs to, 1 for the first: the system likes to give out the
+ * same number again, and epoll has to be told. */
+UDPTUN_CLIENT_API uint64_t udptun_client_get_generation(const udptun_client *client);
+
 /* What to poll it for: UDPTUN_CLIENT_READ and UDPTUN_CLIENT_WRITE, or'ed. Ask again after every
  * call into the library. */
 UDPTUN_CLIENT_API unsigned udptun_client_get_events(const udptun_client *client);

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * port.h - lwIP's one copy in a process: who may use it, and its clock.
+ *
+ * lwIP keeps its connections in global variables and takes no locks. One thread uses it at a
+ * time; which one stands here, beside lwIP's own state, because the floors above keep none.
+ */
+#ifndef LWIP_PORT_H
+#define LWIP_PORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Count one more user on this thread and set lwIP up before the first. False: another thread has
+ * users. */
+bool lwip_port_enter(void);
+
+/* One user less, on the thread that entered. After the last another thread may enter. */
+void lwip_port_leave(void);
+
+/* A segment came in whose acknowledgement lwIP may hold back: bound by how long. */
+void lwip_port_ack_later(uint64_t now_us);
+
+/* A fragment came in: reassembly is timed from now on. */
+void lwip_port_fragment(uint64_t now_us);
+
+/* Run what is due of lwIP's clocks. Returns the time of the next, UINT64_MAX when lwIP holds
+ * nothing that ages. */
+uint64_t lwip_port_tick(uint64_t now_us);
+
+#endif

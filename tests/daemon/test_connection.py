@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command socket as such: framing, limits, order, both encodings."""
+import json
+import os
+import socket
+import struct
+import unittest
+
+from daemon import TestCase
+
+TUNNEL = {"name": "t", "role": "local", "server": "127.0.0.1:9", "listen": "udp://127.0.0.1:0"}
+
+
+class Connection(TestCase):
+    def setUp(self):
+        self.d = self.daemon(state=False)
+        self.c = self.d.client()
+        self.addCleanup(self.c.close)
+
+    def assert_nothing_configured(self):
+        with self.d.client() as other:
+            self.assertEqual(self.ok(other.call("getStatus"))["udpTunnels"], [])
+
+    def assert_usable(self):
+        self.assertEqual(self.ok(self.c.call("hello"))["server"], "udptund")
+        self.assert_nothing_configured()
+
+    def test_hello(self):
+        reply = self.c.call("hello", id=7)
+        self.assertEqual((reply["action"], reply["id"]), ("hello", 7))
+        hello = self.ok(reply)
+        self.assertEqual((hello["server"], hello["api"]), ("udptund", 1))
+        self.assertEqual(hello["limits"]["messageSize"], 1 << 20)
+        self.assertEqual(hello["role"], "admin")
+        self.assertTrue(hello["version"] and hello["features"])
+
+    def test_id_is_echoed_as_it_came(self):
+        for value in (0, -1, 2**63 - 1, "x", "", "y" * 64, "\u20ac"):
+            self.assertEqual(self.c.call("hello", id=value)["id"], value)
+
+    def test_bad_ids(self):
+        for value in ("y" * 65, 1.5, [1], {}, True):
+            reply = self.c.call("hello", id=value)
+            self.fails(reply, 7, "INVALID_PARAM", "id")
+            self.assertNotIn("id", reply)
+        self.assert_usable()
+
+    def test_two_objects_in_one_write(self):
+        self.c.send('{"action":"hello","id":1}{"action":"hello","id":2}')
+        self.assertEqual([self.c.line()["id"], self.c.line()["id"]], [1, 2])
+
+    def test_newline_between_objects_is_optional(self):
+        self.c.send(' \r\n{"action":"hello","id":1}\n\n\t{"action":"hello","id":2}\n')
+        self.assertEqual([self.c.line()["id"], self.c.line()["id"]], [1, 2])
+
+    def test_object_in_single_bytes(self):
+        for byte in b'{"action":"hello","id":"one by one"}':
+            self.c.send(bytes([byte]))
+        self.assertEqual(self.c.line()["id"], "one by one")
+
+    def test_one_reply_is_one_line(self):
+        self.c.send('{"action":"getStatus"}')
+        data = b""
+        while not data.endswith(b"\n"):
+            data += self.c.socket.recv(4096)
+        self.assertEqual(data.count(b"\n"), 1)
+
+    def test_thousand_requests_come_back_in_order(self):
+        self.c.send("".join(json.dumps({"action": "hello", "id": i}) for i in range(1000)))
+        self.assertEqual([self.c.line()["id"] for _ in range(1000)], list(range(1000)))
+
+    def test_more_replies_than_fit_are_all_sent(self):
+        """Reading stops while replies wait, and goes on when the client takes them."""
+        count = 40000
+        with self.d.client() as slow:
+            slow.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            slow.socket.setblocking(False)
+            data = b"".join(b'{"action":"hello","id":%d}' % i for i in range(count))
+            sent = 0
+            try:
+                while sent < len(data):
+                    sent += slow.socket.send(data[sent:])
+            except BlockingIOError:
+                pass
+            self.assertLess(sent, len(data), "the daemon reads on whatever waits")
+            self.assert_usable()
+            slow.socket.settimeout(60)
+            seen = 0
+            while seen < count:
+                slow.socket.setblocking(False)
+                try:
+                    sent += slow.socket.send(data[sent:]) if sent < len(data) else 0
+                except BlockingIOError:
+                    pass
+                slow.socket.settimeout(60)
+                self.assertEqual(slow.line()["id"], seen)
+                seen += 1
+
+    def test_half_close_still_gets_the_answers(self):
+        self.c.send('{"action":"hello","id":1}{"action":"getStatus","id":2}')
+        self.c.socket.shutdown(socket.SHUT_WR)
+        self.assertEqual([self.c.line()["id"], self.c.line()["id"]], [1, 2])
+        self.assertIsNone(self.c.line())
+
+    def test_unknown_action(self):
+        reply = self.fails(self.c.call("nope", id=3), 107, "BAD_REQUEST", "action")
+        self.assertEqual((reply["action"], reply["id"]), ("nope", 3))
+        self.assert_usable()
+
+    def test_no_action(self):
+        for text in ('{}', '{"id":1}', '{"action":5}', '{"action":null}'):
+            self.c.send(text)
+            self.fails(self.c.line(), 107, "BAD_REQUEST", "action")
+        self.assert_usable()
+
+    def test_unknown_member_of_the_request(self):
+        self.c.send('{"action":"hello","parameter":{}}')
+        self.fails(self.c.line(), 7, "INVALID_PARAM", "parameter")
+        self.c.send('{"action":"hello","statusCode":0}')
+        self.fails(self.c.line(), 7, "INVALID_PARAM", "statusCode")
+        self.assert_usable()
+
+    def test_parameters_of_a_wrong_type(self):
+        for value in ("5", '"x"', "[]", "null", "true"):
+            self.c.send('{"action":"hello","parameters":%s}' % value)
+            self.fails(self.c.line(), 7, "INVALID_PARAM", "parameters")
+        self.assert_usable()
+
+    def test_duplicate_key(self):
+        self.c.send('{"action":"configureUdpTunnel","parameters":{"name":"t","name":"t",'
+                    '"role":"local","server":"127.0.0.1:9"}}')
+        self.fails(self.c.line(), 107, "BAD_REQUEST")
+        self.assert_usable()
+
+    def test_not_json(self):
+        for text in ('{"action" "hello"}', "{]", "{'action':'hello'}", '{"action":"hello",}'):
+            self.c.send(text)
+            self.fails(self.c.line(), 107, "BAD_REQUEST")
+        self.assert_usable()
+
+    def test_invalid_utf8(self):
+        for name in (b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\x80"):
+            self.c.send(b'{"action":"removeUdpTunnel","parameters":{"name":"' + name + b'"}}')
+            self.fails(self.c.line(), 107, "BAD_REQUEST")
+        self.assert_usable()
+
+    def test_depth_16_is_read_and_17_is_refused(self):
+        for depth, code, name, field in ((16, 7, "INVALID_PARAM", "parameters.role"),
+                                         (17, 107, "BAD_REQUEST", None)):
+            arrays = depth - 2
+            self.c.send('{"action":"hello","parameters":{"role":' + "[" * arrays + "]" * arrays
+                        + "}}")
+            self.fails(self.c.line(), code, name, field)
+        self.assert_usable()
+
+    def test_message_over_the_cap_gets_its_error_before_the_close(self):
+        text = json.dumps({"action": "removeUdpTunnel", "parameters": {"name": "x" * (1 << 20)}})
+        self.c.send(text)
+        self.fails(self.c.line(), 107, "BAD_REQUEST")
+        self.assertIsNone(self.c.line())
+        self.assert_nothing_configured()
+
+    def test_message_of_the_cap_is_read(self):
+        head = '{"action":"hello","id":1'
+        self.c.send(head + " " * ((1 << 20) - len(head) - 1) + "}")
+        self.assertEqual(self.c.line()["id"], 1)
+        self.assert_usable()
+
+    def test_garbage_gets_an_error_and_the_close(self):
+        for text in (b"GET / HTTP/1.1\r\n\r\n", b"[]", b'"x"', b"\xff\xfe", b"{} x"):
+            with self.d.client() as c:
+                c.send(text)
+                reply = c.line()
+                if text.startswith(b"{}"):
+                    reply = c.line()
+                self.fails(reply, 107, "BAD_REQUEST")
+                self.assertIsNone(c.line())
+        self.assert_usable()
+
+    def test_message_that_does_not_end_is_cut_off(self):
+        self.c.send('{"action":')
+        self.fails(self.c.line(), 106, "TIMEOUT")
+        self.assertIsNone(self.c.line())
+
+    def test_idle_connection_stays(self):
+        with self.d.client() as c:
+            self.test_message_that_does_not_end_is_cut_off()  # takes longer than that timeout
+            self.ok(c.call("hello"))
+
+    def test_connection_that_goes_in_the_middle_of_a_message(self):
+        for _ in range(100):
+            with self.d.client() as c:
+                c.send('{"action":"configureUdpTunnel","parameters":{"name":"t"')
+        self.assert_usable()
+
+    def test_client_that_goes_before_its_answer(self):
+        for i in range(50):
+            with self.d.client() as c:
+                c.send(json.dumps({"action": "configureUdpTunnel",
+                                   "parameters": dict(TUNNEL, name="t%d" % i, wait=30)}))
+        with self.d.client() as c:
+            for i in range(50):
+                self.ok(c.call("removeUdpTunnel", {"name": "t%d" % i}))
+        self.assert_usable()
+
+    def test_descriptors_sent_along_are_not_kept(self):
+        self.ok(self.c.call("hello"))
+        before = len(os.listdir("/proc/%d/fd" % self.d.process.pid))
+        with open("/dev/null") as null:
+            for i in range(20):
+                socket.send_fds(self.c.socket, [b'{"action":"hello"}'], [null.fileno()])
+                self.ok(self.c.line())
+        # setUp's probe may still have been there at first
+        self.assertLessEqual(len(os.listdir("/proc/%d/fd" % self.d.process.pid)), before)
+
+    def test_two_hundred_clients_at_once(self):
+        clients = [self.d.client() for _ in range(200)]
+        for i, c in enumerate(clients):
+            c.send(json.dumps({"action": "getStatus", "id": i}))
+        for i, c in enumerate(clients):
+            self.assertEqual(c.line()["id"], i)
+            c.close()
+        self.assert_usable()
+
+    def test_one_connection_too_many_is_told_so(self):
+        clients = [self.d.client() for _ in range(255)]  # setUp has one
+        with self.d.client() as c:
+            self.fails(c.line(), 103, "LIMIT")
+            self.assertIsNone(c.line())
+        clients.pop().close()
+        for c in clients:
+            c.close()
+        self.assert_usable()
+
+
+class Protobuf(TestCase):
+    """The same actions in the other encoding, written by hand: tag, type, value."""
+
+    @staticmethod
+    def field(number, value):
+        if isinstance(value, int):
+            assert 0 <= value < 128
+            return bytes([number << 3, value])
+        value = value.encode() if isinstance(value, str) else value
+        assert len(value) < 128 and number < 16
+        return bytes([number << 3 | 2, len(value)]) + value
+
+    def call(self, c, body):
+        c.send(struct.pack(">I", len(body)) + body)
+        data = b""
+        while len(data) < 4 or len(data) < 4 + struct.unpack(">I", data[:4])[0]:
+            more = c.socket.recv(65536)
+            self.assertTrue(more, "closed")
+            data += more
+        return data[4:]
+
+    def test_hello_and_errors(self):
+        d = self.daemon(state=False)
+        f = self.field
+        with d.client() as c:
+            reply = self.call(c, f(1, "hello") + f(2, f(1, 7)))
+            self.assertTrue(reply.startswith(f(1, "hello") + f(2, f(1, 7)) + f(4, 0)))
+            self.assertIn(b"udptund", reply)
+            # removeUdpTunnel is member 3 of parameters
+            reply = self.call(c, f(1, "removeUdpTunnel") + f(3, f(3, f(1, "none"))))
+            self.assertIn(f(4, 0), reply)
+            reply = self.call(c, f(1, "removeUdpTunnel") + f(3, f(3, b"")))
+            self.assertIn(f(4, 7), reply)
+            self.assertIn(b"parameters.name", reply)
+            # the parameters of another action
+            reply = self.call(c, f(1, "removeUdpTunnel") + f(3, f(6, b"")))
+            self.assertIn(f(4, 7), reply)
+            # no Envelope at all, and the connection goes on
+            self.assertIn(f(4, 107), self.call(c, b"\xff\xff"))
+            self.assertIn(b"udptund", self.call(c, f(1, "hello")))
+
+    def test_length_over_the_cap(self):
+        d = self.daemon(state=False)
+        with d.client() as c:
+            c.send(struct.pack(">I", (1 << 20) + 1))
+            self.assertIn(self.field(4, 107), c.socket.recv(4096))
+            self.assertEqual(c.socket.recv(4096), b"")
+
+
+if __name__ == "__main__":
+    unittest.main()

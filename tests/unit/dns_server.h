@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dns_server.h - a name server for tests, on the test's loop: 127.0.0.1:53 of its own network. */
+#ifndef TESTS_UNIT_DNS_SERVER_H
+#define TESTS_UNIT_DNS_SERVER_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct dns_record {
+    const char *name;
+    const char *ip; /* of either family */
+    uint32_t ttl_s;
+};
+
+struct dns_server {
+    struct ev_loop *loop;
+    ev_io io;
+    const struct dns_record *records; /* up to the one without a name */
+    bool silent;                      /* hears, and does not answer */
+    unsigned questions;
+};
+
+bool dns_server_start(struct dns_server *s, struct ev_loop *loop, const struct dns_record *records);
+void dns_server_stop(struct dns_server *s);
+
+#endif

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_control_objects.c - the action table agrees with the schema; a tunnel object reaches the
+ * engine's struct field by field; what goes into the state file. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/control/config_file.h"
+#include "daemon/control/dispatch.h"
+#include "daemon/control/objects.h"
+#include "daemon/control/tunnel_config.h"
+#include "proto/control/codec.h"
+
+static tunnel_msg *tunnel_of(const char *text)
+{
+    json_t *json = json_loads(text, 0, NULL);
+    ProtobufCMessage *message = NULL;
+    struct udptun_error err = {0};
+    assert_non_null(json);
+    if (codec_from_json(&udptun__control__tunnel__descriptor, json, NULL, &message, &err) < 0)
+        fail_msg("%s", err.message);
+    json_decref(json);
+    return (tunnel_msg *)message;
+}
+
+static void free_tunnel(tunnel_msg *tunnel)
+{
+    protobuf_c_message_free_unpacked(&tunnel->base, NULL);
+}
+
+/* ---- the action table ------------------------------------------------------------------------ */
+
+static void every_action_of_the_schema_is_in_the_table(void **state)
+{
+    (void)state;
+    const ProtobufCMessageDescriptor *all = &udptun__control__parameters__descriptor;
+    assert_int_equal(all->n_fields, control_action_count);
+    for (unsigned i = 0; i < all->n_fields; i++) {
+        char name[CODEC_NAME_SIZE];
+        const struct action *action = action_find(codec_json_name(all->fields[i].name, name));
+        if (!action)
+            fail_msg("%s is in the schema alone", name);
+        assert_ptr_equal(action->parameters, all->fields[i].descriptor);
+        assert_true(action->role >= ROLE_OBSERVER && action->role <= ROLE_ADMIN);
+        assert_true(action->help && action->help[0]);
+        for (size_t k = 0; k < sizeof action->required / sizeof *action->required; k++) {
+            if (action->required[k])
+                assert_non_null(codec_field(action->parameters, action->required[k]));
+        }
+    }
+}
+
+static void every_return_value_is_that_of_an_action(void **state)
+{
+    (void)state;
+    const ProtobufCMessageDescriptor *all = &udptun__control__return_value__descriptor;
+    for (unsigned i = 0; i < all->n_fields; i++) {
+        char name[CODEC_NAME_SIZE];
+        assert_non_null(action_find(codec_json_name(all->fields[i].name, name)));
+    }
+}
+
+/* ---- tunnel objects -------------------------------------------------------------------------- */
+
+static const char full_server[] =
+    "{\"name\":\"s\",\"role\":\"server\",\"listen\":\"127.0.0.1:0\",\"target\":\"127.0.0.1:7\","
+    "\"key\":\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\",\"insecure\":true,"
+    "\"egress\":\"direct\",\"allowTargets\":[\"10.0.0.0/8\",\"[::1]:5\"],\"denyTargets\":[],"
+    "\"filtering\":\"endpoint-independent\",\"portRange\":\"2000-3000\",\"resumeTimeout\":0,"
+    "\"flowTimeout\":11,\"maxSessions\":12,\"maxFlows\":13,\"maxFlowsPerSession\":14,"
+    "\"maxQueueDelayMs\":15,\"maxQueueBytes\":70000,\"mark\":4294967295,\"bindDevice\":\"lo\","
+    "\"ephemeral\":true,\"enabled\":false}";
+
+static void a_server_arrives_field_by_field(void **state)
+{
+    (void)state;
+    tunnel_msg *tunnel = tunnel_of(full_server);
+    struct tunnel_config config;
+    struct udptun_error err = {0};
+    if (tunnel_config_from(tunnel, "parameters", &config, &err) < 0)
+        fail_msg("%s", err.message);
+    const struct udptun_tunnel_config *e = &config.engine;
+    assert_string_equal(e->name, "s");
+    assert_int_equal(e->role, UDPTUN_SERVER);
+    assert_string_equal(e->listen, "127.0.0.1:0");
+    assert_string_equal(e->target, "127.0.0.1:7");
+    for (unsigned i = 0; i < 32; i++)
+        assert_int_equal(e->key[i], i);
+    assert_true(e->insecure && e->allow_given && !e->enabled);
+    assert_string_equal(e->egress, "direct");
+    assert_int_equal(e->allow_count, 2);
+    assert_string_equal(e->allow_targets[1], "[::1]:5");
+    assert_int_equal(e->deny_count, 0);
+    assert_string_equal(e->filtering, "endpoint-independent");
+    assert_string_equal(e->port_range, "2000-3000");
+    assert_int_equal(e->resume_timeout_s, 0);
+    assert_int_equal(e->flow_timeout_s, 11);
+    assert_int_equal(e->max_sessions, 12);
+    assert_int_equal(e->max_flows, 13);
+    assert_int_equal(e->max_flows_per_session, 14);
+    assert_int_equal(e->max_queue_delay_ms, 15);
+    assert_int_equal(e->max_queue_bytes, 70000);
+    assert_int_equal(e->mark, 4294967295);
+    assert_string_equal(e->bind_device, "lo");
+    free_tunnel(tunnel);
+}
+
+static void a_local_arrives_field_by_field(void **state)
+{
+    (void)state;
+    tunnel_msg *tunnel = tunnel_of(
+        "{\"name\":\"l\",\"role\":\"local\",\"listen\":\"socks5://u:p@127.0.0.1:0\","
+        "\"server\":\"127.0.0.1:9\",\"via\":\"http://u:p@127.0.0.1:8\",\"keyFile\":\"/dev/null\","
+        "\"tcpProxy\":\"socks5://127.0.0.1:7\",\"connections\":3,\"heartbeatInterval\":4,"
+        "\"deadInterval\":9,\"redundancy\":1,\"redundancyMaxSize\":7}");
+    struct tunnel_config config;
+    tunnel_config_from(tunnel, "", &config, NULL); /* what the engine says of it is its own test */
+    const struct udptun_tunnel_config *e = &config.engine;
+    assert_int_equal(e->role, UDPTUN_LOCAL);
+    assert_string_equal(e->listen, "socks5://u:p@127.0.0.1:0");
+    assert_string_equal(e->server, "127.0.0.1:9");
+    assert_string_equal(e->via, "http://u:p@127.0.0.1:8");
+    assert_string_equal(e->tcp_proxy, "socks5://127.0.0.1:7");
+    assert_string_equal(e->key_file, "/dev/null");
+    assert_int_equal(e->connections, 3);
+    assert_int_equal(e->heartbeat_interval_s, 4);
+    assert_int_equal(e->dead_interval_s, 9);
+    assert_int_equal(e->redundancy, 1);
+    assert_int_equal(e->redundancy_max_size, 7);
+    assert_true(e->enabled && !e->allow_given);
+    assert_int_equal(e->max_flows, UDPTUN_DEFAULT);
+    free_tunnel(tunnel);
+}
+
+/* With any field alone set, the struct differs from one where nothing is set, or the field is one
+ * of those that the engine is not told. */
+static void no_field_of_the_schema_is_forgotten(void **state)
+{
+    (void)state;
+    static const char *const not_the_engines[] = {"ephemeral", "merge", "wait"};
+    const ProtobufCMessageDescriptor *kind = &udptun__control__tunnel__descriptor;
+    for (unsigned i = 0; i < kind->n_fields; i++) {
+        const ProtobufCFieldDescriptor *field = &kind->fields[i];
+        bool told = true;
+        for (size_t k = 0; k < sizeof not_the_engines / sizeof *not_the_engines; k++)
+            told = told && strcmp(field->name, not_the_engines[k]) != 0;
+        tunnel_msg *tunnel = tunnel_of("{\"name\":\"t\",\"role\":\"server\"}");
+        struct tunnel_config before, after;
+        memset(&before, 0, sizeof before);
+        memset(&after, 0, sizeof after);
+        tunnel_config_from(tunnel, "", &before, NULL);
+        char name[CODEC_NAME_SIZE], text[256];
+        const char *value = "5";
+        if (field->type == PROTOBUF_C_TYPE_BOOL)
+            value = strcmp(field->name, "enabled") == 0 ? "false" : "true";
+        else if (field->type == PROTOBUF_C_TYPE_STRING)
+            value = "\"x\"";
+        else if (field->descriptor == &udptun__control__secret__descriptor)
+            value = "\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"";
+        else if (field->descriptor == &udptun__control__string_list__descriptor)
+            value = "[\"x\"]";
+        else if (strcmp(field->name, "role") == 0)
+            value = "\"local\"";
+        else if (field->type == PROTOBUF_C_TYPE_ENUM)
+            value = "\"address\"";
+        snprintf(text, sizeof text, "{\"%s\":%s}", codec_json_name(field->name, name), value);
+        tunnel_msg *given = tunnel_of(text);
+        tunnel_msg *whole = tunnel_of("{\"name\":\"t\",\"role\":\"server\"}");
+        codec_merge(&whole->base, &given->base);
+        tunnel_config_from(whole, "", &after, NULL);
+        /* `name` is a pointer into the message and differs anyhow. */
+        if (strcmp(field->name, "name") != 0)
+            before.engine.name = after.engine.name = NULL;
+        if (told == (memcmp(&before.engine, &after.engine, sizeof before.engine) == 0))
+            fail_msg("%s is %s", field->name, told ? "not told to the engine" : "told");
+        free_tunnel(given);
+        free_tunnel(whole);
+        free_tunnel(tunnel);
+    }
+}
+
+static void fields_of_an_admin_are_found(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *field;
+    } cases[] = {
+        {"{\"keyFile\":\"k\"}", "parameters.keyFile"},
+        {"{\"mark\":0}", "parameters.mark"},
+        {"{\"bindDevice\":\"\"}", "parameters.bindDevice"},
+        {"{\"listen\":\"unix:/x\"}", "parameters.listen"},
+        {"{\"server\":\"unix:/x\"}", "parameters.server"},
+        {"{\"name\":\"mark\",\"key\":\"k\",\"listen\":\"udp://h:1\"}", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        tunnel_msg *tunnel = tunnel_of(cases[i].text);
+        struct udptun_error err = {0};
+        int rc = object_check_admin_fields(&tunnel->base, "parameters", &err);
+        assert_int_equal(rc, cases[i].field ? UDPTUN_E_PERMISSION : 0);
+        assert_int_equal(err.code, rc);
+        if (cases[i].field)
+            assert_string_equal(err.field, cases[i].field);
+        free_tunnel(tunnel);
+    }
+}
+
+static void a_redacted_secret_is_filled_in_or_refused(void **state)
+{
+    (void)state;
+    tunnel_msg *given = tunnel_of("{\"via\":{\"redacted\":true,\"url\":\"socks5://h:1\"}}");
+    tunnel_msg *present = tunnel_of("{\"via\":\"socks5://u:p@h:1\"}");
+    tunnel_msg *other = tunnel_of("{\"key\":\"k\"}");
+    struct udptun_error err = {0};
+    assert_int_equal(object_fill_redacted(&given->base, NULL, "x", &err), UDPTUN_E_INVALID);
+    assert_string_equal(err.field, "x.via");
+    assert_int_equal(object_fill_redacted(&given->base, &other->base, "x", &err), UDPTUN_E_INVALID);
+    assert_int_equal(object_fill_redacted(&given->base, &present->base, "x", &err), 0);
+    assert_true(codec_equal(&given->base, &present->base));
+    free_tunnel(given);
+    free_tunnel(present);
+    free_tunnel(other);
+}
+
+/* ---- what is kept ---------------------------------------------------------------------------- */
+
+/* The names in a state text, in order, separated by blanks. */
+static void assert_kept(const struct objects *o, const char *name, tunnel_msg *tunnel,
+                        const char *expected)
+{
+    char *text = objects_state_text(o, name, tunnel);
+    json_t *state = json_loads(text, 0, NULL);
+    char names[256] = "";
+    size_t i;
+    json_t *item;
+    json_array_foreach(json_object_get(state, "udpTunnels"), i, item)
+    {
+        strcat(names, i ? " " : "");
+        strcat(names, json_string_value(json_object_get(item, "name")));
+    }
+    assert_string_equal(names, expected);
+    json_decref(state);
+    free(text);
+}
+
+static void the_state_text_is_what_it_would_be(void **state)
+{
+    (void)state;
+    struct objects o = {0};
+    static const char *const texts[] = {"{\"name\":\"d\"}", "{\"name\":\"b\"}",
+                                        "{\"name\":\"file\"}",
+                                        "{\"name\":\"e\",\"ephemeral\":true}"};
+    for (size_t i = 0; i < 4; i++) {
+        tunnel_msg *tunnel = tunnel_of(texts[i]);
+        struct object *object = objects_add(&o, tunnel->name);
+        object->of_file = strcmp(tunnel->name, "file") == 0;
+        objects_set(&o, object, tunnel);
+    }
+    assert_int_equal(o.count, 4);
+    assert_kept(&o, NULL, NULL, "b d");
+    tunnel_msg *a = tunnel_of("{\"name\":\"a\"}"), *c = tunnel_of("{\"name\":\"c\"}");
+    tunnel_msg *z = tunnel_of("{\"name\":\"z\"}"), *e = tunnel_of("{\"name\":\"e\"}");
+    tunnel_msg *file = tunnel_of("{\"name\":\"file\"}");
+    tunnel_msg *b = tunnel_of("{\"name\":\"b\",\"ephemeral\":true}");
+    assert_kept(&o, "a", a, "a b d");
+    assert_kept(&o, "c", c, "b c d");
+    assert_kept(&o, "z", z, "b d z");
+    assert_kept(&o, "e", e, "b d e");
+    assert_kept(&o, "file", file, "b d");
+    assert_kept(&o, "b", b, "d");
+    assert_kept(&o, "b", NULL, "d");
+    assert_kept(&o, "d", NULL, "b");
+    assert_kept(&o, "x", NULL, "b d");
+    /* Removed: the file keeps its claim, other names go. */
+    objects_set(&o, objects_find(&o, "file"), NULL);
+    objects_set(&o, objects_find(&o, "b"), NULL);
+    assert_non_null(objects_find(&o, "file"));
+    assert_null(objects_find(&o, "b"));
+    tunnel_msg *const all[] = {a, b, c, e, file, z};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free_tunnel(all[i]);
+    objects_fini(&o);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_action_of_the_schema_is_in_the_table),
+        cmocka_unit_test(every_return_value_is_that_of_an_action),
+        cmocka_unit_test(a_server_arrives_field_by_field),
+        cmocka_unit_test(a_local_arrives_field_by_field),
+        cmocka_unit_test(no_field_of_the_schema_is_forgotten),
+        cmocka_unit_test(fields_of_an_admin_are_found),
+        cmocka_unit_test(a_redacted_secret_is_filled_in_or_refused),
+        cmocka_unit_test(the_state_text_is_what_it_would_be),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
