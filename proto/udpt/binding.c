@@ -270,7 +270,13 @@ bool binding_held(const struct udpt_binding *b)
     uint64_t now_us = b->session->m->now_us;
     if (b->awaits_port && now_us < b->awaits_until_us)
         return true;
-    return b->after && b->after->tx_acked < b->after_counted;
+    for (unsigned i = 0; b->hold_us != 0 && i < UDPT_MAX_LEGS; i++) {
+        const struct udpt_conn *c = b->session->legs[i].conn;
+        uint64_t since_us = c && c != b->conn ? leg_unacked_since(c) : 0;
+        if (since_us != 0 && since_us <= b->hold_us)
+            return true;
+    }
+    return false;
 }
 
 /* One datagram into the output of `c`, by its short id where one is live. */
@@ -331,6 +337,8 @@ bool binding_write(struct udpt_binding *b, struct udpt_conn *c, const struct udp
         return false;
     b->next_sequence += sequenced;
     count_sent(b, size);
+    b->written_us = b->session->m->now_us;
+    b->hold_us = 0;
     return true;
 }
 
@@ -346,6 +354,8 @@ bool binding_write_queued(struct udpt_binding *b, struct udpt_conn *c, struct qu
         return false;
     if (first) /* copies are no datagrams of the app's */
         count_sent(b, size);
+    b->written_us = b->session->m->now_us;
+    b->hold_us = 0;
     return true;
 }
 

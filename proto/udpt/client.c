@@ -68,7 +68,7 @@ static void dial(struct udpt_session *s, unsigned number)
     c->leg = number;
     c->generation = ++s->next_generation;
     leg->attempt = c;
-    if (s->seen_up)
+    if (leg->generation > 0) /* it was up before */
         m->reconnects++;
     m->ops->dial(m->arg, c);
 }
@@ -123,8 +123,11 @@ static void size_up(struct udpt_session *s)
     s->needed_us = m->now_us;
     for (unsigned i = s->wanted + 1; i < UDPT_MAX_LEGS; i++) {
         struct udpt_conn *c = s->legs[i].conn;
-        if (c && c->tx_acked == c->tx_counted && conn_pending(c) == 0)
-            conn_kill(c, "not needed any more");
+        if (c && !c->leaving && session_control(s)) {
+            c->leaving = true;
+            queue_reroute(s, c);
+            control_leave(c);
+        }
     }
 }
 

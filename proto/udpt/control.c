@@ -113,6 +113,16 @@ void control_goodbye(struct udpt_conn *c, uint64_t reason, const char *text)
     control_send(c, body, writer_size(&w));
 }
 
+/* Said on another leg: the leg's own stream may be the slow one. */
+void control_leave(struct udpt_conn *c)
+{
+    uint8_t body[FRAME_MAX_CONTROL];
+    struct writer w = begin(body, CONTROL_LEAVE);
+    writer_varint(&w, c->leg);
+    writer_varint(&w, c->generation);
+    end(c->session, &w);
+}
+
 /* The client already reads frames, so this is one too, though the conn carries no leg. */
 void control_refused(struct udpt_conn *c, enum refuse_reason reason)
 {
@@ -282,6 +292,22 @@ static bool heard_refused(struct udpt_conn *c, struct reader *r)
     return true;
 }
 
+static bool heard_leave(struct udpt_conn *c, struct reader *r)
+{
+    struct udpt_session *s = c->session;
+    uint64_t leg = reader_varint(r);
+    uint64_t generation = reader_varint(r);
+    if (!reader_done(r) || leg == CONTROL_LEG || leg >= UDPT_MAX_LEGS)
+        return false;
+    struct udpt_conn *leaving = s->legs[leg].conn;
+    if (leaving && leaving->generation == generation) {
+        leaving->leaving = true;
+        queue_reroute(s, leaving);
+        machine_wake(s->m, s->m->now_us);
+    }
+    return true;
+}
+
 static bool heard_clock(struct udpt_conn *c, struct reader *r)
 {
     age_heard(c, reader_u32(r));
@@ -352,6 +378,8 @@ bool control_frame(struct udpt_conn *c, struct reader *r)
         return heard_error(c, r);
     case CONTROL_SETTINGS:
         return heard_settings(c, r);
+    case CONTROL_LEAVE:
+        return heard_leave(c, r);
     case CONTROL_GOODBYE:
         return heard_goodbye(c, r);
     case CONTROL_REFUSED:

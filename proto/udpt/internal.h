@@ -144,6 +144,7 @@ struct udpt_conn {
     uint64_t answered_here;   /* like tx_acked, but told on this very stream */
     bool ack_last;            /* the last write was an acknowledgement: none answers it */
     uint64_t bulk_until_us;   /* bulk flows use it */
+    bool leaving;             /* no datagram goes on it any more */
     struct rx_id *last_rx_id; /* the one looked up last: a bulk flow finds it here */
 };
 
@@ -249,13 +250,14 @@ struct udpt_binding {
     struct list rx_ids;     /* struct rx_id */
     struct udpt_conn *conn; /* the stream that its last datagram took */
     bool settled;           /* that is a leg of the bulk lane */
+    uint64_t written_us;    /* when its last datagram was written */
+    uint64_t hold_us;       /* the next waits until what was written by then is acknowledged: the
+                             * flow has changed its leg, and order inside it is kept */
     bool bulk;              /* route_classify(): not sparse */
     uint32_t window_size;   /* bytes since */
     uint64_t window_us;     /* this time */
     uint32_t next_sequence;
-    struct udpt_conn *after; /* a stream that must have delivered `after_counted` before this */
-    uint64_t after_counted;  /* binding moves on: order inside a flow is kept */
-    struct list in_waiting;  /* a leg's `waiting`, session.waiting, or session.thin */
+    struct list in_waiting; /* a leg's `waiting`, session.waiting, or session.thin */
     struct queued *queue_first, *queue_last;
     uint32_t queue_size, deficit;
     struct endpoint external4, external6;
@@ -469,6 +471,7 @@ void queue_route(struct udpt_binding *b); /* into the right `waiting` list */
 void queue_pump(struct udpt_session *s, struct udpt_conn *c);
 void queue_pump_held(struct udpt_session *s);
 void queue_pump_all(struct udpt_session *s);
+void queue_reroute(struct udpt_session *s, struct udpt_conn *c); /* it carries no more */
 void queue_clear(struct udpt_binding *b);
 bool queue_drop_stale(struct udpt_binding *b);     /* its head, if that is stale */
 struct queued *queue_take(struct udpt_binding *b); /* the head, now the caller's */
@@ -504,6 +507,7 @@ void control_opened(struct udpt_binding *b, const struct endpoint *external);
 void control_close(struct udpt_session *s, uint64_t binding, enum udpt_close_reason reason);
 void control_error(struct udpt_binding *b, const struct udpt_dest *dest, enum udpt_error_code code,
                    uint32_t value);
+void control_leave(struct udpt_conn *c);
 void control_goodbye(struct udpt_conn *c, uint64_t reason, const char *text);
 void control_refused(struct udpt_conn *c, enum refuse_reason reason);
 

@@ -238,6 +238,8 @@ void leg_acked(struct udpt_conn *c, uint64_t received, uint64_t delay_us)
     }
     if (received <= c->tx_acked)
         return;
+    if (c->leaving)
+        machine_wake(c->m, now_us);
     credit_acked(c->session, received - c->tx_acked);
     c->tx_acked = received;
     c->progress_us = now_us;
@@ -308,7 +310,12 @@ void leg_tick(struct udpt_conn *c)
         return;
     }
     machine_wake(m, stuck_us);
-    if (m->config.role == UDPT_LOCAL)
+    if (c->leaving && m->config.role == UDPT_SERVER && conn_pending(c) == 0 &&
+        c->tx_acked == c->tx_counted) {
+        conn_kill(c, "not needed any more");
+        return;
+    }
+    if (m->config.role == UDPT_LOCAL && !c->leaving)
         heartbeat(c, heartbeat_us);
     if (c->state == CONN_UP && c->ack_owed) {
         if (m->now_us >= c->rx_counted_us + ACK_DELAY_US)

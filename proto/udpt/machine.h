@@ -294,6 +294,7 @@ struct udpt_binding_info {
     const struct udpt_session *session;
     struct endpoint external4, external6; /* family NONE: not open or not known */
     uint64_t peers;
+    bool bulk; /* not a sparse flow: it stays on one leg, in order */
     uint64_t idle_us, age_us;
     struct udpt_counters counters;
 };

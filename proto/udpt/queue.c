@@ -188,6 +188,14 @@ void queue_pump_all(struct udpt_session *s)
             queue_pump(s, s->legs[i].conn);
 }
 
+void queue_reroute(struct udpt_session *s, struct udpt_conn *c)
+{
+    LIST_FOREACH_SAFE (node, &s->legs[c->leg].waiting)
+        list_move(&s->waiting, node);
+    route_update(s);
+    queue_pump_held(s);
+}
+
 void queue_pump_held(struct udpt_session *s)
 {
     /* Aside first: what no leg takes is put behind the same list again. */

@@ -42,7 +42,8 @@
 
 static struct udpt_conn *data_leg(const struct udpt_session *s, unsigned number)
 {
-    return s->legs[number].conn;
+    struct udpt_conn *c = s->legs[number].conn;
+    return c && !c->leaving ? c : NULL;
 }
 
 unsigned route_copies(const struct udpt_session *s)
@@ -77,6 +78,7 @@ void route_classify(struct udpt_binding *b, size_t size)
 {
     struct udpt_session *s = b->session;
     uint64_t elapsed_us = s->m->now_us - b->window_us;
+    bool was_bulk = b->bulk;
     s->rate_packets++;
     if (elapsed_us >= BULK_WINDOW_US) {
         uint64_t rate = b->window_size * S_US / elapsed_us;
@@ -89,6 +91,8 @@ void route_classify(struct udpt_binding *b, size_t size)
         b->bulk = true;
     if (!b->bulk)
         s->rate_size += size;
+    if (b->bulk && !was_bulk && b->queue_first) /* what waits for a token waits for its leg now */
+        queue_route(b);
 }
 
 bool route_is_thin(const struct udpt_binding *b)
@@ -133,15 +137,14 @@ static struct udpt_conn *leg_for_bulk(const struct udpt_session *s)
 struct udpt_conn *route_sticky(struct udpt_binding *b)
 {
     struct udpt_session *s = b->session;
-    bool settled = b->conn && b->conn->leg != CONTROL_LEG && (b->settled || !s->spread);
+    bool settled =
+        b->conn && b->conn->leg != CONTROL_LEG && !b->conn->leaving && (b->settled || !s->spread);
     if (!settled) {
         struct udpt_conn *best = s->spread ? leg_for_bulk(s) : least_loaded(s, false);
         if (!best)
             best = session_control(s);
-        if (b->conn && best && b->conn != best) { /* what it wrote there comes first */
-            b->after = b->conn;
-            b->after_counted = b->conn->tx_counted;
-        }
+        if (best && b->conn != best)
+            b->hold_us = b->written_us;
         b->conn = best;
         b->settled = s->spread;
     }
@@ -345,7 +348,7 @@ static void choose_streams(struct udpt_session *s)
     unsigned wanted = route_copies(s);
     for (unsigned i = 0; i < 3; i++) {
         struct udpt_conn *now = s->streams[i];
-        if (i < wanted && now && !is_late(now) && !is_bulk_leg(now))
+        if (i < wanted && now && !now->leaving && !is_late(now) && !is_bulk_leg(now))
             continue;
         s->streams[i] = NULL;
         struct udpt_conn *best = NULL;

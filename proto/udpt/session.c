@@ -149,8 +149,6 @@ void session_leg_down(struct udpt_session *s, struct udpt_conn *c)
         struct udpt_binding *b = list_entry(node, struct udpt_binding, in_session);
         if (b->conn == c)
             b->conn = NULL;
-        if (b->after == c)
-            b->after = NULL;
     }
     LIST_FOREACH_SAFE (node, &leg->waiting)
         list_move(&s->waiting, node);
