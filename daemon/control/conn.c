@@ -2,15 +2,18 @@
 /*
  * conn.c - one command connection: bytes in, messages to the dispatcher, answers out.
  *
- * Reading stops while a call is under way and while OUT_HIGH bytes of answers wait; a message
- * that was begun has MESSAGE_TIME_S to end. When framing is lost (too large, garbage) the error
- * is sent, what still comes is read and thrown away for LINGER_TIME_S, so that a client that
- * writes before it reads finds the error and not a broken pipe, and the connection is closed.
- * A client that closed its sending side still gets the answers to what it sent.
+ * A message is taken when the call before it was answered and less than OUT_HIGH bytes of answers
+ * wait. While a call is under way up to IN_HIGH bytes are read ahead, so that a client that goes
+ * away is noticed and does not hold its place. A message that was begun has MESSAGE_TIME_S to end.
+ * When framing is lost (too large, garbage) the error is sent, what still comes is read and thrown
+ * away for LINGER_TIME_S, so that a client that writes before it reads finds the error and not a
+ * broken pipe, and the connection is closed. A client that closed its sending side still gets the
+ * answers to what it sent.
  */
 #include "daemon/control/conn.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -21,6 +24,7 @@
 
 #define READ_SIZE      ((size_t)16 << 10)
 #define OUT_HIGH       ((size_t)64 << 10)
+#define IN_HIGH        ((size_t)64 << 10)
 #define MESSAGE_TIME_S 10.
 #define LINGER_TIME_S  2.
 
@@ -32,6 +36,13 @@ static size_t out_waiting(const struct conn *c)
 static bool may_take(const struct conn *c)
 {
     return !c->call && !c->closing && !c->ended && out_waiting(c) < OUT_HIGH;
+}
+
+static bool may_read(const struct conn *c)
+{
+    if (c->half_closed || c->ended)
+        return false;
+    return c->closing || may_take(c) || (c->call && c->in_size < IN_HIGH);
 }
 
 /* Room for `more` bytes behind `*size`. */
@@ -192,7 +203,7 @@ static void settle(struct conn *c)
         conn_free(c);
         return;
     }
-    if ((may_take(c) || c->closing) && !c->half_closed)
+    if (may_read(c))
         ev_io_start(loop, &c->readable);
     else
         ev_io_stop(loop, &c->readable);
@@ -215,9 +226,13 @@ static bool receive(struct conn *c)
     ssize_t n = recv(c->readable.fd, to, READ_SIZE, 0);
     if (n > 0 && !c->closing)
         c->in_size += (size_t)n;
-    if (n == 0)
+    if (n == 0) {
+        /* Nobody is left to be answered when the other direction is closed as well. */
+        struct pollfd gone = {.fd = c->readable.fd};
         c->half_closed = true;
-    return n >= 0 || errno == EAGAIN || errno == EINTR;
+        return poll(&gone, 1, 0) == 0;
+    }
+    return n > 0 || errno == EAGAIN || errno == EINTR;
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)

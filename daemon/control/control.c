@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "daemon/control/tunnel_config.h"
 #include "proto/control/codec.h"
@@ -36,10 +37,17 @@ int control_apply(struct control *control, const tunnel_msg *tunnel, const char 
     return rc;
 }
 
+/* Seconds that no change of the clock moves. */
+static uint64_t monotonic_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec;
+}
+
 uint64_t control_uptime_s(const struct control *control)
 {
-    ev_tstamp seconds = ev_now(control->loop) - control->started;
-    return seconds > 0. ? (uint64_t)seconds : 0;
+    return monotonic_s() - control->started_s;
 }
 
 static int add_object(struct control *control, const tunnel_msg *tunnel, bool of_file,
@@ -140,7 +148,7 @@ struct control *control_new(const struct control_config *config, struct udptun_e
     }
     control->loop = config->loop;
     control->log = config->log;
-    control->started = ev_now(config->loop);
+    control->started_s = monotonic_s();
     control->shutdown = config->shutdown;
     control->arg = config->arg;
     control->store.dir = -1;

@@ -53,7 +53,7 @@ struct control {
     struct worker *worker;
     struct changes changes;
     struct waits waits;
-    ev_tstamp started;
+    uint64_t started_s; /* by the monotonic clock */
     bool stopping;
     void (*shutdown)(void *arg);
     void *arg;

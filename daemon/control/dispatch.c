@@ -159,6 +159,8 @@ static int check_call(struct call *call, struct udptun_error *err)
 {
     const struct action *action = call->action;
     int rc = check_envelope(call->request, err);
+    if (call->control->stopping) /* the engine may be half gone */
+        rc = error_set(err, UDPTUN_E_UNEXPECTED, NULL, "the daemon is stopping");
     if (rc == 0 && call->role < action->role)
         rc = error_set(err, UDPTUN_E_PERMISSION, NULL, "%s: needs the role %s, you have %s",
                        action->name, role_name(action->role), role_name(call->role));

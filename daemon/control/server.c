@@ -15,6 +15,7 @@
 
 #define ACCEPT_PAUSE_S 1.0
 #define ACCEPT_BATCH   16
+#define REFUSAL_LOG_S  1.0
 
 /* What this user has already. */
 static unsigned connections_of(const struct server *server, uid_t uid)
@@ -54,8 +55,12 @@ static void admit(struct server *server, int fd)
     }
     const char *why = refusal(server, &peer);
     if (why) {
-        log_write(server->control->log, UDPTUN_LOG_WARN, "control", "user %u: %s",
-                  (unsigned)peer.uid, why);
+        ev_tstamp now = ev_now(server->control->loop);
+        if (now - server->refusal_logged >= REFUSAL_LOG_S) {
+            server->refusal_logged = now;
+            log_write(server->control->log, UDPTUN_LOG_WARN, "control", "user %u: %s",
+                      (unsigned)peer.uid, why);
+        }
         refuse(fd, why);
         return;
     }
@@ -100,6 +105,7 @@ void server_start(struct server *server, struct control *control, struct listene
     *listener = (struct listener){.fd = -1};
     list_init(&server->connections);
     server->count = 0;
+    server->refusal_logged = 0.;
     ev_io_init(&server->accepting, on_accept, server->listener.fd, EV_READ);
     server->accepting.data = server;
     ev_init(&server->pause, on_pause_over);

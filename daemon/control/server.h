@@ -29,7 +29,8 @@ struct server {
     struct list connections;
     unsigned count;
     ev_io accepting;
-    ev_timer pause; /* accepting goes on after it when descriptors ran out */
+    ev_timer pause;           /* accepting goes on after it when descriptors ran out */
+    ev_tstamp refusal_logged; /* a user who insists does not fill the log */
 };
 
 struct conn {

@@ -113,30 +113,27 @@ static bool is_shortage(int sys_errno)
            sys_errno == ENOMEM || sys_errno == EADDRINUSE;
 }
 
-static void cannot_open(struct egress *egress, const struct udpt_dest *asked, int sys_errno)
+static void cannot_open(struct tunnel *t, int sys_errno)
 {
-    struct tunnel *t = egress->head.tunnel;
     char text[ERRNO_TEXT_SIZE];
     engine_log_gated(t->engine, &t->server->limit_gate, UDPTUN_LOG_WARN, "server",
                      "%s: no socket for a flow: %s", tunnel_name(t), errno_text(sys_errno, text));
-    udpt_binding_error(egress->head.binding, asked,
-                       is_shortage(sys_errno) ? UDPT_LIMIT : UDPT_HOST_UNREACHABLE, 0,
-                       t->engine->now_us);
+    errno = sys_errno;
 }
 
-static struct egress_socket *open_socket(struct egress *egress, uint8_t family,
-                                         const struct udpt_dest *asked)
+/* NULL and errno when there is none to be had. */
+static struct egress_socket *open_socket(struct egress *egress, uint8_t family)
 {
     struct tunnel *t = egress->head.tunnel;
     int fd = egress_bind(t, (enum endpoint_family)family, port_wanted(egress, family));
     if (fd < 0) {
-        cannot_open(egress, asked, -fd);
+        cannot_open(t, -fd);
         return NULL;
     }
     struct egress_socket *s = place_for(egress, family);
     if (!s) {
         close(fd);
-        cannot_open(egress, asked, ENOMEM);
+        cannot_open(t, ENOMEM);
         return NULL;
     }
     udp_setup(fd, UDP_WANT_ERRORS);
@@ -179,9 +176,13 @@ void egress_send(struct egress *egress, const struct endpoint *to, const struct 
         return;
     struct egress_socket *s = find_socket(egress, plain.family);
     if (!s)
-        s = open_socket(egress, plain.family, asked);
+        s = open_socket(egress, plain.family);
     if (s)
         udp_sender_add(t->engine->sender, s->io.fd, &plain, data, size, &egress->head);
+    else
+        udpt_binding_error(egress->head.binding, asked,
+                           is_shortage(errno) ? UDPT_LIMIT : UDPT_HOST_UNREACHABLE, 0,
+                           t->engine->now_us);
 }
 
 void egress_send_any(struct egress *egress, const struct endpoint *eps, size_t count,
@@ -242,6 +243,11 @@ int egress_opened(void *arg, struct udpt_binding *b, uint16_t want4, uint16_t wa
     egress->head = (struct flow_head){.tunnel = (struct tunnel *)arg, .binding = b};
     egress->want4 = want4;
     egress->want6 = want6;
+    /* The client holds back this flow's datagrams until it knows which ports it got again. */
+    if (want4 != 0 && !open_socket(egress, ENDPOINT_IP4))
+        return UDPTUN_E_LIMIT;
+    if (want6 != 0 && !open_socket(egress, ENDPOINT_IP6) && want4 == 0)
+        return UDPTUN_E_LIMIT;
     return UDPTUN_OK;
 }
 

@@ -20,6 +20,9 @@ json_t *envelope_parse_json(const char *text, size_t size, struct udptun_error *
     if (json)
         return json;
     enum json_error_code code = json_error_code(&why);
+    char *quoted = strstr(why.text, " near "); /* it may quote a secret: the place will do */
+    if (quoted)
+        *quoted = '\0';
     if (code == json_error_out_of_memory || code == json_error_unknown)
         error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
     else

@@ -8,7 +8,7 @@ import subprocess
 import threading
 import unittest
 
-from daemon import TestCase, free_port, sanitized
+from daemon import Daemon, TestCase, free_port, sanitized
 
 LOCAL = {"name": "t", "role": "local", "server": "127.0.0.1:9", "listen": "udp://127.0.0.1:0",
          "target": "127.0.0.1:7"}
@@ -124,6 +124,31 @@ class State(TestCase):
             after = self.ok(c.call("getStatus"))["udpTunnels"]
         self.assertEqual([(t["name"], t["listen"]) for t in after], [("s", before)])
         os.rmdir(d.state + ".away/state.json.new")
+        self.ok(self.configure(d, LOCAL))
+        self.assertEqual(self.names(d), ["s", "t"])
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root to mount a small disk")
+    def test_a_full_disk_fails_the_command_and_what_ran_runs_on(self):
+        d = Daemon(self)
+        os.mkdir(d.state)
+        plain = d.command()
+        d.command = lambda: ["unshare", "--mount", "sh", "-c",
+                             'mount -t tmpfs -o size=32k none "$0" && exec "$@"', d.state, *plain]
+        d.start()
+        self.ok(self.configure(d, SERVER))
+        disk = "/proc/%d/root%s/" % (d.process.pid, d.state)
+        with self.assertRaises(OSError), open(disk + "filler", "wb", buffering=0) as f:
+            while True:
+                f.write(b"x" * 4096)
+        self.fails(self.configure(d, LOCAL), 12, "SYSTEM_MISCONFIGURED")
+        with d.client() as c:
+            reply = c.call("removeUdpTunnel", {"name": "s"})
+            self.fails(reply, 12, "SYSTEM_MISCONFIGURED")
+            self.assertEqual(reply["error"]["errno"], "ENOSPC")
+        self.assertEqual(self.names(d), ["s"])
+        with open(disk + "state.json") as f:
+            self.assertEqual(json.load(f)["udpTunnels"], [SERVER])
+        os.unlink(disk + "filler")
         self.ok(self.configure(d, LOCAL))
         self.assertEqual(self.names(d), ["s", "t"])
 

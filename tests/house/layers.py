@@ -215,20 +215,29 @@ def objects_of(tree, build):
             yield source, output
 
 
-def nm(output, *options):
-    result = subprocess.run(["nm", "-P", *options, output], check=True, text=True,
-                            stdout=subprocess.PIPE)
-    return {line.split()[0] for line in result.stdout.splitlines()}
+def run(*command):
+    return subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE).stdout
 
 
-def writable_sections(output):
-    """Names of the non-empty sections of an object that hold writable data of the program."""
-    result = subprocess.run(["size", "-A", output], check=True, text=True, stdout=subprocess.PIPE)
-    for line in result.stdout.splitlines():
+def symbols_of(outputs, *options):
+    """{object: its symbols}, by one run of nm: "FILE: NAME TYPE ..." a line."""
+    found = {output: set() for output in outputs}
+    for line in run("nm", "-P", "-A", *options, *outputs).splitlines():
+        output, rest = line.split(": ", 1)
+        found[output].add(rest.split()[0])
+    return found
+
+
+def writable_sections(outputs):
+    """(object, section) of each non-empty section that holds writable data of the program."""
+    output = None
+    for line in run("size", "-A", *outputs).splitlines():
         words = line.split()
-        if len(words) == 3 and words[0].startswith((".data", ".bss", ".tdata", ".tbss")):
+        if line.endswith(":") and len(words) >= 2:
+            output = line.rsplit(" ", 1)[0].rstrip()
+        elif len(words) == 3 and words[0].startswith((".data", ".bss", ".tdata", ".tbss")):
             if not words[0].startswith(".data.rel.ro") and int(words[1]) > 0:
-                yield words[0]
+                yield output, words[0]
 
 
 def check_symbol(user, source, symbol):
@@ -240,17 +249,18 @@ def check_symbol(user, source, symbol):
 
 
 def check_objects(tree, build):
-    objects = list(objects_of(tree, build))
-    if not objects:
+    source_of = {output: source for source, output in objects_of(tree, build)}
+    if not source_of:
         yield f"{build}: nothing is built there"
+        return
     owners = {}  # symbol -> components that define it, one or more that are never linked together
-    for source, output in objects:
-        for symbol in nm(output, "-g", "--defined-only"):
-            if symbol != "main":
-                owners.setdefault(symbol, set()).add(component_of(source))
-    for source, output in objects:
+    for output, symbols in symbols_of(source_of, "-g", "--defined-only").items():
+        for symbol in symbols - {"main"}:
+            owners.setdefault(symbol, set()).add(component_of(source_of[output]))
+    for output, symbols in symbols_of(source_of, "-u").items():
+        source = source_of[output]
         user = component_of(source)
-        for symbol in sorted(nm(output, "-u")):
+        for symbol in symbols:
             used = owners.get(symbol)
             if used is None:
                 fault = check_symbol(user, source, symbol)
@@ -258,15 +268,15 @@ def check_objects(tree, build):
                     yield fault
             elif not any(may_use(user, one) or may_use(user, one + "!") for one in used):
                 yield f"{source}: {user} may not use {symbol} of {' or '.join(sorted(used))}"
-        if user.startswith(LIBRARIES):
-            for section in writable_sections(output):
-                yield f"{source}: writable data in a library ({section})"
+    for output, section in writable_sections(source_of):
+        if component_of(source_of[output]).startswith(LIBRARIES):
+            yield f"{source_of[output]}: writable data in a library ({section})"
 
 
 def check_libraries(build):
     """What a shared library of ours shows to a program has our prefix, and nothing else shows."""
     for path in sorted(glob.glob(os.path.join(build, "lib", "lib*.so"))):
-        for symbol in sorted(nm(path, "-D", "--defined-only")):
+        for symbol in sorted(symbols_of([path], "-D", "--defined-only")[path]):
             if not symbol.startswith("udptun_"):
                 yield f"{os.path.basename(path)}: exports {symbol}"
 

@@ -23,3 +23,4 @@ unit_test(dialer test_dialer.c own_net.c dns_server.c ${RESOLVER_SOURCES} ${ENGI
           ${ENGINE_DIR}/dial_http.c LIBS proto_objects PkgConfig::CARES libev Threads::Threads)
 set_tests_properties(unit.resolver unit.dialer PROPERTIES SKIP_RETURN_CODE 77)
 unit_test(sockaddr test_sockaddr.c own_net.c ${SOCKADDR_SOURCES} LIBS proto_objects)
+unit_test(engine_stream test_engine_stream.c engine_fixture.c LIBS udptun_static Threads::Threads)

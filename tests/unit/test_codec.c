@@ -285,6 +285,19 @@ static void what_is_not_json_is_a_bad_request(void **state)
     }
 }
 
+static void an_error_of_the_text_quotes_none_of_it(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"key\":\"secret\" \"secret\"}";
+    envelope_msg *message = NULL;
+    struct udptun_error err = {0};
+    assert_int_equal(
+        envelope_decode(ENCODING_JSON, (const uint8_t *)text, sizeof text - 1, 0, &message, &err),
+        UDPTUN_E_BAD_REQUEST);
+    assert_null(strstr(err.message, "secret"));
+    assert_non_null(strstr(err.message, "line 1, column"));
+}
+
 static void unknown_protobuf_fields_and_enum_values_are_refused(void **state)
 {
     (void)state;
@@ -355,6 +368,7 @@ int main(void)
         cmocka_unit_test(both_encodings_carry_the_same_message),
         cmocka_unit_test(errors_name_the_field_and_keep_action_and_id),
         cmocka_unit_test(what_is_not_json_is_a_bad_request),
+        cmocka_unit_test(an_error_of_the_text_quotes_none_of_it),
         cmocka_unit_test(unknown_protobuf_fields_and_enum_values_are_refused),
         cmocka_unit_test(a_merge_replaces_whole_fields_and_leaves_the_others),
         cmocka_unit_test(texts_that_are_not_utf8_still_make_json),
