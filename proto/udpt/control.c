@@ -113,6 +113,23 @@ void control_goodbye(struct udpt_conn *c, uint64_t reason, const char *text)
     control_send(c, body, writer_size(&w));
 }
 
+void control_settings(struct udpt_session *s)
+{
+    const struct udpt_config *config = &s->m->config;
+    const struct udpt_params params = {.heartbeat_ms = config->heartbeat_ms,
+                                       .dead_ms = config->dead_ms,
+                                       .flow_timeout_ms = config->flow_timeout_ms,
+                                       .max_queue_delay_ms = config->max_queue_delay_ms,
+                                       .redundancy = config->redundancy,
+                                       .redundancy_max_size = config->redundancy_max_size};
+    uint8_t body[FRAME_MAX_CONTROL];
+    struct writer w = begin(body, CONTROL_SETTINGS);
+    params_put(&w, &params);
+    s->params.heartbeat_ms = params.heartbeat_ms;
+    s->params.dead_ms = params.dead_ms;
+    end(s, &w);
+}
+
 /* Said on another leg: the leg's own stream may be the slow one. */
 void control_leave(struct udpt_conn *c)
 {

@@ -507,6 +507,7 @@ void control_opened(struct udpt_binding *b, const struct endpoint *external);
 void control_close(struct udpt_session *s, uint64_t binding, enum udpt_close_reason reason);
 void control_error(struct udpt_binding *b, const struct udpt_dest *dest, enum udpt_error_code code,
                    uint32_t value);
+void control_settings(struct udpt_session *s); /* what a local's config tells the server */
 void control_leave(struct udpt_conn *c);
 void control_goodbye(struct udpt_conn *c, uint64_t reason, const char *text);
 void control_refused(struct udpt_conn *c, enum refuse_reason reason);

@@ -122,6 +122,8 @@ void udpt_machine_configure(struct udpt_machine *m, const struct udpt_config *co
         struct udpt_session *s = list_entry(node, struct udpt_session, in_machine);
         if (role == UDPT_LOCAL && s->wanted > config->connections)
             s->wanted = config->connections;
+        if (role == UDPT_LOCAL)
+            control_settings(s);
     }
     machine_wake(m, now_us);
     machine_leave(m);
