@@ -6,14 +6,14 @@
  * end, over all legs, is held near the bandwidth-delay product; what exceeds it waits in the
  * bindings' queues, where it can be overtaken and dropped by age. Bandwidth is the best of the
  * last windows of WINDOW_US: single acknowledgements come in clumps and would overstate it. The
- * budget is GAIN times bandwidth times the least round-trip time and the delay of
+ * budget is GAIN_TENTHS times bandwidth times the least round-trip time and the delay of
  * acknowledgements; with less the acknowledgements' own waiting would starve the link. Sparse
  * flows are exempt: they are what this is for.
  */
 #include "proto/udpt/internal.h"
 
 #define WINDOW_US    (250 * MS_US)
-#define GAIN         2
+#define GAIN_TENTHS  20
 #define FIRST_BUDGET (64 * 1024)
 #define LEAST_BUDGET (16 * 1024)
 
@@ -47,7 +47,7 @@ void credit_acked(struct udpt_session *s, uint64_t size)
     k->window_acked = 0;
     k->limited = false;
     uint64_t delay_us = s->min_rtt_us + ACK_DELAY_US;
-    uint64_t budget = GAIN * best_rate(k) * delay_us / S_US;
+    uint64_t budget = best_rate(k) * delay_us / S_US * GAIN_TENTHS / 10;
     k->budget = best_rate(k) == 0 ? FIRST_BUDGET : budget < LEAST_BUDGET ? LEAST_BUDGET : budget;
 }
 

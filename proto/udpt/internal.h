@@ -418,7 +418,10 @@ void route_flush(struct udpt_session *s);
 void route_forget(struct udpt_session *s, const struct udpt_conn *c);
 unsigned route_copies(const struct udpt_session *s);
 unsigned route_legs_needed(const struct udpt_session *s); /* data legs */
-struct udpt_conn *route_for_ack(struct udpt_session *s, struct udpt_conn *owing);
+/* The stream for an acknowledgement that is owed since `age_us`; NULL: not now, but at *retry_us.
+ */
+struct udpt_conn *route_for_ack(struct udpt_session *s, struct udpt_conn *owing, uint64_t age_us,
+                                uint64_t *retry_us);
 
 /* credit.c */
 void credit_init(struct credit *k, uint64_t now_us);

@@ -128,8 +128,8 @@ static void owe_ack(struct udpt_conn *c, size_t size)
         c->rx_counted_us = m->now_us;
         c->session->acks_owed = true;
         machine_wake(m, m->now_us + ACK_DELAY_US);
-    } else if (c->rx_counted - c->rx_acked >= ACK_SIZE) {
-        leg_send_acks(c->session, route_for_ack(c->session, c));
+    } else if (!c->session->spread && c->rx_counted - c->rx_acked >= ACK_SIZE) {
+        leg_send_acks(c->session, c);
     }
 }
 
@@ -318,10 +318,13 @@ void leg_tick(struct udpt_conn *c)
     if (m->config.role == UDPT_LOCAL && !c->leaving)
         heartbeat(c, heartbeat_us);
     if (c->state == CONN_UP && c->ack_owed) {
-        if (m->now_us >= c->rx_counted_us + ACK_DELAY_US)
-            leg_send_acks(c->session, route_for_ack(c->session, c));
+        uint64_t retry_us;
+        struct udpt_conn *on =
+            route_for_ack(c->session, c, m->now_us - c->rx_counted_us, &retry_us);
+        if (on)
+            leg_send_acks(c->session, on);
         else
-            machine_wake(m, c->rx_counted_us + ACK_DELAY_US);
+            machine_wake(m, retry_us);
     }
     if (m->now_us - c->last_tx_us > S_US)
         give_back_memory(c);

@@ -109,7 +109,7 @@ struct udpt_config {
     uint32_t max_flows_per_session;
     uint32_t max_queue_delay_ms;
     uint32_t max_queue_bytes; /* of one binding */
-    unsigned redundancy;       /* local: copies of a datagram on different legs, 1 to 3 */
+    unsigned redundancy;      /* local: copies of a datagram on different legs, 1 to 3 */
     uint32_t redundancy_max_size;
     size_t binding_host_size; /* bytes of the host's own behind each binding, zeroed */
 };

@@ -39,6 +39,9 @@
 /* A leg belongs to the bulk lane this long after its last bulk datagram. */
 #define BULK_LEG_US S_US
 #define REGIME_US   (250 * MS_US)
+/* How long acknowledgements wait for data when tokens are scarce, and when there is none. */
+#define ACK_SCARCE_US (30 * MS_US)
+#define ACK_FORCED_US (60 * MS_US)
 
 static struct udpt_conn *data_leg(const struct udpt_session *s, unsigned number)
 {
@@ -457,14 +460,23 @@ void route_forget(struct udpt_session *s, const struct udpt_conn *c)
         list_entry(node, struct queued, in_copies)->legs &= ~(UINT64_C(1) << c->leg);
 }
 
-struct udpt_conn *route_for_ack(struct udpt_session *s, struct udpt_conn *owing)
+struct udpt_conn *route_for_ack(struct udpt_session *s, struct udpt_conn *owing, uint64_t age_us,
+                                uint64_t *retry_us)
 {
+    *retry_us = s->m->now_us + ACK_DELAY_US - age_us;
+    if (age_us < ACK_DELAY_US)
+        return NULL;
     if (!s->spread)
         return owing;
+    /* An acknowledgement of its own takes a token from the datagrams. It has one to spare while
+     * most are free; else it waits for data to ride on, though not for long. */
     struct tokens t = count_tokens(s);
-    if (t.best && (t.best->ack_owed || t.usable * 2 > t.legs))
+    if (t.best && (t.usable * 2 > t.legs || age_us >= ACK_SCARCE_US))
         return t.best;
-    return owing->handed_out ? session_best(s) : owing;
+    if (age_us >= ACK_FORCED_US)
+        return t.idle ? t.idle : owing;
+    *retry_us = s->m->now_us + ACK_DELAY_US / 2;
+    return NULL;
 }
 
 unsigned route_legs_needed(const struct udpt_session *s)
