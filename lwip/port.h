@@ -21,9 +21,6 @@ void lwip_port_leave(void);
 /* A segment came in whose acknowledgement lwIP may hold back: bound by how long. */
 void lwip_port_ack_later(uint64_t now_us);
 
-/* A fragment came in: reassembly is timed from now on. */
-void lwip_port_fragment(uint64_t now_us);
-
 /* Run what is due of lwIP's clocks. Returns the time of the next, UINT64_MAX when lwIP holds
  * nothing that ages. */
 uint64_t lwip_port_tick(uint64_t now_us);

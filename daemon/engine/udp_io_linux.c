@@ -127,6 +127,15 @@ static struct endpoint endpoint_of_name(const struct sockaddr_in6 *name, socklen
     return endpoint_unmapped(&ep);
 }
 
+/* Message `i` is from where the one before it is from: so it mostly is in a busy flow. */
+static bool same_source(const struct udp_batch *batch, int i)
+{
+    socklen_t size = batch->messages[i].msg_hdr.msg_namelen;
+    return i > 0 && size == batch->messages[i - 1].msg_hdr.msg_namelen &&
+           size <= sizeof batch->names[i] &&
+           memcmp(&batch->names[i], &batch->names[i - 1], size) == 0;
+}
+
 static void read_control(struct msghdr *header, struct udp_run *run)
 {
     for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
@@ -193,10 +202,13 @@ int udp_receive(struct udp_batch *batch, int fd, udp_received *received, void *a
     }
     batch->touched = true;
     batch->used = count;
+    struct endpoint source = {0};
     for (int i = 0; i < count; i++) {
         struct mmsghdr *message = &batch->messages[i];
+        if (!same_source(batch, i))
+            source = endpoint_of_name(&batch->names[i], message->msg_hdr.msg_namelen);
         struct udp_run run = {
-            .source = endpoint_of_name(&batch->names[i], message->msg_hdr.msg_namelen),
+            .source = source,
             .data = batch->slots + (size_t)i * SLOT_SIZE,
             .size = message->msg_len,
             .segment_size = message->msg_len,

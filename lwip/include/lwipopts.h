@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lwipopts.h - lwIP as tun2socks needs it: TCP over IPv4 and IPv6 and reassembly, nothing else.
+ * lwipopts.h - lwIP as tun2socks needs it: TCP over IPv4 and IPv6, nothing else.
  *
- * UDP and ICMP are ours (tun2socks/udp.c, icmp.c), so are all checksums of TCP, and the clock
+ * UDP, ICMP and fragments are ours (tun2socks/), so are all checksums of TCP, and the clock
  * (lwip/port.h). Memory is malloc's, without pools: the caps of tun2socks are the limit.
  */
 #ifndef LWIP_LWIPOPTS_H
@@ -21,7 +21,7 @@
 #define MEM_ALIGNMENT            8
 #define LWIP_SUPPORT_CUSTOM_PBUF 1
 
-/* IP. Fragments go out by tun2socks/fragment.c. */
+/* IP. */
 #define LWIP_IPV4                     1
 #define LWIP_IPV6                     1
 #define LWIP_IPV6_SCOPES              0
@@ -30,21 +30,17 @@
 #define LWIP_IPV6_DUP_DETECT_ATTEMPTS 0
 #define LWIP_IPV6_SEND_ROUTER_SOLICIT 0
 #define LWIP_IPV6_FRAG                0
-#define LWIP_IPV6_REASS               1
+#define LWIP_IPV6_REASS               0
 #define IP_FORWARD                    0
 #define IP_FRAG                       0
-#define IP_REASSEMBLY                 1
-#define IP_REASS_MAX_PBUFS            2048
-#define MEMP_NUM_REASSDATA            512
-#define IP_REASS_MAXAGE               15
-#define IPV6_REASS_MAXAGE             15
+#define IP_REASSEMBLY                 0
 #define IP_OPTIONS_ALLOWED            1
 #define LWIP_SINGLE_NETIF             0
 #define LWIP_NETIF_LOOPBACK           0
 #define LWIP_ARP                      0
 #define LWIP_ETHERNET                 0
 #define LWIP_ICMP                     0
-#define LWIP_RAW                      1
+#define LWIP_RAW                      0
 #define LWIP_UDP                      0
 #define LWIP_DHCP                     0
 #define LWIP_DNS                      0

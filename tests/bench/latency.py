@@ -5,7 +5,8 @@
     client namespace                              server namespace
     bench_latency near                            bench_latency far
       ▼                                             ▲
-    udp-local ▶ ss-tunnel ▶ obfs-local ▶ line0 ┄ line0 ▶ obfs-server ▶ ss-server ▶ udp-server
+    udp-local ▶ ss-tunnel ▶ obfs-local              obfs-server ▶ ss-server ▶ udp-server
+                                  ▼ line0 ┄┄┄┄┄┄┄┄ line0 ▲
 
 `line` (tests/net/line.c) is the path, with delay, loss and rate. Every scenario builds the whole
 anew, so that no TCP connection knows anything from the one before. With `--peer plain` the plain
@@ -26,8 +27,9 @@ sys.path.insert(0, os.path.join(HERE, "..", "net"))
 import harness
 from chain import TUNNEL_PORT, UDP_SERVER_PORT, start_shadowsocks
 from harness import CLIENT, SERVER, Network, poll
+from latency_report import as_markdown, as_text, write_section
+
 ENTRY, TARGET = "127.0.0.1:5000", "127.0.0.1:9000"
-BEGIN, END = "<!-- latency: begin -->", "<!-- latency: end -->"
 
 
 class Skipped(Exception):
@@ -196,7 +198,7 @@ def bulk_beside(rig, scenario):
     return {"loads": {"idle": idle, "with bulk": loaded}}
 
 
-def cut(rig, _):
+def cut(rig):
     rig.command(f"cut {rig.options.cut}")
     healed_ns = time.monotonic_ns() + int(rig.options.cut * 1e9)
     time.sleep(rig.options.cut)
@@ -204,7 +206,7 @@ def cut(rig, _):
 
 
 def restart(which):
-    def act(rig, _):
+    def act(rig):
         program = getattr(rig, which, None) or rig.program(which)
         program.kill()
         time.sleep(1)
@@ -214,7 +216,7 @@ def restart(which):
     return act
 
 
-def half_open(rig, _):
+def half_open(rig):
     rig.command("drop fin on")
     rig.command("drop rst on")
     server = rig.program("obfs-server")
@@ -229,13 +231,14 @@ def fault(act):
     """One voice flow, a fault in the middle: when it carries again, and how old that is."""
     def run(rig, scenario):
         before_s, after_s = 4, rig.options.after
+        down_s = rig.options.cut if act is cut else 1
         log = os.path.join(rig.net.folder, "near.arrivals")
         rig.far_report()
-        near = rig.start_near({"voice": 1}, before_s + scenario["down"] + after_s, warmup=2, log=log)
+        near = rig.start_near(scenario["load"], before_s + down_s + after_s, warmup=2, log=log)
         time.sleep(2 + before_s)
         fault_ns = time.monotonic_ns()
-        healed_ns = act(rig, scenario)
-        figures = rig.finish_near(near, scenario["down"] + after_s)["voice"]
+        healed_ns = act(rig)
+        figures = rig.finish_near(near, down_s + after_s)["voice"]
         far = rig.far_report()["voice"]
         forth = [r for r in lines_of(rig.far_log) if r[4] >= healed_ns and r[3] >= fault_ns - 2e9]
         back = [r for r in lines_of(log) if r[5] >= healed_ns]
@@ -255,7 +258,7 @@ def half_open_idle(rig, _):
     if rig.options.peer == "plain":
         raise Skipped("the plain relay never finds out")
     before = rig.local.status("near")["reconnects"]
-    healed_ns = half_open(rig, _)
+    healed_ns = half_open(rig)
     poll("udp-local to reconnect", lambda: rig.local.status("near")["reconnects"] > before and
          rig.local.status("near")["state"] == "established", 90)
     return {"fault": {"reconnectedMs": (time.monotonic_ns() - healed_ns) / 1e6}}
@@ -271,10 +274,10 @@ SCENARIOS = {
     "voice10-150-loss": {"run": steady, "rtt": 150, "loss": 1, "load": {"voice": 10},
                          "tunnel": {"redundancy": 3, "connections": 32}},
     "bulk-5mbit": {"run": bulk_beside, "rtt": 50, "rate": 5, "load": {"voice": 1, "dns": 5}},
-    "cut30": {"run": fault(cut), "rtt": 50, "down": 30},
-    "restart-local": {"run": fault(restart("local")), "rtt": 50, "down": 1},
-    "restart-server": {"run": fault(restart("server")), "rtt": 50, "down": 1},
-    "half-open": {"run": fault(half_open), "rtt": 50, "down": 1},
+    "cut30": {"run": fault(cut), "rtt": 50, "load": {"voice": 1}},
+    "restart-local": {"run": fault(restart("local")), "rtt": 50, "load": {"voice": 1}},
+    "restart-server": {"run": fault(restart("server")), "rtt": 50, "load": {"voice": 1}},
+    "half-open": {"run": fault(half_open), "rtt": 50, "load": {"voice": 1}},
     "half-open-idle": {"run": half_open_idle, "rtt": 50},
 }
 
@@ -298,107 +301,6 @@ def run_scenario(name, options):
     return result
 
 
-# ---- the report ---------------------------------------------------------------------------------
-
-def share(part, whole):
-    return f"{100 * part / whole:.2f} %" if whole else "–"
-
-
-def load_rows(result):
-    for label, classes in result.get("loads", {}).items():
-        for name, f in classes.items():
-            head = [result["scenario"], result["subject"], f"{name} {label}".strip()]
-            if name == "bulk":
-                yield head + [str(f["sent"]), share(f["sent"] - f["received"], f["sent"]), "–",
-                              "–", "–", "–", "–", f"{f['mbit']:.2f}"]
-                continue
-            came = f["sent"] - f["lost"]
-            yield head + [str(f["sent"]), share(f["lost"], f["sent"]), share(f["late"], f["sent"]),
-                          f"{f['p50Ms']:.1f}", f"{f['p90Ms']:.1f}", f"{f['p99Ms']:.1f}",
-                          share(f["reordered"], came), "–"]
-
-
-def fault_row(result):
-    f = result["fault"]
-
-    def ms(key, none):
-        return f"{f[key]:,.0f}" if f.get(key) is not None else none
-    if "reconnectedMs" in f:
-        return [result["scenario"], result["subject"], ms("reconnectedMs", ""), "–", "–", "–", "–"]
-    kept = {True: "kept", False: "changed", None: "–"}[f["portKept"]]
-    return [result["scenario"], result["subject"], ms("againMs", "never"), ms("forthMs", "never"),
-            ms("oldestForthMs", "–"), ms("oldestBackMs", "–"), kept]
-
-
-LOAD_HEAD = ["scenario", "through", "load", "sent", "lost", "late", "p50 ms", "p90 ms", "p99 ms",
-             "reordered", "Mbit/s"]
-FAULT_HEAD = ["scenario", "through", "again after ms", "one way after ms", "oldest forth ms",
-              "oldest back ms", "external port"]
-
-
-def tables(results):
-    """(head, rows) of what there is to show."""
-    loads = [row for r in results for row in load_rows(r)]
-    faults = [fault_row(r) for r in results if "fault" in r]
-    rest = [[r["scenario"], r["subject"], "skipped: " + r["skipped"] if "skipped" in r else
-             "failed: " + r["failed"].splitlines()[0]]
-            for r in results if "skipped" in r or "failed" in r]
-    return [(head, rows) for head, rows in ((LOAD_HEAD, loads), (FAULT_HEAD, faults),
-                                            (["scenario", "through", "not measured"], rest))
-            if rows]
-
-
-def as_text(results):
-    out = []
-    for head, rows in tables(results):
-        widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
-        out += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
-                for row in [head, *rows]] + [""]
-    return "\n".join(out)
-
-
-INTRODUCTION = """## Latency through Shadowsocks
-
-Written by `sudo python3 tests/bench/latency.py --peer all --write docs/benchmarks.md`; do not edit
-by hand. {date}, {cores} cores for everything together, {seconds} s a scenario, seed {seed}.
-
-ss-tunnel, obfs-local, obfs-server (tls) and ss-server of Debian carry the tunnel over a path made
-by tests/net/line.c; *50* and *150* are its round trip time in ms, *loss* is 1 % of the packets in
-each direction, *5mbit* a rate of 5 Mbit/s with a queue of {queue}. *voice* is 172 bytes every
-20 ms in each flow, echoed; *dns* ten queries of 60 bytes a second, each from a new port, *fixed*
-all from one; *bulk* is 10 Mbit/s of 1200 bytes, one way. *late* is lost or later than path + 100
-ms. *plain* is the plain relay described above, one connection for each flow, in the place of
-udptund.
-
-After a fault: *again* is when the flow's first answer is back, *one way* when its first datagram
-comes out, both from the moment when the fault is over (restart: the new process is started);
-*oldest* the greatest age at which anything of the whole run was delivered; the external port is
-the one that the target sees.
-"""
-
-
-def as_markdown(results, options):
-    text = INTRODUCTION.format(date=time.strftime("%Y-%m-%d", time.gmtime()), cores=os.cpu_count(),
-                               seconds=options.seconds, seed=options.seed, queue=options.queue)
-    for head, rows in tables(results):
-        text += "\n" + "\n".join("| " + " | ".join(row) + " |" for row in
-                                 [head, ["---"] * len(head), *rows]) + "\n"
-    return f"{BEGIN}\n{text}{END}\n"
-
-
-def write_section(path, section):
-    """Replace the section in the file, or add it at its end."""
-    text = ""
-    if os.path.exists(path):
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-    old = re.search(re.escape(BEGIN) + ".*" + re.escape(END) + "\n", text, re.S)
-    text = (text[:old.start()] + section + text[old.end():] if old else
-            text.rstrip("\n") + "\n\n" + section if text else "# Benchmarks\n\n" + section)
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
-
-
 # ---- options ------------------------------------------------------------------------------------
 
 def field(text):
@@ -420,7 +322,8 @@ def parse_options():
                         help="where the programs are (build/bin)")
     parser.add_argument("--peer", choices=["udptund", "plain", "all"], default="udptund")
     parser.add_argument("--seconds", type=float, default=20, help="of a load (20)")
-    parser.add_argument("--after", type=float, default=20, help="seconds watched after a fault (20)")
+    parser.add_argument("--after", type=float, default=30,
+                        help="seconds watched after a fault (30)")
     parser.add_argument("--drain", type=float, default=3, help="wait for the last answers (3)")
     parser.add_argument("--cut", type=float, default=30, help="seconds of the cut (30)")
     parser.add_argument("--queue", default="250ms", help="of the narrow line (250ms)")

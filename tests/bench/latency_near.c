@@ -16,22 +16,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "tests/bench/latency.h"
+#include "tests/bench/latency_near.h"
 
 #define MAX_SOCKETS 4096
 #define GIVE_UP_NS  UINT64_C(5000000000) /* of a query's socket */
-#define MISSING     UINT32_MAX
 #define MAX_SOURCES (LATENCY_MAX_VOICE + 3)
-
-struct near_class {
-    unsigned size;
-    uint32_t sent, first_counted;
-    uint64_t duplicates, reordered;
-    uint32_t *rtts_us; /* by number; MISSING until it comes */
-    uint32_t capacity;
-    uint64_t oldest_back_ns; /* of the answers, on the way back only */
-    uint32_t next[LATENCY_MAX_VOICE];
-};
 
 struct source {
     enum traffic_class traffic_class;
@@ -94,7 +83,7 @@ static void arrived(struct near *n, const struct latency_stamp *s, uint64_t now_
                 traffic_class_name(s->traffic_class), s->flow, s->number, s->sent_ns, s->far_ns,
                 now_ns);
     }
-    if (c->rtts_us[s->number] != MISSING) {
+    if (c->rtts_us[s->number] != LATENCY_MISSING) {
         c->duplicates++;
         return;
     }
@@ -188,7 +177,7 @@ static bool send_one(struct near *n, const struct source *s)
                                      .run = n->run,
                                      .number = c->sent,
                                      .sent_ns = now_ns};
-    c->rtts_us[c->sent++] = MISSING;
+    c->rtts_us[c->sent++] = LATENCY_MISSING;
     /* The first attempt may only fetch the error of an earlier datagram. */
     if (send(fd, d.data, c->size, 0) < 0)
         (void)!send(fd, d.data, c->size, 0);
@@ -251,77 +240,11 @@ static bool all_answered(const struct near *n)
     for (int i = 0; i < BULK; i++) {
         const struct near_class *c = &n->classes[i];
         for (uint32_t k = c->first_counted; k < c->sent; k++) {
-            if (c->rtts_us[k] == MISSING)
+            if (c->rtts_us[k] == LATENCY_MISSING)
                 return false;
         }
     }
     return true;
-}
-
-/* ---- reporting ----------------------------------------------------------------------------- */
-
-static int by_value(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
-}
-
-/* Sorts what is left of the round trips, MISSING last; late counts the lost, too. */
-static void report_class(const struct near *n, enum traffic_class which, const char *before)
-{
-    const struct near_class *c = &n->classes[which];
-    uint32_t *rtts_us = c->rtts_us + c->first_counted;
-    uint32_t sent = c->sent - c->first_counted;
-    uint32_t lost = 0, late = 0;
-    double limit_us = (n->o->path_ms + n->o->late_ms) * 1000;
-
-    for (uint32_t i = 0; i < sent; i++) {
-        lost += rtts_us[i] == MISSING;
-        late += rtts_us[i] == MISSING || rtts_us[i] > limit_us;
-    }
-    qsort(rtts_us, sent, sizeof(*rtts_us), by_value);
-    uint32_t came = sent - lost;
-    double ms[4] = {0};
-    static const double parts[4] = {0.5, 0.9, 0.99, 1};
-    for (int i = 0; i < 4 && came > 0; i++)
-        ms[i] = rtts_us[(uint32_t)((double)(came - 1) * parts[i])] / 1e3;
-    if (n->o->json) {
-        printf("%s\"%s\":{\"sent\":%" PRIu32 ",\"lost\":%" PRIu32 ",\"late\":%" PRIu32
-               ",\"p50Ms\":%.2f,\"p90Ms\":%.2f,\"p99Ms\":%.2f,\"maxMs\":%.2f"
-               ",\"reordered\":%" PRIu64 ",\"duplicates\":%" PRIu64 ",\"oldestBackMs\":%.1f}",
-               before, traffic_class_name(which), sent, lost, late, ms[0], ms[1], ms[2], ms[3],
-               c->reordered, c->duplicates, (double)c->oldest_back_ns / 1e6);
-        return;
-    }
-    double percent = sent ? 100.0 / sent : 0;
-    printf("%-6s %8" PRIu32 " %7.2f %% %7.2f %% %9.1f %9.1f %9.1f %9.1f %8.2f %%\n",
-           traffic_class_name(which), sent, lost * percent, late * percent, ms[0], ms[1], ms[2],
-           ms[3], came ? (double)c->reordered * 100 / came : 0.0);
-}
-
-static void report(const struct near *n)
-{
-    const char *before = "";
-    if (!n->o->json)
-        printf("%-6s %8s %9s %9s %9s %9s %9s %9s %10s\n", "", "sent", "lost", "late", "p50 ms",
-               "p90 ms", "p99 ms", "max ms", "reordered");
-    else
-        putchar('{');
-    for (int i = 0; i < CLASS_COUNT; i++) {
-        const struct near_class *c = &n->classes[i];
-        if (c->sent == c->first_counted)
-            continue;
-        if (i != BULK) {
-            report_class(n, (enum traffic_class)i, before);
-        } else if (n->o->json) {
-            printf("%s\"bulk\":{\"sent\":%" PRIu32 "}", before, c->sent - c->first_counted);
-        } else {
-            printf("bulk   %8" PRIu32 " (the far end knows what came)\n",
-                   c->sent - c->first_counted);
-        }
-        before = ",";
-    }
-    puts(n->o->json ? "}" : "");
 }
 
 /* ---- the whole ----------------------------------------------------------------------------- */
@@ -360,7 +283,7 @@ int latency_near(const struct near_options *o)
     } else if (!measure(n)) {
         perror("bench_latency: socket or memory");
     } else {
-        report(n);
+        latency_report(o, n->classes);
         status = 0;
     }
     if (n->log)

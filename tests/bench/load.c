@@ -6,7 +6,8 @@
  * has seen is known at once, without an acknowledgement through the tunnel, and makes room for
  * as many more. So the tunnel runs as fast as it can without being flooded, and what it cannot
  * lose by overload it ought not to lose at all. With --echo the sink answers and the sender
- * counts the answers and takes their round trip times.
+ * counts the answers and takes their round trip times. With --gro the sink takes runs of
+ * datagrams whole, as a program with UDP_GRO does; else the kernel takes them apart for it.
  *
  * The result is one line of JSON. Processor time is that of the processes named by --pid, over
  * the measured time only, warm-up left out.
@@ -32,7 +33,7 @@ struct options {
     unsigned flows, window;
     size_t size;
     double seconds, warmup_seconds;
-    bool echo;
+    bool echo, gro;
     uint64_t each; /* not 0: send that many datagrams of each flow and stop */
     int pids[MAX_PIDS];
     unsigned pid_count;
@@ -65,7 +66,7 @@ static int usage(void)
 {
     fputs(
         "usage: bench_load --to HOST:PORT --sink HOST:PORT [--flows N] [--size BYTES]\n"
-        "                  [--window N] [--seconds S] [--warmup S] [--each N] [--echo]\n"
+        "                  [--window N] [--seconds S] [--warmup S] [--each N] [--echo | --gro]\n"
         "                  [--pid PID]...\n",
         stderr);
     return 2;
@@ -77,7 +78,7 @@ static bool parse_options(int argc, char **argv, struct options *o)
         {"to", 1, NULL, 't'},     {"sink", 1, NULL, 's'},   {"flows", 1, NULL, 'f'},
         {"size", 1, NULL, 'b'},   {"window", 1, NULL, 'w'}, {"seconds", 1, NULL, 'd'},
         {"warmup", 1, NULL, 'u'}, {"echo", 0, NULL, 'e'},   {"pid", 1, NULL, 'p'},
-        {"each", 1, NULL, 'n'},   {NULL, 0, NULL, 0},
+        {"each", 1, NULL, 'n'},   {"gro", 0, NULL, 'g'},    {NULL, 0, NULL, 0},
     };
     *o = (struct options){
         .flows = 1, .window = 80, .size = 1200, .seconds = 1, .warmup_seconds = 0.1};
@@ -100,6 +101,8 @@ static bool parse_options(int argc, char **argv, struct options *o)
             o->warmup_seconds = strtod(optarg, NULL);
         else if (c == 'e')
             o->echo = true;
+        else if (c == 'g')
+            o->gro = true;
         else if (c == 'n')
             o->each = number;
         else if (c == 'p' && o->pid_count < MAX_PIDS)
@@ -230,6 +233,10 @@ int main(int argc, char **argv)
     r.rtts_ns = malloc(MAX_SAMPLES * sizeof *r.rtts_ns);
     if (!r.traffic || r.sink_fd < 0 || !r.rtts_ns) {
         perror("bench_load: set-up");
+        return 1;
+    }
+    if (r.o.gro && !traffic_join_runs(r.traffic, r.sink_fd)) {
+        perror("bench_load: UDP_GRO");
         return 1;
     }
     r.read_fd = r.o.echo ? traffic_socket(r.traffic) : r.sink_fd;

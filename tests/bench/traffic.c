@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,6 +12,12 @@
 #include <unistd.h>
 
 #include "tests/bench/cpu.h"
+
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
+
+#define RUN_SIZE 65536 /* of the largest run */
 
 /* Room for one IP_PKTINFO, aligned as cmsg_firsthdr wants it. */
 union source {
@@ -152,19 +159,39 @@ bool traffic_send(struct traffic *t, unsigned count, uint32_t epoch)
     return true;
 }
 
+bool traffic_join_runs(struct traffic *t, int fd)
+{
+    int on = 1;
+    free(t->in.bytes);
+    return batch_init(&t->in, RUN_SIZE) &&
+           setsockopt(fd, IPPROTO_UDP, UDP_GRO, &on, sizeof on) == 0;
+}
+
+/* Hand over the stamps of one message, which may be a run; returns how many datagrams it was. */
+static int take_message(struct traffic *t, const struct mmsghdr *message,
+                        void (*each)(void *arg, const struct stamp *s), void *arg)
+{
+    const uint8_t *bytes = message->msg_hdr.msg_iov->iov_base;
+    int count = 0;
+    for (size_t at = 0; at + t->out.size <= message->msg_len; at += t->out.size, count++) {
+        struct stamp stamp;
+        memcpy(&stamp, bytes + at, sizeof stamp);
+        if (stamp.run == t->run)
+            each(arg, &stamp);
+    }
+    return count;
+}
+
 int traffic_receive(struct traffic *t, int fd, void (*each)(void *arg, const struct stamp *s),
                     void *arg)
 {
     int n = recvmmsg(fd, t->in.messages, TRAFFIC_BATCH, MSG_WAITFORONE, NULL);
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -1;
-    for (int i = 0; i < n; i++) {
-        struct stamp stamp;
-        memcpy(&stamp, t->in.pieces[i].iov_base, sizeof stamp);
-        if (t->in.messages[i].msg_len == t->in.size && stamp.run == t->run)
-            each(arg, &stamp);
-    }
-    return n;
+    int count = 0;
+    for (int i = 0; i < n; i++)
+        count += take_message(t, &t->in.messages[i], each, arg);
+    return count;
 }
 
 void traffic_echo(int fd, size_t size)

@@ -43,6 +43,10 @@ bool traffic_send(struct traffic *t, unsigned count, uint32_t epoch);
 int traffic_receive(struct traffic *t, int fd, void (*each)(void *arg, const struct stamp *s),
                     void *arg);
 
+/* From here on `fd` takes runs of datagrams as the kernel joined them (UDP_GRO), which
+ * traffic_receive() takes apart. False and errno. */
+bool traffic_join_runs(struct traffic *t, int fd);
+
 /* A UDP socket bound to `at` whose reads wait at most `wait_ms`. -1 and errno. */
 int traffic_bind(const struct sockaddr_in *at, unsigned wait_ms);
 

@@ -305,7 +305,9 @@ static struct udpt_dest some_dest(unsigned which)
 static void send_some(struct world *w, struct reader *r)
 {
     static const uint8_t payload[UDPT_MAX_PAYLOAD_IP6 + 1] = {1, 2, 3};
-    static const size_t sizes[] = {0, 1, 100, 1472, 9000, 65507, 65527, 65528};
+    /* Large ones cost time, so they are few. */
+    static const size_t sizes[] = {0,   1,    2,    3,    20,   53,    100,   200,
+                                   500, 1200, 1472, 1473, 9000, 65507, 65527, 65528};
     unsigned source = reader_u8(r) % BINDINGS, how = reader_u8(r);
     if (!w->sources[source]) {
         int code;
@@ -315,9 +317,9 @@ static void send_some(struct world *w, struct reader *r)
         w->sources[source] = b;
         *(struct binding_host *)udpt_binding_host(b) = (struct binding_host){ALIVE, source};
     }
-    struct udpt_dest to = some_dest(how >> 3);
+    struct udpt_dest to = some_dest(how >> 4);
     for (unsigned i = 0; i < 1u + source && w->sources[source]; i++)
-        udpt_send(w->sources[source], &to, payload, sizes[how & 7], w->now_us);
+        udpt_send(w->sources[source], &to, payload, sizes[how & 15], w->now_us);
 }
 
 static void administer(struct world *w, const struct udpt_config *config, struct reader *r)

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: Apache-2.0
+# tun2socks without a kernel: packets by the callback device.
+unit_test(tun_packet test_tun_packet.c tun_world.c LIBS tun2socks_static)

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * internal.h - what the files of tun2socks share.
+ *
+ *   stack.c     an instance: device, lwIP's netif and listener, packets in and out
+ *   tcp.c       the life of a TCP flow        tcp_data.c  its bytes, both ways
+ *   udp.c       bindings and datagrams        fragment.c  datagrams larger than the device's MTU
+ *   icmp.c      echo and errors              reassembly.c  fragments that come in
+ *
+ * No function of the host is called while lwIP is on the stack: lwIP's callbacks note what
+ * happened and put the flow on `work`, which stack_work() does when lwIP has returned.
+ */
+#ifndef TUN2SOCKS_INTERNAL_H
+#define TUN2SOCKS_INTERNAL_H
+
+#include "lwip/netif.h"
+#include "lwip/pbuf.h"
+#include "lwip/tcp.h"
+
+#include "proto/list.h"
+#include "proto/table.h"
+#include "tun2socks/device.h"
+#include "tun2socks/packet.h"
+#include "tun2socks/tun2socks.h"
+
+struct tun2socks {
+    struct tun2socks_config config;
+    struct device *device; /* NULL: lost */
+    struct netif netif;
+    struct tcp_pcb *listener;    /* of any address; its port follows the packets */
+    struct packet_buffer *spare; /* the next packet is read into it */
+    bool is_working;             /* stack_work() is on the stack */
+    uint64_t now_us;
+    struct table flows, bindings;
+    struct list open_flows, ending_flows; /* by age, the longest idle first */
+    struct list idle_bindings, dns_bindings;
+    struct list work; /* flows that something happened to */
+    struct tun2socks_counters counters;
+    uint32_t next_fragment_id;
+    struct list partials; /* packets of which some fragments came */
+    uint32_t partial_count;
+};
+
+/* A packet that lwIP reads in place. Freed by pbuf_free(). */
+struct packet_buffer {
+    struct pbuf_custom custom; /* first: lwIP hands out its address */
+    struct packet_buffer *link;
+    uint32_t capacity;
+    uint8_t data[];
+};
+
+#define FLOW_STATES(X)                                                                             \
+    X(CONNECTING, "connecting") /* the SYN is held; the host was asked for a stream */             \
+    X(ACCEPTING, "accepting")   /* the stream stands, lwIP has the SYN; no data moves */           \
+    X(OPEN, "open")             /* data moves; either side may have ended */                       \
+    X(LINGERING, "lingering")   /* the stream is closed; lwIP still delivers the rest */           \
+    X(DEAD, "dead")             /* to be freed by the next stack_work() */
+
+enum flow_state {
+#define FLOW_STATE_ENUM(symbol, name) FLOW_##symbol,
+    FLOW_STATES(FLOW_STATE_ENUM)
+#undef FLOW_STATE_ENUM
+};
+
+struct tun2socks_flow {
+    struct tun2socks *t;
+    struct table_node node;
+    struct list age;  /* in t->open_flows or t->ending_flows */
+    struct list work; /* in t->work, or in none */
+    struct endpoint source, destination;
+    enum flow_state state;
+    struct tcp_pcb *pcb;                 /* lwIP's side; NULL: none yet, or gone */
+    struct packet_buffer *syn;           /* CONNECTING: held back */
+    struct packet_buffer *first, **last; /* of the app's bytes, not yet taken by the host */
+    size_t first_offset;                 /* bytes of `first` that were taken */
+    uint32_t pending_buffers;
+    void *stream;                 /* the host's; NULL: none, or closed */
+    bool app_ended, app_end_told; /* the app's FIN came; the host knows */
+    bool far_ended, far_end_sent; /* the host said so; lwIP knows */
+    bool is_blocked;              /* the host takes no bytes now */
+    bool wants_room;              /* the host waits for stream_room() */
+    bool has_room;                /* ... and is to be told */
+    uint16_t segment_size;        /* what the device cuts segments into, 0: it does not */
+    uint64_t active_us;
+};
+
+struct binding {
+    struct table_node node;
+    struct list age; /* in t->idle_bindings or t->dns_bindings */
+    struct endpoint source;
+    void *host; /* what the host keeps of it */
+    bool is_dns;
+    uint64_t active_us;
+};
+
+/* ---- stack.c */
+uint64_t stack_hash(const struct tun2socks *t, const struct endpoint *a, const struct endpoint *b);
+void stack_drop(struct tun2socks *t, enum tun2socks_drop why);
+/* Write a packet; false when it was dropped (and counted). */
+bool stack_write(struct tun2socks *t, const struct iovec *parts, int count,
+                 const struct packet_offload *offload);
+/* A buffer for `size` bytes with one reference, or NULL. */
+struct packet_buffer *stack_buffer(size_t size);
+void stack_buffer_free(struct packet_buffer *buffer);
+/* lwIP gets a packet that is TCP; the buffer is lwIP's from here on. */
+void stack_feed(struct tun2socks *t, struct packet_buffer *buffer, const struct packet *p);
+/* Do what lwIP's callbacks have noted. */
+void stack_work(struct tun2socks *t);
+void stack_note(struct tun2socks_flow *flow);
+
+/* ---- tcp.c */
+/* A SYN: true when lwIP is to have it, false when it is held back or dropped. */
+bool tcp_flow_syn(struct tun2socks *t, const struct packet *p);
+struct tun2socks_flow *tcp_flow_find(const struct tun2socks *t, const struct endpoint *source,
+                                     const struct endpoint *destination);
+void tcp_flow_work(struct tun2socks_flow *flow);
+void tcp_flow_active(struct tun2socks_flow *flow);
+/* lwIP's side ends at once; the app gets a reset. The flow becomes DEAD. */
+void tcp_flow_abort(struct tun2socks_flow *flow);
+void tcp_flow_enter(struct tun2socks_flow *flow, enum flow_state state);
+/* Flows that idled. Returns when the next one will have. */
+uint64_t tcp_tick(struct tun2socks *t);
+void tcp_free_all(struct tun2socks *t);
+
+/* ---- tcp_data.c */
+void tcp_data_start(struct tun2socks_flow *flow);
+/* Hand the host what it takes. False: the stream broke. */
+bool tcp_data_push(struct tun2socks_flow *flow);
+void tcp_data_free(struct tun2socks_flow *flow);
+
+/* ---- udp.c */
+void udp_packet(struct tun2socks *t, const struct packet *p);
+uint64_t udp_tick(struct tun2socks *t);
+void udp_free_all(struct tun2socks *t);
+
+/* ---- fragment.c */
+/* A datagram to the app, in fragments where the MTU wants it. */
+bool fragment_send(struct tun2socks *t, const struct endpoint *source, const struct endpoint *app,
+                   const void *data, size_t size);
+
+/* ---- reassembly.c */
+/* A fragment. When it completes a packet: that packet, at `*offset` of a buffer that is the
+ * caller's, with an IP header that knows of no fragments. Else NULL. */
+struct packet_buffer *reassembly_take(struct tun2socks *t, const struct packet *p, size_t *offset,
+                                      size_t *packet_size);
+uint64_t reassembly_tick(struct tun2socks *t);
+void reassembly_free_all(struct tun2socks *t);
+
+/* ---- icmp.c */
+void icmp_packet(struct tun2socks *t, const struct packet *p);
+/* An error about a packet of `source`; `header` is the first 8 bytes behind its IP header, and
+ * `size` what was behind that header in all. */
+void icmp_error(struct tun2socks *t, const struct endpoint *source,
+                const struct endpoint *destination, uint8_t protocol, const uint8_t header[8],
+                size_t size, enum tun2socks_unreachable why, uint32_t mtu);
+
+#endif

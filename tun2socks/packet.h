@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* packet.h - IP packets: what one that came in is, and the headers of one that goes out. */
+#ifndef TUN2SOCKS_PACKET_H
+#define TUN2SOCKS_PACKET_H
+
+#include "proto/endpoint.h"
+#include "tun2socks/tun2socks.h"
+
+enum {
+    PROTOCOL_ICMP = 1,
+    PROTOCOL_TCP = 6,
+    PROTOCOL_UDP = 17,
+    PROTOCOL_FRAGMENT6 = 44,
+    PROTOCOL_ICMP6 = 58,
+};
+
+enum {
+    IP4_HEADER_SIZE = 20,
+    IP6_HEADER_SIZE = 40,
+    FRAGMENT6_HEADER_SIZE = 8,
+    UDP_HEADER_SIZE = 8,
+    TCP_HEADER_SIZE = 20,
+    ICMP_HEADER_SIZE = 8,
+};
+
+enum {
+    TCP_FLAG_FIN = 0x01,
+    TCP_FLAG_SYN = 0x02,
+    TCP_FLAG_RST = 0x04,
+    TCP_FLAG_ACK = 0x10,
+};
+
+struct packet {
+    const uint8_t *data; /* the IP header */
+    size_t size;         /* what the IP header says; what lies behind is cut off */
+    uint8_t protocol;
+    bool is_fragment; /* then no ports; `transport` is a piece */
+    uint32_t fragment_id;
+    size_t fragment_offset; /* bytes */
+    bool fragment_more;
+    struct endpoint source, destination;
+    const uint8_t *transport; /* TCP, UDP or ICMP header */
+    size_t transport_size;    /* that header and what follows */
+    uint8_t tcp_flags;
+};
+
+/* Fill `p`, which points into `data`. False: it is to be dropped, and `*cause` is why.
+ * `checksum_is_good`: the device vouches for TCP's and UDP's. */
+bool packet_parse(struct packet *p, const void *data, size_t size, bool checksum_is_good,
+                  enum tun2socks_drop *cause);
+
+/* Write the IP header of a packet with `size` bytes behind it. Returns its size. */
+size_t packet_write_ip(uint8_t *to, const struct endpoint *source,
+                       const struct endpoint *destination, uint8_t protocol, size_t size);
+
+/* The same of an IPv4 fragment: `offset` in bytes, a multiple of 8. */
+size_t packet_write_ip4_fragment(uint8_t *to, const struct endpoint *source,
+                                 const struct endpoint *destination, uint8_t protocol, size_t size,
+                                 uint16_t id, size_t offset, bool more);
+
+#endif

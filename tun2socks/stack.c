@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * stack.c - an instance: its device, lwIP, and the way of a packet.
+ *
+ * Theory of operation
+ *
+ *   device --read--> packet_parse --UDP--> udp.c ----------------------> host
+ *                        |  |  '--ICMP--> icmp.c
+ *                        |  '--TCP-----> tcp.c: SYN of a new flow is held --> host: open a stream
+ *                        |                 |  else, or when the stream stands
+ *                        |                 '--> lwIP --bytes--> tcp_data.c ----> host
+ *                        '--fragment---> reassembly.c --whole--> packet_parse again
+ *   device <--write-- stack_write <-- on_output, fragment.c, icmp.c
+ *
+ * lwIP is unpatched and believes itself a host with one interface per instance. Before it gets a
+ * packet, the packet's destination is stored straight into that interface's address, so that
+ * whatever the destination is, it is for us; a listener of any address gets the packet's port.
+ * Both are taken back afterwards, so that no route leads to an interface of another instance.
+ *
+ * All checks and checksums are done here, not by lwIP (packet.c, on_output): what lwIP is given is
+ * well formed, and a device that vouches for checksums saves them altogether.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sodium.h>
+
+#include "lwip/ip.h"
+#include "lwip/ip4.h"
+#include "lwip/ip6.h"
+#include "lwip/port.h"
+#include "lwip/priv/tcp_priv.h"
+
+#include "proto/buffer.h"
+#include "proto/error.h"
+#include "tun2socks/checksum.h"
+#include "tun2socks/internal.h"
+
+enum {
+    READ_BATCH = 256,         /* packets in one turn, so that the rest of the loop gets its own */
+    COPY_BELOW_BYTES = 16384, /* smaller packets are copied into buffers of their own size */
+    TCP_CHECKSUM_OFFSET = 16,
+};
+
+const char *tun2socks_drop_name(enum tun2socks_drop drop)
+{
+    static const char *const names[] = {
+#define TUN2SOCKS_DROP_NAME(symbol, name, what) name,
+        TUN2SOCKS_DROPS(TUN2SOCKS_DROP_NAME)
+#undef TUN2SOCKS_DROP_NAME
+    };
+    _Static_assert(sizeof names / sizeof *names == TUN2SOCKS_DROP_COUNT, "a name per cause");
+    return names[drop];
+}
+
+const struct tun2socks_counters *tun2socks_counters(const struct tun2socks *t)
+{
+    return &t->counters;
+}
+
+uint64_t stack_hash(const struct tun2socks *t, const struct endpoint *a, const struct endpoint *b)
+{
+    struct endpoint both[2] = {*a};
+    uint64_t hash;
+    if (b)
+        both[1] = *b;
+    crypto_shorthash((uint8_t *)&hash, (const uint8_t *)both, sizeof both, t->config.hash_key);
+    return hash;
+}
+
+void stack_drop(struct tun2socks *t, enum tun2socks_drop why)
+{
+    t->counters.dropped[why]++;
+}
+
+bool stack_write(struct tun2socks *t, const struct iovec *parts, int count,
+                 const struct packet_offload *offload)
+{
+    ssize_t size = t->device ? t->device->ops->write(t->device, parts, count, offload) : 0;
+    if (size <= 0) {
+        stack_drop(t, TUN2SOCKS_DROP_DEVICE);
+        return false;
+    }
+    t->counters.tx_packets++;
+    t->counters.tx_bytes += (uint64_t)size;
+    return true;
+}
+
+/* ---- buffers */
+
+static void free_buffer(struct pbuf *p)
+{
+    free(p);
+}
+
+struct packet_buffer *stack_buffer(size_t size)
+{
+    struct packet_buffer *buffer = malloc(sizeof *buffer + size);
+    if (!buffer)
+        return NULL;
+    *buffer = (struct packet_buffer){.custom.custom_free_function = free_buffer,
+                                     .capacity = (uint32_t)size};
+    return buffer;
+}
+
+void stack_buffer_free(struct packet_buffer *buffer)
+{
+    free(buffer);
+}
+
+/* ---- lwIP to the device */
+
+/* The checksum of TCP, by the device or here. lwIP's headers are in the first part. */
+static void finish_tcp(struct tun2socks *t, struct iovec *parts, int count, size_t size,
+                       struct packet_offload *offload)
+{
+    uint8_t *header = parts[0].iov_base;
+    struct endpoint source = {.family = ENDPOINT_IP4}, destination;
+    size_t ip_size = IP4_HEADER_SIZE;
+    if (header[0] >> 4 == 6) {
+        ip_size = IP6_HEADER_SIZE;
+        source.family = ENDPOINT_IP6;
+    }
+    destination = source;
+    size_t address_size = source.family == ENDPOINT_IP4 ? 4 : 16;
+    size_t address_at = source.family == ENDPOINT_IP4 ? 12 : 8;
+    memcpy(source.ip, header + address_at, address_size);
+    memcpy(destination.ip, header + address_at + address_size, address_size);
+
+    checksum_sum sum = checksum_pseudo(&source, &destination, PROTOCOL_TCP, size - ip_size);
+    uint8_t *tcp = header + ip_size;
+    uint16_t value;
+    if (t->device->checksum_offload) {
+        offload->checksum_wanted = true;
+        offload->checksum_start = (uint16_t)ip_size;
+        offload->checksum_offset = TCP_CHECKSUM_OFFSET;
+        value = checksum_fold(sum);
+    } else {
+        memset(tcp + TCP_CHECKSUM_OFFSET, 0, 2);
+        value = checksum_end(checksum_add_parts(sum, parts, count, ip_size));
+    }
+    memcpy(tcp + TCP_CHECKSUM_OFFSET, &value, sizeof value);
+
+    if (size > t->device->mtu && t->device->segmentation_offload) {
+        source.port = (uint16_t)(tcp[0] << 8 | tcp[1]);
+        destination.port = (uint16_t)(tcp[2] << 8 | tcp[3]);
+        const struct tun2socks_flow *flow = tcp_flow_find(t, &destination, &source);
+        offload->segment_size = flow && flow->segment_size
+                                    ? flow->segment_size
+                                    : (uint16_t)(t->device->mtu - ip_size - TCP_HEADER_SIZE);
+    }
+}
+
+static err_t on_output(struct netif *netif, struct pbuf *p)
+{
+    struct tun2socks *t = netif->state;
+    struct packet_offload offload = {0};
+    struct iovec parts[DEVICE_MAX_PARTS];
+    int count = 0;
+    size_t size = 0;
+    for (struct pbuf *q = p; q; q = q->next) {
+        if (count == DEVICE_MAX_PARTS)
+            return ERR_BUF;
+        parts[count++] = (struct iovec){q->payload, q->len};
+        size += q->len;
+    }
+    if (!t->device)
+        return ERR_IF;
+    const uint8_t *header = p->payload;
+    uint8_t protocol = header[0] >> 4 == 4 ? header[9] : header[6];
+    if (protocol == PROTOCOL_TCP)
+        finish_tcp(t, parts, count, size, &offload);
+    stack_write(t, parts, count, &offload);
+    return ERR_OK;
+}
+
+static err_t on_output4(struct netif *netif, struct pbuf *p, const ip4_addr_t *to)
+{
+    (void)to;
+    return on_output(netif, p);
+}
+
+static err_t on_output6(struct netif *netif, struct pbuf *p, const ip6_addr_t *to)
+{
+    (void)to;
+    return on_output(netif, p);
+}
+
+/* ---- the device to lwIP */
+
+void stack_feed(struct tun2socks *t, struct packet_buffer *buffer, const struct packet *p)
+{
+    struct netif *netif = &t->netif;
+    size_t offset = (size_t)(p->data - buffer->data);
+    struct pbuf *pbuf = pbuf_alloced_custom(PBUF_RAW, (u16_t)p->size, PBUF_REF, &buffer->custom,
+                                            buffer->data + offset, (u16_t)p->size);
+    if (!pbuf) {
+        stack_buffer_free(buffer);
+        stack_drop(t, TUN2SOCKS_DROP_MEMORY);
+        return;
+    }
+    netif_default = netif; /* where a reset to nobody's flow goes */
+    if (p->source.family == ENDPOINT_IP4) {
+        ip4_addr_t *address = ip_2_ip4(&netif->ip_addr);
+        memcpy(&address->addr, p->destination.ip, 4);
+        ip4_input(pbuf, netif);
+        ip4_addr_set_zero(address);
+    } else {
+        ip6_addr_t *address = ip_2_ip6(&netif->ip6_addr[0]);
+        memcpy(address->addr, p->destination.ip, 16);
+        netif->ip6_addr_state[0] = IP6_ADDR_PREFERRED;
+        ip6_input(pbuf, netif);
+        netif->ip6_addr_state[0] = IP6_ADDR_INVALID;
+    }
+}
+
+static void take_fragment(struct tun2socks *t, const struct packet *p);
+
+/* The packet at `offset` of `buffer`, which stays the caller's: false; or became lwIP's: true. */
+static bool take_packet(struct tun2socks *t, struct packet_buffer *buffer, size_t offset,
+                        size_t size, bool checksum_is_good)
+{
+    struct packet p;
+    enum tun2socks_drop cause;
+    if (!packet_parse(&p, buffer->data + offset, size, checksum_is_good, &cause)) {
+        stack_drop(t, cause);
+        return false;
+    }
+    if (p.is_fragment) {
+        take_fragment(t, &p);
+        return false;
+    }
+    if (p.protocol == PROTOCOL_UDP) {
+        udp_packet(t, &p);
+        return false;
+    }
+    if (p.protocol != PROTOCOL_TCP) {
+        icmp_packet(t, &p);
+        return false;
+    }
+    if (p.size > PACKET_MAX_SIZE) {
+        stack_drop(t, TUN2SOCKS_DROP_MALFORMED);
+        return false;
+    }
+    uint8_t kind = p.tcp_flags & (TCP_FLAG_SYN | TCP_FLAG_ACK | TCP_FLAG_RST);
+    if (kind == TCP_FLAG_SYN && !tcp_flow_syn(t, &p))
+        return false;
+    lwip_port_ack_later(t->now_us);
+    if (p.size < COPY_BELOW_BYTES && buffer->capacity > COPY_BELOW_BYTES) {
+        struct packet_buffer *copy = stack_buffer(p.size);
+        if (!copy) {
+            stack_drop(t, TUN2SOCKS_DROP_MEMORY);
+            return false;
+        }
+        memcpy(copy->data, p.data, p.size);
+        p.data = copy->data;
+        stack_feed(t, copy, &p);
+        return false;
+    }
+    stack_feed(t, buffer, &p);
+    return true;
+}
+
+static void take_fragment(struct tun2socks *t, const struct packet *p)
+{
+    size_t offset, size;
+    struct packet_buffer *whole = reassembly_take(t, p, &offset, &size);
+    if (whole && !take_packet(t, whole, offset, size, false))
+        stack_buffer_free(whole);
+}
+
+static void count_in(struct tun2socks *t, size_t size)
+{
+    t->counters.rx_packets++;
+    t->counters.rx_bytes += size;
+}
+
+void stack_note(struct tun2socks_flow *flow)
+{
+    if (list_empty(&flow->work))
+        list_append(&flow->t->work, &flow->work);
+}
+
+void stack_work(struct tun2socks *t)
+{
+    if (t->is_working)
+        return;
+    t->is_working = true;
+    while (!list_empty(&t->work)) {
+        struct tun2socks_flow *flow = list_entry(t->work.next, struct tun2socks_flow, work);
+        list_remove(&flow->work);
+        tcp_flow_work(flow);
+    }
+    t->is_working = false;
+}
+
+void tun2socks_batch_end(struct tun2socks *t)
+{
+    stack_work(t);
+    if (t->config.datagrams)
+        t->config.datagrams->batch_end(t->config.arg);
+}
+
+void tun2socks_packet(struct tun2socks *t, const void *data, size_t size, uint64_t now_us)
+{
+    t->now_us = now_us;
+    struct packet_buffer *buffer = size <= PACKET_MAX_SIZE ? stack_buffer(size) : NULL;
+    if (!buffer) {
+        stack_drop(t, size > PACKET_MAX_SIZE ? TUN2SOCKS_DROP_MALFORMED : TUN2SOCKS_DROP_MEMORY);
+        return;
+    }
+    if (size)
+        memcpy(buffer->data, data, size);
+    count_in(t, size);
+    if (!take_packet(t, buffer, 0, size, false))
+        stack_buffer_free(buffer);
+}
+
+static void lose_device(struct tun2socks *t)
+{
+    struct udptun_error err;
+    error_set_errno(&err, UDPTUN_E_SYSTEM, errno, "device", "device %s is gone", t->device->name);
+    t->device->ops->close(t->device);
+    t->device = NULL;
+    if (t->config.device_lost)
+        t->config.device_lost(t->config.arg, &err);
+}
+
+bool tun2socks_readable(struct tun2socks *t, uint64_t now_us)
+{
+    int left = READ_BATCH;
+    bool lost = false;
+    t->now_us = now_us;
+    for (; left > 0 && t->device; left--) {
+        struct packet_offload offload;
+        if (!t->spare && !(t->spare = stack_buffer(PACKET_MAX_SIZE)))
+            break;
+        ssize_t size = t->device->ops->read(t->device, t->spare->data, &offload);
+        lost = size == DEVICE_LOST;
+        if (size <= 0)
+            break;
+        count_in(t, (size_t)size);
+        if (take_packet(t, t->spare, 0, (size_t)size, offload.checksum_is_good))
+            t->spare = NULL;
+    }
+    tun2socks_batch_end(t);
+    if (lost && t->device)
+        lose_device(t);
+    return left == 0;
+}
+
+int tun2socks_fd(const struct tun2socks *t)
+{
+    return t->device ? t->device->fd : -1;
+}
+
+uint64_t tun2socks_tick(struct tun2socks *t, uint64_t now_us)
+{
+    t->now_us = now_us;
+    uint64_t next = tcp_tick(t), at = lwip_port_tick(now_us);
+    stack_work(t);
+    if (at < next)
+        next = at;
+    at = udp_tick(t);
+    if (at < next)
+        next = at;
+    at = reassembly_tick(t);
+    return at < next ? at : next;
+}
+
+/* ---- life */
+
+static err_t set_up_netif(struct netif *netif)
+{
+    netif->name[0] = 't';
+    netif->name[1] = 's';
+    netif->output = on_output4;
+    netif->output_ip6 = on_output6;
+    return ERR_OK;
+}
+
+static void use_mtu(struct tun2socks *t)
+{
+    t->netif.mtu = (u16_t)(t->device->mtu < PACKET_MAX_SIZE ? t->device->mtu : PACKET_MAX_SIZE);
+    t->netif.mtu6 = t->netif.mtu;
+}
+
+static bool set_up_lwip(struct tun2socks *t)
+{
+    ip4_addr_t none = {0}, all;
+    ip4_addr_set_u32(&all, UINT32_MAX);
+    if (!netif_add(&t->netif, &none, &all, &none, t, set_up_netif, ip_input))
+        return false;
+    use_mtu(t);
+    netif_set_up(&t->netif);
+    netif_set_link_up(&t->netif);
+    struct tcp_pcb *pcb = tcp_new_ip_type(IPADDR_TYPE_ANY);
+    if (!pcb)
+        return false;
+    tcp_bind_netif(pcb, &t->netif);
+    if (tcp_bind(pcb, IP_ANY_TYPE, 0) != ERR_OK || !(t->listener = tcp_listen(pcb))) {
+        tcp_abort(pcb);
+        return false;
+    }
+    return true;
+}
+
+void tun2socks_set(struct tun2socks *t, const struct tun2socks_config *config)
+{
+    t->config.echo_reply = config->echo_reply;
+    t->config.block_quic = config->block_quic;
+    t->config.max_tcp_flows = config->max_tcp_flows;
+    t->config.max_udp_flows = config->max_udp_flows;
+    t->config.tcp_idle_s = config->tcp_idle_s;
+    t->config.tcp_ending_s = config->tcp_ending_s;
+    t->config.udp_idle_s = config->udp_idle_s;
+    t->config.udp_dns_idle_s = config->udp_dns_idle_s;
+}
+
+void tun2socks_attach(struct tun2socks *t, struct device *device)
+{
+    if (t->device)
+        t->device->ops->close(t->device);
+    t->device = device;
+    use_mtu(t);
+}
+
+struct tun2socks *tun2socks_new(const struct tun2socks_config *config, struct device *device,
+                                uint64_t now_us, struct udptun_error *err)
+{
+    struct tun2socks *t = calloc(1, sizeof *t);
+    if (!t) {
+        device->ops->close(device);
+        error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
+        return NULL;
+    }
+    t->config = *config;
+    t->device = device;
+    t->now_us = now_us;
+    table_init(&t->flows);
+    table_init(&t->bindings);
+    list_init(&t->open_flows);
+    list_init(&t->ending_flows);
+    list_init(&t->idle_bindings);
+    list_init(&t->dns_bindings);
+    list_init(&t->work);
+    list_init(&t->partials);
+    if (!lwip_port_enter()) {
+        error_set(err, UDPTUN_E_CONFLICT, NULL,
+                  "another thread of this process runs tun2socks; only one can");
+        device->ops->close(device);
+        free(t);
+        return NULL;
+    }
+    if (!set_up_lwip(t)) {
+        tun2socks_free(t);
+        error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
+        return NULL;
+    }
+    return t;
+}
+
+void tun2socks_free(struct tun2socks *t)
+{
+    if (!t)
+        return;
+    tcp_free_all(t);
+    udp_free_all(t);
+    reassembly_free_all(t);
+    if (t->listener)
+        tcp_close(t->listener);
+    netif_remove(&t->netif);
+    if (t->device)
+        t->device->ops->close(t->device);
+    stack_buffer_free(t->spare);
+    table_fini(&t->flows);
+    table_fini(&t->bindings);
+    lwip_port_leave();
+    free(t);
+}

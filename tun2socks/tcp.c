@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tcp.c - the life of a TCP flow.
+ *
+ *   SYN --> CONNECTING --connected--> ACCEPTING --handshake--> OPEN --both ended--> LINGERING
+ *               |refused                  |                      |failed, idle          |sent
+ *               '--> reset or ICMP -------'----------------------'---------> DEAD <-----'
+ *
+ * lwIP sees a SYN only when the stream to its destination stands, so a refused connection looks
+ * refused to the app. A flow counts towards the cap until lwIP has nothing more to deliver: an
+ * app that stops reading cannot pile up what nobody counts.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lwip/priv/tcp_priv.h"
+
+#include "tun2socks/internal.h"
+
+/* ---- the table */
+
+struct flow_key {
+    const struct endpoint *source, *destination;
+};
+
+static bool is_flow(const struct table_node *node, const void *key)
+{
+    const struct tun2socks_flow *flow = table_entry(node, const struct tun2socks_flow, node);
+    const struct flow_key *k = key;
+    return endpoint_equal(&flow->source, k->source) &&
+           endpoint_equal(&flow->destination, k->destination);
+}
+
+struct tun2socks_flow *tcp_flow_find(const struct tun2socks *t, const struct endpoint *source,
+                                     const struct endpoint *destination)
+{
+    struct flow_key key = {source, destination};
+    struct table_node *node =
+        table_find(&t->flows, stack_hash(t, source, destination), is_flow, &key);
+    return node ? table_entry(node, struct tun2socks_flow, node) : NULL;
+}
+
+static bool is_ending(const struct tun2socks_flow *flow)
+{
+    return flow->app_ended || flow->far_ended;
+}
+
+void tcp_flow_active(struct tun2socks_flow *flow)
+{
+    struct tun2socks *t = flow->t;
+    flow->active_us = t->now_us;
+    if (flow->state != FLOW_DEAD)
+        list_move(is_ending(flow) ? &t->ending_flows : &t->open_flows, &flow->age);
+}
+
+void tcp_flow_enter(struct tun2socks_flow *flow, enum flow_state state)
+{
+    struct tun2socks *t = flow->t;
+    if (flow->state == state)
+        return;
+    flow->state = state;
+    if (state == FLOW_DEAD) {
+        table_remove(&t->flows, &flow->node);
+        list_remove(&flow->age);
+        t->counters.tcp_flows--;
+    }
+    stack_note(flow);
+}
+
+static struct tun2socks_flow *new_flow(struct tun2socks *t, const struct packet *p)
+{
+    struct tun2socks_flow *flow = calloc(1, sizeof *flow);
+    if (!flow)
+        return NULL;
+    *flow = (struct tun2socks_flow){.t = t,
+                                    .source = p->source,
+                                    .destination = p->destination,
+                                    .state = FLOW_CONNECTING,
+                                    .syn = stack_buffer(p->size),
+                                    .wants_room = true};
+    flow->last = &flow->first;
+    list_init(&flow->age);
+    list_init(&flow->work);
+    uint64_t hash = stack_hash(t, &p->source, &p->destination);
+    if (!flow->syn || table_insert(&t->flows, &flow->node, hash) != UDPTUN_OK) {
+        stack_buffer_free(flow->syn);
+        free(flow);
+        return NULL;
+    }
+    memcpy(flow->syn->data, p->data, p->size);
+    t->counters.tcp_flows++;
+    tcp_flow_active(flow);
+    return flow;
+}
+
+static void close_stream(struct tun2socks_flow *flow)
+{
+    void *stream = flow->stream;
+    flow->stream = NULL;
+    if (stream)
+        flow->t->config.streams->stream_close(stream);
+}
+
+/* ---- lwIP's side */
+
+static void forget_pcb(struct tun2socks_flow *flow)
+{
+    struct tcp_pcb *pcb = flow->pcb;
+    flow->pcb = NULL;
+    tcp_arg(pcb, NULL);
+    tcp_recv(pcb, NULL);
+    tcp_sent(pcb, NULL);
+    tcp_err(pcb, NULL);
+}
+
+void tcp_flow_abort(struct tun2socks_flow *flow)
+{
+    struct tcp_pcb *pcb = flow->pcb;
+    if (pcb) {
+        forget_pcb(flow);
+        tcp_abort(pcb);
+    }
+    tcp_flow_enter(flow, FLOW_DEAD);
+}
+
+static bool is_of(const struct tcp_pcb *pcb, const struct tun2socks *t, const struct packet *p)
+{
+    const void *remote = &pcb->remote_ip, *local = &pcb->local_ip;
+    bool is_ip4 = p->source.family == ENDPOINT_IP4;
+    size_t size = is_ip4 ? 4 : 16; /* both kinds of ip_addr_t begin with the address */
+    return pcb->remote_port == p->source.port && pcb->local_port == p->destination.port &&
+           pcb->netif_idx == netif_get_index(&t->netif) && IP_IS_V6(&pcb->remote_ip) != is_ip4 &&
+           memcmp(remote, p->source.ip, size) == 0 && memcmp(local, p->destination.ip, size) == 0;
+}
+
+/* The app uses its port again: what lwIP still has of an earlier flow would take its SYN. */
+static void forget_earlier(const struct tun2socks *t, const struct packet *p)
+{
+    struct tcp_pcb *const lists[] = {tcp_active_pcbs, tcp_tw_pcbs};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        for (struct tcp_pcb *pcb = lists[i]; pcb; pcb = pcb->next) {
+            if (is_of(pcb, t, p)) {
+                tcp_abandon(pcb, 0);
+                break;
+            }
+        }
+    }
+}
+
+/* The flow's SYN goes to lwIP: to the listener, or with `port` 0 to nobody, which resets. */
+static void feed_syn(struct tun2socks_flow *flow, uint16_t port)
+{
+    struct tun2socks *t = flow->t;
+    struct packet p;
+    enum tun2socks_drop cause;
+    struct packet_buffer *syn = flow->syn;
+    flow->syn = NULL;
+    if (!packet_parse(&p, syn->data, syn->capacity, true, &cause)) {
+        stack_buffer_free(syn);
+        return;
+    }
+    t->listener->local_port = port;
+    stack_feed(t, syn, &p);
+    t->listener->local_port = 0;
+    struct tcp_pcb *pcb = tcp_active_pcbs; /* a new one is in front */
+    if (port && pcb && pcb->state == SYN_RCVD && !pcb->callback_arg && is_of(pcb, t, &p))
+        flow->pcb = pcb;
+}
+
+static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
+{
+    struct tun2socks_flow *flow = arg;
+    if (!flow || !pcb || err != ERR_OK)
+        return ERR_VAL;
+    tcp_data_start(flow);
+    tcp_flow_enter(flow, FLOW_OPEN);
+    return ERR_OK;
+}
+
+/* lwIP has freed the pcb: reset by the app, given up, or all was delivered. */
+static void on_error(void *arg, err_t err)
+{
+    struct tun2socks_flow *flow = arg;
+    (void)err;
+    flow->pcb = NULL;
+    tcp_flow_enter(flow, FLOW_DEAD);
+}
+
+/* ---- the beginning */
+
+bool tcp_flow_syn(struct tun2socks *t, const struct packet *p)
+{
+    struct tun2socks_flow *flow = tcp_flow_find(t, &p->source, &p->destination);
+    if (flow && flow->state == FLOW_LINGERING)
+        tcp_flow_abort(flow);
+    else if (flow)
+        return flow->state != FLOW_CONNECTING; /* else: said again while the host is connecting */
+    forget_earlier(t, p);
+    if (t->counters.tcp_flows >= t->config.max_tcp_flows) {
+        stack_drop(t, TUN2SOCKS_DROP_TCP_LIMIT); /* it will try again */
+        return false;
+    }
+    flow = new_flow(t, p);
+    if (!flow) {
+        stack_drop(t, TUN2SOCKS_DROP_MEMORY);
+        return false;
+    }
+    int code = -ECONNREFUSED;
+    if (t->config.streams)
+        code = t->config.streams->stream_open(t->config.arg, flow, &flow->source,
+                                              &flow->destination, &flow->stream);
+    else
+        stack_drop(t, TUN2SOCKS_DROP_REJECTED);
+    if (code < 0)
+        tun2socks_refused(flow, -code);
+    return false;
+}
+
+void tun2socks_refused(struct tun2socks_flow *flow, int sys_errno)
+{
+    struct tun2socks *t = flow->t;
+    if (flow->state != FLOW_CONNECTING)
+        return;
+    t->counters.tcp_refused++;
+    if (sys_errno == EHOSTUNREACH || sys_errno == ENETUNREACH || sys_errno == ETIMEDOUT) {
+        struct packet p;
+        enum tun2socks_drop cause;
+        if (packet_parse(&p, flow->syn->data, flow->syn->capacity, true, &cause))
+            icmp_error(t, &p.source, &p.destination, PROTOCOL_TCP, p.transport, p.transport_size,
+                       TUN2SOCKS_HOST_UNREACHABLE, 0);
+    } else {
+        feed_syn(flow, 0);
+    }
+    tcp_flow_enter(flow, FLOW_DEAD);
+    stack_work(t);
+}
+
+void tun2socks_connected(struct tun2socks_flow *flow)
+{
+    struct tun2socks *t = flow->t;
+    if (flow->state != FLOW_CONNECTING)
+        return;
+    tcp_flow_active(flow);
+    tcp_accept(t->listener, on_accept);
+    feed_syn(flow, flow->destination.port);
+    if (flow->pcb) {
+        tcp_arg(flow->pcb, flow);
+        tcp_err(flow->pcb, on_error);
+        tcp_nagle_disable(flow->pcb);
+        tcp_flow_enter(flow, FLOW_ACCEPTING);
+    } else {
+        stack_drop(t, TUN2SOCKS_DROP_MEMORY);
+        tcp_flow_enter(flow, FLOW_DEAD);
+    }
+    stack_work(t);
+}
+
+/* ---- the end */
+
+/* Nothing is left to deliver: lwIP may keep the rest of the formalities for itself. */
+static void leave_when_sent(struct tun2socks_flow *flow)
+{
+    struct tcp_pcb *pcb = flow->pcb;
+    if (pcb->state != TIME_WAIT && (pcb->unsent || pcb->unacked))
+        return;
+    forget_pcb(flow);
+    tcp_close(pcb);
+    tcp_flow_enter(flow, FLOW_DEAD);
+}
+
+static void work_open(struct tun2socks_flow *flow)
+{
+    if (!tcp_data_push(flow)) {
+        tcp_flow_abort(flow);
+        return;
+    }
+    if (flow->app_ended && !flow->first && !flow->app_end_told) {
+        flow->app_end_told = true;
+        flow->t->config.streams->stream_end(flow->stream);
+    }
+    if (flow->state == FLOW_OPEN && flow->has_room) {
+        flow->has_room = false;
+        flow->t->config.streams->stream_room(flow->stream);
+    }
+    if (flow->state == FLOW_OPEN && flow->far_ended && !flow->far_end_sent) {
+        flow->far_end_sent = true;
+        tcp_shutdown(flow->pcb, 0, 1);
+    }
+    if (flow->state == FLOW_OPEN && flow->app_end_told && flow->far_end_sent) {
+        tcp_flow_enter(flow, FLOW_LINGERING);
+        close_stream(flow);
+    }
+}
+
+void tcp_flow_work(struct tun2socks_flow *flow)
+{
+    switch (flow->state) {
+    case FLOW_CONNECTING:
+    case FLOW_ACCEPTING:
+        break;
+    case FLOW_OPEN:
+        work_open(flow);
+        break;
+    case FLOW_LINGERING:
+        leave_when_sent(flow);
+        break;
+    case FLOW_DEAD:
+        close_stream(flow);
+        tcp_data_free(flow);
+        stack_buffer_free(flow->syn);
+        list_remove(&flow->work);
+        free(flow);
+        break;
+    }
+}
+
+void tun2socks_failed(struct tun2socks_flow *flow)
+{
+    struct tun2socks *t = flow->t;
+    if (flow->state == FLOW_CONNECTING)
+        tun2socks_refused(flow, ECONNREFUSED);
+    else
+        tcp_flow_abort(flow);
+    stack_work(t);
+}
+
+/* Reset the flows of one list that idled. Returns when the next one will have. */
+static uint64_t expire(struct tun2socks *t, struct list *list, uint32_t idle_s)
+{
+    while (!list_empty(list)) {
+        struct tun2socks_flow *flow = list_entry(list->next, struct tun2socks_flow, age);
+        uint64_t at = flow->active_us + idle_s * UINT64_C(1000000);
+        if (at > t->now_us)
+            return at;
+        tcp_flow_abort(flow);
+    }
+    return UINT64_MAX;
+}
+
+uint64_t tcp_tick(struct tun2socks *t)
+{
+    /* lwIP frees a pcb in TIME_WAIT without a word: leave it before. */
+    LIST_FOREACH_SAFE (node, &t->ending_flows) {
+        struct tun2socks_flow *flow = list_entry(node, struct tun2socks_flow, age);
+        if (flow->state == FLOW_LINGERING)
+            leave_when_sent(flow);
+    }
+    uint64_t a = expire(t, &t->open_flows, t->config.tcp_idle_s);
+    uint64_t b = expire(t, &t->ending_flows, t->config.tcp_ending_s);
+    stack_work(t);
+    return a < b ? a : b;
+}
+
+void tcp_free_all(struct tun2socks *t)
+{
+    expire(t, &t->open_flows, 0);
+    expire(t, &t->ending_flows, 0);
+    stack_work(t);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tun_none.c - a platform without a TUN device of ours: descriptors and callbacks remain. */
+#include "proto/error.h"
+#include "tun2socks/device_fd.h"
+
+bool tun_describe(int fd, struct device *d, bool *has_vnet_header)
+{
+    (void)fd;
+    (void)d;
+    (void)has_vnet_header;
+    return false;
+}
+
+ssize_t tun_vnet_read(struct device *d, void *data, struct packet_offload *offload)
+{
+    return device_fd_read(d, data, offload);
+}
+
+ssize_t tun_vnet_write(struct device *d, const struct iovec *parts, int count,
+                       const struct packet_offload *offload)
+{
+    return device_fd_write(d, parts, count, offload);
+}
+
+struct device *device_open_tun(const struct tun_config *config, char notice[160],
+                               struct udptun_error *err)
+{
+    if (notice)
+        notice[0] = '\0';
+    error_set(err, UDPTUN_E_UNSUPPORTED, "device", "device: tun:%s: not on this platform",
+              config->name);
+    return NULL;
+}
