@@ -74,6 +74,6 @@ void icmp_error(struct tun2socks *t, const struct endpoint *source,
     writer_u32(&w, is_ip4 && mtu > UINT16_MAX ? UINT16_MAX : mtu); /* only TOO_BIG has one */
     w.at += packet_write_ip(w.at, source, destination, protocol, size);
     writer_bytes(&w, quoted, 8);
-    struct iovec parts[2] = {{message, writer_size(&w)}, {NULL, 0}};
+    struct iovec parts[2] = {{message, writer_size(&w)}, {message, 0}};
     send_icmp(t, destination, source, parts);
 }

@@ -24,6 +24,10 @@ enum {
 };
 
 enum {
+    TCP_CHECKSUM_OFFSET = 16,
+};
+
+enum {
     TCP_FLAG_FIN = 0x01,
     TCP_FLAG_SYN = 0x02,
     TCP_FLAG_RST = 0x04,

@@ -40,7 +40,6 @@
 enum {
     READ_BATCH = 256,         /* packets in one turn, so that the rest of the loop gets its own */
     COPY_BELOW_BYTES = 16384, /* smaller packets are copied into buffers of their own size */
-    TCP_CHECKSUM_OFFSET = 16,
 };
 
 const char *tun2socks_drop_name(enum tun2socks_drop drop)

@@ -16,6 +16,8 @@
 
 #include "lwip/priv/tcp_priv.h"
 
+#include "proto/buffer.h"
+#include "tun2socks/checksum.h"
 #include "tun2socks/internal.h"
 
 /* ---- the table */
@@ -148,8 +150,31 @@ static void forget_earlier(const struct tun2socks *t, const struct packet *p)
     }
 }
 
-/* The flow's SYN goes to lwIP: to the listener, or with `port` 0 to nobody, which resets. */
-static void feed_syn(struct tun2socks_flow *flow, uint16_t port)
+/* The answer to a SYN that nobody listens for (RFC 9293 section 3.10.7.1). */
+static void send_reset(struct tun2socks *t, const struct packet *syn)
+{
+    const struct packet_offload none = {0};
+    uint8_t ip[IP6_HEADER_SIZE], tcp[TCP_HEADER_SIZE];
+    struct reader r = reader_of(syn->transport + 4, 4);
+    struct writer w = writer_of(tcp, sizeof tcp);
+    writer_u16(&w, syn->destination.port);
+    writer_u16(&w, syn->source.port);
+    writer_u32(&w, 0);
+    writer_u32(&w, reader_u32(&r) + 1);
+    writer_u8(&w, TCP_HEADER_SIZE / 4 << 4);
+    writer_u8(&w, TCP_FLAG_RST | TCP_FLAG_ACK);
+    writer_u16(&w, 0); /* window */
+    writer_u32(&w, 0); /* checksum, urgent pointer */
+    checksum_sum sum = checksum_pseudo(&syn->destination, &syn->source, PROTOCOL_TCP, sizeof tcp);
+    uint16_t value = checksum_end(checksum_add(sum, tcp, sizeof tcp));
+    memcpy(tcp + TCP_CHECKSUM_OFFSET, &value, sizeof value);
+    size_t ip_size = packet_write_ip(ip, &syn->destination, &syn->source, PROTOCOL_TCP, sizeof tcp);
+    struct iovec parts[2] = {{ip, ip_size}, {tcp, sizeof tcp}};
+    stack_write(t, parts, 2, &none);
+}
+
+/* The flow's SYN goes to lwIP, which finds its listener. */
+static void feed_syn(struct tun2socks_flow *flow)
 {
     struct tun2socks *t = flow->t;
     struct packet p;
@@ -160,11 +185,11 @@ static void feed_syn(struct tun2socks_flow *flow, uint16_t port)
         stack_buffer_free(syn);
         return;
     }
-    t->listener->local_port = port;
+    t->listener->local_port = flow->destination.port;
     stack_feed(t, syn, &p);
     t->listener->local_port = 0;
     struct tcp_pcb *pcb = tcp_active_pcbs; /* a new one is in front */
-    if (port && pcb && pcb->state == SYN_RCVD && !pcb->callback_arg && is_of(pcb, t, &p))
+    if (pcb && pcb->state == SYN_RCVD && !pcb->callback_arg && is_of(pcb, t, &p))
         flow->pcb = pcb;
 }
 
@@ -223,15 +248,15 @@ void tun2socks_refused(struct tun2socks_flow *flow, int sys_errno)
     if (flow->state != FLOW_CONNECTING)
         return;
     t->counters.tcp_refused++;
-    if (sys_errno == EHOSTUNREACH || sys_errno == ENETUNREACH || sys_errno == ETIMEDOUT) {
-        struct packet p;
-        enum tun2socks_drop cause;
-        if (packet_parse(&p, flow->syn->data, flow->syn->capacity, true, &cause))
-            icmp_error(t, &p.source, &p.destination, PROTOCOL_TCP, p.transport, p.transport_size,
-                       TUN2SOCKS_HOST_UNREACHABLE, 0);
-    } else {
-        feed_syn(flow, 0);
-    }
+    struct packet p;
+    enum tun2socks_drop cause;
+    if (!packet_parse(&p, flow->syn->data, flow->syn->capacity, true, &cause))
+        stack_drop(t, cause);
+    else if (sys_errno == EHOSTUNREACH || sys_errno == ENETUNREACH || sys_errno == ETIMEDOUT)
+        icmp_error(t, &p.source, &p.destination, PROTOCOL_TCP, p.transport, p.transport_size,
+                   TUN2SOCKS_HOST_UNREACHABLE, 0);
+    else
+        send_reset(t, &p);
     tcp_flow_enter(flow, FLOW_DEAD);
     stack_work(t);
 }
@@ -243,7 +268,7 @@ void tun2socks_connected(struct tun2socks_flow *flow)
         return;
     tcp_flow_active(flow);
     tcp_accept(t->listener, on_accept);
-    feed_syn(flow, flow->destination.port);
+    feed_syn(flow);
     if (flow->pcb) {
         tcp_arg(flow->pcb, flow);
         tcp_err(flow->pcb, on_error);

@@ -54,7 +54,7 @@ static err_t on_sent(void *arg, struct tcp_pcb *pcb, u16_t size)
     struct tun2socks_flow *flow = arg;
     (void)size;
     tcp_flow_active(flow);
-    if (flow->wants_room && tcp_sndbuf(pcb) >= ROOM_WAKE_BYTES) {
+    if (flow->wants_room && pcb->snd_buf >= ROOM_WAKE_BYTES) {
         flow->wants_room = false;
         flow->has_room = true;
         stack_note(flow);
@@ -159,7 +159,7 @@ size_t tun2socks_room(struct tun2socks_flow *flow)
 {
     if (flow->state != FLOW_OPEN || flow->far_ended)
         return 0;
-    size_t room = tcp_sndbuf(flow->pcb);
+    size_t room = flow->pcb->snd_buf;
     if (room < ROOM_LEAST_BYTES || tcp_sndqueuelen(flow->pcb) > TCP_SND_QUEUELEN - QUEUE_SPARE) {
         flow->wants_room = true;
         return 0;
@@ -174,8 +174,8 @@ size_t tun2socks_input(struct tun2socks_flow *flow, const void *data, size_t siz
     size_t left = size;
     if (flow->state != FLOW_OPEN || flow->far_ended)
         return 0;
-    if (left > tcp_sndbuf(pcb))
-        left = tcp_sndbuf(pcb);
+    if (left > pcb->snd_buf)
+        left = pcb->snd_buf;
     size_t taken_size = 0;
     /* lwIP takes at most 64 KiB at once and makes segments no larger than half the window. */
     size_t segment = pcb->mss;

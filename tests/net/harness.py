@@ -60,9 +60,12 @@ def unavailable():
         return "needs root (network namespaces)"
     if not shutil.which("ip"):
         return "needs the ip command (package iproute2)"
-    probe = subprocess.run(["unshare", "--net", "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward"
-                            " && ip link add name udptun0 type veth peer name udptun1"],
-                           capture_output=True, text=True, check=False)
+    name = f"udptun-{os.getpid()}-probe"
+    probe = subprocess.run(
+        f"ip netns add {name} && nsenter --net=/run/netns/{name} sh -c '"
+        "echo 1 >/proc/sys/net/ipv4/ip_forward && ip link add name a0 type veth peer name a1'; "
+        f"status=$?; ip netns del {name} 2>/dev/null; exit $status",
+        shell=True, capture_output=True, text=True, check=False)
     if probe.returncode != 0:
         return "cannot make network namespaces: " + (probe.stderr.strip() or "CAP_NET_ADMIN?")
     for name in ("udptund", "udptunctl"):

@@ -11,6 +11,8 @@
  * With a thread of the library's own, every function may be called from any thread and returns
  * when the engine has done it; callbacks run on the engine's thread and may call any function
  * but udptun_engine_free().
+ * The callbacks `log` and `protect` are the exception: they may be called in the middle of
+ * anything and call no function of the library.
  *
  * Ownership. Strings and structs passed in are copied before a function returns. Strings handed
  * to a callback are valid until it returns.

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+# LIBRARY neither ends nor multiplies the process of an app, takes no signal, prints nothing, and
+# has no writable data of its own. The linker's and the compiler's few symbols are named here.
+set(forbidden
+  "(v?fork|clone|exec[lv]p?e?|posix_spawnp?|system|_?exit|_Exit|quick_exit|abort|__assert_fail|signal|sigaction|v?printf|__v?printf_chk|puts|putchar|perror|stdout)")
+set(toolchain "completed.0|__dso_handle|__TMC_END__")
+
+execute_process(COMMAND ${NM} -D --undefined-only --format=posix ${LIBRARY}
+                OUTPUT_VARIABLE output COMMAND_ERROR_IS_FATAL ANY)
+string(REGEX MATCHALL "[^\n]+" lines "${output}")
+foreach(line IN LISTS lines)
+  string(REGEX REPLACE "[ @].*" "" name "${line}")
+  if(name MATCHES "^${forbidden}$")
+    message(SEND_ERROR "${LIBRARY} uses ${name}")
+  endif()
+endforeach()
+list(LENGTH lines count)
+if(count LESS 20)
+  message(FATAL_ERROR "only ${count} undefined symbols were found: nothing was checked")
+endif()
+
+execute_process(COMMAND ${NM} --format=sysv ${LIBRARY} OUTPUT_VARIABLE output
+                COMMAND_ERROR_IS_FATAL ANY)
+string(REGEX MATCHALL "[^\n]+" lines "${output}")
+foreach(line IN LISTS lines)
+  if(line MATCHES "\\|\\.(data|bss|tdata|tbss)[ \t]*$")
+    string(REGEX REPLACE " *\\|.*" "" name "${line}")
+    if(NOT name MATCHES "^(${toolchain})$")
+      message(SEND_ERROR "${LIBRARY} has writable data: ${name}")
+    endif()
+  endif()
+endforeach()
