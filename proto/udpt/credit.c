@@ -57,10 +57,12 @@ void credit_lost(struct udpt_session *s, uint64_t size)
     k->under_way = k->under_way > size ? k->under_way - size : 0;
 }
 
-bool credit_allows(struct udpt_session *s, size_t size)
+bool credit_allows(const struct udpt_conn *c, size_t size)
 {
+    struct udpt_session *s = c->session;
     struct credit *k = &s->credit;
-    if (!session_is_far(s) || k->under_way == 0 || k->under_way + size <= k->budget)
+    /* A leg with nothing under way may always send one frame. */
+    if (!session_is_far(s) || c->tx_acked == c->tx_counted || k->under_way + size <= k->budget)
         return true;
     k->limited = true;
     return false;

@@ -425,7 +425,7 @@ struct udpt_conn *route_for_ack(struct udpt_session *s, struct udpt_conn *owing,
 
 /* credit.c */
 void credit_init(struct credit *k, uint64_t now_us);
-bool credit_allows(struct udpt_session *s, size_t size);
+bool credit_allows(const struct udpt_conn *c, size_t size);
 void credit_acked(struct udpt_session *s, uint64_t size);
 void credit_lost(struct udpt_session *s, uint64_t size); /* its leg died */
 

@@ -15,9 +15,13 @@
 /* How often stale heads are looked for while something waits. */
 #define SWEEP_US (50 * MS_US)
 
+/* The bound is on the age at delivery, so the way there is taken off, as far as half of it. */
 static bool is_stale(const struct udpt_session *s, const struct queued *q)
 {
-    return s->m->now_us - q->since_us > s->m->config.max_queue_delay_ms * MS_US;
+    uint64_t most_us = s->m->config.max_queue_delay_ms * MS_US;
+    uint64_t way_us = s->min_rtt_us + s->min_rtt_us / 2;
+    most_us -= way_us < most_us / 2 ? way_us : most_us / 2;
+    return s->m->now_us - q->since_us > most_us;
 }
 
 size_t queue_payload_size(const struct queued *q)
@@ -160,8 +164,7 @@ static bool serve(struct udpt_binding *b, struct udpt_conn *c)
             continue;
         if (q->size > b->deficit)
             break;
-        if (!route_writable(c) || !credit_allows(b->session, q->size) ||
-            !binding_write_queued(b, c, q))
+        if (!route_writable(c) || !credit_allows(c, q->size) || !binding_write_queued(b, c, q))
             return false;
         b->deficit -= (uint32_t)q->size;
         pop(b);
