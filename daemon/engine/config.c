@@ -104,6 +104,9 @@ static int check_numbers(struct udptun_tunnel_config *given, struct udptun_error
     given->connections = (int)count;
     if (given->dead_interval_s <= given->heartbeat_interval_s)
         return invalid(err, "deadInterval", "must be above heartbeatInterval");
+    if (given->redundancy > 1)
+        return error_set(err, UDPTUN_E_UNSUPPORTED, "redundancy",
+                         "redundancy: more than one copy is not supported yet");
     if (given->mark != UDPTUN_DEFAULT && (given->mark < 0 || given->mark > UINT32_MAX))
         return error_set(err, UDPTUN_E_INVALID, "mark",
                          "mark: %lld is not between 0 and 4294967295", (long long)given->mark);
