@@ -107,11 +107,16 @@ void peer_free(struct peer *p)
 
 /* ---- our ids --------------------------------------------------------------------------------- */
 
-bool announce_live(const struct peer *p, uint64_t *id)
+bool announce_live(struct peer *p, bool sequenced, uint64_t *id)
 {
-    const struct udpt_session *s = p->binding->session;
+    struct udpt_session *s = p->binding->session;
     if (p->tx_id == 0 || s->tx_ids.slots[p->tx_id - 1].state != TX_ID_LIVE)
         return false;
+    if (s->tx_ids.slots[p->tx_id - 1].sequenced != sequenced) { /* `redundancy` was changed */
+        retire(s, p->tx_id - 1);
+        p->tx_id = 0;
+        return false;
+    }
     *id = wire_id(s, p->tx_id - 1);
     return true;
 }
@@ -180,7 +185,8 @@ void announce_used(struct peer *p)
     p->tx_id = take_slot(s);
     if (p->tx_id == 0)
         return;
-    s->tx_ids.slots[p->tx_id - 1] = (struct tx_id){.state = TX_ID_ANNOUNCING, .peer = p};
+    s->tx_ids.slots[p->tx_id - 1] =
+        (struct tx_id){.state = TX_ID_ANNOUNCING, .peer = p, .sequenced = route_copies(s) > 1};
     s->tx_ids.pending++;
     control_announce(s, wire_id(s, p->tx_id - 1), p);
 }

@@ -39,7 +39,7 @@ struct udpt_binding *binding_new(struct udpt_session *s, uint64_t id, uint64_t l
     b->session = s;
     b->id = id;
     b->label = label;
-    b->created_us = b->used_us = m->now_us;
+    b->created_us = b->used_us = b->window_us = m->now_us;
     b->dns_only = true;
     list_init(&b->peers);
     list_init(&b->rx_ids);
@@ -270,44 +270,92 @@ bool binding_held(const struct udpt_binding *b)
     uint64_t now_us = b->session->m->now_us;
     if (b->awaits_port && now_us < b->awaits_until_us)
         return true;
-    return b->after && b->after->tx_acked < b->after_counted;
+    for (unsigned i = 0; b->hold_us != 0 && i < UDPT_MAX_LEGS; i++) {
+        const struct udpt_conn *c = b->session->legs[i].conn;
+        uint64_t since_us = c && c != b->conn ? leg_unacked_since(c) : 0;
+        if (since_us != 0 && since_us <= b->hold_us)
+            return true;
+    }
+    return false;
+}
+
+/* One datagram into the output of `c`, by its short id where one is live. */
+static bool write_datagram(struct udpt_binding *b, struct udpt_conn *c,
+                           const struct udpt_dest *dest, const uint8_t *data, size_t size,
+                           const uint32_t *sequence)
+{
+    leg_send_clock(c);
+    struct peer *p = peer_of(b, dest);
+    uint64_t id = FRAME_INLINE;
+    struct inline_header header = {.binding = b->id, .label = b->label, .dest = *dest};
+    bool live = p && announce_live(p, sequence != NULL, &id);
+    size_t head_size = live && sequence ? sizeof *sequence : 0;
+    if (!live) {
+        if (b->session->m->config.role == UDPT_LOCAL && !b->confirmed)
+            header.flags = INLINE_LABEL;
+        if (sequence) {
+            header.flags |= INLINE_SEQUENCE;
+            header.sequence = *sequence;
+        }
+        head_size = frame_inline_size(&header);
+    }
+    size_t whole = frame_size(id, head_size + size);
+    uint8_t *to = conn_reserve(c, whole);
+    if (!to)
+        return false;
+    size_t at = frame_put_header(to, id, head_size + size);
+    struct writer w = writer_of(to + at, head_size);
+    if (!live)
+        frame_put_inline(&w, &header);
+    else if (sequence)
+        writer_u32(&w, *sequence);
+    if (size > 0)
+        memcpy(to + at + head_size, data, size);
+    conn_commit(c, whole);
+    leg_count_sent(c, whole);
+    if (p && !live)
+        announce_used(p);
+    return true;
+}
+
+static void count_sent(struct udpt_binding *b, size_t size)
+{
+    struct udpt_machine *m = b->session->m;
+    b->tx_packets++;
+    b->tx_bytes += size;
+    b->session->tx_bytes += size;
+    m->counters.tx_packets++;
+    m->counters.tx_bytes += size;
 }
 
 bool binding_write(struct udpt_binding *b, struct udpt_conn *c, const struct udpt_dest *dest,
                    const uint8_t *data, size_t size)
 {
-    struct udpt_session *s = b->session;
-    struct udpt_machine *m = s->m;
-    leg_send_clock(c);
-    struct peer *p = peer_of(b, dest);
-    uint64_t id = FRAME_INLINE;
-    struct inline_header header = {.binding = b->id, .label = b->label, .dest = *dest};
-    size_t inline_size = 0;
-    if (!p || !announce_live(p, &id)) {
-        if (m->config.role == UDPT_LOCAL && !b->confirmed)
-            header.flags = INLINE_LABEL;
-        inline_size = frame_inline_size(&header);
-    }
-    size_t whole = frame_size(id, inline_size + size);
-    uint8_t *to = conn_reserve(c, whole);
-    if (!to)
+    bool sequenced = route_copies(b->session) > 1;
+    uint32_t sequence = b->next_sequence;
+    if (!write_datagram(b, c, dest, data, size, sequenced ? &sequence : NULL))
         return false;
-    size_t head = frame_put_header(to, id, inline_size + size);
-    if (inline_size > 0) {
-        struct writer w = writer_of(to + head, inline_size);
-        frame_put_inline(&w, &header);
+    b->next_sequence += sequenced;
+    count_sent(b, size);
+    b->written_us = b->session->m->now_us;
+    b->hold_us = 0;
+    return true;
+}
+
+bool binding_write_queued(struct udpt_binding *b, struct udpt_conn *c, struct queued *q)
+{
+    bool first = q->legs == 0;
+    size_t size = queue_payload_size(q);
+    if (first && route_copies(b->session) > 1) {
+        q->sequenced = true;
+        q->sequence = b->next_sequence++;
     }
-    if (size > 0)
-        memcpy(to + head + inline_size, data, size);
-    conn_commit(c, whole);
-    leg_count_sent(c, whole);
-    b->tx_packets++;
-    b->tx_bytes += size;
-    s->tx_bytes += size;
-    m->counters.tx_packets++;
-    m->counters.tx_bytes += size;
-    if (p && inline_size > 0)
-        announce_used(p);
+    if (!write_datagram(b, c, &q->dest, q->data, size, q->sequenced ? &q->sequence : NULL))
+        return false;
+    if (first) /* copies are no datagrams of the app's */
+        count_sent(b, size);
+    b->written_us = b->session->m->now_us;
+    b->hold_us = 0;
     return true;
 }
 
@@ -324,9 +372,11 @@ static int send(struct udpt_binding *b, const struct udpt_dest *peer, const uint
         return UDPTUN_E_UNREACHABLE;
     b->dns_only = b->dns_only && peer->ep.port == DNS_PORT;
     binding_touch(b);
-    if (!b->queue_first && !binding_held(b)) {
-        struct udpt_conn *c = session_route(b);
-        if (c && !binding_held(b) && session_writable(c) && binding_write(b, c, peer, data, size))
+    route_classify(b, size);
+    if (!b->queue_first && !route_is_thin(b) && !binding_held(b)) {
+        struct udpt_conn *c = route_sticky(b);
+        if (c && !binding_held(b) && route_writable(c) && credit_allows(c, size) &&
+            binding_write(b, c, peer, data, size))
             return UDPTUN_OK;
     }
     return queue_put(b, peer, data, size);

@@ -7,7 +7,7 @@
  * backoff. A session that the server lost is founded anew by the leg that learned of it; its
  * bindings stay and ask for their old ports.
  */
-#include <stdio.h>
+#include <limits.h>
 #include <string.h>
 
 #include "proto/error.h"
@@ -23,6 +23,8 @@
 #define ATTEMPT_FIRST_US (4 * S_US)
 #define ATTEMPT_STEP_US  S_US
 #define ATTEMPT_MAX_US   (10 * S_US)
+#define PROBE_LEGS       4
+#define NEEDED_WINDOW_US (60 * S_US)
 /* Datagrams wait this long without a pause: another data leg is worth its cost. */
 #define PRESSURE_US (100 * MS_US)
 
@@ -66,7 +68,7 @@ static void dial(struct udpt_session *s, unsigned number)
     c->leg = number;
     c->generation = ++s->next_generation;
     leg->attempt = c;
-    if (s->seen_up)
+    if (leg->generation > 0) /* it was up before */
         m->reconnects++;
     m->ops->dial(m->arg, c);
 }
@@ -82,13 +84,67 @@ static void want(struct udpt_session *s, unsigned number)
         machine_wake(s->m, leg->retry_us);
 }
 
+/* An outage: attempts on several legs, begun one after the other. One that began while the path
+ * was cut may hang in a proxy's backed-off timers; a younger one finds the healed path. */
+static void probe(struct udpt_session *s)
+{
+    struct udpt_machine *m = s->m;
+    if (m->now_us < s->probe_us) {
+        machine_wake(m, s->probe_us);
+        return;
+    }
+    for (unsigned i = 0; i < PROBE_LEGS; i++) {
+        if (s->legs[i].attempt)
+            continue;
+        s->probe_us = m->now_us + retry_delay(s, UINT_MAX);
+        machine_wake(m, s->probe_us);
+        dial(s, i);
+        return;
+    }
+}
+
+/* Data legs as the traffic needs them; given up again when a minute went by without. */
+static void size_up(struct udpt_session *s)
+{
+    struct udpt_machine *m = s->m;
+    unsigned most = m->config.connections;
+    if (s->params.max_legs > 0 && s->params.max_legs < most)
+        most = (unsigned)s->params.max_legs;
+    unsigned needed = route_legs_needed(s);
+    needed = needed < 1 ? 1 : needed > most ? most : needed;
+    if (needed > s->needed_most)
+        s->needed_most = needed;
+    if (needed > s->wanted)
+        s->wanted = needed;
+    if (m->now_us < s->needed_us + NEEDED_WINDOW_US)
+        return;
+    s->wanted = s->needed_most > most ? most : s->needed_most;
+    s->needed_most = needed;
+    s->needed_us = m->now_us;
+    for (unsigned i = s->wanted + 1; i < UDPT_MAX_LEGS; i++) {
+        struct udpt_conn *c = s->legs[i].conn;
+        if (c && !c->leaving && session_control(s)) {
+            c->leaving = true;
+            queue_reroute(s, c);
+            control_leave(c);
+        }
+    }
+}
+
 void client_tick(struct udpt_session *s)
 {
     if (s->m->stopping)
         return;
-    bool probing = session_legs_up(s) == 0;
+    if (session_legs_up(s) == 0) {
+        probe(s);
+        return;
+    }
     want(s, CONTROL_LEG);
-    for (unsigned i = 1; i <= s->wanted && !probing && s->proven; i++)
+    if (!s->proven)
+        return;
+    size_up(s);
+    machine_wake(s->m, s->needed_us + NEEDED_WINDOW_US);
+    for (unsigned i = 1; i <= s->wanted; i++)
         want(s, i);
 }
 
@@ -122,6 +178,14 @@ void client_update_state(struct udpt_session *s, const char *reason)
         session_enter_state(s, UDPT_ESTABLISHED, "");
 }
 
+static bool is_probing(const struct udpt_session *s)
+{
+    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++)
+        if (s->legs[i].attempt)
+            return true;
+    return false;
+}
+
 void client_attempt_ended(struct udpt_conn *c)
 {
     struct udpt_session *s = c->session;
@@ -131,6 +195,10 @@ void client_attempt_ended(struct udpt_conn *c)
     if (s->ending)
         return;
     back_off(s, leg);
+    if (session_legs_up(s) == 0 && !is_probing(s)) {
+        s->probe_us = leg->retry_us;
+        machine_wake(s->m, s->probe_us);
+    }
     client_update_state(s, c->reason);
 }
 
@@ -138,8 +206,10 @@ void client_leg_lost(struct udpt_session *s, const struct udpt_conn *c)
 {
     struct udpt_machine *m = s->m;
     struct leg *leg = &s->legs[c->leg];
+    if (c->leg > s->wanted && session_legs_up(s) > 0)
+        return; /* nobody misses it */
     if (session_legs_up(s) == 0 && s->outage_us == 0)
-        s->outage_us = m->now_us;
+        s->outage_us = s->probe_us = m->now_us;
     /* The first attempt after a loss comes at once; those that fail back off. */
     leg->retry_us = m->now_us;
     if (leg->failures == 0)
@@ -201,6 +271,11 @@ void client_welcomed(struct udpt_conn *c)
     struct handshake *h = c->handshake;
     struct leg *leg = &s->legs[c->leg];
     if (s->established && !is_same_session(s, &h->welcome)) {
+        if (!h->welcome.known && h->welcome.epoch == s->epoch && c->since_us < s->founded_us) {
+            /* Its HELLO was under way when another leg founded the session. */
+            conn_kill(c, "overtaken by another connection");
+            return;
+        }
         /* This very leg founds the next one; its HELLO carries the old id, which is free. */
         uint8_t id[UDPT_SESSION_ID_SIZE];
         memcpy(id, s->id, sizeof id);
@@ -220,6 +295,7 @@ void client_welcomed(struct udpt_conn *c)
         s->epoch = h->welcome.epoch;
         s->incarnation = h->welcome.incarnation;
         s->established = true;
+        s->founded_us = s->m->now_us;
     }
     agree(s, &h->hello, &h->welcome);
     uint8_t *to = conn_reserve(c, HANDSHAKE_MAX_SIZE);

@@ -56,7 +56,7 @@ void control_announce(struct udpt_session *s, uint64_t id, const struct peer *p)
     uint8_t body[FRAME_MAX_CONTROL];
     struct writer w = begin(body, CONTROL_ANNOUNCE);
     writer_varint(&w, id);
-    writer_u8(&w, 0);
+    writer_u8(&w, s->tx_ids.slots[p->tx_id - 1].sequenced ? ANNOUNCE_SEQUENCE : 0);
     writer_varint(&w, p->binding->id);
     frame_put_address(&w, &p->dest);
     end(s, &w);
@@ -113,6 +113,33 @@ void control_goodbye(struct udpt_conn *c, uint64_t reason, const char *text)
     control_send(c, body, writer_size(&w));
 }
 
+void control_settings(struct udpt_session *s)
+{
+    const struct udpt_config *config = &s->m->config;
+    const struct udpt_params params = {.heartbeat_ms = config->heartbeat_ms,
+                                       .dead_ms = config->dead_ms,
+                                       .flow_timeout_ms = config->flow_timeout_ms,
+                                       .max_queue_delay_ms = config->max_queue_delay_ms,
+                                       .redundancy = config->redundancy,
+                                       .redundancy_max_size = config->redundancy_max_size};
+    uint8_t body[FRAME_MAX_CONTROL];
+    struct writer w = begin(body, CONTROL_SETTINGS);
+    params_put(&w, &params);
+    s->params.heartbeat_ms = params.heartbeat_ms;
+    s->params.dead_ms = params.dead_ms;
+    end(s, &w);
+}
+
+/* Said on another leg: the leg's own stream may be the slow one. */
+void control_leave(struct udpt_conn *c)
+{
+    uint8_t body[FRAME_MAX_CONTROL];
+    struct writer w = begin(body, CONTROL_LEAVE);
+    writer_varint(&w, c->leg);
+    writer_varint(&w, c->generation);
+    end(c->session, &w);
+}
+
 /* The client already reads frames, so this is one too, though the conn carries no leg. */
 void control_refused(struct udpt_conn *c, enum refuse_reason reason)
 {
@@ -138,9 +165,14 @@ static bool heard_ack(struct udpt_conn *c, struct reader *r)
         if (r->failed || leg >= UDPT_MAX_LEGS)
             return false;
         struct udpt_conn *acked = s->legs[leg].conn;
-        if (acked && acked->generation == generation)
-            leg_acked(acked, received, delay_us);
+        if (!acked || acked->generation != generation)
+            continue;
+        if (acked == c && received > c->answered_here)
+            c->answered_here = received;
+        leg_acked(acked, received, delay_us);
     }
+    queue_pump_all(s); /* there is credit again */
+    route_want_flush(s);
     return reader_done(r);
 }
 
@@ -277,10 +309,25 @@ static bool heard_refused(struct udpt_conn *c, struct reader *r)
     return true;
 }
 
+static bool heard_leave(struct udpt_conn *c, struct reader *r)
+{
+    struct udpt_session *s = c->session;
+    uint64_t leg = reader_varint(r);
+    uint64_t generation = reader_varint(r);
+    if (!reader_done(r) || leg == CONTROL_LEG || leg >= UDPT_MAX_LEGS)
+        return false;
+    struct udpt_conn *leaving = s->legs[leg].conn;
+    if (leaving && leaving->generation == generation) {
+        leaving->leaving = true;
+        queue_reroute(s, leaving);
+        machine_wake(s->m, s->m->now_us);
+    }
+    return true;
+}
+
 static bool heard_clock(struct udpt_conn *c, struct reader *r)
 {
-    c->peer_clock_ms = reader_u32(r);
-    c->has_peer_clock = true;
+    age_heard(c, reader_u32(r));
     return reader_done(r);
 }
 
@@ -294,6 +341,10 @@ static bool heard_settings(struct udpt_conn *c, struct reader *r)
         c->session->params.heartbeat_ms = params.heartbeat_ms;
     if (params.dead_ms >= 200)
         c->session->params.dead_ms = params.dead_ms;
+    if (params.redundancy > 0) {
+        c->session->params.redundancy = params.redundancy;
+        c->session->params.redundancy_max_size = params.redundancy_max_size;
+    }
     return true;
 }
 
@@ -344,6 +395,8 @@ bool control_frame(struct udpt_conn *c, struct reader *r)
         return heard_error(c, r);
     case CONTROL_SETTINGS:
         return heard_settings(c, r);
+    case CONTROL_LEAVE:
+        return heard_leave(c, r);
     case CONTROL_GOODBYE:
         return heard_goodbye(c, r);
     case CONTROL_REFUSED:

@@ -56,6 +56,7 @@ enum control_type {
     CONTROL_ERROR = 0x17,     /* binding, code, value, address */
     CONTROL_SETTINGS = 0x19,  /* parameters, as in HELLO */
     CONTROL_GOODBYE = 0x1a,   /* reason, text: the session is over */
+    CONTROL_LEAVE = 0x1e,     /* leg, generation: send nothing on it any more, then close it */
     CONTROL_REFUSED = 0x1c,   /* reason: the server did not take this leg after its CONFIRM */
 };
 

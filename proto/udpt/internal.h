@@ -7,7 +7,10 @@
  *     server.c     a server: streams accepted, sessions created, joined, detached, expired
  *     conn.c       one byte stream: handshake, output buffer, reassembly of frames
  *     leg.c        a stream as part of a session: heartbeat, acknowledgement, round-trip time
- *     session.c    what both ends share: init and end, state, the choice of a leg
+ *     session.c    what both ends share: init and end, state, legs up and down
+ *     route.c      which leg a datagram takes: lanes, tokens, copies
+ *     credit.c     how many bytes may be under way
+ *     age.c        how late a datagram is, by the sender's clock
  *     binding.c    flows: open, close, idle timeouts, eviction; sending and receiving datagrams
  *     queue.c      datagrams that wait for a leg: deadline, caps, deficit round robin
  *     announce.c   the short ids that stand for (binding, peer), ours and the peer's
@@ -136,8 +139,12 @@ struct udpt_conn {
     struct mark marks[MARKS];
     unsigned mark_first, mark_count;
     int64_t rtt_us, min_rtt_us; /* smoothed as RFC 6298, -1: not measured */
-    uint32_t peer_clock_ms;     /* the last CLOCK heard */
+    int64_t peer_clock_ms;      /* the last CLOCK heard, unfolded */
     bool has_peer_clock;
+    uint64_t answered_here;   /* like tx_acked, but told on this very stream */
+    bool ack_last;            /* the last write was an acknowledgement: none answers it */
+    uint64_t bulk_until_us;   /* bulk flows use it */
+    bool leaving;             /* no datagram goes on it any more */
     struct rx_id *last_rx_id; /* the one looked up last: a bulk flow finds it here */
 };
 
@@ -171,6 +178,7 @@ struct tx_id {
     enum tx_id_state state;
     uint32_t next;     /* in the free list or the quarantine: index + 1, 0: the last */
     struct peer *peer; /* ANNOUNCING, LIVE */
+    bool sequenced;    /* its datagrams carry a sequence number */
     uint64_t until_us; /* QUARANTINE */
 };
 
@@ -202,9 +210,15 @@ struct peer {
     struct udpt_dest dest; /* the name, if any, stands behind this struct */
 };
 
-/* A datagram that waits. */
+/* A datagram that waits, or that waits for its copies to be sent. */
 struct queued {
     struct queued *next;
+    struct udpt_binding *binding;
+    struct list in_copies; /* session.copies */
+    uint64_t legs;         /* a bit for each leg that has it */
+    unsigned copies_left;
+    bool sequenced;
+    uint32_t sequence;
     uint64_t since_us;
     size_t size;
     struct udpt_dest dest; /* its name stands behind the payload */
@@ -233,11 +247,17 @@ struct udpt_binding {
     struct list peers;           /* struct peer */
     uint32_t peer_count;
     struct peer *last_peer;
-    struct list rx_ids;      /* struct rx_id */
-    struct udpt_conn *conn;  /* the stream that its datagrams use */
-    struct udpt_conn *after; /* a stream that must have delivered `after_counted` before this */
-    uint64_t after_counted;  /* binding moves on: order inside a flow is kept */
-    struct list in_waiting;  /* a leg's `waiting`, or session.waiting */
+    struct list rx_ids;     /* struct rx_id */
+    struct udpt_conn *conn; /* the stream that its last datagram took */
+    bool settled;           /* that is a leg of the bulk lane */
+    uint64_t written_us;    /* when its last datagram was written */
+    uint64_t hold_us;       /* the next waits until what was written by then is acknowledged: the
+                             * flow has changed its leg, and order inside it is kept */
+    bool bulk;              /* route_classify(): not sparse */
+    uint32_t window_size;   /* bytes since */
+    uint64_t window_us;     /* this time */
+    uint32_t next_sequence;
+    struct list in_waiting; /* a leg's `waiting`, session.waiting, or session.thin */
     struct queued *queue_first, *queue_last;
     uint32_t queue_size, deficit;
     struct endpoint external4, external6;
@@ -248,6 +268,23 @@ struct udpt_binding {
 
 struct ping {
     uint64_t wire, token, sent_us; /* sent_us 0: free */
+};
+
+enum { CREDIT_WINDOWS = 8 };
+
+struct credit {
+    uint64_t under_way; /* bytes unacknowledged on all legs */
+    uint64_t budget;
+    uint64_t window_us, window_acked;
+    bool limited;                   /* something had to wait in this window */
+    uint64_t rates[CREDIT_WINDOWS]; /* bytes a second */
+    unsigned next_rate;
+};
+
+struct age {
+    bool known;
+    uint64_t window_us;
+    int64_t past_ms, present_ms; /* least of (our clock - the sender's) */
 };
 
 struct udpt_session {
@@ -266,7 +303,20 @@ struct udpt_session {
     unsigned wanted;          /* local: data legs wanted now */
     uint32_t next_generation; /* local */
     struct list bindings, idle, lone;
-    struct list waiting; /* bindings with queued datagrams and no leg */
+    struct list waiting;  /* bindings with queued datagrams and no leg */
+    struct list in_flush; /* machine.flush */
+    struct list thin;     /* bindings with queued datagrams of the thin lane */
+    struct list copies;   /* struct queued: sent once, to be sent again on other legs */
+    bool spread;          /* the thin lane is in use */
+    bool streaming;       /* ... but for more than its tokens carry */
+    struct udpt_conn *streams[3];
+    uint64_t last_flush_us;
+    uint64_t min_rtt_us;                       /* least of the legs', 0: not measured */
+    uint64_t rate_us, rate_size, rate_packets; /* since, sparse bytes, all datagrams */
+    uint64_t thin_rate;                        /* sparse bytes a second */
+    uint32_t packet_rate;                      /* datagrams a second */
+    struct credit credit;
+    struct age age;
     struct table by_id, peers, rx_ids;
     uint32_t binding_count;
     uint64_t next_binding; /* local: ids are never used twice in a session */
@@ -277,8 +327,12 @@ struct udpt_session {
     uint64_t queue_total;      /* bytes waiting in all bindings */
     uint64_t queue_since_us;   /* local: waiting without a pause since, 0: nothing waits */
     struct udpt_params params; /* those agreed on, in force */
-    uint64_t detached_us;      /* when the last leg went; 0: one is up */
-    uint64_t outage_us;        /* local: when the present outage began, 0: none */
+    uint64_t founded_us;       /* local: when the session came to be at the server */
+    unsigned needed_most;      /* local: data legs needed in this minute */
+    uint64_t needed_us;
+    uint64_t probe_us;    /* local: when the next attempt of an outage may begin */
+    uint64_t detached_us; /* when the last leg went; 0: one is up */
+    uint64_t outage_us;   /* local: when the present outage began, 0: none */
     struct ping pings[PINGS];
     uint64_t next_ping;
     bool acks_owed;              /* some conn has ack_owed */
@@ -296,6 +350,7 @@ struct udpt_machine {
     bool stopping;
     struct list conns, dead, ready;
     struct list sessions, dead_sessions;
+    struct list flush; /* sessions whose thin lane may have something to write */
     uint32_t session_count, binding_count, pending;
     uint64_t epoch, next_incarnation;
     uint8_t hash_key[16]; /* SipHash of what strangers choose */
@@ -342,16 +397,42 @@ struct udpt_session *session_new(struct udpt_machine *m);
 /* Ends its conns and bindings now; the memory goes with session_bury(). */
 void session_end(struct udpt_session *s, const char *reason);
 void session_bury(struct udpt_session *s);
-struct udpt_conn *session_route(struct udpt_binding *b); /* NULL: no leg is up */
 void session_timers(const struct udpt_session *s, uint64_t *heartbeat_us, uint64_t *dead_us);
 void session_enter_state(struct udpt_session *s, enum udpt_state state, const char *reason);
 void session_tick(struct udpt_session *s);
 unsigned session_legs_up(const struct udpt_session *s); /* data legs and control */
 struct udpt_conn *session_control(const struct udpt_session *s);
 struct udpt_conn *session_best(const struct udpt_session *s); /* for what may go anywhere */
-bool session_writable(const struct udpt_conn *c);             /* a datagram may be written now */
 void session_leg_up(struct udpt_session *s, struct udpt_conn *c);
 void session_leg_down(struct udpt_session *s, struct udpt_conn *c);
+
+/* route.c */
+bool session_is_far(const struct udpt_session *s); /* round trips are worth saving */
+void route_classify(struct udpt_binding *b, size_t size);
+bool route_is_thin(const struct udpt_binding *b);
+struct udpt_conn *route_sticky(struct udpt_binding *b); /* NULL: no leg is up */
+bool route_writable(const struct udpt_conn *c);         /* a datagram may be written now */
+void route_update(struct udpt_session *s);              /* legs came or went, or were measured */
+void route_want_flush(struct udpt_session *s);          /* the thin lane, at the end of the turn */
+void route_flush(struct udpt_session *s);
+void route_forget(struct udpt_session *s, const struct udpt_conn *c);
+unsigned route_copies(const struct udpt_session *s);
+unsigned route_legs_needed(const struct udpt_session *s); /* data legs */
+/* The stream for an acknowledgement that is owed since `age_us`; NULL: not now, but at *retry_us.
+ */
+struct udpt_conn *route_for_ack(struct udpt_session *s, struct udpt_conn *owing, uint64_t age_us,
+                                uint64_t *retry_us);
+
+/* credit.c */
+void credit_init(struct credit *k, uint64_t now_us);
+bool credit_allows(const struct udpt_conn *c, size_t size);
+void credit_acked(struct udpt_session *s, uint64_t size);
+void credit_lost(struct udpt_session *s, uint64_t size); /* its leg died */
+
+/* age.c */
+void age_reset(struct age *a);
+void age_heard(struct udpt_conn *c, uint32_t clock_ms);
+bool age_is_stale(const struct udpt_conn *c); /* what comes on it now is too old to deliver */
 
 /* client.c */
 void client_tick(struct udpt_session *s);
@@ -381,9 +462,10 @@ void binding_deliver(struct udpt_binding *b, const struct udpt_dest *dest, const
 void binding_expire(struct udpt_session *s);
 bool binding_fresh(struct udpt_binding *b, uint32_t sequence); /* this copy is the first */
 bool binding_held(const struct udpt_binding *b); /* its datagrams must wait whatever the leg */
-/* Writes one datagram into the stream's output. False: the stream broke. */
+/* Write one datagram into the stream's output. False: the stream broke. */
 bool binding_write(struct udpt_binding *b, struct udpt_conn *c, const struct udpt_dest *dest,
                    const uint8_t *data, size_t size);
+bool binding_write_queued(struct udpt_binding *b, struct udpt_conn *c, struct queued *q);
 
 /* queue.c */
 int queue_put(struct udpt_binding *b, const struct udpt_dest *dest, const uint8_t *data,
@@ -391,13 +473,19 @@ int queue_put(struct udpt_binding *b, const struct udpt_dest *dest, const uint8_
 void queue_route(struct udpt_binding *b); /* into the right `waiting` list */
 void queue_pump(struct udpt_session *s, struct udpt_conn *c);
 void queue_pump_held(struct udpt_session *s);
+void queue_pump_all(struct udpt_session *s);
+void queue_reroute(struct udpt_session *s, struct udpt_conn *c); /* it carries no more */
 void queue_clear(struct udpt_binding *b);
+bool queue_drop_stale(struct udpt_binding *b);     /* its head, if that is stale */
+struct queued *queue_take(struct udpt_binding *b); /* the head, now the caller's */
+void queue_free(struct queued *q);
+size_t queue_payload_size(const struct queued *q);
 void queue_expire(struct udpt_session *s);
 
 /* announce.c */
 struct peer *peer_of(struct udpt_binding *b, const struct udpt_dest *dest);
 void peer_free(struct peer *p);
-bool announce_live(const struct peer *p, uint64_t *id);
+bool announce_live(struct peer *p, bool sequenced, uint64_t *id);
 void announce_used(struct peer *p);               /* one more datagram: maybe announce it */
 void announce_control_up(struct udpt_session *s); /* say again what was not acknowledged */
 void announce_reset(struct udpt_session *s);      /* the far end forgot all */
@@ -422,6 +510,8 @@ void control_opened(struct udpt_binding *b, const struct endpoint *external);
 void control_close(struct udpt_session *s, uint64_t binding, enum udpt_close_reason reason);
 void control_error(struct udpt_binding *b, const struct udpt_dest *dest, enum udpt_error_code code,
                    uint32_t value);
+void control_settings(struct udpt_session *s); /* what a local's config tells the server */
+void control_leave(struct udpt_conn *c);
 void control_goodbye(struct udpt_conn *c, uint64_t reason, const char *text);
 void control_refused(struct udpt_conn *c, enum refuse_reason reason);
 

@@ -46,7 +46,11 @@ void leg_detach(struct udpt_conn *c)
 void leg_count_sent(struct udpt_conn *c, size_t size)
 {
     uint64_t now_us = c->m->now_us;
+    if (!c->session) /* the refusal of one that never became a leg */
+        return;
     c->tx_counted += size;
+    c->ack_last = false;
+    c->session->credit.under_way += size;
     if (c->probe_end == 0) {
         c->probe_end = c->tx_counted;
         c->probe_us = now_us;
@@ -104,6 +108,7 @@ void leg_send_acks(struct udpt_session *s, struct udpt_conn *on)
     size_t head = frame_put_header(to, FRAME_CONTROL, writer_size(&w));
     memcpy(to + head, body, writer_size(&w));
     conn_commit(on, head + writer_size(&w));
+    on->ack_last = true;
 }
 
 void leg_heartbeat(struct udpt_conn *c)
@@ -123,9 +128,18 @@ static void owe_ack(struct udpt_conn *c, size_t size)
         c->rx_counted_us = m->now_us;
         c->session->acks_owed = true;
         machine_wake(m, m->now_us + ACK_DELAY_US);
-    } else if (c->rx_counted - c->rx_acked >= ACK_SIZE) {
+    } else if (!c->session->spread && c->rx_counted - c->rx_acked >= ACK_SIZE) {
         leg_send_acks(c->session, c);
     }
+}
+
+static void deliver(struct udpt_conn *c, struct udpt_binding *b, const struct udpt_dest *dest,
+                    const struct reader *payload)
+{
+    if (age_is_stale(c))
+        udpt_count_drop(c->m, b, UDPT_DROP_STALE);
+    else
+        binding_deliver(b, dest, payload->at, reader_left(payload));
 }
 
 /* A datagram of an announced id. */
@@ -146,7 +160,7 @@ static void announced_datagram(struct udpt_conn *c, uint64_t id, struct reader *
         if (body->failed || !binding_fresh(rx->binding, sequence))
             return;
     }
-    binding_deliver(rx->binding, &rx->dest, body->at, reader_left(body));
+    deliver(c, rx->binding, &rx->dest, body);
 }
 
 static bool inline_datagram(struct udpt_conn *c, struct reader *body)
@@ -162,7 +176,7 @@ static bool inline_datagram(struct udpt_conn *c, struct reader *body)
     if (!b)
         udpt_count_drop(c->m, NULL, UDPT_DROP_NO_FLOW);
     else if (!(h.flags & INLINE_SEQUENCE) || binding_fresh(b, h.sequence))
-        binding_deliver(b, &h.dest, body->at, reader_left(body));
+        deliver(c, b, &h.dest, body);
     return true;
 }
 
@@ -224,6 +238,9 @@ void leg_acked(struct udpt_conn *c, uint64_t received, uint64_t delay_us)
     }
     if (received <= c->tx_acked)
         return;
+    if (c->leaving)
+        machine_wake(c->m, now_us);
+    credit_acked(c->session, received - c->tx_acked);
     c->tx_acked = received;
     c->progress_us = now_us;
     while (c->mark_count > 0 && c->marks[c->mark_first].counted <= received) {
@@ -293,13 +310,21 @@ void leg_tick(struct udpt_conn *c)
         return;
     }
     machine_wake(m, stuck_us);
-    if (m->config.role == UDPT_LOCAL)
+    if (c->leaving && m->config.role == UDPT_SERVER && conn_pending(c) == 0 &&
+        c->tx_acked == c->tx_counted) {
+        conn_kill(c, "not needed any more");
+        return;
+    }
+    if (m->config.role == UDPT_LOCAL && !c->leaving)
         heartbeat(c, heartbeat_us);
     if (c->state == CONN_UP && c->ack_owed) {
-        if (m->now_us >= c->rx_counted_us + ACK_DELAY_US)
-            leg_send_acks(c->session, c);
+        uint64_t retry_us;
+        struct udpt_conn *on =
+            route_for_ack(c->session, c, m->now_us - c->rx_counted_us, &retry_us);
+        if (on)
+            leg_send_acks(c->session, on);
         else
-            machine_wake(m, c->rx_counted_us + ACK_DELAY_US);
+            machine_wake(m, retry_us);
     }
     if (m->now_us - c->last_tx_us > S_US)
         give_back_memory(c);

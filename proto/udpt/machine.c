@@ -68,6 +68,7 @@ struct udpt_machine *udpt_machine_new(const struct udpt_config *config, const st
     list_init(&m->ready);
     list_init(&m->sessions);
     list_init(&m->dead_sessions);
+    list_init(&m->flush);
     machine_random(m, m->hash_key, sizeof m->hash_key);
     machine_random(m, &m->epoch, sizeof m->epoch);
     if (config->role == UDPT_LOCAL && !session_new(m)) {
@@ -121,6 +122,8 @@ void udpt_machine_configure(struct udpt_machine *m, const struct udpt_config *co
         struct udpt_session *s = list_entry(node, struct udpt_session, in_machine);
         if (role == UDPT_LOCAL && s->wanted > config->connections)
             s->wanted = config->connections;
+        if (role == UDPT_LOCAL)
+            control_settings(s);
     }
     machine_wake(m, now_us);
     machine_leave(m);
@@ -201,8 +204,21 @@ void udpt_network_changed(struct udpt_machine *m, uint64_t now_us)
     machine_leave(m);
 }
 
+/* The end of a turn: what waited for more of its kind goes out. */
+static void flush_thin_lanes(struct udpt_machine *m)
+{
+    m->depth++;
+    while (!list_empty(&m->flush)) {
+        struct udpt_session *s = list_entry(m->flush.next, struct udpt_session, in_flush);
+        list_remove(&s->in_flush);
+        route_flush(s);
+    }
+    m->depth--;
+}
+
 struct udpt_conn *udpt_next_ready(struct udpt_machine *m)
 {
+    flush_thin_lanes(m);
     while (!list_empty(&m->ready)) {
         struct udpt_conn *c = list_entry(m->ready.next, struct udpt_conn, in_ready);
         list_remove(&c->in_ready);

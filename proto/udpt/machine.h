@@ -109,7 +109,7 @@ struct udpt_config {
     uint32_t max_flows_per_session;
     uint32_t max_queue_delay_ms;
     uint32_t max_queue_bytes; /* of one binding */
-    unsigned redundancy;      /* local: copies, 1 for now */
+    unsigned redundancy;      /* local: copies of a datagram on different legs, 1 to 3 */
     uint32_t redundancy_max_size;
     size_t binding_host_size; /* bytes of the host's own behind each binding, zeroed */
 };
@@ -294,6 +294,7 @@ struct udpt_binding_info {
     const struct udpt_session *session;
     struct endpoint external4, external6; /* family NONE: not open or not known */
     uint64_t peers;
+    bool bulk; /* not a sparse flow: it stays on one leg, in order */
     uint64_t idle_us, age_us;
     struct udpt_counters counters;
 };

@@ -15,12 +15,27 @@
 /* How often stale heads are looked for while something waits. */
 #define SWEEP_US (50 * MS_US)
 
+/* The bound is on the age at delivery, so the way there is taken off, as far as half of it. */
 static bool is_stale(const struct udpt_session *s, const struct queued *q)
 {
-    return s->m->now_us - q->since_us > s->m->config.max_queue_delay_ms * MS_US;
+    uint64_t most_us = s->m->config.max_queue_delay_ms * MS_US;
+    uint64_t way_us = s->min_rtt_us + s->min_rtt_us / 2;
+    most_us -= way_us < most_us / 2 ? way_us : most_us / 2;
+    return s->m->now_us - q->since_us > most_us;
 }
 
-static void pop(struct udpt_binding *b)
+size_t queue_payload_size(const struct queued *q)
+{
+    return q->size - sizeof *q;
+}
+
+void queue_free(struct queued *q)
+{
+    list_remove(&q->in_copies);
+    free(q);
+}
+
+struct queued *queue_take(struct udpt_binding *b)
 {
     struct queued *q = b->queue_first;
     b->queue_first = q->next;
@@ -28,27 +43,44 @@ static void pop(struct udpt_binding *b)
         b->queue_last = NULL;
     b->queue_size -= (uint32_t)q->size;
     b->session->queue_total -= q->size;
-    free(q);
     if (!b->queue_first) {
         b->deficit = 0;
         list_remove(&b->in_waiting);
         if (b->session->queue_total == 0)
             b->session->queue_since_us = 0;
     }
+    return q;
+}
+
+static void pop(struct udpt_binding *b)
+{
+    queue_free(queue_take(b));
 }
 
 void queue_clear(struct udpt_binding *b)
 {
     while (b->queue_first)
         pop(b);
+    LIST_FOREACH_SAFE (node, &b->session->copies) {
+        struct queued *q = list_entry(node, struct queued, in_copies);
+        if (q->binding == b)
+            queue_free(q);
+    }
+}
+
+bool queue_drop_stale(struct udpt_binding *b)
+{
+    if (!is_stale(b->session, b->queue_first))
+        return false;
+    udpt_count_drop(b->session->m, b, UDPT_DROP_STALE);
+    pop(b);
+    return true;
 }
 
 static void drop_stale(struct udpt_binding *b)
 {
-    while (b->queue_first && is_stale(b->session, b->queue_first)) {
-        udpt_count_drop(b->session->m, b, UDPT_DROP_STALE);
-        pop(b);
-    }
+    while (b->queue_first && queue_drop_stale(b))
+        ;
 }
 
 /* Zero-length datagrams count too, or a flood of them would be free. */
@@ -84,7 +116,8 @@ int queue_put(struct udpt_binding *b, const struct udpt_dest *dest, const uint8_
         udpt_count_drop(m, b, UDPT_DROP_QUEUE);
         return UDPTUN_E_NOMEM;
     }
-    *q = (struct queued){.since_us = m->now_us, .size = cost(size), .dest = *dest};
+    *q = (struct queued){.since_us = m->now_us, .size = cost(size), .binding = b, .dest = *dest};
+    list_init(&q->in_copies);
     if (size > 0)
         memcpy(q->data, data, size);
     if (dest->name_len > 0) {
@@ -109,7 +142,12 @@ int queue_put(struct udpt_binding *b, const struct udpt_dest *dest, const uint8_
 void queue_route(struct udpt_binding *b)
 {
     struct udpt_session *s = b->session;
-    struct udpt_conn *c = binding_held(b) ? NULL : session_route(b);
+    if (route_is_thin(b) && !binding_held(b)) {
+        list_move(&s->thin, &b->in_waiting);
+        route_want_flush(s);
+        return;
+    }
+    struct udpt_conn *c = binding_held(b) ? NULL : route_sticky(b);
     if (c && binding_held(b)) /* it moves to another leg and the old one is not done */
         c = NULL;
     list_move(c ? &s->legs[c->leg].waiting : &s->waiting, &b->in_waiting);
@@ -122,15 +160,11 @@ static bool serve(struct udpt_binding *b, struct udpt_conn *c)
         b->deficit += QUEUE_QUANTUM;
     while (b->queue_first) {
         struct queued *q = b->queue_first;
-        if (is_stale(b->session, q)) {
-            udpt_count_drop(b->session->m, b, UDPT_DROP_STALE);
-            pop(b);
+        if (queue_drop_stale(b))
             continue;
-        }
         if (q->size > b->deficit)
             break;
-        if (!session_writable(c) ||
-            !binding_write(b, c, &q->dest, q->data, q->size - sizeof(struct queued)))
+        if (!route_writable(c) || !credit_allows(c, q->size) || !binding_write_queued(b, c, q))
             return false;
         b->deficit -= (uint32_t)q->size;
         pop(b);
@@ -141,13 +175,28 @@ static bool serve(struct udpt_binding *b, struct udpt_conn *c)
 void queue_pump(struct udpt_session *s, struct udpt_conn *c)
 {
     struct list *waiting = &s->legs[c->leg].waiting;
-    while (c->state == CONN_UP && !list_empty(waiting) && session_writable(c)) {
+    while (c->state == CONN_UP && !list_empty(waiting) && route_writable(c)) {
         struct udpt_binding *b = list_entry(waiting->next, struct udpt_binding, in_waiting);
         if (!serve(b, c))
             break;
         if (b->queue_first)
             list_move(waiting, &b->in_waiting);
     }
+}
+
+void queue_pump_all(struct udpt_session *s)
+{
+    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++)
+        if (s->legs[i].conn && !list_empty(&s->legs[i].waiting))
+            queue_pump(s, s->legs[i].conn);
+}
+
+void queue_reroute(struct udpt_session *s, struct udpt_conn *c)
+{
+    LIST_FOREACH_SAFE (node, &s->legs[c->leg].waiting)
+        list_move(&s->waiting, node);
+    route_update(s);
+    queue_pump_held(s);
 }
 
 void queue_pump_held(struct udpt_session *s)
@@ -159,9 +208,7 @@ void queue_pump_held(struct udpt_session *s)
         list_move(&held, s->waiting.next);
     while (!list_empty(&held))
         queue_route(list_entry(held.next, struct udpt_binding, in_waiting));
-    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++)
-        if (s->legs[i].conn && !list_empty(&s->legs[i].waiting))
-            queue_pump(s, s->legs[i].conn);
+    queue_pump_all(s);
 }
 
 static void sweep(struct list *waiting)
@@ -175,6 +222,7 @@ void queue_expire(struct udpt_session *s)
     if (s->queue_total == 0)
         return;
     sweep(&s->waiting);
+    sweep(&s->thin);
     for (unsigned i = 0; i < UDPT_MAX_LEGS; i++)
         sweep(&s->legs[i].waiting);
     if (!list_empty(&s->waiting))

@@ -29,6 +29,11 @@ struct udpt_session *session_new(struct udpt_machine *m)
     list_init(&s->idle);
     list_init(&s->lone);
     list_init(&s->waiting);
+    list_init(&s->in_flush);
+    list_init(&s->thin);
+    list_init(&s->copies);
+    s->rate_us = m->now_us;
+    credit_init(&s->credit, m->now_us);
     list_init(&s->in_machine);
     list_append(&m->sessions, &s->in_machine);
     m->session_count++;
@@ -52,6 +57,7 @@ void session_end(struct udpt_session *s, const char *reason)
     while (!list_empty(&s->bindings))
         binding_free(list_entry(s->bindings.next, struct udpt_binding, in_session),
                      UDPT_CLOSE_SESSION, false);
+    list_remove(&s->in_flush);
     list_move(&m->dead_sessions, &s->in_machine);
     m->session_count--;
     session_enter_state(s, UDPT_CLOSED, reason);
@@ -111,62 +117,26 @@ unsigned session_legs_up(const struct udpt_session *s)
     return count;
 }
 
-static uint64_t load(const struct udpt_conn *c)
-{
-    return c->tx_counted - c->tx_acked;
-}
-
-/* The data leg with the least unacknowledged, NULL: none is up. */
-static struct udpt_conn *best_data(const struct udpt_session *s)
-{
-    struct udpt_conn *best = NULL;
-    for (unsigned i = CONTROL_LEG + 1; i < UDPT_MAX_LEGS; i++) {
-        struct udpt_conn *c = s->legs[i].conn;
-        if (c && (!best || load(c) < load(best)))
-            best = c;
-    }
-    return best;
-}
-
 struct udpt_conn *session_best(const struct udpt_session *s)
 {
-    struct udpt_conn *control = session_control(s);
-    return control ? control : best_data(s);
-}
-
-struct udpt_conn *session_route(struct udpt_binding *b)
-{
-    struct udpt_session *s = b->session;
-    if (b->conn && b->conn->leg != CONTROL_LEG)
-        return b->conn;
-    struct udpt_conn *best = best_data(s);
-    if (!best) {
-        b->conn = session_control(s);
-        return b->conn;
-    }
-    if (b->conn) { /* from the control leg, where it began: what it wrote there comes first */
-        b->after = b->conn;
-        b->after_counted = b->conn->tx_counted;
-    }
-    b->conn = best;
+    struct udpt_conn *best = session_control(s);
+    for (unsigned i = CONTROL_LEG + 1; !best && i < UDPT_MAX_LEGS; i++)
+        best = s->legs[i].conn;
     return best;
-}
-
-bool session_writable(const struct udpt_conn *c)
-{
-    size_t limit = c->handed_out ? OUTPUT_BLOCKED_SIZE : OUTPUT_TURN_SIZE;
-    return c->state == CONN_UP && conn_pending(c) < limit;
 }
 
 void session_leg_up(struct udpt_session *s, struct udpt_conn *c)
 {
     if (*c->peer)
         snprintf(s->peer, sizeof s->peer, "%s", c->peer);
+    if (session_legs_up(s) == 1)
+        age_reset(&s->age); /* an end may have slept meanwhile, and its clock with it */
     s->detached_us = 0;
     s->outage_us = 0;
     s->legs[c->leg].failures = 0;
     if (c->leg == CONTROL_LEG)
         announce_control_up(s);
+    route_update(s);
     queue_pump_held(s);
 }
 
@@ -179,13 +149,14 @@ void session_leg_down(struct udpt_session *s, struct udpt_conn *c)
         struct udpt_binding *b = list_entry(node, struct udpt_binding, in_session);
         if (b->conn == c)
             b->conn = NULL;
-        if (b->after == c)
-            b->after = NULL;
     }
     LIST_FOREACH_SAFE (node, &leg->waiting)
         list_move(&s->waiting, node);
+    route_forget(s, c);
+    credit_lost(s, c->tx_counted - c->tx_acked);
     if (s->ending)
         return;
+    route_update(s);
     queue_pump_held(s);
     if (s->m->config.role == UDPT_LOCAL)
         client_leg_lost(s, c);
@@ -199,6 +170,8 @@ void session_tick(struct udpt_session *s)
         return;
     binding_expire(s);
     queue_expire(s);
+    route_update(s);
+    route_want_flush(s);
     if (s->m->config.role == UDPT_LOCAL)
         client_tick(s);
     else

@@ -63,6 +63,7 @@ static void reply_now(struct world *w, const struct reply *r)
     oracle_sent(w, &d);
     struct udpt_dest from = oracle_reply_from((unsigned)r->owner, r->dest);
     udpt_send(b, &from, payload, size, w->now_us);
+    oracle_classified(w, b, size);
     free(payload);
 }
 
@@ -335,6 +336,7 @@ void node_send(struct node *local, unsigned source, unsigned dest, size_t size, 
     oracle_sent(w, &d);
     struct udpt_dest to = oracle_dest(owner, dest);
     udpt_send(b, &to, payload, size, w->now_us);
+    oracle_classified(w, b, size);
     free(payload);
 }
 

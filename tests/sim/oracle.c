@@ -135,12 +135,21 @@ static int tiny_arrived(struct world *w, enum direction d, int *owner, const str
     return (int)dest;
 }
 
-/* Order holds inside a flow while nothing went wrong. */
+void oracle_classified(struct world *w, const struct udpt_binding *b, size_t size)
+{
+    struct udpt_binding_info info;
+    udpt_binding_look(b, w->now_us, &info);
+    if (size >= NUMBERED)
+        w->sent[w->sent_count - 1].bulk = info.bulk;
+}
+
+/* Order holds inside a bulk flow while nothing went wrong; a sparse one is spread over legs. */
 static void check_order(struct world *w, const struct sent *s, uint32_t number, struct flow *f)
 {
     const struct sent *newest = f->newest > 0 ? &w->sent[f->newest - 1] : NULL;
     bool comparable = newest && newest->faults == s->faults && newest->calm && s->calm &&
-                      s->faults == w->faults && newest->serial == s->serial;
+                      newest->bulk && s->bulk && s->faults == w->faults &&
+                      newest->serial == s->serial;
     if (comparable && number + 1 < f->newest)
         broken(w, "datagram %u came after %u of the same flow, and nothing had gone wrong", number,
                f->newest - 1);

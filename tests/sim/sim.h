@@ -105,6 +105,7 @@ struct sent {
     uint8_t direction;
     uint32_t faults; /* how many had happened */
     bool calm;       /* long after the last of them */
+    bool bulk;       /* its flow was bulk, so that order is promised */
     uint32_t serial; /* of the sender's binding: a new one may take another leg */
     bool delivered, probe;
 };
@@ -196,6 +197,8 @@ void oracle_sent(struct world *w, const struct datagram *d);
 int oracle_arrived(struct world *w, enum direction d, int *owner, const struct udpt_dest *peer,
                    const uint8_t *payload, size_t size, bool *probe);
 bool oracle_is_calm(const struct world *w);
+/* After a datagram was handed to its machine. */
+void oracle_classified(struct world *w, const struct udpt_binding *b, size_t size);
 void oracle_verdict(struct world *w);
 
 /* ---- fault.c */
