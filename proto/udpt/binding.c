@@ -27,6 +27,15 @@ struct udpt_binding *binding_find(struct udpt_session *s, uint64_t id)
     return node ? table_entry(node, struct udpt_binding, node) : NULL;
 }
 
+/* In order of id; legs may bring first datagrams in another. */
+static void insert_by_id(struct udpt_binding *b)
+{
+    struct list *head = &b->session->bindings, *at = head;
+    while (at->prev != head && list_entry(at->prev, struct udpt_binding, in_session)->id > b->id)
+        at = at->prev;
+    list_insert_before(at, &b->in_session);
+}
+
 struct udpt_binding *binding_new(struct udpt_session *s, uint64_t id, uint64_t label)
 {
     struct udpt_machine *m = s->m;
@@ -46,12 +55,7 @@ struct udpt_binding *binding_new(struct udpt_session *s, uint64_t id, uint64_t l
     list_init(&b->in_waiting);
     list_init(&b->in_session);
     list_init(&b->in_idle);
-    /* In order of id; legs may bring first datagrams in another. */
-    struct list *at = &s->bindings;
-    while (at->prev != &s->bindings &&
-           list_entry(at->prev, struct udpt_binding, in_session)->id > id)
-        at = at->prev;
-    list_insert_before(at, &b->in_session);
+    insert_by_id(b);
     list_append(&s->lone, &b->in_idle);
     machine_wake(m, m->now_us + m->config.dns_timeout_ms * MS_US);
     s->binding_count++;
@@ -73,6 +77,7 @@ void binding_free(struct udpt_binding *b, enum udpt_close_reason reason, bool te
     table_remove(&s->by_id, &b->node);
     list_remove(&b->in_session);
     list_remove(&b->in_idle);
+    s->orphans -= b->orphan;
     s->binding_count--;
     m->binding_count--;
     m->ops->binding_closed(m->arg, b, reason);
@@ -119,11 +124,45 @@ struct udpt_binding *udpt_binding_open(struct udpt_machine *m, uint64_t label, u
     return b;
 }
 
+void binding_orphan_all(struct udpt_session *s)
+{
+    LIST_FOREACH (node, &s->bindings) {
+        struct udpt_binding *b = list_entry(node, struct udpt_binding, in_session);
+        s->orphans += !b->orphan;
+        b->orphan = true;
+    }
+}
+
+/* The binding that the client had for this source before it was restarted, under its new id. */
+static struct udpt_binding *adopt(struct udpt_session *s, uint64_t id, uint64_t label)
+{
+    LIST_FOREACH (node, &s->bindings) {
+        struct udpt_binding *b = list_entry(node, struct udpt_binding, in_session);
+        if (!b->orphan || b->label != label)
+            continue;
+        table_remove(&s->by_id, &b->node);
+        b->id = id;
+        b->orphan = false;
+        s->orphans--;
+        table_insert(&s->by_id, &b->node, id_hash(id)); /* the table stands: this cannot fail */
+        list_remove(&b->in_session);
+        insert_by_id(b);
+        if (b->external4.family != ENDPOINT_NONE)
+            control_opened(b, &b->external4);
+        if (b->external6.family != ENDPOINT_NONE)
+            control_opened(b, &b->external6);
+        return b;
+    }
+    return NULL;
+}
+
 struct udpt_binding *binding_remote(struct udpt_session *s, uint64_t id, uint64_t label,
                                     uint16_t want4, uint16_t want6)
 {
     struct udpt_machine *m = s->m;
-    struct udpt_binding *b = NULL;
+    struct udpt_binding *b = s->orphans > 0 && label != 0 ? adopt(s, id, label) : NULL;
+    if (b)
+        return b;
     if (make_room(s))
         b = binding_new(s, id, label);
     if (!b) {

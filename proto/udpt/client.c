@@ -232,6 +232,20 @@ static void forget(struct udpt_session *s)
     }
 }
 
+/* Ids of bindings of one start of the client; those of a later start are higher. */
+#define BINDINGS_BITS 20
+
+void client_resume(struct udpt_session *s, const struct udpt_identity *identity)
+{
+    memcpy(s->id, identity->session, sizeof s->id);
+    memcpy(s->secret, identity->secret, sizeof s->secret);
+    s->epoch = identity->epoch;
+    s->incarnation = identity->incarnation;
+    s->client_incarnation = identity->client_incarnation;
+    s->next_binding = ((s->client_incarnation << BINDINGS_BITS) & (VARINT_MAX >> 1)) + 1;
+    s->established = s->proven = true;
+}
+
 void client_session_lost(struct udpt_session *s, const char *reason)
 {
     machine_log(s->m, UDPT_LOG_INFO, "session lost: %s", reason);

@@ -242,6 +242,7 @@ struct udpt_binding {
     bool confirmed;              /* local: the server said OPENED, the label need not go along */
     bool awaits_port;            /* local: asked for its old port, datagrams wait for OPENED */
     uint64_t awaits_until_us;    /* ... but not for ever */
+    bool orphan;                 /* server: of an earlier start of the client; its label finds it */
     bool dns_only;               /* only port 53 so far */
     struct rx_window *rx_window; /* of sequence numbers, once one came */
     struct list peers;           /* struct peer */
@@ -318,6 +319,7 @@ struct udpt_session {
     struct credit credit;
     struct age age;
     struct table by_id, peers, rx_ids;
+    uint32_t orphans; /* server: bindings that the restarted client has not asked for */
     uint32_t binding_count;
     uint64_t next_binding; /* local: ids are never used twice in a session */
     struct tx_ids tx_ids;
@@ -436,6 +438,7 @@ bool age_is_stale(const struct udpt_conn *c); /* what comes on it now is too old
 
 /* client.c */
 void client_tick(struct udpt_session *s);
+void client_resume(struct udpt_session *s, const struct udpt_identity *identity);
 void client_welcomed(struct udpt_conn *c);
 void client_refused(struct udpt_conn *c, uint64_t reason);
 void client_attempt_ended(struct udpt_conn *c);
@@ -456,6 +459,7 @@ struct udpt_binding *binding_find(struct udpt_session *s, uint64_t id);
 struct udpt_binding *binding_remote(struct udpt_session *s, uint64_t id, uint64_t label,
                                     uint16_t want4, uint16_t want6);
 void binding_free(struct udpt_binding *b, enum udpt_close_reason reason, bool tell);
+void binding_orphan_all(struct udpt_session *s); /* the client was restarted */
 void binding_touch(struct udpt_binding *b);
 void binding_deliver(struct udpt_binding *b, const struct udpt_dest *dest, const uint8_t *data,
                      size_t size);

@@ -71,11 +71,28 @@ struct udpt_machine *udpt_machine_new(const struct udpt_config *config, const st
     list_init(&m->flush);
     machine_random(m, m->hash_key, sizeof m->hash_key);
     machine_random(m, &m->epoch, sizeof m->epoch);
-    if (config->role == UDPT_LOCAL && !session_new(m)) {
+    struct udpt_session *s = config->role == UDPT_LOCAL ? session_new(m) : NULL;
+    if (config->role == UDPT_LOCAL && !s) {
         free(m);
         return NULL;
     }
+    if (s && config->identity)
+        client_resume(s, config->identity);
+    m->config.identity = NULL;
     return m;
+}
+
+bool udpt_machine_identity(const struct udpt_machine *m, struct udpt_identity *identity)
+{
+    const struct udpt_session *s = udpt_session_next(m, NULL);
+    if (m->config.role != UDPT_LOCAL || !s->established)
+        return false;
+    *identity = (struct udpt_identity){.epoch = s->epoch,
+                                       .incarnation = s->incarnation,
+                                       .client_incarnation = s->client_incarnation};
+    memcpy(identity->session, s->id, sizeof identity->session);
+    memcpy(identity->secret, s->secret, sizeof identity->secret);
+    return true;
 }
 
 void udpt_machine_stop(struct udpt_machine *m, uint64_t now_us)

@@ -92,6 +92,15 @@ enum udpt_state {
 
 enum udpt_log { UDPT_LOG_ERROR, UDPT_LOG_WARN, UDPT_LOG_INFO, UDPT_LOG_DEBUG };
 
+/* What a local has to keep to go on with its session after a restart. The secret is one. */
+struct udpt_identity {
+    uint8_t session[UDPT_SESSION_ID_SIZE];
+    uint8_t secret[32];
+    uint64_t epoch, incarnation;
+    /* Above that of every start before; milliseconds since 1970 will do. */
+    uint64_t client_incarnation;
+};
+
 struct udpt_config {
     enum udpt_role role;
     bool has_key;
@@ -111,7 +120,9 @@ struct udpt_config {
     uint32_t max_queue_bytes; /* of one binding */
     unsigned redundancy;      /* local: copies of a datagram on different legs, 1 to 3 */
     uint32_t redundancy_max_size;
-    size_t binding_host_size; /* bytes of the host's own behind each binding, zeroed */
+    const struct udpt_identity *identity; /* local: a session to go on with, or NULL; only read
+                                             by udpt_machine_new() */
+    size_t binding_host_size;             /* bytes of the host's own behind each binding, zeroed */
 };
 
 /* Defaults of the contract. */
@@ -171,6 +182,9 @@ void udpt_machine_configure(struct udpt_machine *m, const struct udpt_config *co
  * calls. */
 uint64_t udpt_deadline(const struct udpt_machine *m);
 void udpt_tick(struct udpt_machine *m, uint64_t now_us);
+
+/* local: the session as it stands. False: the server has none yet. */
+bool udpt_machine_identity(const struct udpt_machine *m, struct udpt_identity *identity);
 
 /* local: the network came back, or changed: dial at once instead of waiting out the backoff. */
 void udpt_network_changed(struct udpt_machine *m, uint64_t now_us);

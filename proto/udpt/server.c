@@ -104,15 +104,27 @@ static void refuse_late(struct udpt_conn *c, enum refuse_reason reason)
         conn_finish(c, refuse_text(reason));
 }
 
+/* A later start of the client goes on with the session: all but the bindings begins anew. */
+static void restart_client(struct udpt_session *s, uint64_t incarnation)
+{
+    s->client_incarnation = incarnation;
+    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++) {
+        if (s->legs[i].conn)
+            conn_kill(s->legs[i].conn, "its client was restarted");
+        s->legs[i].generation = 0;
+    }
+    announce_reset(s);
+    binding_orphan_all(s);
+}
+
 /* Takes the leg slot; false: it was refused. */
 static bool take_leg(struct udpt_session *s, struct udpt_conn *c)
 {
     struct leg *leg = &s->legs[c->leg];
-    if (c->handshake->hello.client_incarnation != s->client_incarnation) {
-        refuse_late(c, REFUSE_UNKNOWN_SESSION);
-        return false;
-    }
-    if (c->generation <= leg->generation) {
+    uint64_t incarnation = c->handshake->hello.client_incarnation;
+    if (incarnation > s->client_incarnation)
+        restart_client(s, incarnation);
+    if (incarnation < s->client_incarnation || c->generation <= leg->generation) {
         refuse_late(c, REFUSE_SUPERSEDED);
         return false;
     }

@@ -248,6 +248,73 @@ static void a_restarted_local_founds_a_new_session(void **state)
     assert_int_equal(info.sessions, 1);
 }
 
+static void a_local_that_kept_its_session_keeps_flows_and_ports(void **state)
+{
+    struct pair *p = (struct pair *)*state;
+    p->echo = true;
+    start_both(p);
+    struct udpt_dest to = dest_of_port(5000);
+    struct udpt_binding *other = open_binding(p, 6), *b = open_binding(p, 7);
+    for (uint32_t i = 0; i < 6; i++) {
+        send_number(p, other, &to, i);
+        send_number(p, b, &to, i);
+        pair_run(p, 50000);
+    }
+    struct udpt_binding_info before, after;
+    udpt_binding_look(b, p->now_us, &before);
+    struct udpt_identity identity;
+    assert_true(udpt_machine_identity(p->ends[LOCAL].m, &identity));
+    for (uint64_t start = 1; start <= 2; start++) {
+        pair_crash(p, LOCAL);
+        pair_run(p, S_US);
+        identity.client_incarnation = 1700000000000 + start;
+        p->configs[LOCAL].identity = &identity;
+        pair_start(p, LOCAL);
+        pair_run(p, S_US);
+        assert_int_equal(p->ends[LOCAL].state, UDPT_ESTABLISHED);
+        p->received_count = 0;
+        b = open_binding(p, 7);
+        send_number(p, b, &to, 77);
+        pair_run(p, S_US);
+        assert_int_equal(p->received_count, 2);
+        udpt_binding_look(b, p->now_us, &after);
+        assert_true(endpoint_equal(&before.external4, &after.external4));
+    }
+    assert_int_equal(p->ends[SERVER].opened, 2);
+    struct udpt_machine_info info;
+    udpt_machine_look(p->ends[SERVER].m, p->now_us, &info);
+    assert_int_equal(info.sessions, 1);
+    assert_int_equal(info.flows, 2);
+}
+
+static void nobody_takes_a_session_over_without_its_secret(void **state)
+{
+    struct pair *p = (struct pair *)*state;
+    p->echo = true;
+    start_both(p);
+    struct udpt_dest to = dest_of_port(5000);
+    send_number(p, open_binding(p, 7), &to, 1);
+    pair_run(p, S_US);
+    struct udpt_identity identity;
+    assert_true(udpt_machine_identity(p->ends[LOCAL].m, &identity));
+    /* A thief who knows all but the secret, while the owner is away. */
+    pair_crash(p, LOCAL);
+    identity.secret[5] ^= 1;
+    identity.client_incarnation = 1700000000000;
+    p->configs[LOCAL].identity = &identity;
+    pair_start(p, LOCAL);
+    pair_run(p, 5 * S_US);
+    assert_int_equal(p->ends[LOCAL].state, UDPT_ESTABLISHED); /* with a session of its own */
+    p->received_count = 0;
+    send_number(p, open_binding(p, 7), &to, 2);
+    pair_run(p, S_US);
+    assert_int_equal(p->received_count, 2);
+    assert_int_equal(p->ends[SERVER].opened, 2);
+    struct udpt_machine_info info;
+    udpt_machine_look(p->ends[SERVER].m, p->now_us, &info);
+    assert_int_equal(info.sessions, 2);
+}
+
 static void a_wrong_key_gets_nothing(void **state)
 {
     struct pair *p = (struct pair *)*state;
@@ -384,6 +451,8 @@ int main(void)
         TEST(lost_legs_come_back_and_flows_go_on),
         TEST(a_restarted_server_gets_the_same_flow_and_port),
         TEST(a_restarted_local_founds_a_new_session),
+        TEST(a_local_that_kept_its_session_keeps_flows_and_ports),
+        TEST(nobody_takes_a_session_over_without_its_secret),
         TEST(a_wrong_key_gets_nothing),
         TEST(the_right_key_is_accepted),
         TEST(idle_flows_end_a_lone_dns_exchange_sooner),
