@@ -63,7 +63,7 @@ struct device {
     char name[128]; /* of the interface, or the path; for status */
 };
 
-struct tun_config {
+struct tun_device_config {
     const char *name;     /* of the interface; "" or with "%d": the kernel chooses */
     const char *address;  /* "10.0.0.1/24", or NULL */
     const char *address6; /* "fd00::1/64", or NULL */
@@ -74,7 +74,7 @@ struct tun_config {
 
 /* Creates the interface where it is absent, else attaches to it. `*notice` (may be NULL) gets a
  * line for the log when an offload could not be had, else "". */
-struct device *device_open_tun(const struct tun_config *config, char notice[160],
+struct device *device_open_tun(const struct tun_device_config *config, char notice[160],
                                struct udptun_error *err);
 /* `fd` becomes the device's, also on failure. `mtu` 0: the interface's, else 1500. */
 struct device *device_open_fd(int fd, uint32_t mtu, struct udptun_error *err);

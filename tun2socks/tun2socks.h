@@ -91,6 +91,9 @@ void tun2socks_free(struct tun2socks *t);
 /* What may change while it runs: caps, timeouts, echo_reply, block_quic. */
 void tun2socks_set(struct tun2socks *t, const struct tun2socks_config *config);
 
+/* End every UDP binding (binding_close); the next datagram of each begins anew. */
+void tun2socks_forget_bindings(struct tun2socks *t);
+
 /* A new device in place of one that was lost; flows live on. */
 void tun2socks_attach(struct tun2socks *t, struct device *device);
 

@@ -153,7 +153,7 @@ static int set_address6(const char *name, const char *text, struct udptun_error 
 }
 
 /* MTU, queue, addresses, up. What was there before and is not given stays. */
-static int set_up(const struct tun_config *config, struct device *d, bool created,
+static int set_up(const struct tun_device_config *config, struct device *d, bool created,
                   struct udptun_error *err)
 {
     struct ifreq request = {0};
@@ -190,7 +190,7 @@ done:
     return code;
 }
 
-struct device *device_open_tun(const struct tun_config *config, char notice[160],
+struct device *device_open_tun(const struct tun_device_config *config, char notice[160],
                                struct udptun_error *err)
 {
     struct ifreq request = {0};

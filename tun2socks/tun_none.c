@@ -22,7 +22,7 @@ ssize_t tun_vnet_write(struct device *d, const struct iovec *parts, int count,
     return device_fd_write(d, parts, count, offload);
 }
 
-struct device *device_open_tun(const struct tun_config *config, char notice[160],
+struct device *device_open_tun(const struct tun_device_config *config, char notice[160],
                                struct udptun_error *err)
 {
     if (notice)

@@ -153,3 +153,8 @@ void udp_free_all(struct tun2socks *t)
     while ((b = oldest(&t->idle_bindings)) || (b = oldest(&t->dns_bindings)))
         free_binding(t, b);
 }
+
+void tun2socks_forget_bindings(struct tun2socks *t)
+{
+    udp_free_all(t);
+}

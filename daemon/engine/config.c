@@ -115,7 +115,7 @@ static int check_numbers(struct udptun_tunnel_config *given, struct udptun_error
 
 /* ---- names and places ----------------------------------------------------------------------- */
 
-static int check_name(const char *name, struct udptun_error *err)
+int config_check_name(const char *name, struct udptun_error *err)
 {
     if (!name || !*name)
         return invalid(err, "name", "is missing");
@@ -325,7 +325,7 @@ static int check(struct tunnel_config *config, const uint8_t *key, struct udptun
     struct udptun_tunnel_config *given = &config->given;
     if (given->role != UDPTUN_LOCAL && given->role != UDPTUN_SERVER)
         return invalid(err, "role", "must be local or server");
-    int code = check_name(given->name, err);
+    int code = config_check_name(given->name, err);
     if (!code)
         code = check_numbers(given, err);
     if (!code)

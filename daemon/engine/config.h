@@ -51,6 +51,9 @@ struct tunnel_config {
 struct tunnel_config *config_new(const struct udptun_tunnel_config *given,
                                  struct udptun_error *err);
 
+/* 1 to 64 of A-Za-z0-9._- ; else UDPTUN_E_INVALID with field "name". */
+int config_check_name(const char *name, struct udptun_error *err);
+
 /* Wipes the key. NULL is accepted. */
 void config_free(struct tunnel_config *config);
 

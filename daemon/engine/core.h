@@ -32,6 +32,7 @@ struct udptun_engine {
     ev_timer again;               /* keeps the loop awake when a turn could not finish */
     uint64_t now_us;              /* CLOCK_MONOTONIC at the start of this turn or call */
     struct list tunnels;          /* struct tunnel.node, by name */
+    struct list tuns;             /* struct tun.node, by name */
     struct list dead;             /* struct tunnel.node, removed and to be freed */
     struct list dirty;            /* struct tunnel.dirty, with output or a new deadline */
     struct list streams;          /* struct udptun_stream.deferred, with something to be done */

@@ -43,7 +43,7 @@ static enum dial_step send_request(struct dial_proxy *p)
 {
     struct socks5_address address = socks5_address_of_host(p->target);
     struct writer w = out_of(p);
-    socks5_write_request(&w, SOCKS5_CONNECT, &address);
+    socks5_write_request(&w, p->associate ? SOCKS5_UDP_ASSOCIATE : SOCKS5_CONNECT, &address);
     p->out_size = writer_size(&w);
     p->socks5.state = SOCKS5_WAIT_REPLY;
     return DIAL_WAIT;
@@ -105,7 +105,7 @@ static enum socks5_result decode(struct dial_proxy *p, size_t *need, enum dial_s
     const char *cause = "";
     uint8_t byte = 0;
     bool accepted = false;
-    struct socks5_address bound;
+    struct socks5_address bound = {0};
     enum socks5_result result = SOCKS5_BAD;
     struct reader r = reader_of(p->socks5.in, p->socks5.in_size);
     switch (p->socks5.state) {
@@ -124,6 +124,7 @@ static enum socks5_result decode(struct dial_proxy *p, size_t *need, enum dial_s
         result = socks5_read_reply(&r, &byte, &bound, need, &cause);
         if (result == SOCKS5_DONE)
             *step = replied(p, byte);
+        p->bound = bound.ep;
         break;
     }
     if (result == SOCKS5_BAD)

@@ -127,12 +127,26 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
         fail(d, UDPTUN_E_TIMEOUT, ETIMEDOUT, NULL, "connection timed out");
 }
 
+/* Where the association's datagrams go: a proxy that names no address means its own. */
+static struct endpoint relay_of(const struct dialer *d)
+{
+    struct endpoint relay = d->proxy.bound;
+    if (relay.family != ENDPOINT_NONE && !endpoint_is_unspecified(&relay))
+        return relay;
+    uint16_t port = relay.port;
+    relay = socket_remote(d->fd);
+    relay.port = port;
+    return relay;
+}
+
 static void open_stream(struct dialer *d)
 {
     int fd = d->fd;
     dial_done *done = d->done;
     void *arg = d->arg;
     ev_io_stop(d->loop, &d->io);
+    if (d->config.relay)
+        *d->config.relay = relay_of(d);
     d->fd = -1;
     dial_cancel(d);
     done(arg, fd, NULL);
@@ -243,6 +257,7 @@ static void proxy_start(struct dialer *d)
 {
     d->proxy.via = &d->config.via;
     d->proxy.target = &d->config.server.host;
+    d->proxy.associate = d->config.relay != NULL;
     if (d->config.via.kind == URL_SOCKS5)
         dial_socks5_begin(&d->proxy);
     else

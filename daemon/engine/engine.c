@@ -30,6 +30,7 @@
 #include "daemon/engine/egress.h"
 #include "daemon/engine/event.h"
 #include "daemon/engine/registry.h"
+#include "daemon/engine/tun_registry.h"
 #include "daemon/engine/udp_io.h"
 #include "proto/error.h"
 #include "proto/version.h"
@@ -210,6 +211,7 @@ static struct udptun_engine *allocate(const struct udptun_engine_config *config)
         return NULL;
     e->config = *config;
     list_init(&e->tunnels);
+    list_init(&e->tuns);
     list_init(&e->dead);
     list_init(&e->dirty);
     list_init(&e->streams);
@@ -268,6 +270,7 @@ static void close_all(void *arg)
 {
     struct udptun_engine *e = (struct udptun_engine *)arg;
     engine_refresh(e);
+    tun_clear(e);
     registry_clear(e);
     while (!list_empty(&e->dead) || !list_empty(&e->events))
         engine_settle(e);

@@ -149,15 +149,14 @@ static void on_binding_closed(void *arg, struct udpt_binding *b, enum udpt_close
         flow->front->ops->closed(flow->front, flow);
 }
 
-/* The sender learns of it in no way that all three fronts have; it is in the counters. */
+/* What a front cannot tell its sender is in the counters. */
 static void on_error(void *arg, struct udpt_binding *b, const struct udpt_dest *peer,
                      enum udpt_error_code code, uint32_t value)
 {
     (void)arg;
-    (void)b;
-    (void)peer;
-    (void)code;
-    (void)value;
+    struct flow *flow = (struct flow *)udpt_binding_host(b);
+    if (flow->front && flow->front->ops->failed)
+        flow->front->ops->failed(flow->front, flow, peer, code, value);
 }
 
 static enum udptun_state state_of(enum udpt_state state)

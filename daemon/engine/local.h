@@ -25,6 +25,10 @@ struct front_ops {
     /* A datagram of `peer` for the flow's source. `data` stays until the sender is flushed. */
     void (*deliver)(struct front *front, struct flow *flow, const struct udpt_dest *peer,
                     const uint8_t *data, size_t size);
+    /* Datagrams of the flow do not reach `peer`; `value` is the MTU of UDPT_TOO_BIG. NULL: not of
+     * interest. */
+    void (*failed)(struct front *front, struct flow *flow, const struct udpt_dest *peer,
+                   enum udpt_error_code code, uint32_t value);
     /* The flow is gone when this returns. NULL: not of interest. */
     void (*closed)(struct front *front, struct flow *flow);
 };

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "daemon/engine/event.h"
+#include "daemon/engine/tun_registry.h"
 #include "proto/error.h"
 
 struct tunnel *registry_find(const struct udptun_engine *e, const char *name)
@@ -75,6 +76,11 @@ static int configure(struct configure_call *call, struct udptun_error *err)
     struct tunnel_config *config = config_new(call->given, err);
     if (!config)
         return error_code(err);
+    if (tun_exists(e, config->given.name)) {
+        config_free(config);
+        return error_set(err, UDPTUN_E_CONFLICT, "name", "name: '%s' is a tun2socks instance",
+                         call->given->name);
+    }
     struct tunnel *old = registry_find(e, config->given.name);
     enum config_change kind = old ? config_compare(old->config, config) : CONFIG_REBUILD;
     if (call->changed)
@@ -140,7 +146,11 @@ static void run_remove(void *arg)
     struct remove_call *call = (struct remove_call *)arg;
     struct tunnel *t = registry_find(call->engine, call->name);
     engine_refresh(call->engine);
-    if (t)
+    const char *user = t ? tun_using(call->engine, call->name) : NULL;
+    if (user)
+        call->code = error_set(call->err, UDPTUN_E_CONFLICT, "name",
+                               "name: tun2socks instance '%s' uses '%s'", user, call->name);
+    else if (t)
         remove_tunnel(t);
     else
         call->code = error_set(call->err, UDPTUN_E_NOT_FOUND, "name", "name: no tunnel '%s'",

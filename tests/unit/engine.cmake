@@ -31,7 +31,12 @@ add_test(NAME engine.exports COMMAND ${CMAKE_COMMAND}
   -DSYMBOLS=${CMAKE_SOURCE_DIR}/daemon/engine/libudptun.symbols
   -P ${CMAKE_CURRENT_SOURCE_DIR}/check_symbols.cmake)
 if(NOT UDPTUN_SANITIZE) # sanitizers bring symbols and data of their own
+  set(lwip "")
+  if(TARGET lwip_objects)
+    set(lwip "$<JOIN:$<TARGET_OBJECTS:lwip_objects>,|>")
+  endif()
   add_test(NAME engine.symbols COMMAND ${CMAKE_COMMAND}
     -DNM=${CMAKE_NM} -DLIBRARY=$<TARGET_FILE:udptun>
+    "-DLWIP=${lwip}"
     -P ${CMAKE_CURRENT_SOURCE_DIR}/check_engine_symbols.cmake)
 endif()

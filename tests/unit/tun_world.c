@@ -165,12 +165,13 @@ size_t world_udp(uint8_t *to, const struct endpoint *source, const struct endpoi
 {
     size_t total = UDP_HEADER_SIZE + size;
     size_t ip_size = packet_write_ip(to, source, destination, PROTOCOL_UDP, total);
-    uint8_t *udp = to + ip_size;
-    struct writer w = writer_of(udp, UDP_HEADER_SIZE);
+    uint8_t *udp = to + ip_size, header[UDP_HEADER_SIZE];
+    struct writer w = writer_of(header, sizeof header);
     writer_u16(&w, source->port);
     writer_u16(&w, destination->port);
     writer_u16(&w, (uint16_t)total);
     writer_u16(&w, 0);
+    memcpy(udp, header, sizeof header);
     memcpy(udp + UDP_HEADER_SIZE, data, size);
     checksum_sum sum = checksum_pseudo(source, destination, PROTOCOL_UDP, total);
     uint16_t value = checksum_end(checksum_add(sum, udp, total));

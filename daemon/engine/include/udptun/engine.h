@@ -252,10 +252,95 @@ UDPTUN_API udptun_stream *udptun_stream_accept(udptun_engine *engine, const char
                                                void *stream_arg, const char *peer,
                                                struct udptun_error *err);
 
+/* ---- tun2socks ---------------------------------------------------------------------------- */
+
+/*
+ * IP packets of a device in, streams and datagrams out: TCP through a proxy, UDP into a tunnel of
+ * this engine or through a proxy. Instances and tunnels share one namespace. All instances of a
+ * process live on one thread, and a library that was built without tun2socks has none:
+ * UDPTUN_E_UNSUPPORTED.
+ */
+struct udptun_tun2socks_config {
+    size_t size;
+    const char *name;      /* 1 to 64 of A-Za-z0-9._- ; required */
+    const char *device;    /* "tun:NAME", "fd:", or "unix:PATH"; required */
+    int fd;                /* with "fd:": packets on it; the engine's own copy is made (-1) */
+    const char *address;   /* "10.0.0.1/24", of a tun: device (none) */
+    const char *address6;  /* "fd00::1/64" (none) */
+    int64_t mtu;           /* 1280 to 65535 (65535 with segmentation offload, else 9000) */
+    const char *tcp;       /* "socks5://[USER:PASS@]HOST:PORT", "direct" or "reject" (reject) */
+    const char *udp;       /* "tunnel:NAME", "socks5://...", "direct" or "reject" (reject) */
+    const char *icmp_echo; /* "reply" or "drop" (reply) */
+    bool block_quic;       /* UDP port 443 is answered with ICMP port unreachable (false) */
+    int64_t max_tcp_flows; /* (4096), 1 to 1048576 */
+    int64_t max_udp_flows; /* (16384), 1 to 1048576 */
+    int64_t udp_flow_timeout_s; /* (300), 1 to 86400 */
+    int64_t mark;               /* SO_MARK of its sockets, Linux (none), 0 to 4294967295 */
+    const char *bind_device;    /* SO_BINDTODEVICE, Linux (none) */
+    bool enabled;               /* (true) */
+};
+
+/* Sets `size` and every default. */
+UDPTUN_API void udptun_tun2socks_config_init(struct udptun_tun2socks_config *config);
+
+/* As udptun_tunnel_config_check(). */
+UDPTUN_API int udptun_tun2socks_config_check(const struct udptun_tun2socks_config *config,
+                                             struct udptun_error *err);
+
+/*
+ * As udptun_configure(). A change of device, address or mtu makes the instance anew; of `udp` it
+ * ends the UDP flows; anything else leaves flows alone. UDPTUN_E_NOT_FOUND: the tunnel that `udp`
+ * names is absent; UDPTUN_E_CONFLICT: a tunnel has that name, the device is taken, or another
+ * thread of the process has instances; UDPTUN_E_PERMISSION.
+ */
+UDPTUN_API int udptun_tun2socks_configure(udptun_engine *engine,
+                                          const struct udptun_tun2socks_config *config,
+                                          bool *changed, struct udptun_error *err);
+
+/* End an instance and its flows. UDPTUN_E_NOT_FOUND. */
+UDPTUN_API int udptun_tun2socks_remove(udptun_engine *engine, const char *name,
+                                       struct udptun_error *err);
+
+#define UDPTUN_TUN2SOCKS_MAX_DROPS 24
+#define UDPTUN_URL_SIZE            320
+
+struct udptun_tun2socks_status {
+    char name[65];
+    /* ESTABLISHED; DEGRADED: its proxy cannot be reached or its tunnel is absent; FAILED: the
+     * device is gone, it is tried again; DISABLED */
+    enum udptun_state state;
+    char last_error[256]; /* "" when there is none */
+    char device[160];     /* "tun:tun0", with the real name */
+    uint32_t mtu;
+    char tcp[UDPTUN_URL_SIZE]; /* without user and password */
+    char udp[UDPTUN_URL_SIZE];
+    int associated;     /* udp "socks5://": 1 by UDP ASSOCIATE, 0 without, -1: not known */
+    uint64_t tcp_flows; /* alive */
+    uint64_t udp_flows;
+    uint64_t tcp_refused;
+    uint64_t tx_packets; /* from the device */
+    uint64_t rx_packets; /* to the device */
+    uint64_t tx_bytes;
+    uint64_t rx_bytes;
+    size_t drop_count;
+    struct {
+        const char *cause; /* "malformed"; static storage */
+        uint64_t packets;
+    } dropped[UDPTUN_TUN2SOCKS_MAX_DROPS];
+    uint64_t uptime_s;
+};
+
+/* Fill `status`. UDPTUN_E_NOT_FOUND. */
+UDPTUN_API int udptun_tun2socks_status(udptun_engine *engine, const char *name,
+                                       struct udptun_tun2socks_status *status);
+
+/* Call `each` with the name of every instance in alphabetical order. */
+UDPTUN_API void udptun_each_tun2socks(udptun_engine *engine,
+                                      void (*each)(void *arg, const char *name), void *arg);
+
 /* ---- looking and asking ---------------------------------------------------------------------- */
 
 #define UDPTUN_MAX_CONNECTIONS 33 /* 32 data connections and the control connection */
-#define UDPTUN_URL_SIZE        320
 
 struct udptun_counters {
     uint64_t tx_packets; /* towards the far end */

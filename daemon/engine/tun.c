@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tun.c - the life of a tun2socks instance: its device on the loop, its clock, its state. */
+#include "daemon/engine/tun.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/engine/resolver.h"
+#include "proto/error.h"
+#include "tun2socks/device.h"
+
+/* Between attempts to get a lost device back. */
+static const double reopen_after_s = 1.;
+
+struct socket_rules tun_rules(const struct tun *t)
+{
+    struct socket_rules rules = t->config->rules;
+    rules.protect = t->engine->config.protect;
+    rules.protect_arg = t->engine->config.arg;
+    return rules;
+}
+
+/* ---- state --------------------------------------------------------------------------------------
+ */
+
+void tun_enter_state(struct tun *t, enum udptun_state state, const char *reason)
+{
+    if (*reason)
+        snprintf(t->last_error, sizeof t->last_error, "%s", reason);
+    if (t->state == state)
+        return;
+    bool is_bad = state == UDPTUN_FAILED || state == UDPTUN_DEGRADED;
+    engine_log(t->engine, is_bad ? UDPTUN_LOG_WARN : UDPTUN_LOG_INFO, "tun2socks",
+               "%s: %s -> %s%s%s", tun_name(t), udptun_state_name(t->state),
+               udptun_state_name(state), *reason ? ": " : "", reason);
+    t->state = state;
+    if (state == UDPTUN_ESTABLISHED)
+        t->last_error[0] = '\0';
+}
+
+void tun_far_end(struct tun *t, const char *reason)
+{
+    if (reason && (t->state == UDPTUN_ESTABLISHED || t->state == UDPTUN_DEGRADED))
+        tun_enter_state(t, UDPTUN_DEGRADED, reason);
+    else if (!reason && t->state == UDPTUN_DEGRADED)
+        tun_enter_state(t, UDPTUN_ESTABLISHED, "");
+}
+
+/* ---- the device ---------------------------------------------------------------------------------
+ */
+
+static struct device *open_device(struct tun *t, struct udptun_error *err)
+{
+    const struct tun_config *c = t->config;
+    uint32_t mtu = c->given.mtu == UDPTUN_DEFAULT ? 0 : (uint32_t)c->given.mtu;
+    char notice[160] = "";
+    struct device *d = NULL;
+    switch (c->kind) {
+    case TUN_DEVICE_TUN: {
+        struct tun_device_config config = {c->place, c->given.address, c->given.address6, mtu};
+        d = device_open_tun(&config, notice, err);
+        if (notice[0])
+            engine_log(t->engine, UDPTUN_LOG_WARN, "tun2socks", "%s: %s", tun_name(t), notice);
+        break;
+    }
+    case TUN_DEVICE_UNIX:
+        d = device_open_unix(c->place, mtu, err);
+        break;
+    case TUN_DEVICE_FD: {
+        int fd = fcntl(c->given.fd, F_DUPFD_CLOEXEC, 0);
+        if (fd < 0)
+            error_set_errno(err, UDPTUN_E_INVALID, errno, "device", "device");
+        else
+            d = device_open_fd(fd, mtu, err);
+        break;
+    }
+    }
+    if (!d)
+        return NULL;
+    t->mtu = d->mtu;
+    snprintf(t->device_name, sizeof t->device_name, "%s%s", c->kind == TUN_DEVICE_TUN ? "tun:" : "",
+             c->kind == TUN_DEVICE_TUN ? d->name : c->given.device);
+    return d;
+}
+
+static void unwatch(struct tun *t)
+{
+    if (t->is_watching)
+        ev_io_stop(t->engine->loop, &t->device);
+    t->is_watching = false;
+}
+
+/* The descriptor may be another after each read. */
+static void watch(struct tun *t)
+{
+    int fd = tun2socks_fd(t->stack);
+    if (t->is_watching && t->device.fd == fd)
+        return;
+    unwatch(t);
+    if (fd < 0)
+        return;
+    ev_io_set(&t->device, fd, EV_READ);
+    ev_io_start(t->engine->loop, &t->device);
+    t->is_watching = true;
+}
+
+static void on_device(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    struct tun *t = (struct tun *)watcher->data;
+    (void)loop;
+    (void)events;
+    tun2socks_readable(t->stack, t->engine->now_us);
+    watch(t);
+}
+
+/* The descriptor is closed by now; only its watcher is left. */
+static void on_lost(void *arg, const struct udptun_error *err)
+{
+    struct tun *t = (struct tun *)arg;
+    unwatch(t);
+    tun_enter_state(t, UDPTUN_FAILED, err->message);
+    if (t->config->kind != TUN_DEVICE_FD) {
+        ev_timer_set(&t->reopen, reopen_after_s, 0.);
+        ev_timer_start(t->engine->loop, &t->reopen);
+    }
+}
+
+static void on_reopen(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct tun *t = (struct tun *)timer->data;
+    struct udptun_error err = {0};
+    (void)events;
+    struct device *d = open_device(t, &err);
+    if (!d) {
+        tun_enter_state(t, UDPTUN_FAILED, err.message);
+        ev_timer_set(timer, reopen_after_s, 0.);
+        ev_timer_start(loop, timer);
+        return;
+    }
+    tun2socks_attach(t->stack, d);
+    watch(t);
+    tun_enter_state(t, UDPTUN_ESTABLISHED, "");
+}
+
+/* ---- time ---------------------------------------------------------------------------------------
+ */
+
+/* End of the turn, before the engine's: flows that the turn touched may have new deadlines. */
+static void on_turn_end(struct ev_loop *loop, ev_prepare *watcher, int events)
+{
+    struct tun *t = (struct tun *)watcher->data;
+    uint64_t now_us = t->engine->now_us;
+    (void)events;
+    uint64_t at_us = tun2socks_tick(t->stack, now_us);
+    if (at_us == t->armed_us)
+        return;
+    ev_timer_stop(loop, &t->deadline);
+    t->armed_us = at_us;
+    if (at_us == UINT64_MAX)
+        return;
+    ev_timer_set(&t->deadline, at_us > now_us ? (double)(at_us - now_us) / 1e6 : 0., 0.);
+    ev_timer_start(loop, &t->deadline);
+}
+
+/* Nothing but a turn, at whose end the time is looked at. */
+static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    ((struct tun *)timer->data)->armed_us = 0;
+}
+
+/* ---- life ---------------------------------------------------------------------------------------
+ */
+
+static void choose_udp(struct tun *t)
+{
+    static const struct tun_udp_ops *const ops[] = {[TUN_REJECT] = NULL,
+                                                    [TUN_DIRECT] = &tun_udp_direct_ops,
+                                                    [TUN_SOCKS5] = &tun_udp_socks5_ops,
+                                                    [TUN_TUNNEL] = &tun_udp_tunnel_ops};
+    t->udp = ops[t->config->udp];
+    t->associated = -1;
+    t->unassociated_until_us = t->associate_after_us = 0;
+}
+
+static void init_watchers(struct tun *t)
+{
+    ev_init(&t->device, on_device);
+    ev_init(&t->deadline, on_deadline);
+    ev_init(&t->reopen, on_reopen);
+    ev_prepare_init(&t->turn_end, on_turn_end);
+    ev_set_priority(&t->turn_end, EV_MAXPRI);
+    t->device.data = t;
+    t->deadline.data = t;
+    t->reopen.data = t;
+    t->turn_end.data = t;
+}
+
+static int start(struct tun *t, struct udptun_error *err)
+{
+    struct tun2socks_config config;
+    struct socket_rules rules = tun_rules(t);
+    t->resolver = resolver_new(t->engine->loop, &rules);
+    if (!t->resolver)
+        return error_set(err, UDPTUN_E_NOMEM, NULL, "%s: out of memory", tun_name(t));
+    struct device *d = open_device(t, err);
+    if (!d)
+        return UDPTUN_E_SYSTEM;
+    tun_fill_config(t, &config);
+    config.device_lost = on_lost;
+    t->stack = tun2socks_new(&config, d, t->engine->now_us, err);
+    if (!t->stack)
+        return UDPTUN_E_CONFLICT;
+    t->armed_us = UINT64_MAX;
+    ev_prepare_start(t->engine->loop, &t->turn_end);
+    watch(t);
+    tun_enter_state(t, UDPTUN_ESTABLISHED, "");
+    return UDPTUN_OK;
+}
+
+void tun_free(struct tun *t)
+{
+    if (!t)
+        return;
+    t->is_closing = true;
+    unwatch(t);
+    ev_timer_stop(t->engine->loop, &t->deadline);
+    ev_timer_stop(t->engine->loop, &t->reopen);
+    ev_prepare_stop(t->engine->loop, &t->turn_end);
+    tun2socks_free(t->stack);
+    tun_udp_tunnel_leave(t);
+    resolver_free(t->resolver);
+    tun_config_free(t->config);
+    free(t);
+}
+
+struct tun *tun_new(struct udptun_engine *e, struct tun_config *config, struct udptun_error *err)
+{
+    struct tun *t = (struct tun *)calloc(1, sizeof *t);
+    if (!t) {
+        error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
+        return NULL;
+    }
+    t->engine = e;
+    t->config = config;
+    t->state = UDPTUN_STARTING;
+    t->started_us = e->now_us;
+    list_init(&t->node);
+    init_watchers(t);
+    tun_udp_tunnel_init(t);
+    choose_udp(t);
+    snprintf(t->device_name, sizeof t->device_name, "%s", config->given.device);
+    if (!config->given.enabled) {
+        tun_enter_state(t, UDPTUN_DISABLED, "");
+        return t;
+    }
+    if (start(t, err) == UDPTUN_OK)
+        return t;
+    t->config = NULL; /* the caller's still */
+    tun_free(t);
+    return NULL;
+}
+
+void tun_reconfigure(struct tun *t, struct tun_config *config, enum tun_change change)
+{
+    struct tun2socks_config stack_config;
+    if (t->stack && change == TUN_LIVE_UDP)
+        tun2socks_forget_bindings(t->stack);
+    tun_config_free(t->config);
+    t->config = config;
+    t->tunnel_known = false;
+    if (change == TUN_LIVE_UDP)
+        choose_udp(t);
+    tun_fill_config(t, &stack_config);
+    if (t->stack)
+        tun2socks_set(t->stack, &stack_config);
+    tun_far_end(t, NULL);
+}

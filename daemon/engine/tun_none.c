@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tun_none.c - a library that was built without tun2socks. */
+#include "daemon/engine/tun_registry.h"
+
+#include "proto/error.h"
+
+void udptun_tun2socks_config_init(struct udptun_tun2socks_config *config)
+{
+    *config = (struct udptun_tun2socks_config){.size = sizeof *config, .fd = -1};
+}
+
+int udptun_tun2socks_config_check(const struct udptun_tun2socks_config *config,
+                                  struct udptun_error *err)
+{
+    (void)config;
+    return error_set(err, UDPTUN_E_UNSUPPORTED, NULL, "this library was built without tun2socks");
+}
+
+int udptun_tun2socks_configure(udptun_engine *engine, const struct udptun_tun2socks_config *config,
+                               bool *changed, struct udptun_error *err)
+{
+    (void)engine;
+    if (changed)
+        *changed = false;
+    return udptun_tun2socks_config_check(config, err);
+}
+
+int udptun_tun2socks_remove(udptun_engine *engine, const char *name, struct udptun_error *err)
+{
+    (void)engine;
+    return error_set(err, UDPTUN_E_NOT_FOUND, "name", "name: no tun2socks instance '%s'",
+                     name ? name : "");
+}
+
+int udptun_tun2socks_status(udptun_engine *engine, const char *name,
+                            struct udptun_tun2socks_status *status)
+{
+    (void)engine;
+    (void)name;
+    (void)status;
+    return UDPTUN_E_NOT_FOUND;
+}
+
+void udptun_each_tun2socks(udptun_engine *engine, void (*each)(void *arg, const char *name),
+                           void *arg)
+{
+    (void)engine;
+    (void)each;
+    (void)arg;
+}
+
+bool tun_exists(const struct udptun_engine *e, const char *name)
+{
+    (void)e;
+    (void)name;
+    return false;
+}
+
+const char *tun_using(const struct udptun_engine *e, const char *name)
+{
+    (void)e;
+    (void)name;
+    return NULL;
+}
+
+void tun_clear(struct udptun_engine *e)
+{
+    (void)e;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tun_udp.c - datagrams of a tun2socks instance, to what its configuration says. */
+#include <errno.h>
+
+#include "daemon/engine/tun.h"
+
+static void datagram(void *arg, void **binding, const struct endpoint *source,
+                     const struct endpoint *destination, const void *data, size_t size)
+{
+    struct tun *t = (struct tun *)arg;
+    struct tun_binding *b = (struct tun_binding *)*binding;
+    if (t->udp && !t->is_closing)
+        t->udp->datagram(t, &b, source, destination, data, size);
+    else
+        tun2socks_unreachable(t->stack, source, destination, TUN2SOCKS_PORT_UNREACHABLE, 0);
+    *binding = b;
+}
+
+static void binding_close(void *arg, void *binding)
+{
+    struct tun *t = (struct tun *)arg;
+    if (t->udp)
+        t->udp->binding_close(t, (struct tun_binding *)binding);
+}
+
+static void batch_end(void *arg)
+{
+    struct tun *t = (struct tun *)arg;
+    if (t->udp && t->udp->batch_end)
+        t->udp->batch_end(t);
+}
+
+const struct tun2socks_datagram_host tun_datagram_host = {
+    .datagram = datagram, .binding_close = binding_close, .batch_end = batch_end};
+
+void tun_udp_failed(struct tun *t, const struct endpoint *source, const struct endpoint *to,
+                    int sys_errno, uint32_t mtu)
+{
+    enum tun2socks_unreachable why = TUN2SOCKS_HOST_UNREACHABLE;
+    if (sys_errno == EAGAIN || sys_errno == ENOBUFS)
+        return; /* lost, as datagrams are */
+    if (sys_errno == ECONNREFUSED)
+        why = TUN2SOCKS_PORT_UNREACHABLE;
+    else if (sys_errno == EACCES || sys_errno == EPERM)
+        why = TUN2SOCKS_PROHIBITED;
+    else if (sys_errno == EMSGSIZE)
+        why = TUN2SOCKS_TOO_BIG;
+    if (why != TUN2SOCKS_TOO_BIG || mtu)
+        tun2socks_unreachable(t->stack, source, to, why, mtu);
+}

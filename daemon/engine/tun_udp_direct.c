@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tun_udp_direct.c - UDP of a tun2socks instance by sockets: one per binding and family. */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "daemon/engine/tun.h"
+#include "daemon/engine/udp_io.h"
+
+enum { MAX_RECEIVES = 4 };
+
+struct tun_binding {
+    struct tun *tun;
+    struct endpoint source;
+    ev_io io; /* of source.family: the app knows no other */
+};
+
+static bool received(void *arg, const struct udp_run *run)
+{
+    struct tun_binding *b = (struct tun_binding *)arg;
+    const uint8_t *data;
+    size_t at = 0, size;
+    while (udp_run_next(run, &at, &data, &size))
+        tun2socks_datagram(b->tun->stack, &b->source, &run->source, data, size);
+    return true;
+}
+
+static void failed(void *arg, const struct endpoint *to, int sys_errno, uint32_t mtu)
+{
+    struct tun_binding *b = (struct tun_binding *)arg;
+    tun_udp_failed(b->tun, &b->source, to, sys_errno, mtu);
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    struct tun_binding *b = (struct tun_binding *)watcher->data;
+    struct udptun_engine *e = b->tun->engine;
+    (void)loop;
+    (void)events;
+    e->batch_used = true;
+    for (int i = 0; i < MAX_RECEIVES; i++) {
+        if (udp_receive(e->batch, watcher->fd, received, b) <= 0) {
+            udp_errors(watcher->fd, failed, b);
+            break;
+        }
+        if (!udp_batch_was_full(e->batch))
+            break;
+    }
+}
+
+static struct tun_binding *open_binding(struct tun *t, const struct endpoint *source)
+{
+    struct tun_binding *b = (struct tun_binding *)calloc(1, sizeof *b);
+    if (!b)
+        return NULL;
+    struct socket_rules rules = tun_rules(t);
+    struct endpoint any = {.family = source->family};
+    int fd = socket_bind_udp(&any, &rules);
+    if (fd < 0) {
+        free(b);
+        return NULL;
+    }
+    udp_setup(fd, UDP_WANT_ERRORS);
+    b->tun = t;
+    b->source = *source;
+    ev_io_init(&b->io, on_readable, fd, EV_READ);
+    b->io.data = b;
+    ev_io_start(t->engine->loop, &b->io);
+    return b;
+}
+
+static void datagram(struct tun *t, struct tun_binding **binding, const struct endpoint *source,
+                     const struct endpoint *destination, const void *data, size_t size)
+{
+    if (!*binding)
+        *binding = open_binding(t, source);
+    struct tun_binding *b = *binding;
+    if (!b)
+        return;
+    union socket_address sa;
+    socklen_t sa_size = sockaddr_from_endpoint(&sa, destination);
+    if (sendto(b->io.fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT, &sa.any, sa_size) < 0) {
+        int cause = errno;
+        if (udp_errors(b->io.fd, failed, b) == 0) /* else it was an earlier datagram's */
+            tun_udp_failed(t, source, destination, cause, 0);
+    }
+}
+
+static void binding_close(struct tun *t, struct tun_binding *b)
+{
+    ev_io_stop(t->engine->loop, &b->io);
+    close(b->io.fd);
+    free(b);
+}
+
+const struct tun_udp_ops tun_udp_direct_ops = {.datagram = datagram,
+                                               .binding_close = binding_close};

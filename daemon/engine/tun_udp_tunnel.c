@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tun_udp_tunnel.c - UDP of a tun2socks instance into a udp-local of the same engine, in memory.
+ *
+ * The instance is a front of that udp-local, by name: the tunnel may be made anew, or be absent
+ * for a while. It is looked up once a batch.
+ */
+#include <stdlib.h>
+
+#include "daemon/engine/registry.h"
+#include "daemon/engine/tun.h"
+
+struct tun_binding {
+    struct endpoint source;
+};
+
+static bool find_tunnel(struct tun *t)
+{
+    if (!t->tunnel_known) {
+        struct tunnel *tunnel = registry_find(t->engine, t->config->tunnel);
+        t->front.tunnel = tunnel && tunnel->local && tunnel->machine ? tunnel : NULL;
+        t->tunnel_known = true;
+        tun_far_end(t, t->front.tunnel ? NULL : "udp: the tunnel does not run");
+    }
+    return t->front.tunnel != NULL;
+}
+
+static void datagram(struct tun *t, struct tun_binding **binding, const struct endpoint *source,
+                     const struct endpoint *destination, const void *data, size_t size)
+{
+    if (!find_tunnel(t)) {
+        tun2socks_unreachable(t->stack, source, destination, TUN2SOCKS_HOST_UNREACHABLE, 0);
+        return;
+    }
+    if (!*binding) {
+        *binding = (struct tun_binding *)malloc(sizeof **binding);
+        if (!*binding)
+            return;
+        (*binding)->source = *source;
+    }
+    struct udpt_dest dest = udpt_dest_of(destination);
+    local_send(&t->front, source, &dest, (const uint8_t *)data, size);
+}
+
+static void binding_close(struct tun *t, struct tun_binding *b)
+{
+    t->tunnel_known = false;
+    if (find_tunnel(t)) {
+        local_close_flow(&t->front, &b->source);
+        tunnel_touch(t->front.tunnel);
+    }
+    free(b);
+}
+
+static void batch_end(struct tun *t)
+{
+    if (t->tunnel_known && t->front.tunnel)
+        tunnel_touch(t->front.tunnel);
+    t->tunnel_known = false;
+}
+
+const struct tun_udp_ops tun_udp_tunnel_ops = {
+    .datagram = datagram, .binding_close = binding_close, .batch_end = batch_end};
+
+/* ---- as a front */
+
+static void deliver(struct front *front, struct flow *flow, const struct udpt_dest *peer,
+                    const uint8_t *data, size_t size)
+{
+    struct tun *t = list_entry(front, struct tun, front);
+    struct endpoint from = endpoint_unmapped(&peer->ep);
+    tun2socks_datagram(t->stack, &flow->source, &from, data, size);
+}
+
+static void failed(struct front *front, struct flow *flow, const struct udpt_dest *peer,
+                   enum udpt_error_code code, uint32_t value)
+{
+    struct tun *t = list_entry(front, struct tun, front);
+    enum tun2socks_unreachable why = TUN2SOCKS_HOST_UNREACHABLE;
+    switch (code) {
+    case UDPT_PORT_UNREACHABLE:
+        why = TUN2SOCKS_PORT_UNREACHABLE;
+        break;
+    case UDPT_HOST_UNREACHABLE:
+        break;
+    case UDPT_TOO_BIG:
+        why = TUN2SOCKS_TOO_BIG;
+        break;
+    case UDPT_POLICY:
+        why = TUN2SOCKS_PROHIBITED;
+        break;
+    case UDPT_LIMIT:
+        return; /* may pass */
+    }
+    tun2socks_unreachable(t->stack, &flow->source, &peer->ep, why, value);
+}
+
+static const struct front_ops tun_front_ops = {.deliver = deliver, .failed = failed};
+
+void tun_udp_tunnel_init(struct tun *t)
+{
+    /* Other fronts count from 0: no address is that small. */
+    t->front = (struct front){.ops = &tun_front_ops, .id = (uint64_t)(uintptr_t)t};
+}
+
+static void forget(struct table_node *node, void *arg)
+{
+    struct flow *flow = table_entry(node, struct flow, node);
+    if (flow->front == (struct front *)arg) {
+        table_remove(&flow->head.tunnel->local->flows, node);
+        flow->front = NULL;
+    }
+}
+
+/* Bindings were closed by name; what is left is that of tunnels that have been removed. */
+void tun_udp_tunnel_leave(struct tun *t)
+{
+    LIST_FOREACH (node, &t->engine->dead) {
+        struct tunnel *tunnel = list_entry(node, struct tunnel, node);
+        if (tunnel->local)
+            table_each(&tunnel->local->flows, forget, &t->front);
+    }
+}
