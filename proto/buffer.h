@@ -120,30 +120,39 @@ static inline size_t writer_size(const struct writer *w)
     return (size_t)(w->at - w->start);
 }
 
+/* Whether `size` more bytes fit; if not, the writer has failed. */
+static inline bool writer_fits(struct writer *w, size_t size)
+{
+    if (!w->failed && (size_t)(w->end - w->at) >= size)
+        return true;
+    w->failed = true;
+    return false;
+}
+
 /* Room for `size` bytes to be filled by the caller, or NULL and `failed`. */
 static inline uint8_t *writer_room(struct writer *w, size_t size)
 {
-    if (w->failed || (size_t)(w->end - w->at) < size) {
-        w->failed = true;
+    if (!writer_fits(w, size))
         return NULL;
-    }
-    uint8_t *room = w->at;
     w->at += size;
-    return room;
+    return w->at - size;
 }
 
 static inline void writer_bytes(struct writer *w, const void *data, size_t size)
 {
-    uint8_t *room = writer_room(w, size);
-    if (room && size)
-        memcpy(room, data, size);
+    if (size == 0 || !writer_fits(w, size))
+        return;
+    memcpy(w->at, data, size);
+    w->at += size;
 }
 
 static inline void writer_uint(struct writer *w, uint64_t value, size_t size)
 {
-    uint8_t *room = writer_room(w, size);
-    for (size_t i = 0; room && i < size; i++)
-        room[i] = (uint8_t)(value >> (8 * (size - 1 - i)));
+    if (!writer_fits(w, size))
+        return;
+    for (size_t i = 0; i < size; i++)
+        w->at[i] = (uint8_t)(value >> (8 * (size - 1 - i)));
+    w->at += size;
 }
 
 static inline void writer_u8(struct writer *w, uint8_t value)

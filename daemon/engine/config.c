@@ -104,9 +104,6 @@ static int check_numbers(struct udptun_tunnel_config *given, struct udptun_error
     given->connections = (int)count;
     if (given->dead_interval_s <= given->heartbeat_interval_s)
         return invalid(err, "deadInterval", "must be above heartbeatInterval");
-    if (given->redundancy > 1)
-        return error_set(err, UDPTUN_E_UNSUPPORTED, "redundancy",
-                         "redundancy: more than one copy is not supported yet");
     if (given->mark != UDPTUN_DEFAULT && (given->mark < 0 || given->mark > UINT32_MAX))
         return error_set(err, UDPTUN_E_INVALID, "mark",
                          "mark: %lld is not between 0 and 4294967295", (long long)given->mark);
@@ -320,6 +317,20 @@ static int check_key(struct tunnel_config *config, const uint8_t *key, struct ud
     return UDPTUN_OK;
 }
 
+/* The caller's bytes are read here and not kept. */
+static int check_identity(struct tunnel_config *config, struct udptun_error *err)
+{
+    struct udptun_tunnel_config *given = &config->given;
+    const void *identity = given->identity;
+    given->identity = NULL;
+    if (!identity)
+        return UDPTUN_OK;
+    if (given->role != UDPTUN_LOCAL)
+        return invalid(err, "identity", "is for the role local");
+    config->has_identity = true;
+    return identity_parse(identity, given->identity_size, &config->identity, err);
+}
+
 static int check(struct tunnel_config *config, const uint8_t *key, struct udptun_error *err)
 {
     struct udptun_tunnel_config *given = &config->given;
@@ -334,6 +345,8 @@ static int check(struct tunnel_config *config, const uint8_t *key, struct udptun
         code = parse_target(config, err);
     if (!code)
         code = check_key(config, key, err);
+    if (!code)
+        code = check_identity(config, err);
     if (!code)
         code = given->role == UDPTUN_LOCAL ? check_local(config, err) : check_server(config, err);
     return code;

@@ -10,6 +10,7 @@
 
 #include <udptun/engine.h>
 
+#include "daemon/engine/identity.h"
 #include "daemon/engine/sockaddr.h"
 #include "daemon/engine/url.h"
 #include "proto/endpoint.h"
@@ -35,11 +36,13 @@ struct tunnel_config {
     struct udptun_tunnel_config given; /* own copies of strings and lists; no number is DEFAULT */
     bool has_key;
     uint8_t key[UDPT_KEY_SIZE];
-    bool key_exposed;     /* others than the owner can read keyFile */
-    struct url listen;    /* URL_NONE: none */
-    struct url server;    /* local */
-    struct url via;       /* local; URL_NONE: none */
-    struct url tcp_proxy; /* local; URL_NONE: none */
+    bool has_identity;
+    struct identity identity; /* local: a session to go on with */
+    bool key_exposed;         /* others than the owner can read keyFile */
+    struct url listen;        /* URL_NONE: none */
+    struct url server;        /* local */
+    struct url via;           /* local; URL_NONE: none */
+    struct url tcp_proxy;     /* local; URL_NONE: none */
     bool has_target;
     struct host_port target;
     uint16_t port_low; /* 0: the system's ephemeral range */

@@ -41,11 +41,22 @@ static struct flow *look_up(struct front *front, const struct endpoint *source, 
     return node ? table_entry(node, struct flow, node) : NULL;
 }
 
+/* The source's name towards the server, the same after a restart that kept the identity. */
+static uint64_t label_of(const struct front *front, const struct endpoint *source)
+{
+    struct flow_key key = key_of(front, source);
+    uint64_t label;
+    crypto_shorthash((uint8_t *)&label, (const uint8_t *)&key, sizeof key,
+                     front->tunnel->local->label_key);
+    return label;
+}
+
 static struct flow *open_flow(struct front *front, const struct endpoint *source, uint64_t hash,
                               int *code)
 {
     struct tunnel *t = front->tunnel;
-    struct udpt_binding *b = udpt_binding_open(t->machine, hash, t->engine->now_us, code);
+    uint64_t label = label_of(front, source);
+    struct udpt_binding *b = udpt_binding_open(t->machine, label, t->engine->now_us, code);
     if (!b)
         return NULL;
     struct flow *flow = (struct flow *)udpt_binding_host(b);
@@ -224,6 +235,7 @@ int local_new(struct tunnel *t, struct udptun_error *err)
     struct udpt_config udpt;
     config_fill_udpt(t->config, &udpt);
     udpt.binding_host_size = sizeof(struct flow);
+    udpt.identity = t->config->has_identity ? &t->config->identity.session : NULL;
     t->local = (struct local *)calloc(1, sizeof *t->local);
     bool is_socks5 = t->config->listen.kind == URL_SOCKS5;
     if (t->local) {
@@ -234,6 +246,10 @@ int local_new(struct tunnel *t, struct udptun_error *err)
         t->local->udp = (struct front){.ops = &front_udp_ops, .tunnel = t, .id = FRONT_UDP};
         t->local->app = (struct front){.ops = &front_app_ops, .tunnel = t, .id = FRONT_APP};
         t->local->next_front = FRONT_FIRST_ASSOCIATION;
+        if (t->config->has_identity)
+            memcpy(t->local->label_key, t->config->identity.label_key, LABEL_KEY_SIZE);
+        else
+            randombytes_buf(t->local->label_key, LABEL_KEY_SIZE);
         local_configured(t);
     }
     if (t->local && (t->local->arena || !is_socks5))

@@ -54,6 +54,7 @@ enum { FRONT_UDP = 0, FRONT_APP = 1, FRONT_FIRST_ASSOCIATION = 2 };
 
 struct local {
     struct table flows;
+    uint8_t label_key[LABEL_KEY_SIZE];
     struct flow *last;       /* the flow found last: datagrams come in runs */
     struct udpt_dest target; /* of a udp:// listener */
     struct front udp;

@@ -198,7 +198,10 @@ struct udptun_tunnel_config {
     int64_t redundancy_max_size;   /* local (400), 1 to 65507 */
     int64_t mark;                  /* SO_MARK, Linux (none), 0 to 4294967295 */
     const char *bind_device;       /* SO_BINDTODEVICE, Linux (none) */
-    bool enabled;                  /* (true) */
+    const void *identity;            /* local: what udptun_identity() gave before a restart, or NULL:
+                                        a session of its own */
+    size_t identity_size;
+    bool enabled;                    /* (true) */
     struct udptun_callbacks callbacks;
 };
 
@@ -225,6 +228,18 @@ UDPTUN_API int udptun_configure(udptun_engine *engine, const struct udptun_tunne
 
 /* End a tunnel; its peers are told. UDPTUN_E_NOT_FOUND. */
 UDPTUN_API int udptun_remove(udptun_engine *engine, const char *name, struct udptun_error *err);
+
+#define UDPTUN_IDENTITY_SIZE 128
+
+/*
+ * local: what to keep, and to give back in the config after a restart, so that the server goes on
+ * with the same session: its flows and their external ports stay. It changes whenever a session is
+ * founded, that is, with a change to UDPTUN_ESTABLISHED. It holds a secret: whoever has it can
+ * take the session over (with the key, where one is set).
+ * Fills `to` (UDPTUN_IDENTITY_SIZE bytes) and `*size`. UDPTUN_E_NOT_FOUND, UDPTUN_E_INVALID (a
+ * server), UDPTUN_E_UNREACHABLE (there is no session yet).
+ */
+UDPTUN_API int udptun_identity(udptun_engine *engine, const char *name, void *to, size_t *size);
 
 /* ---- datagrams and streams of the app's own ------------------------------------------------- */
 
