@@ -75,3 +75,13 @@ done:
     sodium_memzero(text, sizeof text);
     return code;
 }
+
+int udptun_read_key(const char *path, uint8_t key[UDPT_KEY_SIZE], bool *exposed,
+                    struct udptun_error *err)
+{
+    bool others = false;
+    int code = config_read_key(path, key, &others, err);
+    if (exposed)
+        *exposed = others;
+    return code;
+}

@@ -151,11 +151,18 @@ static void unlisten(struct tunnel *t)
         server_unlisten(t);
 }
 
+/* The socket that `from` has is the one that `t` would open. That of a PORT 0 may be written out
+ * now, and user and password are no part of it. */
 static bool inherits(const struct tunnel *t, const struct tunnel *from)
 {
-    return from && from->listener.kind != URL_NONE && t->config->given.listen &&
-           t->config->given.role == from->config->given.role &&
-           strcmp(t->config->given.listen, from->config->given.listen) == 0;
+    const struct url *wanted = &t->config->listen;
+    if (!from || from->listener.kind == URL_NONE || from->listener.kind != wanted->kind ||
+        from->config->given.role != t->config->given.role)
+        return false;
+    if (wanted->kind == URL_UNIX)
+        return strcmp(from->listener.path, wanted->path) == 0;
+    return strcmp(t->config->given.listen, from->config->given.listen) == 0 ||
+           endpoint_equal(&wanted->host.ep, &from->listener.bound);
 }
 
 /* The last step of a start, since only before it all can be undone. */

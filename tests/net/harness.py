@@ -314,7 +314,7 @@ class Network:
     """The namespaces of the drawing above, up and routed, and everything started in them."""
 
     def __init__(self):
-        _remove_leftovers()
+        remove_leftovers()
         # Thousands of sockets are opened here; the programs get the limit that they would have.
         resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES[1], _OPEN_FILES[1]))
         self.folder = tempfile.mkdtemp(prefix=f"udptun-net-{os.getpid()}-")
@@ -391,7 +391,7 @@ class Network:
             raise AssertionError("\n".join(faults))
 
 
-def _remove_leftovers():
+def remove_leftovers():
     """Namespaces and folders of runs that were killed."""
     for path in glob.glob(os.path.join(tempfile.gettempdir(), "udptun-net-[0-9]*-*")):
         if not os.path.exists(f"/proc/{os.path.basename(path).split('-')[2]}"):

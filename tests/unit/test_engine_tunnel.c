@@ -209,6 +209,25 @@ static void a_rebuilt_tunnel_keeps_its_port(void **state)
     pair_stop(&p);
 }
 
+static void port_0_written_out_is_the_same_socket(void **state)
+{
+    (void)state;
+    struct pair p;
+    char server[32], local[48];
+    pair_start(&p);
+    exchange(p.client, "a", 1);
+    uint16_t ports[] = {p.server_seen.port, p.local_seen.port};
+    snprintf(local, sizeof local, "udp://127.0.0.1:%u", ports[1]);
+    p.server.listen = place_of(&p.server_seen, server);
+    p.local.listen = local;
+    configure(&p.w, &p.server);
+    configure(&p.w, &p.local);
+    assert_int_equal(p.server_seen.port, ports[0]);
+    assert_int_equal(p.local_seen.port, ports[1]);
+    exchange(p.client, "b", 1);
+    pair_stop(&p);
+}
+
 static void a_failed_change_leaves_what_ran(void **state)
 {
     (void)state;
@@ -451,6 +470,40 @@ static void a_ping_goes_end_to_end(void **state)
     pair_stop(&p);
 }
 
+/* ---- sessions closed by hand --------------------------------------------------------------------
+ */
+
+static void note_session(void *arg, const struct udptun_session_status *s)
+{
+    memcpy((char *)arg, s->session, sizeof s->session);
+}
+
+static void a_closed_session_is_gone_and_its_client_comes_back(void **state)
+{
+    (void)state;
+    struct pair p;
+    char first[33] = "", next[33] = "";
+    struct udptun_error err;
+    pair_start(&p);
+    exchange(p.client, "a", 1);
+    assert_int_equal(udptun_each_session(p.w.engine, "server", note_session, first), UDPTUN_OK);
+    assert_int_equal(strlen(first), 32);
+    assert_int_equal(udptun_close_session(p.w.engine, "server", first, &err), UDPTUN_OK);
+    exchange(p.client, "b", 1);
+    udptun_each_session(p.w.engine, "server", note_session, next);
+    assert_string_not_equal(first, next);
+    memset(first, '0', 32);
+    assert_int_equal(udptun_close_session(p.w.engine, "server", first, &err), UDPTUN_E_NOT_FOUND);
+    assert_string_equal(err.field, "session");
+    assert_int_equal(udptun_close_session(p.w.engine, "none", first, &err), UDPTUN_E_NOT_FOUND);
+    assert_string_equal(err.field, "name");
+    assert_int_equal(udptun_close_session(p.w.engine, "local", next, &err), UDPTUN_E_INVALID);
+    assert_string_equal(err.field, "name");
+    assert_int_equal(udptun_close_session(p.w.engine, "server", "xyz", &err), UDPTUN_E_INVALID);
+    assert_string_equal(err.field, "session");
+    pair_stop(&p);
+}
+
 /* ---- the caller's own loop ----------------------------------------------------------------------
  */
 
@@ -626,7 +679,9 @@ int main(void)
         cmocka_unit_test(the_same_again_changes_nothing),
         cmocka_unit_test(timers_and_caps_change_without_losing_flows),
         cmocka_unit_test(a_rebuilt_tunnel_keeps_its_port),
+        cmocka_unit_test(port_0_written_out_is_the_same_socket),
         cmocka_unit_test(a_failed_change_leaves_what_ran),
+        cmocka_unit_test(a_closed_session_is_gone_and_its_client_comes_back),
         cmocka_unit_test(a_disabled_tunnel_is_there_but_does_not_run),
         cmocka_unit_test(a_removed_server_comes_back_and_traffic_flows_again),
         cmocka_unit_test(a_local_may_come_before_its_server),

@@ -217,6 +217,15 @@ UDPTUN_API int udptun_tunnel_config_check(const struct udptun_tunnel_config *con
                                           struct udptun_error *err);
 
 /*
+ * Read 32 bytes in base64, white space around them allowed, from a file into `key`, as `key_file`
+ * does: for an app that must not wait for a disk on the engine's thread. `*exposed` (may be NULL)
+ * tells whether others than its owner may read the file. UDPTUN_E_INVALID or UDPTUN_E_PERMISSION
+ * with `field` "keyFile". Any thread, no engine needed.
+ */
+UDPTUN_API int udptun_read_key(const char *path, uint8_t key[32], bool *exposed,
+                               struct udptun_error *err);
+
+/*
  * Create the tunnel of that name, or make it be as `config` says. What can change without
  * dropping flows does; else the tunnel is made anew. `changed` (may be NULL) tells whether
  * anything differed. On failure what ran before runs on unchanged.
@@ -421,6 +430,14 @@ struct udptun_session_status {
 UDPTUN_API int udptun_each_session(udptun_engine *engine, const char *name,
                                    void (*each)(void *arg, const struct udptun_session_status *s),
                                    void *arg);
+
+/*
+ * server: end the session with that id, 32 hexadecimal digits as udptun_each_session() tells; its
+ * client is told, and comes back with a new one. UDPTUN_E_NOT_FOUND with `field` "name" or
+ * "session", UDPTUN_E_INVALID (a local, or no id).
+ */
+UDPTUN_API int udptun_close_session(udptun_engine *engine, const char *name, const char *session,
+                                    struct udptun_error *err);
 
 struct udptun_flow_status {
     char id[64];       /* a cursor: listing goes on after it */
