@@ -242,22 +242,20 @@ static int check_local(struct tunnel_config *config, struct udptun_error *err)
     return UDPTUN_OK;
 }
 
-static int check_egress(struct udptun_tunnel_config *given, struct udptun_error *err)
+static int check_egress(struct tunnel_config *config, struct udptun_error *err)
 {
+    const struct udptun_tunnel_config *given = &config->given;
     const char *egress = given->egress;
     if (egress && strncmp(egress, "tun2socks:", strlen("tun2socks:")) == 0)
         return error_set(err, UDPTUN_E_UNSUPPORTED, "egress",
                          "egress: tun2socks is not supported yet");
     if (egress && strcmp(egress, "direct") != 0)
         return invalid_text(err, "egress", "must be direct or tun2socks:NAME", egress);
-    const char *filtering = given->filtering;
-    if (!filtering || strcmp(filtering, "endpoint-independent") == 0)
-        return UDPTUN_OK;
-    if (strcmp(filtering, "address") == 0 || strcmp(filtering, "address-port") == 0)
-        return error_set(err, UDPTUN_E_UNSUPPORTED, "filtering",
-                         "filtering: %s is not supported yet", filtering);
-    return invalid_text(err, "filtering", "must be endpoint-independent, address or address-port",
-                        filtering);
+    if (!filtering_parse(given->filtering, &config->filtering))
+        return invalid_text(err, "filtering",
+                            "must be endpoint-independent, address or address-port",
+                            given->filtering);
+    return UDPTUN_OK;
 }
 
 static int check_targets(const char *field, const char *const *targets, size_t count,
@@ -288,7 +286,7 @@ static int check_server(struct tunnel_config *config, struct udptun_error *err)
         return not_of_role(err, "tcpProxy", UDPTUN_SERVER);
     int code = parse_listen(config, URL_HOST_PORT | URL_UNIX, err);
     if (!code)
-        code = check_egress(given, err);
+        code = check_egress(config, err);
     if (!code)
         code = check_targets("allowTargets", given->allow_targets, given->allow_count, err);
     if (!code)

@@ -10,6 +10,7 @@
 
 #include <udptun/engine.h>
 
+#include "daemon/engine/filter.h"
 #include "daemon/engine/identity.h"
 #include "daemon/engine/sockaddr.h"
 #include "daemon/engine/url.h"
@@ -45,6 +46,7 @@ struct tunnel_config {
     struct url tcp_proxy;     /* local; URL_NONE: none */
     bool has_target;
     struct host_port target;
+    enum filtering filtering;
     uint16_t port_low; /* 0: the system's ephemeral range */
     uint16_t port_high;
     struct socket_rules rules; /* without the hook, which is the engine's */

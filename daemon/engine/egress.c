@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/engine/filter.h"
 #include "daemon/engine/resolver.h"
 #include "daemon/engine/server.h"
 #include "daemon/engine/udp_io.h"
@@ -33,13 +34,19 @@ size_t egress_size(void)
 static bool received(void *arg, const struct udp_run *run)
 {
     struct egress *egress = (struct egress *)arg;
-    uint64_t now_us = egress->head.tunnel->engine->now_us;
+    struct tunnel *t = egress->head.tunnel;
+    uint64_t now_us = t->engine->now_us;
     struct udpt_dest from = udpt_dest_of(&run->source);
+    bool passes = filter_passes(egress->filter, t->config->filtering, &run->source);
     const uint8_t *data;
     size_t at = 0, size;
     /* What cannot be sent is counted where it is dropped. */
-    while (udp_run_next(run, &at, &data, &size))
-        udpt_send(egress->head.binding, &from, data, size, now_us);
+    while (udp_run_next(run, &at, &data, &size)) {
+        if (passes)
+            udpt_send(egress->head.binding, &from, data, size, now_us);
+        else
+            udpt_count_drop(t->machine, egress->head.binding, UDPT_DROP_POLICY);
+    }
     return true;
 }
 
@@ -177,6 +184,8 @@ void egress_send(struct egress *egress, const struct endpoint *to, const struct 
     struct egress_socket *s = find_socket(egress, plain.family);
     if (!s)
         s = open_socket(egress, plain.family);
+    if (s && t->config->filtering != FILTER_NONE)
+        filter_note(&egress->filter, t->config->filtering, &plain);
     if (s)
         udp_sender_add(t->engine->sender, s->io.fd, &plain, data, size, &egress->head);
     else
@@ -260,6 +269,7 @@ void egress_closed(void *arg, struct udpt_binding *b, enum udpt_close_reason rea
         return;
     udp_sender_flush(t->engine->sender);
     egress_lookup_drop(egress);
+    filter_free(egress->filter);
     if (egress->first_family != ENDPOINT_NONE)
         close_socket(egress, &egress->first);
     if (egress->second) {

@@ -25,7 +25,8 @@ struct egress {
     struct egress_lookup *lookups; /* names that datagrams wait for */
     uint16_t want4;                /* external ports that the client asks to have again, 0: any */
     uint16_t want6;
-    uint8_t first_family; /* enum endpoint_family; NONE: not open */
+    struct filter *filter; /* whom it has sent to, where that matters; else NULL */
+    uint8_t first_family;  /* enum endpoint_family; NONE: not open */
 };
 
 size_t egress_size(void);

@@ -200,8 +200,6 @@ static void what_comes_later_is_unsupported(void **state)
 {
     (void)state;
     REFUSED(UDPTUN_SERVER, egress = "tun2socks:t", UDPTUN_E_UNSUPPORTED, "egress");
-    REFUSED(UDPTUN_SERVER, filtering = "address", UDPTUN_E_UNSUPPORTED, "filtering");
-    REFUSED(UDPTUN_SERVER, filtering = "address-port", UDPTUN_E_UNSUPPORTED, "filtering");
     BAD_SERVER(egress = "elsewhere", "egress");
     BAD_SERVER(filtering = "none", "filtering");
 }

@@ -183,7 +183,7 @@ struct udptun_tunnel_config {
     bool allow_given; /* an empty allow list that is given allows nothing */
     const char *const *deny_targets;
     size_t deny_count;
-    const char *filtering;         /* server: "endpoint-independent" or NULL */
+    const char *filtering;  /* server: "endpoint-independent" (or NULL), "address", "address-port" */
     const char *port_range;        /* server: "LOW-HIGH" */
     int64_t heartbeat_interval_s;  /* local (10), 1 to 3600 */
     int64_t dead_interval_s;       /* local (30), above heartbeat_interval_s, to 86400 */
