@@ -25,6 +25,8 @@ set_tests_properties(unit.resolver unit.dialer PROPERTIES SKIP_RETURN_CODE 77)
 unit_test(sockaddr test_sockaddr.c own_net.c ${SOCKADDR_SOURCES} LIBS proto_objects)
 unit_test(engine_stream test_engine_stream.c engine_fixture.c LIBS udptun_static Threads::Threads)
 unit_test(filter test_filter.c ${ENGINE_DIR}/filter.c)
+unit_test(engine_filtering test_engine_filtering.c engine_fixture.c
+          LIBS udptun_static Threads::Threads)
 unit_test(engine_identity test_engine_identity.c engine_fixture.c
           LIBS udptun_static Threads::Threads)
 unit_test(engine_socks5 test_engine_socks5.c engine_fixture.c LIBS udptun_static Threads::Threads)
