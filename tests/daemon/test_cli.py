@@ -549,14 +549,18 @@ class WithDaemon(unittest.TestCase):
 
     def test_the_examples_tell_the_status(self):
         self.good("server", "far", "--listen", "127.0.0.1:0")
-        run = subprocess.run([os.path.join(BIN, "client-status"), self.socket], text=True,
-                             capture_output=True, timeout=HANG_S, check=False)
-        self.assertEqual(run.returncode, OK, run.stderr)
-        self.assertEqual(json.loads(run.stdout)["udpTunnels"][0]["name"], "far")
-        gone = subprocess.run([os.path.join(BIN, "client-status"), self.socket + ".none"],
-                              text=True, capture_output=True, timeout=HANG_S, check=False)
-        self.assertEqual(gone.returncode, 1)
-        self.assertIn("UNREACHABLE", gone.stderr)
+        for example in ("client-status", "client-uv"):
+            program = os.path.join(BIN, example)
+            if example == "client-uv" and not os.path.exists(program):
+                continue  # built where libuv is
+            run = subprocess.run([program, self.socket], text=True, capture_output=True,
+                                 timeout=HANG_S, check=False)
+            self.assertEqual(run.returncode, OK, run.stderr)
+            self.assertEqual(json.loads(run.stdout)["udpTunnels"][0]["name"], "far")
+            gone = subprocess.run([program, self.socket + ".none"], text=True,
+                                  capture_output=True, timeout=HANG_S, check=False)
+            self.assertEqual(gone.returncode, 1)
+            self.assertIn("UNREACHABLE", gone.stderr)
         if os.environ.get("UDPTUN_SANITIZE"):
             return  # a sanitized library cannot be loaded into a plain interpreter
         run = subprocess.run([sys.executable, os.path.join(ROOT, "docs/examples/status.py"),
