@@ -81,7 +81,7 @@ static void answer(struct udptun_client *client, struct request *request, const 
     char *value = NULL;
     const json_t *returned = json_object_get(root, "returnValue");
     if (request->done && returned) {
-        value = json_dumps(returned, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
+        value = json_text(returned, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
         if (!value && reply.error.code == UDPTUN_OK)
             error_set(&reply.error, UDPTUN_E_NOMEM, NULL, "out of memory");
     }
@@ -113,7 +113,7 @@ int reply_dispatch(struct udptun_client *client, const char *text, size_t size,
     json_error_t where;
     json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &where);
     if (!root) {
-        if (json_error_code(&where) == json_error_out_of_memory)
+        if (json_failure(&where) == UDPTUN_E_NOMEM)
             return error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
         return error_set(err, UDPTUN_E_BAD_REQUEST, NULL, "the reply is not valid JSON: %s",
                          where.text);

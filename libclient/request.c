@@ -41,6 +41,8 @@ static int encode(struct request *request, const char *action, const char *param
 {
     json_error_t where;
     json_t *object = parameters ? json_loads(parameters, JSON_REJECT_DUPLICATES, &where) : NULL;
+    if (parameters && !object && json_failure(&where) == UDPTUN_E_NOMEM)
+        return error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
     if (parameters && !json_is_object(object)) {
         int code = object ? error_set(err, UDPTUN_E_INVALID, "parameters",
                                       "parameters: must be a JSON object")
@@ -50,13 +52,15 @@ static int encode(struct request *request, const char *action, const char *param
         json_decref(object);
         return code;
     }
-    json_t *message = object
-                          ? json_pack("{s:s,s:I,s:o}", "action", action, "id",
-                                      (json_int_t)request->id, "parameters", object)
-                          : json_pack("{s:s,s:I}", "action", action, "id", (json_int_t)request->id);
+    json_t *message = object ? json_pack_ex(&where, 0, "{s:s,s:I,s:o}", "action", action, "id",
+                                            (json_int_t)request->id, "parameters", object)
+                             : json_pack_ex(&where, 0, "{s:s,s:I}", "action", action, "id",
+                                            (json_int_t)request->id);
+    if (!message && json_failure(&where) == UDPTUN_E_NOMEM)
+        return error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
     if (!message)
         return error_set(err, UDPTUN_E_INVALID, "action", "action: not UTF-8 text");
-    char *text = json_dumps(message, JSON_COMPACT | JSON_REAL_PRECISION(15));
+    char *text = json_text(message, JSON_COMPACT | JSON_REAL_PRECISION(15));
     json_decref(message);
     if (!text)
         return error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
@@ -291,35 +295,50 @@ int udptun_client_cancel(udptun_client *client, uint64_t id)
     return UDPTUN_OK;
 }
 
-/* {"topics":["state","config"],"snapshot":true} */
-static char *subscription_text(const char *topics, bool snapshot)
+/* One word of "state,config", which `*rest` goes on behind; an empty one is left out. */
+static int append_topic(json_t *list, const char **rest)
 {
-    json_t *list = json_array();
-    char *copy = strdup(topics);
-    char *rest = copy;
-    for (char *word; list && copy && (word = strsep(&rest, ",")) != NULL;)
-        if (word[0])
-            json_array_append_new(list, json_string(word));
-    free(copy);
-    json_t *object = copy ? json_pack("{s:O,s:b}", "topics", list, "snapshot", snapshot) : NULL;
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    size_t size = strcspn(*rest, ",");
+    json_error_t where;
+    json_t *topic = size ? json_pack_ex(&where, 0, "s%", *rest, size) : NULL;
+    if (size && !topic)
+        return json_failure(&where);
+    *rest += size + ((*rest)[size] == ',');
+    if (topic && json_array_append_new(list, topic) < 0)
+        return UDPTUN_E_NOMEM;
+    return UDPTUN_OK;
+}
+
+/* {"topics":["state","config"],"snapshot":true} */
+static int subscription_text(const char *topics, bool snapshot, char **text)
+{
+    json_t *list = json_array(), *object = NULL;
+    int code = list ? UDPTUN_OK : UDPTUN_E_NOMEM;
+    while (code == UDPTUN_OK && topics[0])
+        code = append_topic(list, &topics);
+    if (code == UDPTUN_OK)
+        object = json_pack("{s:O,s:b}", "topics", list, "snapshot", snapshot);
+    *text = object ? json_text(object, JSON_COMPACT) : NULL;
     json_decref(object);
     json_decref(list);
-    return text;
+    return code < 0 || *text ? code : UDPTUN_E_NOMEM;
 }
 
 int udptun_client_subscribe(udptun_client *client, const char *topics, bool snapshot,
                             udptun_client_reply_fn done, void *arg, uint64_t *id,
                             struct udptun_error *err)
 {
-    char *text = subscription_text(topics, snapshot);
-    if (!text)
-        return error_set(err, UDPTUN_E_INVALID, "topics", "topics: not UTF-8 text");
+    char *text;
+    int code = subscription_text(topics, snapshot, &text);
+    if (code == UDPTUN_E_NOMEM)
+        return error_set(err, code, NULL, "out of memory");
+    if (code < 0)
+        return error_set(err, code, "topics", "topics: not UTF-8 text");
     struct udptun_client_request wanted;
     udptun_client_request_init(&wanted, "subscribe");
     wanted.parameters = text;
     struct request *request;
-    int code = request_accept(client, &wanted, done, arg, &request, err);
+    code = request_accept(client, &wanted, done, arg, &request, err);
     if (code < 0) {
         free(text);
         return code;

@@ -88,15 +88,32 @@ void udptun_client_free_text(char *text)
 /* ---- common actions ----------------------------------------------------------------------------
  */
 
+static int no_memory(struct udptun_error *err)
+{
+    return error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
+}
+
+/* {"name":name} */
+static int named(const char *name, json_t **object, struct udptun_error *err)
+{
+    json_error_t where;
+    *object = json_pack_ex(&where, 0, "{s:s}", "name", name);
+    if (*object)
+        return UDPTUN_OK;
+    if (json_failure(&where) == UDPTUN_E_NOMEM)
+        return no_memory(err);
+    return error_set(err, UDPTUN_E_INVALID, "name", "name: missing, or not UTF-8 text");
+}
+
 /* Make a call with `parameters` (taken) and give its returnValue, which the caller releases. */
 static int ask(udptun_client *client, const char *action, json_t *parameters, int64_t timeout_ms,
                json_t **value, struct udptun_error *err)
 {
     *value = NULL;
-    char *text = parameters ? json_dumps(parameters, JSON_COMPACT) : NULL;
+    char *text = parameters ? json_text(parameters, JSON_COMPACT) : NULL;
     json_decref(parameters);
     if (!text)
-        return error_set(err, UDPTUN_E_INVALID, "name", "name: missing, or not UTF-8 text");
+        return no_memory(err);
     struct udptun_client_request request;
     udptun_client_request_init(&request, action);
     request.parameters = text;
@@ -104,8 +121,11 @@ static int ask(udptun_client *client, const char *action, json_t *parameters, in
     char *reply = NULL;
     int code = udptun_client_call_wait(client, &request, &reply, err);
     if (code == UDPTUN_OK) {
+        /* It was read once already: what fails now is memory. */
         json_t *root = json_loads(reply, 0, NULL);
         *value = json_incref(json_object_get(root, "returnValue"));
+        if (!root)
+            code = no_memory(err);
         json_decref(root);
     }
     free(reply);
@@ -129,17 +149,19 @@ int udptun_client_configure_tunnel(udptun_client *client, const char *tunnel, bo
 {
     json_error_t where;
     json_t *object = json_loads(tunnel, JSON_REJECT_DUPLICATES, &where);
+    if (!object && json_failure(&where) == UDPTUN_E_NOMEM)
+        return no_memory(err);
     if (!json_is_object(object)) {
         json_decref(object);
         return error_set(err, UDPTUN_E_INVALID, "tunnel", "tunnel: must be a JSON object");
     }
     int64_t timeout_ms = client->config.timeout_ms;
-    if (merge)
-        json_object_set_new(object, "merge", json_true());
-    if (wait_s > 0) {
-        json_object_set_new(object, "wait", json_integer(wait_s));
-        if (timeout_ms > 0)
-            timeout_ms += (int64_t)wait_s * 1000;
+    if (wait_s > 0 && timeout_ms > 0)
+        timeout_ms += (int64_t)wait_s * 1000;
+    if ((merge && json_object_set_new(object, "merge", json_true()) < 0) ||
+        (wait_s > 0 && json_object_set_new(object, "wait", json_integer(wait_s)) < 0)) {
+        json_decref(object);
+        return no_memory(err);
     }
     return changed_by(client, "configureUdpTunnel", object, timeout_ms, changed, err);
 }
@@ -147,20 +169,30 @@ int udptun_client_configure_tunnel(udptun_client *client, const char *tunnel, bo
 int udptun_client_remove_tunnel(udptun_client *client, const char *name, bool *changed,
                                 struct udptun_error *err)
 {
-    return changed_by(client, "removeUdpTunnel", json_pack("{s:s}", "name", name), 0, changed, err);
+    json_t *parameters;
+    int code = named(name, &parameters, err);
+    return code < 0 ? code : changed_by(client, "removeUdpTunnel", parameters, 0, changed, err);
 }
 
 int udptun_client_get_status(udptun_client *client, const char *name, char **status,
                              struct udptun_error *err)
 {
-    json_t *value;
-    json_t *parameters = name ? json_pack("{s:s}", "name", name) : json_object();
+    json_t *value, *parameters = NULL;
     *status = NULL;
-    int code = ask(client, "getStatus", parameters, 0, &value, err);
-    if (code == UDPTUN_OK) {
-        *status = json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(15));
+    int code = UDPTUN_OK;
+    if (name)
+        code = named(name, &parameters, err);
+    else
+        parameters = json_object();
+    if (code < 0)
+        return code;
+    code = ask(client, "getStatus", parameters, 0, &value, err);
+    if (code == UDPTUN_OK && value) {
+        *status = json_text(value, JSON_COMPACT | JSON_REAL_PRECISION(15));
         if (!*status)
-            code = error_set(err, UDPTUN_E_BAD_REQUEST, NULL, "the reply has no returnValue");
+            code = no_memory(err);
+    } else if (code == UDPTUN_OK) {
+        code = error_set(err, UDPTUN_E_BAD_REQUEST, NULL, "the reply has no returnValue");
     }
     json_decref(value);
     return code;
@@ -169,10 +201,16 @@ int udptun_client_get_status(udptun_client *client, const char *name, char **sta
 int udptun_client_ping(udptun_client *client, const char *name, int count, double *rtt_ms,
                        int *answered, struct udptun_error *err)
 {
-    json_t *value;
+    json_t *value, *parameters;
     *answered = 0;
-    json_t *parameters = json_pack("{s:s,s:i}", "name", name, "count", count);
-    int code = ask(client, "pingTunnel", parameters, 0, &value, err);
+    int code = named(name, &parameters, err);
+    if (code < 0)
+        return code;
+    if (json_object_set_new(parameters, "count", json_integer(count)) < 0) {
+        json_decref(parameters);
+        return no_memory(err);
+    }
+    code = ask(client, "pingTunnel", parameters, 0, &value, err);
     size_t i;
     const json_t *one;
     json_array_foreach(json_object_get(value, "rttMs"), i, one)

@@ -188,6 +188,16 @@ class WithoutDaemon(unittest.TestCase):
             page = file.read()
         self.assertIn('compares them.\n' + ctl("help", "--man-synopsis").stdout + '.\\" End', page)
 
+    def test_the_man_pages_of_the_libraries_name_only_what_there_is(self):
+        for page, symbols in (("libudptun-client.3", "libclient/libudptun-client.symbols"),
+                              ("libudptun.3", "daemon/engine/libudptun.symbols")):
+            with open(os.path.join(ROOT, "docs/man", page), encoding="utf-8") as f:
+                named = set(re.findall(r"\b(udptun_\w+)(?= ?\(| \(\))", f.read()))
+            with open(os.path.join(ROOT, symbols), encoding="utf-8") as f:
+                exported = set(re.findall(r"udptun_\w+", f.read()))
+            self.assertGreater(len(named), 10)
+            self.assertEqual(named - exported, set())
+
     def test_output_that_cannot_be_written_is_a_failure(self):
         with open("/dev/full", "w", encoding="utf-8") as full:
             run = subprocess.run([CTL, "help"], stdout=full, stderr=subprocess.PIPE, text=True,
@@ -549,14 +559,18 @@ class WithDaemon(unittest.TestCase):
 
     def test_the_examples_tell_the_status(self):
         self.good("server", "far", "--listen", "127.0.0.1:0")
-        run = subprocess.run([os.path.join(BIN, "client-status"), self.socket], text=True,
-                             capture_output=True, timeout=HANG_S, check=False)
-        self.assertEqual(run.returncode, OK, run.stderr)
-        self.assertEqual(json.loads(run.stdout)["udpTunnels"][0]["name"], "far")
-        gone = subprocess.run([os.path.join(BIN, "client-status"), self.socket + ".none"],
-                              text=True, capture_output=True, timeout=HANG_S, check=False)
-        self.assertEqual(gone.returncode, 1)
-        self.assertIn("UNREACHABLE", gone.stderr)
+        for example in ("client-status", "client-uv"):
+            program = os.path.join(BIN, example)
+            if example == "client-uv" and not os.path.exists(program):
+                continue  # built where libuv is
+            run = subprocess.run([program, self.socket], text=True, capture_output=True,
+                                 timeout=HANG_S, check=False)
+            self.assertEqual(run.returncode, OK, run.stderr)
+            self.assertEqual(json.loads(run.stdout)["udpTunnels"][0]["name"], "far")
+            gone = subprocess.run([program, self.socket + ".none"], text=True,
+                                  capture_output=True, timeout=HANG_S, check=False)
+            self.assertEqual(gone.returncode, 1)
+            self.assertIn("UNREACHABLE", gone.stderr)
         if os.environ.get("UDPTUN_SANITIZE"):
             return  # a sanitized library cannot be loaded into a plain interpreter
         run = subprocess.run([sys.executable, os.path.join(ROOT, "docs/examples/status.py"),

@@ -3,6 +3,19 @@
 unit_test(client test_client.c client_far.c LIBS udptun_client_static PkgConfig::JANSSON)
 unit_test(client_wait test_client_wait.c client_far.c
           LIBS udptun_client_static PkgConfig::JANSSON Threads::Threads libev)
+unit_test(client_memory test_client_memory.c client_far.c
+          LIBS udptun_client_static PkgConfig::JANSSON)
+target_link_options(unit_client_memory PRIVATE
+  -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=asprintf)
+
+# The libuv adapter is a header; the library needs no libuv.
+pkg_check_modules(UV IMPORTED_TARGET libuv)
+if(UV_FOUND)
+  unit_test(client_uv test_client_uv.c client_far.c
+            LIBS udptun_client_static PkgConfig::JANSSON PkgConfig::UV)
+  add_executable(client-uv ${CMAKE_SOURCE_DIR}/docs/examples/client-uv.c)
+  target_link_libraries(client-uv PRIVATE udptun-client PkgConfig::UV)
+endif()
 
 add_test(NAME client.symbols COMMAND ${CMAKE_COMMAND}
   -DNM=${CMAKE_NM} -DLIBRARY=$<TARGET_FILE:udptun-client>
