@@ -18,6 +18,7 @@
 #include "proto/list.h"
 
 struct engine_thread;
+struct netwatch;
 struct udp_batch;
 struct udp_sender;
 
@@ -29,6 +30,7 @@ struct udptun_engine {
     struct engine_thread *thread; /* NULL: the loop is the caller's */
     ev_check turn_start;          /* reads the clock before any other watcher runs */
     ev_prepare turn_end;          /* flushes what the turn brought about */
+    struct netwatch *netwatch;    /* NULL: the system brings no news of its network */
     ev_timer again;               /* keeps the loop awake when a turn could not finish */
     uint64_t now_us;              /* CLOCK_MONOTONIC at the start of this turn or call */
     struct list tunnels;          /* struct tunnel.node, by name */

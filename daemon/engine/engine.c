@@ -29,6 +29,7 @@
 #include "daemon/engine/core.h"
 #include "daemon/engine/egress.h"
 #include "daemon/engine/event.h"
+#include "daemon/engine/netwatch.h"
 #include "daemon/engine/registry.h"
 #include "daemon/engine/tun_registry.h"
 #include "daemon/engine/udp_io.h"
@@ -193,6 +194,13 @@ static void init_watchers(struct udptun_engine *e)
     e->trim.data = e;
 }
 
+static void on_network_changed(void *arg)
+{
+    struct udptun_engine *e = (struct udptun_engine *)arg;
+    LIST_FOREACH (node, &e->tunnels)
+        tunnel_network_changed(list_entry(node, struct tunnel, node));
+}
+
 /* What a free() does to all that engine_new() may have got, loop and thread aside. */
 static void release(struct udptun_engine *e)
 {
@@ -259,8 +267,10 @@ udptun_engine *udptun_engine_new(const struct udptun_engine_config *config,
     }
     ev_check_start(e->loop, &e->turn_start);
     ev_prepare_start(e->loop, &e->turn_end);
+    e->netwatch = netwatch_new(e->loop, on_network_changed, e);
     if (config->loop || engine_thread_start(e, err) == UDPTUN_OK)
         return e;
+    netwatch_free(e->netwatch);
     ev_loop_destroy(e->loop);
     release(e);
     return NULL;
@@ -275,6 +285,7 @@ static void close_all(void *arg)
     while (!list_empty(&e->dead) || !list_empty(&e->events))
         engine_settle(e);
     app_drop_held(e);
+    netwatch_free(e->netwatch);
     ev_check_stop(e->loop, &e->turn_start);
     ev_prepare_stop(e->loop, &e->turn_end);
     ev_timer_stop(e->loop, &e->again);

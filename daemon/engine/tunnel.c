@@ -112,6 +112,15 @@ static void write_ready(struct tunnel *t)
     }
 }
 
+void tunnel_network_changed(struct tunnel *t)
+{
+    if (!t->machine)
+        return;
+    resolver_flush(t->resolver);
+    udpt_network_changed(t->machine, t->engine->now_us);
+    tunnel_touch(t);
+}
+
 static void configure_machine(struct tunnel *t)
 {
     struct udpt_config udpt;

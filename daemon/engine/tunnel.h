@@ -73,6 +73,9 @@ int tunnel_reconfigure(struct tunnel *t, struct tunnel_config *config, struct ud
 /* The one place where the state changes: logs it and tells the app. */
 void tunnel_enter_state(struct tunnel *t, enum udptun_state state, const char *reason);
 
+/* Names may have other addresses now, and a dial that was waiting need not wait. */
+void tunnel_network_changed(struct tunnel *t);
+
 /* Note `text` as the last error, for status. */
 void tunnel_note_error(struct tunnel *t, const char *text);
 

@@ -73,6 +73,22 @@ static void dial(struct udpt_session *s, unsigned number)
     m->ops->dial(m->arg, c);
 }
 
+/* Attempts of the network that was hang in backed-off timers; those of the new one begin now. */
+void client_network_changed(struct udpt_session *s)
+{
+    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++) {
+        struct leg *leg = &s->legs[i];
+        if (session_legs_up(s) == 0 && leg->attempt)
+            conn_kill(leg->attempt, "the network has changed");
+        leg->failures = leg->failures > 0 ? 1 : 0;
+        leg->retry_us = s->m->now_us;
+    }
+    if (s->outage_us != 0)
+        s->outage_us = s->m->now_us;
+    s->probe_us = s->m->now_us;
+    machine_wake(s->m, s->m->now_us);
+}
+
 static void want(struct udpt_session *s, unsigned number)
 {
     struct leg *leg = &s->legs[number];

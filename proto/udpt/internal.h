@@ -438,6 +438,7 @@ bool age_is_stale(const struct udpt_conn *c); /* what comes on it now is too old
 
 /* client.c */
 void client_tick(struct udpt_session *s);
+void client_network_changed(struct udpt_session *s);
 void client_resume(struct udpt_session *s, const struct udpt_identity *identity);
 void client_welcomed(struct udpt_conn *c);
 void client_refused(struct udpt_conn *c, uint64_t reason);

@@ -214,10 +214,9 @@ void udpt_network_changed(struct udpt_machine *m, uint64_t now_us)
     machine_enter(m, now_us);
     LIST_FOREACH (node, &m->sessions) {
         struct udpt_session *s = list_entry(node, struct udpt_session, in_machine);
-        for (unsigned i = 0; i < UDPT_MAX_LEGS; i++)
-            s->legs[i].retry_us = m->now_us;
+        if (m->config.role == UDPT_LOCAL)
+            client_network_changed(s);
     }
-    machine_wake(m, m->now_us);
     machine_leave(m);
 }
 

@@ -400,6 +400,19 @@ static void datagrams_wait_for_a_leg_but_not_for_long(void **state)
     expect_numbers(p, 2, 1);
 }
 
+static void a_network_that_came_back_is_tried_at_once(void **state)
+{
+    struct pair *p = (struct pair *)*state;
+    p->server_down = true;
+    pair_start(p, SERVER);
+    pair_start(p, LOCAL);
+    pair_run(p, 600 * S_US); /* attempts are half a minute apart by now */
+    p->server_down = false;
+    udpt_network_changed(p->ends[LOCAL].m, p->now_us);
+    pair_run(p, 10000);
+    assert_int_equal(p->ends[LOCAL].state, UDPT_ESTABLISHED);
+}
+
 static void a_goodbye_ends_the_session_at_once(void **state)
 {
     struct pair *p = (struct pair *)*state;
@@ -458,6 +471,7 @@ int main(void)
         TEST(idle_flows_end_a_lone_dns_exchange_sooner),
         TEST(caps_evict_the_least_recently_used),
         TEST(datagrams_wait_for_a_leg_but_not_for_long),
+        TEST(a_network_that_came_back_is_tried_at_once),
         TEST(a_goodbye_ends_the_session_at_once),
         TEST(errors_travel_back),
         TEST(idle_sessions_stay_up_on_heartbeats),

@@ -183,7 +183,7 @@ struct udptun_tunnel_config {
     bool allow_given; /* an empty allow list that is given allows nothing */
     const char *const *deny_targets;
     size_t deny_count;
-    const char *filtering;  /* server: "endpoint-independent" (or NULL), "address", "address-port" */
+    const char *filtering; /* server: "endpoint-independent" (or NULL), "address", "address-port" */
     const char *port_range;        /* server: "LOW-HIGH" */
     int64_t heartbeat_interval_s;  /* local (10), 1 to 3600 */
     int64_t dead_interval_s;       /* local (30), above heartbeat_interval_s, to 86400 */
@@ -198,10 +198,10 @@ struct udptun_tunnel_config {
     int64_t redundancy_max_size;   /* local (400), 1 to 65507 */
     int64_t mark;                  /* SO_MARK, Linux (none), 0 to 4294967295 */
     const char *bind_device;       /* SO_BINDTODEVICE, Linux (none) */
-    const void *identity;            /* local: what udptun_identity() gave before a restart, or NULL:
-                                        a session of its own */
+    const void *identity;          /* local: what udptun_identity() gave before a restart, or NULL:
+                                      a session of its own */
     size_t identity_size;
-    bool enabled;                    /* (true) */
+    bool enabled; /* (true) */
     struct udptun_callbacks callbacks;
 };
 
