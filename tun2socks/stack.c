@@ -407,6 +407,7 @@ static bool set_up_lwip(struct tun2socks *t)
 
 void tun2socks_set(struct tun2socks *t, const struct tun2socks_config *config)
 {
+    t->config.datagrams = config->datagrams;
     t->config.echo_reply = config->echo_reply;
     t->config.block_quic = config->block_quic;
     t->config.max_tcp_flows = config->max_tcp_flows;

@@ -88,7 +88,8 @@ struct tun2socks *tun2socks_new(const struct tun2socks_config *config, struct de
 /* Ends every flow (resets, stream_close, binding_close) and closes the device. */
 void tun2socks_free(struct tun2socks *t);
 
-/* What may change while it runs: caps, timeouts, echo_reply, block_quic. */
+/* What may change while it runs: caps, timeouts, echo_reply, block_quic, and, when there are no
+ * bindings (tun2socks_forget_bindings()), `datagrams`. */
 void tun2socks_set(struct tun2socks *t, const struct tun2socks_config *config);
 
 /* End every UDP binding (binding_close); the next datagram of each begins anew. */

@@ -17,7 +17,7 @@ void tun_fill_config(struct tun *t, struct tun2socks_config *config)
     *config = (struct tun2socks_config){
         .arg = t,
         .streams = &tun_stream_host,
-        .datagrams = &tun_datagram_host,
+        .datagrams = c->udp == TUN_REJECT ? NULL : &tun_datagram_host,
         .echo_reply = c->echo_reply,
         .block_quic = c->given.block_quic,
         .max_tcp_flows = (uint32_t)c->given.max_tcp_flows,

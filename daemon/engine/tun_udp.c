@@ -9,24 +9,22 @@ static void datagram(void *arg, void **binding, const struct endpoint *source,
 {
     struct tun *t = (struct tun *)arg;
     struct tun_binding *b = (struct tun_binding *)*binding;
-    if (t->udp && !t->is_closing)
-        t->udp->datagram(t, &b, source, destination, data, size);
-    else
-        tun2socks_unreachable(t->stack, source, destination, TUN2SOCKS_PORT_UNREACHABLE, 0);
+    if (t->is_closing)
+        return;
+    t->udp->datagram(t, &b, source, destination, data, size);
     *binding = b;
 }
 
 static void binding_close(void *arg, void *binding)
 {
     struct tun *t = (struct tun *)arg;
-    if (t->udp)
-        t->udp->binding_close(t, (struct tun_binding *)binding);
+    t->udp->binding_close(t, (struct tun_binding *)binding);
 }
 
 static void batch_end(void *arg)
 {
     struct tun *t = (struct tun *)arg;
-    if (t->udp && t->udp->batch_end)
+    if (t->udp->batch_end)
         t->udp->batch_end(t);
 }
 

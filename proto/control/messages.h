@@ -19,6 +19,7 @@ typedef Udptun__Control__Connection connection_msg;
 typedef Udptun__Control__Dropped dropped_msg;
 typedef Udptun__Control__TunnelStatus tunnel_status_msg;
 typedef Udptun__Control__Tun2socksStatus tun2socks_status_msg;
+typedef Udptun__Control__Tun2socksDropped tun2socks_dropped_msg;
 typedef Udptun__Control__Status status_msg;
 typedef Udptun__Control__Session session_msg;
 typedef Udptun__Control__Flow flow_msg;

@@ -73,8 +73,9 @@ class Carrier(NetTest):
     def test_ping_and_status(self):
         self.assertEqual(len(self.client.call("pingTunnel", {"name": "v4", "count": 3})["rttMs"]),
                          3)
+        # Two first connections may race; the one that is overtaken is dialled again.
+        self.client.wait_state("v4", "established")
         status = self.client.status("v4")
-        self.assertEqual(status["state"], "established")
         self.assertGreaterEqual(len(status["connections"]), 2)
         self.assertEqual(len(self.server.call("listSessions", {"name": "far"})["sessions"]), 2)
 
