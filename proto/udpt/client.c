@@ -210,6 +210,10 @@ void client_attempt_ended(struct udpt_conn *c)
         leg->attempt = NULL;
     if (s->ending)
         return;
+    if (c->blameless) {
+        machine_wake(s->m, s->m->now_us);
+        return;
+    }
     back_off(s, leg);
     if (session_legs_up(s) == 0 && !is_probing(s)) {
         s->probe_us = leg->retry_us;
@@ -303,6 +307,7 @@ void client_welcomed(struct udpt_conn *c)
     if (s->established && !is_same_session(s, &h->welcome)) {
         if (!h->welcome.known && h->welcome.epoch == s->epoch && c->since_us < s->founded_us) {
             /* Its HELLO was under way when another leg founded the session. */
+            c->blameless = true;
             conn_kill(c, "overtaken by another connection");
             return;
         }
@@ -332,7 +337,12 @@ void client_welcomed(struct udpt_conn *c)
     if (!to)
         return;
     conn_commit(c, handshake_put_confirm(h, intent, s->secret, to));
-    bool resumed = session_legs_up(s) == 0 && intent == CONFIRM_JOIN;
+    bool first = session_legs_up(s) == 0;
+    bool resumed = first && intent == CONFIRM_JOIN;
+    for (unsigned i = 0; first && i < UDPT_MAX_LEGS; i++) {
+        s->legs[i].failures = 0; /* what failed did so because the far end was away */
+        s->legs[i].retry_us = s->m->now_us;
+    }
     leg->attempt = NULL;
     leg_attach(c);
     if (c->state != CONN_UP)
