@@ -54,11 +54,11 @@ static void print_value_case(bool file, const char *action)
     printf(") %s; return;;\n", action);
 }
 
-/* Bash, and zsh in bash's manner: the same words, `complete` replaced. */
+/* Bash, and zsh in bash's manner. */
 static void print_bash_function(void)
 {
     puts(
-        "_udptunctl() {\n"
+        "_udptunctl_words() {\n"
         "  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command= words= i\n"
         "  local socket=\n"
         "  COMPREPLY=()\n"
@@ -105,16 +105,20 @@ static void print_bash(void)
 {
     puts("# bash completion of udptunctl");
     print_bash_function();
-    puts("complete -F _udptunctl udptunctl");
+    puts("complete -F _udptunctl_words udptunctl");
 }
 
+/* Installed as _udptunctl it is read when the first word is completed, and has to complete that
+ * one as well. */
 static void print_zsh(void)
 {
     puts(
         "#compdef udptunctl\n"
         "autoload -U +X bashcompinit && bashcompinit");
     print_bash_function();
-    puts("complete -F _udptunctl udptunctl");
+    puts(
+        "complete -F _udptunctl_words udptunctl\n"
+        "if [ \"${funcstack[1]}\" = _udptunctl ]; then _bash_complete -F _udptunctl_words; fi");
 }
 
 static void print_fish_flag(const struct flag *flag, const char *condition)

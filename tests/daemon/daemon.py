@@ -13,6 +13,8 @@ import tempfile
 import time
 import unittest
 
+import schema
+
 UDPTUND = os.environ.get("UDPTUND", "build/bin/udptund")
 DEADLINE_S = 60
 
@@ -63,7 +65,11 @@ class Client:
         if id is not None:
             request["id"] = id
         self.send(json.dumps(request))
-        return self.line()
+        reply = self.line()
+        wrong = schema.check_reply(reply) if reply else []
+        if wrong:
+            raise AssertionError("not as docs/schema says: " + "; ".join(wrong))
+        return reply
 
     def close(self):
         self.socket.close()

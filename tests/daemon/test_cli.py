@@ -172,9 +172,9 @@ class WithoutDaemon(unittest.TestCase):
         path = os.path.join(self.folder, "completion")
         with open(path, "w", encoding="utf-8") as file:
             file.write(script)
-        probe = (f". {path}; COMP_WORDS=(udptunctl server far --egr); COMP_CWORD=3; _udptunctl; "
+        probe = (f". {path}; COMP_WORDS=(udptunctl server far --egr); COMP_CWORD=3; _udptunctl_words; "
                  'echo "${COMPREPLY[@]}"; COMP_WORDS=(udptunctl log-level ""); COMP_CWORD=2; '
-                 '_udptunctl; echo "${COMPREPLY[@]}"')
+                 '_udptunctl_words; echo "${COMPREPLY[@]}"')
         run = subprocess.run(["bash", "-c", probe], capture_output=True, text=True,
                              timeout=HANG_S, check=True, env=clean_environment())
         flags, words = run.stdout.splitlines()
@@ -182,6 +182,12 @@ class WithoutDaemon(unittest.TestCase):
         self.assertLessEqual({"error", "warn", "info", "debug"}, set(words.split()))
         self.assertIn("#compdef udptunctl", ctl("completion", "zsh").stdout)
         self.assertIn("-a genkey", ctl("completion", "fish").stdout)
+        for shell in ("zsh", "fish"):
+            if shutil.which(shell):
+                parsed = subprocess.run([shell, "-n", "/dev/stdin"], text=True, timeout=HANG_S,
+                                        input=ctl("completion", shell).stdout, check=False,
+                                        capture_output=True)
+                self.assertEqual((parsed.returncode, parsed.stderr), (0, ""))
 
     def test_the_man_page_has_the_synopsis_of_the_table(self):
         with open(os.path.join(ROOT, "docs", "man", "udptunctl.1"), encoding="utf-8") as file:

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""docs/schema against the real daemon, and against proto/control/control.proto.
+
+Every other test here checks its replies by the schemas too (Client.call in daemon.py).
+"""
+import copy
+import os
+import re
+import socket
+import unittest
+
+import schema
+from daemon import TestCase
+
+
+def messages():
+    """{message: {json name: type}} of control.proto."""
+    with open(os.path.join(schema.ROOT, "proto/control/control.proto"), encoding="utf-8") as f:
+        text = re.sub(r"//.*", "", f.read())
+    found = {}
+    for name, body in re.findall(r"^message (\w+) \{(.*?)^\}", text, re.S | re.M):
+        fields = re.findall(r"(?:(?:optional|repeated) )?([\w.]+) (\w+) = \d+;", body)
+        found[name] = {re.sub(r"_(\w)", lambda m: m[1].upper(), field).rstrip("_"): kind
+                       for kind, field in fields if kind not in ("reserved",)}
+    return found
+
+
+class Schemas(TestCase):
+    def compare(self, proto, name, part, document, at):
+        """Every field of the message `name` is a property of the schema, and so on below."""
+        while "$ref" in part:
+            part, document = schema.resolve(part["$ref"], document)
+        if part.get("type") == "array":
+            self.compare(proto, name, part["items"], document, at + "[]")
+            return
+        if name == "StringList" or "anyOf" in part:
+            return  # a list of texts; a secret
+        self.assertIn("properties", part, at)
+        for field, kind in proto[name].items():
+            if field in ("merge", "wait"):
+                continue  # of the command, in no answer
+            self.assertIn(field, part["properties"], at)
+            if kind in proto:
+                self.compare(proto, kind, part["properties"][field], document, at + "." + field)
+
+    def test_the_schemas_have_every_field_of_the_protocol(self):
+        proto = messages()
+        actions = proto["ReturnValue"]
+        self.assertGreater(len(actions), 12)
+        for action, kind in actions.items():
+            document = schema.load(action + ".json")
+            if kind in proto:
+                self.compare(proto, kind, document, document, action)
+        self.assertEqual(set(actions) | {"objects", "reply"},
+                         {name.removesuffix(".json") for name in os.listdir(schema.FOLDER)})
+
+    def test_the_validator_finds_what_is_wrong(self):
+        d = self.daemon()
+        with d.client() as c:
+            good = self.ok(c.call("configureUdpTunnel", {
+                "name": "far", "role": "server", "listen": "127.0.0.1:0"}))
+        self.assertEqual(schema.check(good, "configureUdpTunnel"), [])
+        for path, value in ((("changed",), 1), (("tunnel", "state"), "nonsense"),
+                            (("tunnel", "name"), "a b"), (("tunnel", "flows"), -1),
+                            (("tunnel", "flows"), 1.5), (("tunnel", "dropped"), []),
+                            (("tunnel", "dropped", "stale"), None), (("tunnel", "news"), 1),
+                            (("tunnel", "connections"), [{}])):
+            bad = copy.deepcopy(good)
+            place = bad
+            for step in path[:-1]:
+                place = place[step]
+            place[path[-1]] = value
+            self.assertNotEqual(schema.check(bad, "configureUdpTunnel"), [], path)
+        del good["tunnel"]["state"]
+        self.assertNotEqual(schema.check(good, "configureUdpTunnel"), [])
+        more = {"name": "x", "state": "listening", "news": 1}
+        self.assertEqual(schema.complaints(more, {"$ref": "objects.json#/$defs/tun2socks"}, {}), [])
+        self.assertNotEqual(schema.check({"statusCode": 99}, "reply"), [])
+
+    def test_replies_about_a_tunnel_at_work(self):
+        d = self.daemon()
+        with d.client() as c, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as echo, \
+                socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as app:
+            for s in (echo, app):
+                s.bind(("127.0.0.1", 0))
+                s.settimeout(60)
+            target = "127.0.0.1:%d" % echo.getsockname()[1]
+            far = self.ok(c.call("configureUdpTunnel", {
+                "name": "far", "role": "server", "listen": "127.0.0.1:0", "target": target}))
+            near = self.ok(c.call("configureUdpTunnel", {
+                "name": "near", "role": "local", "listen": "udp://127.0.0.1:0", "wait": 60,
+                "server": far["tunnel"]["listen"], "target": target}))
+            port = int(near["tunnel"]["listen"].rpartition(":")[2])
+            app.sendto(b"x", ("127.0.0.1", port))
+            data, source = echo.recvfrom(10)
+            echo.sendto(data, source)
+            self.assertEqual(app.recv(10), b"x")
+            for action, parameters in (("hello", None), ("getStatus", None),
+                                       ("listSessions", {"name": "far"}),
+                                       ("listFlows", {"name": "near"}),
+                                       ("listFlows", {"name": "far", "limit": 1}),
+                                       ("pingTunnel", {"name": "near", "count": 2}),
+                                       ("removeUdpTunnel", {"name": "near"}),
+                                       ("removeTun2socks", {"name": "nothing"})):
+                value = self.ok(c.call(action, parameters))
+                self.assertEqual(schema.check(value, action), [])
+            for action, parameters in (("nonsense", None), ("getStatus", {"name": "x"}),
+                                       ("listFlows", {}), ("hello", {"role": 3})):
+                reply = c.call(action, parameters)
+                self.assertNotEqual(reply["statusCode"], 0)
+                self.assertEqual(schema.check(reply, "reply"), [])
+
+
+if __name__ == "__main__":
+    unittest.main()
