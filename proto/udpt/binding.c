@@ -85,14 +85,9 @@ void binding_free(struct udpt_binding *b, enum udpt_close_reason reason, bool te
     free(b);
 }
 
-/* Makes room for one more binding of `s`, at the cost of the one of its own used least recently.
- * False: it has none to give. */
-static bool make_room(struct udpt_session *s)
+/* Ends the binding of `s` that was used least recently. False: it has none. */
+static bool evict_from(struct udpt_session *s)
 {
-    const struct udpt_machine *m = s->m;
-    if (s->binding_count < m->config.max_flows_per_session &&
-        m->binding_count < m->config.max_flows)
-        return true;
     struct udpt_binding *oldest = NULL;
     struct list *heads[] = {&s->lone, &s->idle};
     for (size_t i = 0; i < 2; i++) {
@@ -106,6 +101,28 @@ static bool make_room(struct udpt_session *s)
         return false;
     binding_free(oldest, UDPT_CLOSE_EVICTED, true);
     return true;
+}
+
+/* Who gives way when the machine is full: the session with the most, so that one client with many
+ * flows cannot keep another from having any. */
+static struct udpt_session *largest(struct udpt_session *s)
+{
+    struct udpt_session *most = s;
+    LIST_FOREACH (node, &s->m->sessions) {
+        struct udpt_session *other = list_entry(node, struct udpt_session, in_machine);
+        if (other->binding_count > most->binding_count)
+            most = other;
+    }
+    return most;
+}
+
+/* Makes room for one more binding of `s`. False: there is none to be had. */
+static bool make_room(struct udpt_session *s)
+{
+    const struct udpt_machine *m = s->m;
+    if (s->binding_count >= m->config.max_flows_per_session && !evict_from(s))
+        return false;
+    return m->binding_count < m->config.max_flows || evict_from(largest(s));
 }
 
 struct udpt_binding *udpt_binding_open(struct udpt_machine *m, uint64_t label, uint64_t now_us,

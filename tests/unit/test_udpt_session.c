@@ -400,6 +400,51 @@ static void datagrams_wait_for_a_leg_but_not_for_long(void **state)
     expect_numbers(p, 2, 1);
 }
 
+static void copies_go_on_legs_of_their_own_and_arrive_once(void **state)
+{
+    struct pair *p = (struct pair *)*state;
+    p->configs[LOCAL].redundancy = 3;
+    p->configs[LOCAL].redundancy_max_size = 100;
+    p->echo = true;
+    start_both(p);
+    pair_run(p, S_US); /* three data legs come up */
+    struct udpt_session_info before, after;
+    struct udpt_session *s = udpt_session_next(p->ends[LOCAL].m, NULL);
+    udpt_session_look(s, p->now_us, &before);
+    assert_int_equal(before.leg_count, 4);
+    struct udpt_binding *b = open_binding(p, 1);
+    struct udpt_dest to = dest_of_port(5000);
+    for (uint32_t i = 0; i < 50; i++) {
+        send_number(p, b, &to, i);
+        pair_run(p, 200000);
+    }
+    unsigned up = 0, down = 0;
+    for (size_t i = 0; i < p->received_count; i++) {
+        up += p->received[i].at_server;
+        down += !p->received[i].at_server;
+    }
+    assert_int_equal(up, 50);
+    assert_int_equal(down, 50);
+    udpt_session_look(s, p->now_us, &after);
+    for (size_t i = 0; i < after.leg_count; i++) {
+        /* Every data leg had every datagram: 4 bytes, a sequence number and a header. */
+        uint64_t out = after.legs[i].tx_bytes - before.legs[i].tx_bytes;
+        uint64_t in = after.legs[i].rx_bytes - before.legs[i].rx_bytes;
+        assert_true(after.legs[i].control || (out >= 50 * 10 && in >= 50 * 10));
+    }
+    /* What is larger goes once. */
+    static const uint8_t large[101];
+    udpt_session_look(s, p->now_us, &before);
+    udpt_send(b, &to, large, sizeof large, p->now_us);
+    pair_run(p, 1000);
+    udpt_session_look(s, p->now_us, &after);
+    assert_in_range(after.tx_bytes - before.tx_bytes, 101, 101);
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < after.leg_count; i++)
+        bytes += after.legs[i].tx_bytes - before.legs[i].tx_bytes;
+    assert_in_range(bytes, 101, 160);
+}
+
 static void a_network_that_came_back_is_tried_at_once(void **state)
 {
     struct pair *p = (struct pair *)*state;
@@ -471,6 +516,7 @@ int main(void)
         TEST(idle_flows_end_a_lone_dns_exchange_sooner),
         TEST(caps_evict_the_least_recently_used),
         TEST(datagrams_wait_for_a_leg_but_not_for_long),
+        TEST(copies_go_on_legs_of_their_own_and_arrive_once),
         TEST(a_network_that_came_back_is_tried_at_once),
         TEST(a_goodbye_ends_the_session_at_once),
         TEST(errors_travel_back),
