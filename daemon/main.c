@@ -10,6 +10,7 @@
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -29,6 +30,7 @@ struct process {
     struct ev_loop *loop;
     struct log log;
     ev_signal terminate, interrupt, hangup;
+    struct control *control;
 };
 
 static void on_stop_signal(struct ev_loop *loop, ev_signal *watcher, int events)
@@ -44,8 +46,8 @@ static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int events)
     (void)loop;
     (void)events;
     struct process *p = watcher->data;
-    log_write(&p->log, UDPTUN_LOG_WARN, "main",
-              "SIGHUP: this version reads the config file at its start only");
+    if (p->control)
+        control_reload(p->control, NULL);
 }
 
 static void on_shutdown(void *arg)
@@ -96,6 +98,7 @@ static int run(struct process *p, const struct options *o, const config_msg *fil
                                           .socket_mode = o->socket_mode,
                                           .socket_group = o->socket_group,
                                           .state_dir = o->state_dir,
+                                          .config_path = o->config_file,
                                           .file = file,
                                           .shutdown = on_shutdown,
                                           .arg = p};
@@ -106,6 +109,7 @@ static int run(struct process *p, const struct options *o, const config_msg *fil
     struct control *control = control_new(&config, &err);
     if (!control)
         return fail(&err, status_of_start(&err));
+    p->control = control;
     if (o->pid_file && pid_file_write(o->pid_file, &err) < 0) {
         control_free(control);
         return fail(&err, EXIT_FAILED);
@@ -115,6 +119,7 @@ static int run(struct process *p, const struct options *o, const config_msg *fil
     if (background >= 0)
         background_ready(background, EXIT_OK);
     ev_run(p->loop, 0);
+    p->control = NULL;
     control_free(control);
     if (o->pid_file)
         unlink(o->pid_file);
@@ -164,7 +169,11 @@ int main(int argc, char **argv)
     config_msg *file = NULL;
     if (o.config_file && config_file_load(o.config_file, &file, &err) < 0)
         return fail(&err, EXIT_BAD_CONFIG);
+    char *path = o.config_file ? realpath(o.config_file, NULL) : NULL;
+    if (path)
+        o.config_file = path; /* read again when the working folder may be another */
     int status = o.check_config ? EXIT_OK : start(&o, file);
+    free(path);
     if (file)
         protobuf_c_message_free_unpacked(&file->base, NULL);
     return status;

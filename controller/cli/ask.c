@@ -22,19 +22,25 @@ enum exit_status complain(enum exit_status status, const char *format, ...)
     return status;
 }
 
-udptun_client *cli_client(struct cli *cli)
+udptun_client *cli_client_with_events(
+    struct cli *cli, void (*event)(void *arg, udptun_client *client, const char *json), void *arg)
 {
-    if (cli->client)
-        return cli->client;
     struct udptun_client_config config;
     udptun_client_config_init(&config);
     config.socket_path = option_text(cli, "socket");
     config.timeout_ms = (int64_t)(option_seconds(cli, "timeout", DEFAULT_TIMEOUT_S) * 1000) + 1;
+    config.event = event;
+    config.arg = arg;
     struct udptun_error err;
     cli->client = udptun_client_new(&config, &err);
     if (!cli->client)
         complain(EXIT_OTHER, "%s", err.message);
     return cli->client;
+}
+
+udptun_client *cli_client(struct cli *cli)
+{
+    return cli->client ? cli->client : cli_client_with_events(cli, NULL, NULL);
 }
 
 enum exit_status exit_status_of(const struct udptun_error *err, bool replied)

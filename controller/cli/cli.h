@@ -7,7 +7,7 @@
  *   parse.c       argv by those tables             help.c, completion.c   texts from them
  *   ask.c         a call to the daemon, and what a failure is to the user
  *   output.c      terminal, colours, JSON          units.c, text_table.c  numbers and tables
- *   configure.c, status.c, show.c, lists.c, ping.c, events.c, admin.c   the commands
+ *   configure.c, status.c, watch.c, show.c, lists.c, ping.c, events.c, admin.c   the commands
  *
  * Every command is a function from a struct cli to an exit status. Flags are kept as JSON from
  * the start: those that are fields of an object in `fields`, ready to be sent, the others in
@@ -133,6 +133,10 @@ enum exit_status complain(enum exit_status status, const char *format, ...)
 /* The client of this run, made now if need be; NULL after saying why. */
 udptun_client *cli_client(struct cli *cli);
 
+/* Likewise, before anything was asked, with `event` for the events of a subscription. */
+udptun_client *cli_client_with_events(
+    struct cli *cli, void (*event)(void *arg, udptun_client *client, const char *json), void *arg);
+
 /*
  * Call the daemon with `parameters` (taken; NULL: none). EXIT_OK, with `*value` (if not NULL)
  * the returnValue, which the caller releases; else the failure was told, with -j the reply
@@ -208,6 +212,8 @@ void print_help(FILE *to, const struct command *command); /* NULL: of udptunctl 
  * ------------------------------------------------------------------------------------ */
 
 enum exit_status run_status(struct cli *cli);
+enum exit_status run_watch(struct cli *cli); /* of "status --watch" */
+void print_status(const struct cli *cli, const json_t *status);
 enum exit_status run_show(struct cli *cli);
 enum exit_status run_local(struct cli *cli);
 enum exit_status run_server(struct cli *cli);

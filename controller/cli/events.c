@@ -53,14 +53,9 @@ static char *topics_of(const struct cli *cli)
 
 enum exit_status run_events(struct cli *cli)
 {
-    struct udptun_client_config config;
-    udptun_client_config_init(&config);
-    config.socket_path = option_text(cli, "socket");
-    config.event = on_event;
     struct udptun_error err;
-    cli->client = udptun_client_new(&config, &err);
-    if (!cli->client)
-        return complain(EXIT_OTHER, "%s", err.message);
+    if (!cli_client_with_events(cli, on_event, NULL))
+        return EXIT_OTHER;
 
     if (!json_object_get(cli->options, "topics"))
         json_object_set_new(cli->options, "topics", json_pack("[s,s]", "state", "config"));

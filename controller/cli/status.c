@@ -1,17 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* status.c - the table of what runs, once or kept up to date. */
+/* status.c - the table of what runs; watch.c keeps it up to date. */
 #include "controller/cli/text_table.h"
 
 #include <string.h>
-#include <time.h>
-
-#define WATCH_PERIOD_S 1
-
-/* The look before, for the rates of a table that is kept up to date. */
-struct last_look {
-    json_t *status; /* NULL: there was none */
-    double at_s;
-};
 
 static const struct column columns[] = {
     {"NAME", false, 0},    {"ROLE", false, 3},   {"STATE", false, 0}, {"LISTEN", false, 0},
@@ -77,9 +68,15 @@ static void add_tun2socks(struct text_table *table, const json_t *instance)
     table_cell(table, COLOUR_BOLD, text_of(instance, "name"));
     table_cell(table, COLOUR_NONE, "tun2socks");
     table_cell(table, colour_of_state(state), state);
+    uint64_t flows = number_of(instance, "tcpFlows") + number_of(instance, "udpFlows");
+    uint64_t dropped = dropped_of(instance);
     table_cell(table, COLOUR_NONE, device[0] ? device : "-");
-    for (int i = 0; i < 6; i++)
-        table_cell(table, COLOUR_DIM, "-");
+    table_cell(table, COLOUR_DIM, "-");
+    table_cell(table, flows ? COLOUR_NONE : COLOUR_DIM, unit_count(flows, text));
+    table_cell(table, COLOUR_DIM, "-");
+    table_cell(table, COLOUR_NONE, traffic(instance, "txBytes", "txRate", text));
+    table_cell(table, COLOUR_NONE, traffic(instance, "rxBytes", "rxRate", text));
+    table_cell(table, dropped ? COLOUR_YELLOW : COLOUR_DIM, unit_count(dropped, text));
     table_cell(table, COLOUR_NONE, unit_seconds(number_of(instance, "uptime"), text));
 }
 
@@ -130,7 +127,7 @@ static void print_first_steps(void)
         "Then: dig @127.0.0.1 -p 5300 example.org");
 }
 
-static void print_status(const struct cli *cli, const json_t *status)
+void print_status(const struct cli *cli, const json_t *status)
 {
     const json_t *tunnels = json_object_get(status, "udpTunnels");
     const json_t *instances = json_object_get(status, "tun2socks");
@@ -158,105 +155,17 @@ static void print_status(const struct cli *cli, const json_t *status)
     print_errors(cli, instances, &any);
 }
 
-static json_t *parameters_of(const struct cli *cli)
-{
-    return cli->arg_count > 0 ? json_pack("{s:s}", "name", cli->args[0]) : NULL;
-}
-
-static double now_s(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-static json_t *find_named(const json_t *objects, const char *name)
-{
-    size_t i;
-    json_t *object;
-    json_array_foreach(objects, i, object)
-    {
-        if (strcmp(text_of(object, "name"), name) == 0)
-            return object;
-    }
-    return NULL;
-}
-
-static void add_rate(json_t *tunnel, const json_t *before, const char *total, const char *rate,
-                     double elapsed_s)
-{
-    uint64_t then = number_of(before, total), now = number_of(tunnel, total);
-    double grown = now > then ? (double)(now - then) : 0; /* less: it was made anew */
-    json_object_set_new(tunnel, rate, json_real(elapsed_s > 0 ? grown / elapsed_s : 0));
-}
-
-/* Into each tunnel of `status` what it moved a second since the look before. */
-static void add_rates(json_t *status, struct last_look *last)
-{
-    double now = now_s();
-    size_t i;
-    json_t *tunnel;
-    json_array_foreach(json_object_get(status, "udpTunnels"), i, tunnel)
-    {
-        const json_t *before =
-            find_named(json_object_get(last->status, "udpTunnels"), text_of(tunnel, "name"));
-        if (!before)
-            before = tunnel; /* just seen: nothing moved yet */
-        add_rate(tunnel, before, "txBytes", "txRate", now - last->at_s);
-        add_rate(tunnel, before, "rxBytes", "rxRate", now - last->at_s);
-    }
-    json_decref(last->status);
-    last->status = json_incref(status);
-    last->at_s = now;
-}
-
-/* One look. With `last`, on a terminal that is kept up to date: there a daemon that is away is
- * waited for. */
-static enum exit_status look(struct cli *cli, struct last_look *last)
-{
-    json_t *value;
-    char *reply;
-    struct udptun_error err;
-    enum exit_status status =
-        ask_quietly(cli, "getStatus", parameters_of(cli), 0, &value, &reply, &err);
-    if (last) {
-        output_init(cli); /* the window may have another size by now */
-        printf("\033[H\033[2J");
-    }
-    if (status == EXIT_OK && cli->json) {
-        print_json(cli, value);
-    } else if (status == EXIT_OK) {
-        if (last)
-            add_rates(value, last);
-        print_status(cli, value);
-    } else if (last && status == EXIT_NO_DAEMON) {
-        print_clean(stdout, err.message);
-        printf("\nWaiting for it; Ctrl-C ends this.\n");
-        status = EXIT_OK;
-    } else if (cli->client) {
-        tell_failure(cli, &err, reply);
-    }
-    fflush(stdout);
-    json_decref(value);
-    udptun_client_free_text(reply);
-    return status;
-}
-
 enum exit_status run_status(struct cli *cli)
 {
-    bool watch = option_bool(cli, "watch");
-    bool redraw = watch && cli->width > 0 && !cli->json;
-    struct last_look last = {0};
-    if (redraw)
-        setvbuf(stdout, NULL, _IOFBF, 1 << 16); /* a picture in one write does not flicker */
-    enum exit_status status = look(cli, redraw ? &last : NULL);
-    while (watch && status == EXIT_OK) {
-        if (!redraw && !cli->json)
-            putchar('\n');
-        struct timespec pause = {.tv_sec = WATCH_PERIOD_S};
-        nanosleep(&pause, NULL);
-        status = look(cli, redraw ? &last : NULL);
-    }
-    json_decref(last.status);
+    if (option_bool(cli, "watch"))
+        return run_watch(cli);
+    json_t *parameters = cli->arg_count > 0 ? json_pack("{s:s}", "name", cli->args[0]) : NULL;
+    json_t *value;
+    enum exit_status status = ask(cli, "getStatus", parameters, 0, &value);
+    if (status == EXIT_OK && cli->json)
+        print_json(cli, value);
+    else if (status == EXIT_OK)
+        print_status(cli, value);
+    json_decref(value);
     return status;
 }

@@ -20,7 +20,7 @@ void action_get_status(struct call *call)
 {
     const char *name = ((const Udptun__Control__NameParameters *)call->parameters)->name;
     const struct object *only = name ? objects_find(&call->control->objects, name) : NULL;
-    if (name && (!only || !only->tunnel)) {
+    if (name && (!only || !only->message)) {
         fail_not_found(call, name);
         return;
     }

@@ -12,96 +12,28 @@
 
 #define KIND(name) &udptun__control__##name##__descriptor
 
+/* clang-format off */ /* one line an action */
 const struct action control_actions[] = {
-    {"hello",
-     ROLE_OBSERVER,
-     KIND(hello_parameters),
-     {NULL},
-     action_hello,
-     "who answers, what it can do, and your role; or step down from it"},
-    {"configureUdpTunnel",
-     ROLE_OPERATOR,
-     KIND(tunnel),
-     {"name"},
-     action_configure_udp_tunnel,
-     "create a udp-local or udp-server, or make it be as given"},
-    {"removeUdpTunnel",
-     ROLE_OPERATOR,
-     KIND(name_parameters),
-     {"name"},
-     action_remove_udp_tunnel,
-     "end a tunnel"},
-    {"configureTun2socks",
-     ROLE_OPERATOR,
-     KIND(tun2socks),
-     {"name"},
-     NULL,
-     "create a tun2socks instance, or make it be as given"},
-    {"removeTun2socks",
-     ROLE_OPERATOR,
-     KIND(name_parameters),
-     {"name"},
-     NULL,
-     "end a tun2socks instance"},
-    {"getStatus",
-     ROLE_OBSERVER,
-     KIND(name_parameters),
-     {NULL},
-     action_get_status,
-     "what runs and how it fares"},
-    {"listSessions",
-     ROLE_OPERATOR,
-     KIND(name_parameters),
-     {"name"},
-     action_list_sessions,
-     "the sessions of a tunnel"},
-    {"closeSession",
-     ROLE_OPERATOR,
-     KIND(close_session_parameters),
-     {"name", "session"},
-     NULL,
-     "end one session of a udp-server"},
-    {"listFlows",
-     ROLE_OPERATOR,
-     KIND(list_flows_parameters),
-     {"name"},
-     action_list_flows,
-     "the flows of a tunnel, a page at a time"},
-    {"pingTunnel",
-     ROLE_OPERATOR,
-     KIND(ping_tunnel_parameters),
-     {"name"},
-     action_ping_tunnel,
-     "round trips through the tunnel to its far end"},
+    {"hello", ROLE_OBSERVER, KIND(hello_parameters), {NULL}, action_hello, "who answers, what it can do, and your role; or step down from it"},
+    {"configureUdpTunnel", ROLE_OPERATOR, KIND(tunnel), {"name"}, action_configure_udp_tunnel, "create a udp-local or udp-server, or make it be as given"},
+    {"removeUdpTunnel", ROLE_OPERATOR, KIND(name_parameters), {"name"}, action_remove_udp_tunnel, "end a tunnel"},
+    {"configureTun2socks", ROLE_OPERATOR, KIND(tun2socks), {"name"}, action_configure_tun2socks, "create a tun2socks instance, or make it be as given"},
+    {"removeTun2socks", ROLE_OPERATOR, KIND(name_parameters), {"name"}, action_remove_tun2socks, "end a tun2socks instance"},
+    {"getStatus", ROLE_OBSERVER, KIND(name_parameters), {NULL}, action_get_status, "what runs and how it fares"},
+    {"listSessions", ROLE_OPERATOR, KIND(name_parameters), {"name"}, action_list_sessions, "the sessions of a tunnel"},
+    {"closeSession", ROLE_OPERATOR, KIND(close_session_parameters), {"name", "session"}, action_close_session, "end one session of a udp-server"},
+    {"listFlows", ROLE_OPERATOR, KIND(list_flows_parameters), {"name"}, action_list_flows, "the flows of a tunnel, a page at a time"},
+    {"pingTunnel", ROLE_OPERATOR, KIND(ping_tunnel_parameters), {"name"}, action_ping_tunnel, "round trips through the tunnel to its far end"},
     {"subscribe", ROLE_OBSERVER, KIND(subscribe_parameters), {NULL}, NULL, "be told of events"},
     {"unsubscribe", ROLE_OBSERVER, KIND(subscribe_parameters), {NULL}, NULL, "be told no more"},
-    {"exportConfig",
-     ROLE_OPERATOR,
-     KIND(export_config_parameters),
-     {NULL},
-     NULL,
-     "all objects as they are configured"},
-    {"applyConfig",
-     ROLE_OPERATOR,
-     KIND(apply_config_parameters),
-     {"config"},
-     NULL,
-     "make all objects be as given"},
-    {"getMetrics",
-     ROLE_OBSERVER,
-     KIND(no_parameters),
-     {NULL},
-     NULL,
-     "statistics as OpenMetrics text"},
-    {"setLogLevel",
-     ROLE_OPERATOR,
-     KIND(set_log_level_parameters),
-     {"level"},
-     NULL,
-     "how much is logged"},
-    {"reloadConfig", ROLE_ADMIN, KIND(no_parameters), {NULL}, NULL, "read the config file again"},
+    {"exportConfig", ROLE_OPERATOR, KIND(export_config_parameters), {NULL}, action_export_config, "all objects as they are configured"},
+    {"applyConfig", ROLE_OPERATOR, KIND(apply_config_parameters), {"config"}, action_apply_config, "make all objects be as given"},
+    {"getMetrics", ROLE_OBSERVER, KIND(no_parameters), {NULL}, NULL, "statistics as OpenMetrics text"},
+    {"setLogLevel", ROLE_OPERATOR, KIND(set_log_level_parameters), {"level"}, action_set_log_level, "how much is logged, of everything or of one module"},
+    {"reloadConfig", ROLE_ADMIN, KIND(no_parameters), {NULL}, action_reload_config, "read the config file again"},
     {"shutdown", ROLE_ADMIN, KIND(no_parameters), {NULL}, action_shutdown, "stop the daemon"},
 };
+/* clang-format on */
 
 const size_t control_action_count = sizeof control_actions / sizeof *control_actions;
 
@@ -119,7 +51,8 @@ void action_fail(struct call *call, int code, const char *field, const char *for
 
 void action_hello(struct call *call)
 {
-    static const char *const features[] = {"json", "protobuf", "udpTunnels", "merge", "wait"};
+    static const char *const features[] = {"json",  "protobuf", "udpTunnels", "tun2socks",
+                                           "merge", "wait",     "apply",      "logModules"};
     Udptun__Control__HelloReturn hello = UDPTUN__CONTROL__HELLO_RETURN__INIT;
     Udptun__Control__Limits limits = UDPTUN__CONTROL__LIMITS__INIT;
     return_msg value = UDPTUN__CONTROL__RETURN_VALUE__INIT;
@@ -164,4 +97,30 @@ void action_shutdown(struct call *call)
     log_write(control->log, UDPTUN_LOG_INFO, "control", "shutdown asked for by a client");
     call_return(call, NULL);
     control->shutdown(control->arg);
+}
+
+void action_reload_config(struct call *call)
+{
+    control_reload(call->control, call);
+}
+
+void action_set_log_level(struct call *call)
+{
+    static const enum udptun_log_level levels[] = {
+        [UDPTUN__CONTROL__SET_LOG_LEVEL_PARAMETERS__LEVEL__ERROR] = UDPTUN_LOG_ERROR,
+        [UDPTUN__CONTROL__SET_LOG_LEVEL_PARAMETERS__LEVEL__WARN] = UDPTUN_LOG_WARN,
+        [UDPTUN__CONTROL__SET_LOG_LEVEL_PARAMETERS__LEVEL__INFO] = UDPTUN_LOG_INFO,
+        [UDPTUN__CONTROL__SET_LOG_LEVEL_PARAMETERS__LEVEL__DEBUG] = UDPTUN_LOG_DEBUG,
+    };
+    const Udptun__Control__SetLogLevelParameters *given =
+        (const Udptun__Control__SetLogLevelParameters *)call->parameters;
+    if (!log_set_level(call->control->log, given->module, levels[given->level])) {
+        char names[128];
+        action_fail(call, UDPTUN_E_INVALID, "parameters.module", "parameters.module: there are %s",
+                    log_module_names(names, sizeof names));
+        return;
+    }
+    log_write(call->control->log, UDPTUN_LOG_INFO, "control", "log level of %s is %s",
+              given->module ? given->module : "everything", log_level_name(levels[given->level]));
+    call_return(call, NULL);
 }

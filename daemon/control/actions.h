@@ -12,18 +12,25 @@ void action_hello(struct call *call);
 void action_shutdown(struct call *call);
 void action_configure_udp_tunnel(struct call *call);
 void action_remove_udp_tunnel(struct call *call);
+void action_configure_tun2socks(struct call *call);
+void action_remove_tun2socks(struct call *call);
 void action_get_status(struct call *call);
 void action_list_sessions(struct call *call);
 void action_list_flows(struct call *call);
 void action_ping_tunnel(struct call *call);
+void action_close_session(struct call *call);
+void action_export_config(struct call *call);
+void action_apply_config(struct call *call);
+void action_reload_config(struct call *call);
+void action_set_log_level(struct call *call);
 
 /* Tunnel `name` is configured: answer, or wait for it as the call asks. */
 void action_configured(struct call *call, const char *name, bool changed);
 
-/* configureUdpTunnel's answer, with the status as it is now. */
+/* A configure's answer, with the status as it is now. */
 void action_return_configured(struct call *call, const char *name, bool changed);
 
-/* {"changed":...} as the answer of a call that removes. */
+/* {"changed":...} as the answer of an action that returns just this. */
 void action_return_changed(struct call *call, bool changed);
 
 /* call_fail() in one line. */

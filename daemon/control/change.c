@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/control/actions.h"
 #include "daemon/control/control.h"
 #include "daemon/control/tunnel_config.h"
 #include "proto/control/codec.h"
@@ -20,10 +19,15 @@ void changes_init(struct changes *c)
     c->running = false;
 }
 
-static tunnel_msg *present_of(const struct change *c)
+static void free_message(ProtobufCMessage *message)
 {
-    const struct object *object = objects_find(&c->control->objects, c->name);
-    return object ? object->tunnel : NULL;
+    if (message)
+        protobuf_c_message_free_unpacked(message, NULL);
+}
+
+static struct object *present_of(const struct change *c, const struct edit *e)
+{
+    return objects_find(&c->control->objects, e->name);
 }
 
 static int no_memory(struct change *c)
@@ -31,94 +35,171 @@ static int no_memory(struct change *c)
     return error_set(&c->err, UDPTUN_E_NOMEM, NULL, "out of memory");
 }
 
-static void free_tunnel(tunnel_msg *tunnel)
+int change_edit(struct change *c, const char *name, ProtobufCMessage *wanted, bool of_file,
+                const char *path)
 {
-    if (tunnel)
-        protobuf_c_message_free_unpacked(&tunnel->base, NULL);
+    struct edit *grown = realloc(c->edits, (c->count + 1) * sizeof *grown);
+    if (!grown) {
+        free_message(wanted);
+        return no_memory(c);
+    }
+    const struct object *present = objects_find(&c->control->objects, name);
+    const ProtobufCMessage *message = present ? present->message : NULL;
+    c->edits = grown;
+    struct edit *e = &c->edits[c->count++];
+    *e = (struct edit){.wanted = wanted, .of_file = of_file};
+    e->is_removal = !wanted;
+    e->is_new = wanted && !message;
+    e->differs = message && wanted ? !codec_equal(message, wanted) : message != wanted;
+    snprintf(e->name, sizeof e->name, "%s", name);
+    snprintf(e->path, sizeof e->path, "%s", path);
+    if (strlen(name) >= sizeof e->name)
+        return tunnel_config_invalid(&c->err, path, "name", "1 to 64 of A-Za-z0-9._- are expected");
+    if (message && wanted && message->descriptor != wanted->descriptor) {
+        error_set(&c->err, UDPTUN_E_CONFLICT, "name", "name: %s is an object of another kind",
+                  name);
+        tunnel_config_error_path(&c->err, path);
+        return c->err.code;
+    }
+    /* Those with a key file are checked where the file is read. */
+    return !wanted || object_has_key_file(wanted) ? 0
+                                                  : control_check(wanted, NULL, e->path, &c->err);
 }
 
-/* The object that configureUdpTunnel asks for, whole. */
-static int work_out_wanted(struct change *c)
+/* ---- the end --------------------------------------------------------------------------------- */
+
+static void keep_edit(struct change *c, struct edit *e)
 {
-    const ProtobufCMessage *given = c->call->parameters;
-    tunnel_msg *present = present_of(c);
-    c->wanted = (tunnel_msg *)codec_copy(given);
-    if (!c->wanted)
-        return no_memory(c);
-    bool merge = c->wanted->has_merge && c->wanted->merge;
-    c->wanted->has_merge = c->wanted->has_wait = 0;
-    int rc = object_fill_redacted(&c->wanted->base, present ? &present->base : NULL, "parameters",
-                                  &c->err);
-    if (rc == 0 && merge && present) {
-        tunnel_msg *whole = (tunnel_msg *)codec_copy(&present->base);
-        if (!whole)
-            return no_memory(c);
-        codec_merge(&whole->base, &c->wanted->base);
-        free_tunnel(c->wanted);
-        c->wanted = whole;
-    }
-    struct tunnel_config checked;
-    return rc < 0 ? rc : tunnel_config_from(c->wanted, "parameters", &checked, &c->err);
+    struct control *control = c->control;
+    struct object *object = objects_find(&control->objects, e->name);
+    if (!object)
+        return;
+    object->of_file = e->of_file;
+    object->file_key = e->file_key;
+    objects_set(&control->objects, object, e->wanted);
+    e->wanted = NULL;
+    if (e->changed)
+        log_write(control->log, UDPTUN_LOG_INFO, "control", "%s %s", e->name,
+                  e->is_removal ? "removed" : "configured");
+}
+
+static void drop_edit(struct change *c, struct edit *e)
+{
+    struct object *object = objects_find(&c->control->objects, e->name);
+    if (object && !object->message) /* its place was kept for nothing */
+        objects_set(&c->control->objects, object, NULL);
+    free_message(e->wanted);
+    e->wanted = NULL;
 }
 
 /* Tell the caller, and free the change. */
 static void finish(struct change *c)
 {
-    struct control *control = c->control;
-    struct call *call = c->call;
-    struct object *object = objects_find(&control->objects, c->name);
-    bool configure = c->wanted != NULL;
-    int rc = c->err.code;
-    if (rc == 0 && object)
-        objects_set(&control->objects, object, c->wanted);
-    else if (object && !object->tunnel)
-        objects_set(&control->objects, object, NULL); /* its place was kept for nothing */
-    if (rc == 0 && c->text)
-        store_committed(&control->store, c->text);
+    bool kept = c->err.code == 0 && !c->dry_run;
+    for (size_t i = 0; i < c->count; i++) {
+        if (kept)
+            keep_edit(c, &c->edits[i]);
+        else
+            drop_edit(c, &c->edits[i]);
+    }
+    if (kept && c->text)
+        store_committed(&c->control->store, c->text);
     else
         free(c->text);
-    if (rc < 0)
-        free_tunnel(c->wanted);
-    if (rc == 0 && c->changed)
-        log_write(control->log, UDPTUN_LOG_INFO, "control", "%s %s", c->name,
-                  configure ? "configured" : "removed");
     list_remove(&c->node);
-    if (rc < 0)
-        call_fail(call, &c->err);
-    else if (configure)
-        action_configured(call, c->name, c->changed);
-    else
-        action_return_changed(call, c->changed);
+    c->kind->finished(c);
+    if (c->edits)
+        explicit_bzero(c->edits, c->count * sizeof *c->edits);
+    free(c->edits);
+    if (c->file)
+        protobuf_c_message_free_unpacked(&c->file->base, NULL);
     free(c);
 }
 
+/* ---- the engine ------------------------------------------------------------------------------ */
+
 /* What the engine runs becomes what is wanted. */
-static int apply(struct change *c)
+static int apply_edit(struct change *c, struct edit *e, struct udptun_error *err)
 {
-    const tunnel_msg *present = present_of(c);
-    if (!c->wanted) {
-        c->changed = true;
-        int rc = udptun_remove(c->control->engine, c->name, &c->err);
-        return rc == UDPTUN_E_NOT_FOUND ? c->err.code = 0 : rc; /* it had failed to start */
+    struct object *object = present_of(c, e);
+    ProtobufCMessage *present = object ? object->message : NULL;
+    int rc;
+    if (!e->wanted) {
+        e->changed = present != NULL;
+        rc = present ? control_remove(c->control, e->name, err) : 0;
+    } else {
+        rc = control_apply(c->control, e->wanted, &e->file_key, e->path, &e->changed, err);
+        e->changed = e->changed || object_is_ephemeral(present) != object_is_ephemeral(e->wanted);
     }
-    int rc = control_apply(c->control, c->wanted, "parameters", &c->changed, &c->err);
-    bool was_ephemeral = present && present->has_ephemeral && present->ephemeral;
-    bool is_ephemeral = c->wanted->has_ephemeral && c->wanted->ephemeral;
-    c->changed = c->changed || was_ephemeral != is_ephemeral;
+    e->applied = rc == 0;
     return rc;
 }
 
-/* The state could not be committed: what ran before has to run. */
+/* Others of the same change may have to go first: those that hold the port, or that are named. */
+static bool may_come_later(int code)
+{
+    return code == UDPTUN_E_PORT_IN_USE || code == UDPTUN_E_NOT_FOUND || code == UDPTUN_E_CONFLICT;
+}
+
+/* One round over the edits that are left: how many were applied, or a code that ends it. */
+static int apply_round(struct change *c, bool removals, struct udptun_error *err)
+{
+    int applied = 0;
+    for (size_t i = 0; i < c->count; i++) {
+        struct edit *e = &c->edits[i];
+        if (e->applied || e->is_removal != removals)
+            continue;
+        struct udptun_error why = {0};
+        int rc = apply_edit(c, e, &why);
+        applied += rc == 0;
+        if (rc < 0 && err->code == 0)
+            *err = why;
+        if (rc < 0 && !may_come_later(rc)) {
+            *err = why;
+            return rc;
+        }
+    }
+    return applied;
+}
+
+/* The state could not be committed, or another edit not be had: what ran before has to run. */
 static void put_back(struct change *c)
 {
-    const tunnel_msg *present = present_of(c);
-    struct udptun_error err = {0};
-    int rc = present ? control_apply(c->control, present, "", NULL, &err)
-                     : udptun_remove(c->control->engine, c->name, &err);
-    if (rc < 0)
-        log_write(c->control->log, UDPTUN_LOG_ERROR, "control", "%s: cannot be put back: %s",
-                  c->name, err.message);
+    for (size_t i = c->count; i-- > 0;) {
+        struct edit *e = &c->edits[i];
+        struct object *object = present_of(c, e);
+        ProtobufCMessage *present = object ? object->message : NULL;
+        struct udptun_error err = {0};
+        if (!e->applied)
+            continue;
+        int rc = 0;
+        if (present)
+            rc = control_apply(c->control, present, &object->file_key, "", NULL, &err);
+        else if (e->wanted)
+            rc = control_remove(c->control, e->name, &err);
+        if (rc < 0)
+            log_write(c->control->log, UDPTUN_LOG_ERROR, "control", "%s: cannot be put back: %s",
+                      e->name, err.message);
+    }
 }
+
+static int apply(struct change *c)
+{
+    for (int removals = 1; removals >= 0; removals--) {
+        int rc;
+        do {
+            c->err = (struct udptun_error){0};
+            rc = apply_round(c, removals, &c->err);
+        } while (rc > 0 && c->err.code < 0);
+        if (c->err.code < 0) {
+            put_back(c);
+            return c->err.code;
+        }
+    }
+    return 0;
+}
+
+/* ---- the disk -------------------------------------------------------------------------------- */
 
 static void run_commit(struct worker_job *job)
 {
@@ -142,14 +223,25 @@ static bool submit(struct change *c, void (*run)(struct worker_job *),
     c->job = (struct worker_job){.run = run, .done = done};
     if (worker_submit(c->control->worker, &c->job) == 0)
         return true;
-    error_set(&c->err, UDPTUN_E_SYSTEM, NULL, "no thread to write the state with");
+    error_set(&c->err, UDPTUN_E_SYSTEM, NULL, "no thread to work with files");
     return false;
+}
+
+static void warn_of_exposed_keys(const struct change *c)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        if (c->edits[i].file_key.exposed)
+            control_warn_exposed(c->control, c->edits[i].wanted);
+    }
 }
 
 /* With a state prepared if there is to be one. True when the change is over. */
 static bool apply_and_commit(struct change *c)
 {
     bool prepared = c->text != NULL;
+    if (c->dry_run)
+        return true;
+    warn_of_exposed_keys(c);
     if (apply(c) < 0) {
         if (prepared)
             store_discard(&c->control->store);
@@ -167,7 +259,15 @@ static bool apply_and_commit(struct change *c)
 static void run_prepare(struct worker_job *job)
 {
     struct change *c = list_entry(job, struct change, job);
-    c->rc = store_prepare(&c->control->store, c->text, &c->err);
+    for (size_t i = 0; i < c->count && c->err.code == 0; i++) {
+        struct edit *e = &c->edits[i];
+        if (object_has_key_file(e->wanted) &&
+            object_read_key(e->wanted, e->path, &e->file_key, &c->err) == 0)
+            control_check(e->wanted, &e->file_key, e->path, &c->err);
+    }
+    c->rc = c->err.code;
+    if (c->rc == 0 && c->text)
+        c->rc = store_prepare(&c->control->store, c->text, &c->err);
 }
 
 static void prepare_done(struct worker_job *job)
@@ -175,7 +275,8 @@ static void prepare_done(struct worker_job *job)
     struct change *c = list_entry(job, struct change, job);
     struct control *control = c->control;
     if (c->rc == 0 && control->stopping) {
-        store_discard(&control->store);
+        if (c->text)
+            store_discard(&control->store);
         error_set(&c->err, UDPTUN_E_UNEXPECTED, NULL, "the daemon is stopping");
     }
     if (c->err.code < 0 || apply_and_commit(c)) {
@@ -184,30 +285,39 @@ static void prepare_done(struct worker_job *job)
     }
 }
 
+/* ---- the queue ------------------------------------------------------------------------------- */
+
+/* Whether the worker has to come first; the text of the state is kept when it is to be written. */
+static int prepare(struct change *c, bool *wait)
+{
+    struct control *control = c->control;
+    *wait = false;
+    for (size_t i = 0; i < c->count; i++) {
+        *wait = *wait || object_has_key_file(c->edits[i].wanted);
+        if (!c->dry_run && !objects_add(&control->objects, c->edits[i].name))
+            return no_memory(c);
+    }
+    if (c->dry_run)
+        return 0;
+    c->text = objects_state_text(&control->objects, c->edits, c->count);
+    if (!c->text)
+        return no_memory(c);
+    if (store_needs(&control->store, c->text)) {
+        *wait = true;
+        return 0;
+    }
+    free(c->text);
+    c->text = NULL;
+    return 0;
+}
+
 /* True when the change is over. */
 static bool begin(struct change *c)
 {
-    struct control *control = c->control;
-    bool configure = c->call->action->parameters == &udptun__control__tunnel__descriptor;
-    if (configure && work_out_wanted(c) < 0)
+    bool wait;
+    if (c->kind->plan(c) < 0 || c->count == 0 || prepare(c, &wait) < 0)
         return true;
-    if (!configure && !present_of(c))
-        return true; /* absent: nothing to do */
-    if (!objects_add(&control->objects, c->name)) {
-        no_memory(c);
-        return true;
-    }
-    c->text = objects_state_text(&control->objects, c->name, c->wanted);
-    if (!c->text) {
-        no_memory(c);
-        return true;
-    }
-    if (!store_needs(&control->store, c->text)) {
-        free(c->text);
-        c->text = NULL;
-        return apply_and_commit(c);
-    }
-    return !submit(c, run_prepare, prepare_done);
+    return wait ? !submit(c, run_prepare, prepare_done) : apply_and_commit(c);
 }
 
 static void run_queue(struct control *control)
@@ -228,29 +338,29 @@ static void run_queue(struct control *control)
     changes->running = false;
 }
 
-void change_start(struct call *call)
+void change_start(struct control *control, const struct change_kind *kind, struct call *call,
+                  config_msg *file)
 {
-    struct control *control = call->control;
-    const ProtobufCFieldDescriptor *name = codec_field(call->action->parameters, "name");
-    const char *text = *(char *const *)((const char *)call->parameters + name->offset);
-    struct udptun_error err = {0};
     struct change *c = calloc(1, sizeof *c);
-    if (control->stopping || !c || strlen(text) >= sizeof c->name) {
-        if (control->stopping)
-            error_set(&err, UDPTUN_E_UNEXPECTED, NULL, "the daemon is stopping");
-        else if (!c)
-            error_set(&err, UDPTUN_E_NOMEM, NULL, "out of memory");
-        else
-            error_set(&err, UDPTUN_E_INVALID, "parameters.name",
-                      "parameters.name: 1 to 64 of A-Za-z0-9._- are expected");
-        free(c);
-        call_fail(call, &err);
+    if (!c) {
+        struct udptun_error err;
+        error_set(&err, UDPTUN_E_NOMEM, NULL, "out of memory");
+        if (file)
+            protobuf_c_message_free_unpacked(&file->base, NULL);
+        if (call)
+            call_fail(call, &err);
         return;
     }
     c->control = control;
+    c->kind = kind;
     c->call = call;
-    strcpy(c->name, text);
+    c->file = file;
     list_append(&control->changes.queue, &c->node);
+    if (control->stopping) {
+        error_set(&c->err, UDPTUN_E_UNEXPECTED, NULL, "the daemon is stopping");
+        finish(c);
+        return;
+    }
     run_queue(control);
 }
 

@@ -7,43 +7,59 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/control/control.h"
 #include "daemon/control/files.h"
+#include "daemon/control/secrets.h"
 #include "daemon/control/tunnel_config.h"
 #include "proto/control/envelope.h"
 
 #define CONFIG_MAX_SIZE ((size_t)16 << 20)
 
-static int check_tunnel(const config_msg *config, size_t i, struct udptun_error *err)
+/* Whether an object before `message` has its name. */
+static bool is_twice(const config_msg *config, const ProtobufCMessage *message)
 {
-    tunnel_msg *tunnel = config->udp_tunnels[i];
-    char path[40], field[64];
-    snprintf(path, sizeof path, "udpTunnels[%zu]", i);
-    struct tunnel_config engine_config;
-    int rc = tunnel_config_check_kept(tunnel, path, err);
+    for (size_t i = 0; i < config->n_udp_tunnels; i++) {
+        const ProtobufCMessage *other = &config->udp_tunnels[i]->base;
+        if (other == message)
+            return false;
+        if (strcmp(object_name(other), object_name(message)) == 0)
+            return true;
+    }
+    for (size_t i = 0; i < config->n_tun2socks; i++) {
+        const ProtobufCMessage *other = &config->tun2socks[i]->base;
+        if (other == message)
+            return false;
+        if (strcmp(object_name(other), object_name(message)) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int check_object(const config_msg *config, ProtobufCMessage *message, const char *kind,
+                        size_t i, struct udptun_error *err)
+{
+    char path[OBJECT_PATH_SIZE], field[64];
+    snprintf(path, sizeof path, "%s[%zu]", kind, i);
+    int rc = tunnel_config_check_kept(message, path, err);
     if (rc == 0)
-        rc = object_fill_redacted(&tunnel->base, NULL, path, err);
+        rc = object_fill_redacted(message, NULL, path, err);
     if (rc == 0)
-        rc = tunnel_config_from(tunnel, path, &engine_config, err);
-    for (size_t k = 0; rc == 0 && k < i; k++) {
-        if (strcmp(config->udp_tunnels[k]->name, tunnel->name) == 0) {
-            snprintf(field, sizeof field, "%s.name", path);
-            rc = error_set(err, UDPTUN_E_INVALID, field, "%s is there twice", tunnel->name);
-        }
+        rc = control_check(message, NULL, path, err);
+    if (rc == 0 && is_twice(config, message)) {
+        snprintf(field, sizeof field, "%s.name", path);
+        rc = error_set(err, UDPTUN_E_INVALID, field, "%s is there twice", object_name(message));
     }
     return rc;
 }
 
 int config_check(const config_msg *config, struct udptun_error *err)
 {
-    for (size_t i = 0; i < config->n_udp_tunnels; i++) {
-        int rc = check_tunnel(config, i, err);
-        if (rc < 0)
-            return rc;
-    }
-    if (config->n_tun2socks > 0)
-        return error_set(err, UDPTUN_E_UNSUPPORTED, "tun2socks[0]",
-                         "tun2socks instances are not supported by this version");
-    return 0;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < config->n_udp_tunnels; i++)
+        rc = check_object(config, &config->udp_tunnels[i]->base, "udpTunnels", i, err);
+    for (size_t i = 0; rc == 0 && i < config->n_tun2socks; i++)
+        rc = check_object(config, &config->tun2socks[i]->base, "tun2socks", i, err);
+    return rc;
 }
 
 /* "FILE: FIELD: what is wrong", the field said once. */

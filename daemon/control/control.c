@@ -6,7 +6,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "daemon/control/tunnel_config.h"
 #include "proto/control/codec.h"
 
 static void on_engine_log(void *arg, enum udptun_log_level level, const char *module,
@@ -14,27 +13,6 @@ static void on_engine_log(void *arg, enum udptun_log_level level, const char *mo
 {
     struct control *control = arg;
     log_write(control->log, level, module, "%s", text);
-}
-
-static void on_state(void *arg, const char *name, enum udptun_state state, const char *reason)
-{
-    (void)reason; /* the engine logs it, and status tells it */
-    wait_state(arg, name, state);
-}
-
-int control_apply(struct control *control, const tunnel_msg *tunnel, const char *path,
-                  bool *changed, struct udptun_error *err)
-{
-    struct tunnel_config config;
-    int rc = tunnel_config_from(tunnel, path, &config, err);
-    if (rc < 0)
-        return rc;
-    config.engine.callbacks.arg = control;
-    config.engine.callbacks.state = on_state;
-    rc = udptun_configure(control->engine, &config.engine, changed, err);
-    if (rc < 0)
-        tunnel_config_error_path(err, path);
-    return rc;
 }
 
 /* Seconds that no change of the clock moves. */
@@ -50,59 +28,86 @@ uint64_t control_uptime_s(const struct control *control)
     return monotonic_s() - control->started_s;
 }
 
-static int add_object(struct control *control, const tunnel_msg *tunnel, bool of_file,
-                      struct udptun_error *err)
+static int add_object(struct control *control, ProtobufCMessage *message,
+                      const struct file_key *key, bool of_file, struct udptun_error *err)
 {
-    ProtobufCMessage *copy = codec_copy(&tunnel->base);
-    struct object *object = copy ? objects_add(&control->objects, tunnel->name) : NULL;
+    ProtobufCMessage *copy = codec_copy(message);
+    struct object *object = copy ? objects_add(&control->objects, object_name(message)) : NULL;
     if (!object) {
         if (copy)
             protobuf_c_message_free_unpacked(copy, NULL);
         return error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
     }
     object->of_file = of_file;
-    objects_set(&control->objects, object, (tunnel_msg *)copy);
+    object->file_key = *key;
+    objects_set(&control->objects, object, copy);
     return 0;
 }
 
-/* The config file's tunnels have to start: who wrote it wants to know at once. */
+/* Read its key and start it, before the loop runs and anything can be held up. */
+static int start_object(struct control *control, ProtobufCMessage *message, const char *path,
+                        struct file_key *key, struct udptun_error *err)
+{
+    int rc = object_read_key(message, path, key, err);
+    if (rc == 0 && key->exposed)
+        control_warn_exposed(control, message);
+    return rc == 0 ? control_apply(control, message, key, path, NULL, err) : rc;
+}
+
+/* An object of the config file has to start: who wrote it wants to know at once. */
+static int start_of_file(struct control *control, ProtobufCMessage *message, const char *kind,
+                         size_t i, struct udptun_error *err)
+{
+    char path[OBJECT_PATH_SIZE];
+    struct file_key key;
+    snprintf(path, sizeof path, "%s[%zu]", kind, i);
+    int rc = start_object(control, message, path, &key, err);
+    return rc < 0 ? rc : add_object(control, message, &key, true, err);
+}
+
+/* Tunnels first: instances may name them. */
 static int start_file(struct control *control, const config_msg *file, struct udptun_error *err)
 {
-    for (size_t i = 0; file && i < file->n_udp_tunnels; i++) {
-        const tunnel_msg *tunnel = file->udp_tunnels[i];
-        char path[40];
-        snprintf(path, sizeof path, "udpTunnels[%zu]", i);
-        int rc = control_apply(control, tunnel, path, NULL, err);
-        if (rc == 0)
-            rc = add_object(control, tunnel, true, err);
-        if (rc < 0)
-            return rc;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && file && i < file->n_udp_tunnels; i++)
+        rc = start_of_file(control, &file->udp_tunnels[i]->base, "udpTunnels", i, err);
+    for (size_t i = 0; rc == 0 && file && i < file->n_tun2socks; i++)
+        rc = start_of_file(control, &file->tun2socks[i]->base, "tun2socks", i, err);
+    return rc;
+}
+
+/* An object of the state that cannot start stays configured, is logged and shown as failed. */
+static int start_of_state(struct control *control, ProtobufCMessage *message,
+                          struct udptun_error *err)
+{
+    const char *name = object_name(message);
+    if (!name)
+        return error_set(err, UDPTUN_E_INVALID, NULL, "%s: an object has no name",
+                         control->store.path);
+    if (objects_find(&control->objects, name))
+        return 0; /* the config file has that name now */
+    struct udptun_error why;
+    struct file_key key;
+    int rc = start_object(control, message, "", &key, &why);
+    if (add_object(control, message, &key, false, err) < 0)
+        return err ? err->code : UDPTUN_E_NOMEM;
+    if (rc < 0) {
+        struct object *object = objects_find(&control->objects, name);
+        log_write(control->log, UDPTUN_LOG_ERROR, "control", "%s: cannot start: %s", name,
+                  why.message);
+        memcpy(object->last_error, why.message, sizeof object->last_error);
     }
     return 0;
 }
 
-/* One of the state's that cannot start stays configured, is logged and shown as failed. */
 static int start_kept(struct control *control, const config_msg *state, struct udptun_error *err)
 {
-    for (size_t i = 0; state && i < state->n_udp_tunnels; i++) {
-        tunnel_msg *tunnel = state->udp_tunnels[i];
-        if (!tunnel->name)
-            return error_set(err, UDPTUN_E_INVALID, NULL, "%s: an object has no name",
-                             control->store.path);
-        if (objects_find(&control->objects, tunnel->name))
-            continue; /* the config file has that name now */
-        struct udptun_error why;
-        int rc = control_apply(control, tunnel, "", NULL, &why);
-        if (add_object(control, tunnel, false, err) < 0)
-            return err ? err->code : UDPTUN_E_NOMEM;
-        if (rc < 0) {
-            struct object *object = objects_find(&control->objects, tunnel->name);
-            log_write(control->log, UDPTUN_LOG_ERROR, "control", "%s: cannot start: %s",
-                      tunnel->name, why.message);
-            memcpy(object->last_error, why.message, sizeof object->last_error);
-        }
-    }
-    return 0;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && state && i < state->n_udp_tunnels; i++)
+        rc = start_of_state(control, &state->udp_tunnels[i]->base, err);
+    for (size_t i = 0; rc == 0 && state && i < state->n_tun2socks; i++)
+        rc = start_of_state(control, &state->tun2socks[i]->base, err);
+    return rc;
 }
 
 static int start_objects(struct control *control, const config_msg *file, const char *state_dir,
@@ -151,6 +156,7 @@ struct control *control_new(const struct control_config *config, struct udptun_e
     control->started_s = monotonic_s();
     control->shutdown = config->shutdown;
     control->arg = config->arg;
+    control->config_path = config->config_path;
     control->store.dir = -1;
     changes_init(&control->changes);
     waits_init(&control->waits);

@@ -38,7 +38,8 @@ struct control_config {
     mode_t socket_mode;
     const char *socket_group;    /* NULL: as command_listener_open() says */
     const char *state_dir;       /* NULL: nothing is kept */
-    const config_msg *file;      /* of the config file, checked; stays the caller's. NULL: none */
+    const char *config_path;     /* the config file, absolute; stays the caller's. NULL: none */
+    const config_msg *file;      /* what is in it, checked; stays the caller's. NULL: none */
     void (*shutdown)(void *arg); /* a client asked for an orderly stop; called on the loop */
     void *arg;
 };
@@ -53,7 +54,8 @@ struct control {
     struct worker *worker;
     struct changes changes;
     struct waits waits;
-    uint64_t started_s; /* by the monotonic clock */
+    const char *config_path; /* NULL: no config file */
+    uint64_t started_s;      /* by the monotonic clock */
     bool stopping;
     void (*shutdown)(void *arg);
     void *arg;
@@ -72,8 +74,30 @@ void control_free(struct control *control);
 /* Seconds since the start. */
 uint64_t control_uptime_s(const struct control *control);
 
-/* Hand an object to the engine. `path` goes before the field of an error. */
-int control_apply(struct control *control, const tunnel_msg *tunnel, const char *path,
-                  bool *changed, struct udptun_error *err);
+/* ---- apply.c: objects of either kind and the engine; `path` goes before the field of an error -
+ */
+
+/* Whether the engine would take it. `file_key` (NULL: none) is what its keyFile holds; without it
+ * the file is read here. Any thread. */
+int control_check(ProtobufCMessage *message, const struct file_key *file_key, const char *path,
+                  struct udptun_error *err);
+
+/* Make what runs be as `message` says. */
+int control_apply(struct control *control, ProtobufCMessage *message,
+                  const struct file_key *file_key, const char *path, bool *changed,
+                  struct udptun_error *err);
+
+/* End what runs under that name; that nothing does is no error. */
+int control_remove(struct control *control, const char *name, struct udptun_error *err);
+
+/* Log that others may read the key of `message`. */
+void control_warn_exposed(struct control *control, ProtobufCMessage *message);
+
+/* ---- reload.c ---------------------------------------------------------------------------------
+ */
+
+/* Read the config file again and make what is its own be as it says. `call` (NULL: nobody asked)
+ * is answered at the end. */
+void control_reload(struct control *control, struct call *call);
 
 #endif

@@ -3,6 +3,7 @@
  * only where there is room for it, and lines left out are counted and told with the next one. */
 #include "daemon/control/log.h"
 
+#include <assert.h>
 #include <jansson.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -20,6 +21,51 @@ static const char *const level_names[] = {
     [UDPTUN_LOG_INFO] = "info",
     [UDPTUN_LOG_DEBUG] = "debug",
 };
+
+/* Of the daemon, and of the engine as <udptun/engine.h> names them. */
+static const char *const module_names[] = {"control", "dialer", "local",  "log",    "main",
+                                           "metrics", "policy", "server", "socks5", "tun2socks"};
+#define MODULE_COUNT (sizeof module_names / sizeof *module_names)
+static_assert(MODULE_COUNT <= LOG_MODULES, "struct log has room for each module");
+
+static size_t find_module(const char *module)
+{
+    size_t i = 0;
+    while (i < MODULE_COUNT && strcmp(module_names[i], module) != 0)
+        i++;
+    return i;
+}
+
+bool log_set_level(struct log *log, const char *module, enum udptun_log_level level)
+{
+    if (!module) {
+        log->level = level;
+        log->own_level = 0;
+        return true;
+    }
+    size_t i = find_module(module);
+    if (i == MODULE_COUNT)
+        return false;
+    log->modules[i] = level;
+    log->own_level |= UINT32_C(1) << i;
+    return true;
+}
+
+const char *log_module_names(char *text, size_t size)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < MODULE_COUNT && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "", module_names[i]);
+    return text;
+}
+
+static bool is_wanted(const struct log *log, enum udptun_log_level level, const char *module)
+{
+    size_t i = log->own_level ? find_module(module) : MODULE_COUNT;
+    bool own = i < MODULE_COUNT && (log->own_level >> i & 1);
+    return level <= (own ? log->modules[i] : log->level);
+}
 
 const char *log_level_name(enum udptun_log_level level)
 {
@@ -99,7 +145,7 @@ static void keep_printable(char *text)
 void log_write(struct log *log, enum udptun_log_level level, const char *module, const char *format,
                ...)
 {
-    if (level > log->level)
+    if (!is_wanted(log, level, module))
         return;
     char text[640];
     va_list args;

@@ -4,13 +4,18 @@
 #define CONTROL_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <udptun/engine.h>
 
+#define LOG_MODULES 16 /* most that there are */
+
 struct log {
     int fd;
-    enum udptun_log_level level; /* lines above it are left out */
+    enum udptun_log_level level;                /* lines above it are left out ... */
+    enum udptun_log_level modules[LOG_MODULES]; /* ... but of modules that have their own */
+    uint32_t own_level;                         /* bit n: modules[n] holds */
     bool json;
     uint64_t lost; /* lines not written since the last one that was: the reader is too slow */
 };
@@ -18,6 +23,12 @@ struct log {
 /* One line. `module` as in struct udptun_engine_config. Loop thread only. */
 void log_write(struct log *log, enum udptun_log_level level, const char *module, const char *format,
                ...) __attribute__((format(printf, 4, 5)));
+
+/* The level of one module; `module` NULL: of all of them. False when there is no such module. */
+bool log_set_level(struct log *log, const char *module, enum udptun_log_level level);
+
+/* "control, dialer, ..." for an error. Returns `text`. */
+const char *log_module_names(char *text, size_t size);
 
 /* The word of a level and back; parse is false for an unknown word. */
 const char *log_level_name(enum udptun_log_level level);

@@ -7,17 +7,18 @@
 
 #include "proto/control/codec.h"
 
-static void free_tunnel(tunnel_msg *tunnel)
+static void free_message(ProtobufCMessage *message)
 {
-    if (tunnel)
-        protobuf_c_message_free_unpacked(&tunnel->base, NULL);
+    if (message)
+        protobuf_c_message_free_unpacked(message, NULL);
 }
 
 void objects_fini(struct objects *o)
 {
     for (size_t i = 0; i < o->count; i++) {
         free(o->items[i].name);
-        free_tunnel(o->items[i].tunnel);
+        free_message(o->items[i].message);
+        explicit_bzero(&o->items[i].file_key, sizeof o->items[i].file_key);
     }
     free(o->items);
     *o = (struct objects){0};
@@ -61,12 +62,12 @@ struct object *objects_add(struct objects *o, const char *name)
     return &o->items[at];
 }
 
-void objects_set(struct objects *o, struct object *object, tunnel_msg *tunnel)
+void objects_set(struct objects *o, struct object *object, ProtobufCMessage *message)
 {
-    free_tunnel(object->tunnel);
-    object->tunnel = tunnel;
+    free_message(object->message);
+    object->message = message;
     object->last_error[0] = '\0';
-    if (tunnel || object->of_file)
+    if (message || object->of_file)
         return;
     size_t at = (size_t)(object - o->items);
     free(object->name);
@@ -74,42 +75,90 @@ void objects_set(struct objects *o, struct object *object, tunnel_msg *tunnel)
     memmove(&o->items[at], &o->items[at + 1], (o->count - at) * sizeof *object);
 }
 
-static bool keeps(bool of_file, const tunnel_msg *tunnel)
+tunnel_msg *object_tunnel(ProtobufCMessage *message)
 {
-    return tunnel && !of_file && !(tunnel->has_ephemeral && tunnel->ephemeral);
+    bool is = message && message->descriptor == &udptun__control__tunnel__descriptor;
+    return is ? (tunnel_msg *)message : NULL;
+}
+
+tun2socks_msg *object_tun2socks(ProtobufCMessage *message)
+{
+    bool is = message && message->descriptor == &udptun__control__tun2socks__descriptor;
+    return is ? (tun2socks_msg *)message : NULL;
+}
+
+const char *object_name(const ProtobufCMessage *message)
+{
+    const ProtobufCFieldDescriptor *field = codec_field(message->descriptor, "name");
+    return *(char *const *)((const char *)message + field->offset);
+}
+
+bool object_is_ephemeral(const ProtobufCMessage *message)
+{
+    const ProtobufCFieldDescriptor *field =
+        message ? codec_field(message->descriptor, "ephemeral") : NULL;
+    return field && codec_has(message, field) &&
+           *(const protobuf_c_boolean *)((const char *)message + field->offset);
+}
+
+static bool keeps(bool of_file, const ProtobufCMessage *message)
+{
+    return message && !of_file && !object_is_ephemeral(message);
 }
 
 bool object_is_kept(const struct object *object)
 {
-    return keeps(object->of_file, object->tunnel);
+    return keeps(object->of_file, object->message);
 }
 
-char *objects_state_text(const struct objects *o, const char *name, tunnel_msg *tunnel)
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(object_name(*(ProtobufCMessage *const *)a),
+                  object_name(*(ProtobufCMessage *const *)b));
+}
+
+void config_place(config_msg *config, ProtobufCMessage *message)
+{
+    if (object_tunnel(message))
+        config->udp_tunnels[config->n_udp_tunnels++] = (tunnel_msg *)message;
+    else
+        config->tun2socks[config->n_tun2socks++] = (tun2socks_msg *)message;
+}
+
+static bool is_edited(const struct edit *edits, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(edits[i].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+char *objects_state_text(const struct objects *o, const struct edit *edits, size_t count)
 {
     config_msg state = UDPTUN__CONTROL__CONFIG__INIT;
-    tunnel_msg **kept = calloc(o->count + 1, sizeof *kept);
-    if (!kept)
-        return NULL;
-    size_t count = 0;
-    bool placed = name == NULL;
+    size_t room = o->count + count + 1;
+    char *text = NULL;
+    state.udp_tunnels = calloc(room, sizeof *state.udp_tunnels);
+    state.tun2socks = calloc(room, sizeof *state.tun2socks);
+    if (!state.udp_tunnels || !state.tun2socks)
+        goto done;
     for (size_t i = 0; i < o->count; i++) {
         const struct object *object = &o->items[i];
-        int order = placed ? 1 : strcmp(name, object->name);
-        if (!placed && order <= 0) {
-            if (keeps(order == 0 && object->of_file, tunnel))
-                kept[count++] = tunnel;
-            placed = true;
-        }
-        if (order != 0 && keeps(object->of_file, object->tunnel))
-            kept[count++] = object->tunnel;
+        if (object_is_kept(object) && !is_edited(edits, count, object->name))
+            config_place(&state, object->message);
     }
-    if (!placed && keeps(false, tunnel))
-        kept[count++] = tunnel;
-    state.udp_tunnels = kept;
-    state.n_udp_tunnels = count;
+    for (size_t i = 0; i < count; i++) {
+        if (keeps(edits[i].of_file, edits[i].wanted))
+            config_place(&state, edits[i].wanted);
+    }
+    qsort(state.udp_tunnels, state.n_udp_tunnels, sizeof *state.udp_tunnels, by_name);
+    qsort(state.tun2socks, state.n_tun2socks, sizeof *state.tun2socks, by_name);
     json_t *json = codec_to_json(&state.base);
-    char *text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
+    text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
     json_decref(json);
-    free(kept);
+done:
+    free(state.udp_tunnels);
+    free(state.tun2socks);
     return text;
 }

@@ -12,19 +12,38 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "daemon/control/object_key.h"
 #include "proto/control/messages.h"
 #include "proto/error.h"
 
+#define OBJECT_NAME_SIZE 65
+#define OBJECT_PATH_SIZE 56 /* "parameters.config.udpTunnels[...]" fits */
+
 struct object {
     char *name;
-    tunnel_msg *tunnel;   /* as configured; NULL: removed, the name is the file's all the same */
-    bool of_file;         /* the name is in the config file */
-    char last_error[256]; /* why the engine does not have it; "" while it does */
+    ProtobufCMessage *message; /* a tunnel_msg or a tun2socks_msg, as configured; NULL: removed,
+                                  the name is the file's all the same */
+    struct file_key file_key;  /* what its keyFile held when it was configured */
+    bool of_file;              /* the name is in the config file */
+    char last_error[256];      /* why the engine does not have it; "" while it does */
 };
 
 struct objects {
     struct object *items; /* by name */
     size_t count;
+};
+
+/* One object that is to be otherwise; a change is a list of these (change.h). */
+struct edit {
+    char name[OBJECT_NAME_SIZE];
+    char path[OBJECT_PATH_SIZE]; /* what goes before the field of an error about it */
+    ProtobufCMessage *wanted;    /* the edit's own; NULL: the object is to be removed */
+    struct file_key file_key;    /* read from the keyFile of `wanted` */
+    bool of_file;                /* the name is the config file's afterwards */
+    bool is_removal, is_new;
+    bool differs; /* from the present object, as text */
+    bool changed; /* what runs, or what is kept */
+    bool applied;
 };
 
 void objects_fini(struct objects *o);
@@ -35,17 +54,28 @@ struct object *objects_find(const struct objects *o, const char *name);
  * objects are void after it. */
 struct object *objects_add(struct objects *o, const char *name);
 
-/* Takes over `tunnel` (NULL: none), and frees what was there. An object that has neither a
- * tunnel nor a claim of the file is dropped. */
-void objects_set(struct objects *o, struct object *object, tunnel_msg *tunnel);
+/* Takes over `message` (NULL: none), and frees what was there. An object that has neither a
+ * message nor a claim of the file is dropped. */
+void objects_set(struct objects *o, struct object *object, ProtobufCMessage *message);
+
+/* The message (NULL is accepted) as what it is; NULL when it is of the other kind. */
+tunnel_msg *object_tunnel(ProtobufCMessage *message);
+tun2socks_msg *object_tun2socks(ProtobufCMessage *message);
+
+/* Its name; NULL when it has none. */
+const char *object_name(const ProtobufCMessage *message);
+
+/* `message` (NULL is accepted) says that it is ephemeral. */
+bool object_is_ephemeral(const ProtobufCMessage *message);
 
 /* Belongs into the state file. */
 bool object_is_kept(const struct object *object);
 
-/*
- * The text of the state file as it would be with `tunnel` (NULL: removed) under `name`; `name`
- * NULL: as it is. free() it; NULL when memory is short.
- */
-char *objects_state_text(const struct objects *o, const char *name, tunnel_msg *tunnel);
+/* The text of the state file as it would be after the edits. free() it; NULL when memory is
+ * short. */
+char *objects_state_text(const struct objects *o, const struct edit *edits, size_t count);
+
+/* Append to the array of a config's objects that `message` belongs into. The arrays have room. */
+void config_place(config_msg *config, ProtobufCMessage *message);
 
 #endif

@@ -98,7 +98,8 @@ tunnel_status_msg *status_of_tunnel(struct control *control, const struct object
 {
     struct udptun_tunnel_status status;
     bool runs = udptun_status(control->engine, object->name, &status) == 0;
-    if (!object->tunnel || (!runs && !object->last_error[0]))
+    const tunnel_msg *tunnel = object_tunnel(object->message);
+    if (!tunnel || (!runs && !object->last_error[0]))
         return NULL;
     tunnel_status_msg *m = NEW(tunnel_status);
     if (!m)
@@ -110,9 +111,67 @@ tunnel_status_msg *status_of_tunnel(struct control *control, const struct object
         memcpy(status.last_error, object->last_error, sizeof status.last_error);
     }
     m->name = strdup(object->name);
-    m->role =
-        strdup(object->tunnel->role == UDPTUN__CONTROL__TUNNEL__ROLE__SERVER ? "server" : "local");
+    m->role = strdup(tunnel->role == UDPTUN__CONTROL__TUNNEL__ROLE__SERVER ? "server" : "local");
     fill_running(m, &status);
+    return m;
+}
+
+/* A field of Tun2socksDropped for each cause, under its JSON name. */
+static tun2socks_dropped_msg *status_of_tun2socks_dropped(const struct udptun_tun2socks_status *s)
+{
+    tun2socks_dropped_msg *m = NEW(tun2socks_dropped);
+    if (!m)
+        return NULL;
+    const ProtobufCMessageDescriptor *kind = m->base.descriptor;
+    for (unsigned i = 0; i < kind->n_fields; i++) {
+        const ProtobufCFieldDescriptor *field = &kind->fields[i];
+        char name[CODEC_NAME_SIZE];
+        codec_json_name(field->name, name);
+        for (size_t k = 0; k < s->drop_count; k++) {
+            if (strcmp(name, s->dropped[k].cause) != 0)
+                continue;
+            char *bytes = (char *)m;
+            *(protobuf_c_boolean *)(void *)(bytes + field->quantifier_offset) = 1;
+            *(uint64_t *)(void *)(bytes + field->offset) = s->dropped[k].packets;
+        }
+    }
+    return m;
+}
+
+tun2socks_status_msg *status_of_tun2socks(struct control *control, const struct object *object)
+{
+    struct udptun_tun2socks_status status;
+    bool runs = udptun_tun2socks_status(control->engine, object->name, &status) == 0;
+    const tun2socks_msg *instance = object_tun2socks(object->message);
+    if (!instance || (!runs && !object->last_error[0]))
+        return NULL;
+    tun2socks_status_msg *m = NEW(tun2socks_status);
+    if (!m)
+        return NULL;
+    m->name = strdup(object->name);
+    if (!runs) { /* it could not be started when the state was loaded */
+        m->state = strdup(udptun_state_name(UDPTUN_FAILED));
+        m->last_error = strdup(object->last_error);
+        m->device = strdup(instance->device ? instance->device : "");
+        return m;
+    }
+    m->state = strdup(udptun_state_name(status.state));
+    m->last_error = text_or_null(status.last_error);
+    m->device = strdup(status.device);
+    SET(m, mtu, status.mtu);
+    m->tcp = strdup(status.tcp);
+    m->udp = strdup(status.udp);
+    if (status.associated >= 0)
+        SET(m, associated, status.associated);
+    SET(m, tcp_flows, status.tcp_flows);
+    SET(m, udp_flows, status.udp_flows);
+    SET(m, tcp_refused, status.tcp_refused);
+    SET(m, tx_packets, status.tx_packets);
+    SET(m, rx_packets, status.rx_packets);
+    SET(m, tx_bytes, status.tx_bytes);
+    SET(m, rx_bytes, status.rx_bytes);
+    m->dropped = status_of_tun2socks_dropped(&status);
+    SET(m, uptime, status.uptime_s);
     return m;
 }
 
@@ -154,11 +213,11 @@ flow_msg *status_of_flow(const struct udptun_flow_status *f)
     return m;
 }
 
-static bool in_trouble(const tunnel_status_msg *m)
+static bool in_trouble(const char *state)
 {
     static const enum udptun_state bad[] = {UDPTUN_DEGRADED, UDPTUN_RECONNECTING, UDPTUN_FAILED};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        if (m->state && strcmp(m->state, udptun_state_name(bad[i])) == 0)
+        if (state && strcmp(state, udptun_state_name(bad[i])) == 0)
             return true;
     }
     return false;
@@ -172,10 +231,14 @@ status_msg *status_of_all(struct control *control, const struct object *only)
     bool degraded = false;
     for (size_t i = 0; i < control->objects.count; i++) {
         const struct object *object = &control->objects.items[i];
-        tunnel_status_msg *tunnel =
-            only && only != object ? NULL : status_of_tunnel(control, object);
-        degraded = degraded || (tunnel && in_trouble(tunnel));
+        if (only && only != object)
+            continue;
+        tunnel_status_msg *tunnel = status_of_tunnel(control, object);
+        tun2socks_status_msg *tun2socks = status_of_tun2socks(control, object);
+        degraded = degraded || (tunnel && in_trouble(tunnel->state)) ||
+                   (tun2socks && in_trouble(tun2socks->state));
         status_append(&m->udp_tunnels, &m->n_udp_tunnels, tunnel);
+        status_append(&m->tun2socks, &m->n_tun2socks, tun2socks);
     }
     m->version = strdup(udptun_version());
     SET(m, uptime, control_uptime_s(control));

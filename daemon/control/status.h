@@ -10,8 +10,10 @@
 
 #include "daemon/control/control.h"
 
-/* NULL also for an object that is being removed. */
+/* NULL also for an object of the other kind, or one that is being removed. */
 tunnel_status_msg *status_of_tunnel(struct control *control, const struct object *object);
+
+tun2socks_status_msg *status_of_tun2socks(struct control *control, const struct object *object);
 
 session_msg *status_of_session(const struct udptun_session_status *session);
 

@@ -69,16 +69,16 @@ void tunnel_config_error_path(struct udptun_error *err, const char *path)
     char field[sizeof err->field];
     if (!err || !err->field[0] || !*path)
         return;
-    snprintf(field, sizeof field, "%.20s.%.42s", path, err->field);
+    snprintf(field, sizeof field, "%.36s.%.26s", path, err->field);
     memcpy(err->field, field, sizeof field);
 }
 
-/* UDPTUN_E_INVALID at `path`.`name`. */
-static int invalid(struct udptun_error *err, const char *path, const char *name, const char *what)
+int tunnel_config_invalid(struct udptun_error *err, const char *path, const char *name,
+                          const char *what)
 {
     char json_name[CODEC_NAME_SIZE], field[sizeof err->field];
     codec_json_name(name, json_name);
-    snprintf(field, sizeof field, "%.20s%s%.41s", path, *path ? "." : "", json_name);
+    snprintf(field, sizeof field, "%.36s%s%.25s", path, *path ? "." : "", json_name);
     return error_set(err, UDPTUN_E_INVALID, field, "%s: %s", field, what);
 }
 
@@ -94,8 +94,7 @@ static bool is_secret(const ProtobufCFieldDescriptor *field)
            field->descriptor == &udptun__control__secret__descriptor;
 }
 
-/* The text of a string or of a Secret that is not redacted; NULL: there is none. */
-static const char *text_of(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
+const char *object_text(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
 {
     if (!codec_has(message, field))
         return NULL;
@@ -142,7 +141,7 @@ static void carry(const tunnel_msg *message, const struct field *row,
         return;
     switch (row->kind) {
     case KIND_TEXT:
-        *(const char **)to = text_of(&message->base, field);
+        *(const char **)to = object_text(&message->base, field);
         break;
     case KIND_INT: {
         int64_t value = integer_of(&message->base, field);
@@ -175,18 +174,18 @@ static int carry_key(const tunnel_msg *message, const char *path, struct tunnel_
     if (sodium_base642bin(out->key, sizeof out->key, text, strlen(text), " \t\r\n", &size, &end,
                           sodium_base64_VARIANT_ORIGINAL) != 0 ||
         *end || size != sizeof out->key)
-        return invalid(err, path, "key", "32 bytes in base64 are expected");
+        return tunnel_config_invalid(err, path, "key", "32 bytes in base64 are expected");
     out->engine.key = out->key;
     return 0;
 }
 
-int tunnel_config_from(const tunnel_msg *message, const char *path, struct tunnel_config *out,
-                       struct udptun_error *err)
+int tunnel_config_from(const tunnel_msg *message, const struct file_key *file_key, const char *path,
+                       struct tunnel_config *out, struct udptun_error *err)
 {
     if (!message->name)
-        return invalid(err, path, "name", "is missing");
+        return tunnel_config_invalid(err, path, "name", "is missing");
     if (!message->has_role)
-        return invalid(err, path, "role", "is missing");
+        return tunnel_config_invalid(err, path, "role", "is missing");
     bool server = message->role == UDPTUN__CONTROL__TUNNEL__ROLE__SERVER;
     struct udptun_tunnel_config *config = &out->engine;
     udptun_tunnel_config_init(config, server ? UDPTUN_SERVER : UDPTUN_LOCAL);
@@ -204,59 +203,24 @@ int tunnel_config_from(const tunnel_msg *message, const char *path, struct tunne
     int rc = carry_key(message, path, out, err);
     if (rc < 0)
         return rc;
+    if (file_key && file_key->given) {
+        memcpy(out->key, file_key->bytes, sizeof out->key);
+        config->key = out->key;
+        config->key_file = NULL;
+    }
     rc = udptun_tunnel_config_check(config, err);
     if (rc < 0)
         tunnel_config_error_path(err, path);
     return rc;
 }
 
-int tunnel_config_check_kept(const tunnel_msg *message, const char *path, struct udptun_error *err)
+int tunnel_config_check_kept(const ProtobufCMessage *message, const char *path,
+                             struct udptun_error *err)
 {
-    if (message->has_merge)
-        return invalid(err, path, "merge", "unknown field");
-    if (message->has_wait)
-        return invalid(err, path, "wait", "unknown field");
-    return 0;
-}
-
-int object_check_admin_fields(const ProtobufCMessage *message, const char *path,
-                              struct udptun_error *err)
-{
-    static const char *const names[] = {"key_file", "mark", "bind_device"};
-    for (unsigned i = 0; i < message->descriptor->n_fields; i++) {
-        const ProtobufCFieldDescriptor *field = &message->descriptor->fields[i];
-        const char *text = text_of(message, field);
-        bool admin = text && strncmp(text, "unix:", 5) == 0;
-        for (size_t k = 0; k < sizeof names / sizeof *names; k++)
-            admin = admin || (strcmp(names[k], field->name) == 0 && codec_has(message, field));
-        if (admin) {
-            invalid(err, path, field->name,
-                    text && strncmp(text, "unix:", 5) == 0 ? "a Unix socket needs the role admin"
-                                                           : "needs the role admin");
-            if (err)
-                err->code = UDPTUN_E_PERMISSION;
-            return UDPTUN_E_PERMISSION;
-        }
-    }
-    return 0;
-}
-
-int object_fill_redacted(ProtobufCMessage *message, const ProtobufCMessage *present,
-                         const char *path, struct udptun_error *err)
-{
-    for (unsigned i = 0; i < message->descriptor->n_fields; i++) {
-        const ProtobufCFieldDescriptor *field = &message->descriptor->fields[i];
-        if (!is_secret(field) || !codec_has(message, field) || text_of(message, field))
-            continue;
-        if (!present || !text_of(present, field))
-            return invalid(err, path, field->name, "redacted, and there is none at present");
-        const secret_msg *kept = *(const secret_msg *const *)value_at(present, field);
-        ProtobufCMessage *copy = codec_copy(&kept->base);
-        if (!copy)
-            return error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
-        ProtobufCMessage **slot = (ProtobufCMessage **)(void *)((char *)message + field->offset);
-        protobuf_c_message_free_unpacked(*slot, NULL);
-        *slot = copy;
+    static const char *const names[] = {"merge", "wait"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (codec_has(message, codec_field(message->descriptor, names[i])))
+            return tunnel_config_invalid(err, path, names[i], "unknown field");
     }
     return 0;
 }

@@ -5,6 +5,7 @@
 
 #include <udptun/engine.h>
 
+#include "daemon/control/object_key.h"
 #include "proto/control/messages.h"
 
 struct tunnel_config {
@@ -13,25 +14,26 @@ struct tunnel_config {
 };
 
 /*
- * Convert and check `message`, which has to outlive `out`. Errors are the engine's own and those
- * of what only the message has; `path` ("parameters", "udpTunnels[2]") goes before their field.
+ * Convert and check `message`, which has to outlive `out`. `file_key` (NULL: none) is what its
+ * keyFile holds; without it the file is read here, which blocks. Any thread. Errors are the
+ * engine's own and those of what only the message has; `path` ("parameters", "udpTunnels[2]") goes
+ * before their field.
  */
-int tunnel_config_from(const tunnel_msg *message, const char *path, struct tunnel_config *out,
-                       struct udptun_error *err);
+int tunnel_config_from(const tunnel_msg *message, const struct file_key *file_key, const char *path,
+                       struct tunnel_config *out, struct udptun_error *err);
 
 /* Put `path` before err->field. */
 void tunnel_config_error_path(struct udptun_error *err, const char *path);
 
 /* An object that is to be kept has no field of the command ("merge", "wait"). */
-int tunnel_config_check_kept(const tunnel_msg *message, const char *path, struct udptun_error *err);
+int tunnel_config_check_kept(const ProtobufCMessage *message, const char *path,
+                             struct udptun_error *err);
 
-/* Nothing given needs admin: 0 or UDPTUN_E_PERMISSION with the field. Any object. */
-int object_check_admin_fields(const ProtobufCMessage *message, const char *path,
-                              struct udptun_error *err);
+/* UDPTUN_E_INVALID at `path`.`name`; `name` in either spelling. */
+int tunnel_config_invalid(struct udptun_error *err, const char *path, const char *name,
+                          const char *what);
 
-/* Put what `present` (NULL: nothing) has in the place of every redacted secret of `message`:
- * 0, UDPTUN_E_INVALID where there is nothing to put, UDPTUN_E_NOMEM. Any object. */
-int object_fill_redacted(ProtobufCMessage *message, const ProtobufCMessage *present,
-                         const char *path, struct udptun_error *err);
+/* The text of a string or of a Secret that is not redacted; NULL: there is none. */
+const char *object_text(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field);
 
 #endif

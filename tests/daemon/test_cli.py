@@ -589,16 +589,36 @@ class WithDaemon(unittest.TestCase):
         self.good("server", "far", "--listen", "127.0.0.1:0")
         self.assertEqual(self.good("completion", "names"), "far\n")
 
-    def test_watch_on_a_pipe_prints_one_json_object_a_line(self):
-        watch = subprocess.Popen([CTL, "-s", self.socket, "-j", "status", "-w"], text=True,
-                                 stdout=subprocess.PIPE)
-        try:
-            for _ in range(2):
-                self.assertIn("udpTunnels", json.loads(watch.stdout.readline()))
-        finally:
-            watch.kill()
-            watch.wait(HANG_S)
-            watch.stdout.close()
+    def watch(self, *args):
+        """A running `status --watch` that is ended with the test."""
+        process = subprocess.Popen([CTL, "-s", self.socket, *args, "status", "-w"], text=True,
+                                   stdout=subprocess.PIPE, env=clean_environment())
+
+        def end():
+            process.kill()
+            process.wait(HANG_S)
+            process.stdout.close()
+        self.addCleanup(end)
+        return process
+
+    def test_watch_with_j_prints_one_json_object_a_line_when_something_changed(self):
+        watch = self.watch("-j")
+        self.assertEqual(json.loads(watch.stdout.readline())["udpTunnels"], [])
+        self.good("server", "far", "--listen", "127.0.0.1:0")
+        while True:  # until the tunnel is seen
+            tunnels = json.loads(watch.stdout.readline())["udpTunnels"]
+            if tunnels and tunnels[0]["state"] == "listening":
+                break
+
+    def test_watch_on_a_pipe_prints_a_line_for_each_change(self):
+        self.good("server", "far", "--listen", "127.0.0.1:0")
+        watch = self.watch()
+        when = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"
+        self.assertRegex(watch.stdout.readline(), f"^{when} far listening$")
+        self.good("server", "far", "--no-enabled")
+        self.assertRegex(watch.stdout.readline(), f"^{when} far disabled$")
+        self.good("remove", "far")
+        self.assertRegex(watch.stdout.readline(), f"^{when} far removed$")
 
 
 if __name__ == "__main__":

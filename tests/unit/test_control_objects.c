@@ -13,6 +13,7 @@
 #include "daemon/control/config_file.h"
 #include "daemon/control/dispatch.h"
 #include "daemon/control/objects.h"
+#include "daemon/control/secrets.h"
 #include "daemon/control/tunnel_config.h"
 #include "proto/control/codec.h"
 
@@ -82,7 +83,7 @@ static void a_server_arrives_field_by_field(void **state)
     tunnel_msg *tunnel = tunnel_of(full_server);
     struct tunnel_config config;
     struct udptun_error err = {0};
-    if (tunnel_config_from(tunnel, "parameters", &config, &err) < 0)
+    if (tunnel_config_from(tunnel, NULL, "parameters", &config, &err) < 0)
         fail_msg("%s", err.message);
     const struct udptun_tunnel_config *e = &config.engine;
     assert_string_equal(e->name, "s");
@@ -119,7 +120,8 @@ static void a_local_arrives_field_by_field(void **state)
         "\"tcpProxy\":\"socks5://127.0.0.1:7\",\"connections\":3,\"heartbeatInterval\":4,"
         "\"deadInterval\":9,\"redundancy\":1,\"redundancyMaxSize\":7}");
     struct tunnel_config config;
-    tunnel_config_from(tunnel, "", &config, NULL); /* what the engine says of it is its own test */
+    tunnel_config_from(tunnel, NULL, "", &config,
+                       NULL); /* what the engine says of it is its own test */
     const struct udptun_tunnel_config *e = &config.engine;
     assert_int_equal(e->role, UDPTUN_LOCAL);
     assert_string_equal(e->listen, "socks5://u:p@127.0.0.1:0");
@@ -153,7 +155,7 @@ static void no_field_of_the_schema_is_forgotten(void **state)
         struct tunnel_config before, after;
         memset(&before, 0, sizeof before);
         memset(&after, 0, sizeof after);
-        tunnel_config_from(tunnel, "", &before, NULL);
+        tunnel_config_from(tunnel, NULL, "", &before, NULL);
         char name[CODEC_NAME_SIZE], text[256];
         const char *value = "5";
         if (field->type == PROTOBUF_C_TYPE_BOOL)
@@ -172,7 +174,7 @@ static void no_field_of_the_schema_is_forgotten(void **state)
         tunnel_msg *given = tunnel_of(text);
         tunnel_msg *whole = tunnel_of("{\"name\":\"t\",\"role\":\"server\"}");
         codec_merge(&whole->base, &given->base);
-        tunnel_config_from(whole, "", &after, NULL);
+        tunnel_config_from(whole, NULL, "", &after, NULL);
         /* `name` is a pointer into the message and differs anyhow. */
         if (strcmp(field->name, "name") != 0)
             before.engine.name = after.engine.name = NULL;
@@ -226,13 +228,42 @@ static void a_redacted_secret_is_filled_in_or_refused(void **state)
     free_tunnel(other);
 }
 
+static void what_is_secret_is_redacted(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *given, *expected;
+    } cases[] = {
+        {"{\"key\":\"k@k\"}", "{\"key\":{\"redacted\":true}}"},
+        {"{\"via\":\"socks5://u:p@h:1\"}",
+         "{\"via\":{\"redacted\":true,\"url\":\"socks5://h:1\"}}"},
+        {"{\"via\":\"socks5://u:p%40@x@[::1]:1\"}",
+         "{\"via\":{\"redacted\":true,\"url\":\"socks5://[::1]:1\"}}"},
+        {"{\"via\":\"socks5://h:1\",\"keyFile\":\"a@b\"}",
+         "{\"via\":\"socks5://h:1\",\"keyFile\":\"a@b\"}"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        tunnel_msg *given = tunnel_of(cases[i].given), *expected = tunnel_of(cases[i].expected);
+        assert_int_equal(object_redact(&given->base), 0);
+        assert_true(codec_equal(&given->base, &expected->base));
+        assert_int_equal(object_redact(&given->base), 0); /* again: nothing more to do */
+        assert_true(codec_equal(&given->base, &expected->base));
+        free_tunnel(given);
+        free_tunnel(expected);
+    }
+}
+
 /* ---- what is kept ---------------------------------------------------------------------------- */
 
 /* The names in a state text, in order, separated by blanks. */
 static void assert_kept(const struct objects *o, const char *name, tunnel_msg *tunnel,
                         const char *expected)
 {
-    char *text = objects_state_text(o, name, tunnel);
+    struct edit edit = {.wanted = tunnel ? &tunnel->base : NULL};
+    const struct object *present = name ? objects_find(o, name) : NULL;
+    edit.of_file = present && present->of_file;
+    snprintf(edit.name, sizeof edit.name, "%s", name ? name : "");
+    char *text = objects_state_text(o, &edit, name ? 1 : 0);
     json_t *state = json_loads(text, 0, NULL);
     char names[256] = "";
     size_t i;
@@ -258,7 +289,7 @@ static void the_state_text_is_what_it_would_be(void **state)
         tunnel_msg *tunnel = tunnel_of(texts[i]);
         struct object *object = objects_add(&o, tunnel->name);
         object->of_file = strcmp(tunnel->name, "file") == 0;
-        objects_set(&o, object, tunnel);
+        objects_set(&o, object, &tunnel->base);
     }
     assert_int_equal(o.count, 4);
     assert_kept(&o, NULL, NULL, "b d");
@@ -296,6 +327,7 @@ int main(void)
         cmocka_unit_test(no_field_of_the_schema_is_forgotten),
         cmocka_unit_test(fields_of_an_admin_are_found),
         cmocka_unit_test(a_redacted_secret_is_filled_in_or_refused),
+        cmocka_unit_test(what_is_secret_is_redacted),
         cmocka_unit_test(the_state_text_is_what_it_would_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

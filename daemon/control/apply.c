@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* apply.c - objects of either kind to and from the engine; declared in control.h. */
+#include <string.h>
+
+#include "daemon/control/control.h"
+#include "daemon/control/tun2socks_config.h"
+#include "daemon/control/tunnel_config.h"
+
+static void on_state(void *arg, const char *name, enum udptun_state state, const char *reason)
+{
+    (void)reason; /* the engine logs it, and status tells it */
+    wait_state(arg, name, state);
+}
+
+int control_check(ProtobufCMessage *message, const struct file_key *file_key, const char *path,
+                  struct udptun_error *err)
+{
+    struct tunnel_config config;
+    struct udptun_tun2socks_config tun2socks;
+    if (!object_tunnel(message))
+        return tun2socks_config_from(object_tun2socks(message), path, &tun2socks, err);
+    int rc = tunnel_config_from(object_tunnel(message), file_key, path, &config, err);
+    explicit_bzero(config.key, sizeof config.key);
+    return rc;
+}
+
+static int apply_tunnel(struct control *control, const tunnel_msg *tunnel,
+                        const struct file_key *file_key, const char *path, bool *changed,
+                        struct udptun_error *err)
+{
+    struct tunnel_config config;
+    int rc = tunnel_config_from(tunnel, file_key, path, &config, err);
+    if (rc < 0)
+        return rc;
+    config.engine.callbacks.arg = control;
+    config.engine.callbacks.state = on_state;
+    rc = udptun_configure(control->engine, &config.engine, changed, err);
+    explicit_bzero(config.key, sizeof config.key);
+    if (rc < 0)
+        tunnel_config_error_path(err, path);
+    return rc;
+}
+
+static int apply_tun2socks(struct control *control, const tun2socks_msg *message, const char *path,
+                           bool *changed, struct udptun_error *err)
+{
+    struct udptun_tun2socks_config config;
+    int rc = tun2socks_config_from(message, path, &config, err);
+    if (rc < 0)
+        return rc;
+    rc = udptun_tun2socks_configure(control->engine, &config, changed, err);
+    if (rc < 0)
+        tunnel_config_error_path(err, path);
+    return rc;
+}
+
+int control_apply(struct control *control, ProtobufCMessage *message,
+                  const struct file_key *file_key, const char *path, bool *changed,
+                  struct udptun_error *err)
+{
+    if (object_tunnel(message))
+        return apply_tunnel(control, object_tunnel(message), file_key, path, changed, err);
+    return apply_tun2socks(control, object_tun2socks(message), path, changed, err);
+}
+
+int control_remove(struct control *control, const char *name, struct udptun_error *err)
+{
+    struct udptun_error why = {0};
+    int rc = udptun_remove(control->engine, name, &why);
+    if (rc == UDPTUN_E_NOT_FOUND) {
+        why = (struct udptun_error){0};
+        rc = udptun_tun2socks_remove(control->engine, name, &why);
+    }
+    if (rc == UDPTUN_E_NOT_FOUND) { /* it had failed to start */
+        why = (struct udptun_error){0};
+        rc = 0;
+    }
+    *err = why;
+    if (rc < 0)
+        tunnel_config_error_path(err, "parameters");
+    return rc;
+}
+
+void control_warn_exposed(struct control *control, ProtobufCMessage *message)
+{
+    const tunnel_msg *tunnel = object_tunnel(message);
+    log_write(control->log, UDPTUN_LOG_WARN, "control",
+              "%s: keyFile '%s' can be read by others than its owner", tunnel->name,
+              tunnel->key_file);
+}

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tun2socks instances over the command socket: what they answer, what is kept, and datagrams
+through the device unix:, which needs no rights: this test is the peer that sends IP packets."""
+import os
+import socket
+import struct
+import threading
+import unittest
+
+from daemon import DEADLINE_S, TestCase, free_port
+
+STATUS_FIELDS = {"name", "state", "device", "mtu", "tcp", "udp", "tcpFlows", "udpFlows",
+                 "tcpRefused", "txPackets", "rxPackets", "txBytes", "rxBytes", "dropped", "uptime"}
+APP = ("10.0.0.2", 4000)
+
+
+def checksum(data):
+    total = sum(struct.unpack("!%dH" % (len(data) // 2), data))
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return ~total & 0xffff
+
+
+def udp_packet(source, destination, payload):
+    """An IPv4 packet; its UDP checksum is left out, as RFC 768 allows."""
+    udp = struct.pack("!4H", source[1], destination[1], 8 + len(payload), 0) + payload
+    head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 1, 0, 64, 17, 0,
+                       socket.inet_aton(source[0]), socket.inet_aton(destination[0]))
+    return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + udp
+
+
+def parse(packet):
+    """(protocol, source, destination, what is behind the header) of an IPv4 packet."""
+    rest = packet[(packet[0] & 15) * 4:]
+    return packet[9], socket.inet_ntoa(packet[12:16]), socket.inet_ntoa(packet[16:20]), rest
+
+
+class Echo:
+    """UDP on 127.0.0.1 that sends back what comes, and a word from another port."""
+
+    def __init__(self, test):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.third = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.third.bind(("127.0.0.1", 0))
+        self.address = self.socket.getsockname()
+        self.third_address = self.third.getsockname()
+        thread = threading.Thread(target=self.run)
+        thread.start()
+        test.addCleanup(self.third.close)
+        test.addCleanup(self.socket.close)
+        test.addCleanup(thread.join)
+        test.addCleanup(self.end)
+
+    def run(self):
+        while True:
+            data, peer = self.socket.recvfrom(65536)
+            if data == b"end":
+                return
+            self.socket.sendto(data, peer)
+            self.third.sendto(b"third", peer)
+
+    def end(self):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.sendto(b"end", self.address)
+
+
+class Tun2socks(TestCase):
+    def setUp(self):
+        self.d = self.daemon()
+        self.c = self.d.client()
+        self.addCleanup(self.c.close)
+        self.path = os.path.join(self.d.folder, "packets.sock")
+        self.device = "unix:" + self.path
+
+    def configure(self, **fields):
+        return self.c.call("configureTun2socks", dict({"name": "n", "device": self.device},
+                                                      **fields))
+
+    def instances(self):
+        return self.ok(self.c.call("getStatus"))["tun2socks"]
+
+    def peer(self):
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.addCleanup(s.close)
+        s.settimeout(DEADLINE_S)
+        s.connect(self.path)
+        return s
+
+    def test_configure_status_remove(self):
+        value = self.ok(self.configure(tcp="socks5://u:secret@127.0.0.1:9", udp="reject"))
+        self.assertEqual((value["changed"], value["persistent"]), (True, True))
+        status = value["tun2socks"]
+        self.assertLessEqual(STATUS_FIELDS, set(status))
+        self.assertEqual((status["name"], status["state"], status["device"], status["tcp"]),
+                         ("n", "established", self.device, "socks5://127.0.0.1:9"))
+        self.assertEqual(status["dropped"]["malformed"], 0)
+        self.assertEqual(status["dropped"]["tcpLimit"], 0)
+        self.assertNotIn("secret", self.d.log_text())
+        self.assertEqual([i["name"] for i in self.instances()], ["n"])
+        self.assertFalse(self.ok(self.configure(tcp="socks5://u:secret@127.0.0.1:9",
+                                                udp="reject"))["changed"])
+        self.assertTrue(self.ok(self.configure(merge=True, maxUdpFlows=5))["changed"])
+        self.assertEqual(self.ok(self.c.call("removeTun2socks", {"name": "n"})), {"changed": True})
+        self.assertEqual(self.instances(), [])
+        self.assertFalse(os.path.exists(self.path))
+        self.assertEqual(self.ok(self.c.call("removeTun2socks", {"name": "n"})),
+                         {"changed": False})
+
+    def test_what_is_wrong_is_named_and_changes_nothing(self):
+        for field, value, name, code in (
+                ("device", "tap:x", "INVALID_PARAM", 7), ("tcp", "http://h:1", "INVALID_PARAM", 7),
+                ("udp", "tunnel:", "INVALID_PARAM", 7), ("udp", "tunnel:no", "NOT_FOUND", 100),
+                ("mtu", 100, "INVALID_PARAM", 7), ("maxTcpFlows", 0, "INVALID_PARAM", 7),
+                ("udpFlowTimeout", 0, "INVALID_PARAM", 7), ("address", "10.0.0.1", "INVALID_PARAM", 7),
+                ("device", "pipe", "UNSUPPORTED", 105), ("device", "fd:0", "UNSUPPORTED", 105)):
+            with self.subTest(field=field, value=value):
+                self.fails(self.configure(**{field: value}), code, name, "parameters." + field)
+        self.assertEqual(self.instances(), [])
+
+    def test_names_are_one_namespace_and_used_tunnels_stay(self):
+        tunnel = {"name": "t", "role": "local", "server": "127.0.0.1:9"}
+        self.ok(self.c.call("configureUdpTunnel", tunnel))
+        self.fails(self.configure(name="t"), 102, "CONFLICT", "parameters.name")
+        self.ok(self.configure(udp="tunnel:t"))
+        self.fails(self.c.call("configureUdpTunnel", dict(tunnel, name="n")), 102, "CONFLICT",
+                   "parameters.name")
+        self.fails(self.c.call("removeUdpTunnel", {"name": "t"}), 102, "CONFLICT",
+                   "parameters.name")
+        self.ok(self.c.call("removeTun2socks", {"name": "n"}))
+        self.ok(self.c.call("removeUdpTunnel", {"name": "t"}))
+
+    def test_instances_are_back_after_a_restart(self):
+        self.ok(self.c.call("configureUdpTunnel",
+                            {"name": "z", "role": "local", "server": "127.0.0.1:9"}))
+        self.ok(self.configure(udp="tunnel:z", icmpEcho="drop"))
+        self.ok(self.configure(name="gone", device=self.device + "2", ephemeral=True))
+        self.assertEqual(self.d.stop(), 0)
+        self.d.start()
+        with self.d.client() as c:
+            status = self.ok(c.call("getStatus"))
+        self.assertEqual([(i["name"], i["state"], i["udp"]) for i in status["tun2socks"]],
+                         [("n", "established", "tunnel:z")])
+
+    def datagrams_pass(self, **fields):
+        """A full cone: the answer, and a third party's word, each with its true source."""
+        echo = Echo(self)
+        self.ok(self.configure(**fields))
+        peer = self.peer()
+        payload = bytes(range(256)) * 5
+        got = {}
+        for _ in range(100):
+            peer.send(udp_packet(APP, echo.address, payload))
+            peer.settimeout(1)
+            try:
+                while len(got) < 2:
+                    protocol, source, destination, udp = parse(peer.recv(65536))
+                    self.assertEqual((protocol, source, destination), (17, "127.0.0.1", APP[0]))
+                    ports = struct.unpack("!HH", udp[:4])
+                    self.assertEqual(ports[1], APP[1])
+                    got[ports[0]] = udp[8:]
+                break
+            except socket.timeout:
+                pass # the tunnel was not there yet
+        self.assertEqual(got, {echo.address[1]: payload, echo.third_address[1]: b"third"})
+        status = self.instances()[0]
+        self.assertEqual((status["state"], status["udpFlows"]), ("established", 1))
+        return peer
+
+    def test_datagrams_go_straight(self):
+        peer = self.datagrams_pass(udp="direct")
+        peer.send(udp_packet(APP, ("127.0.0.1", free_port(socket.SOCK_DGRAM)), b"nobody"))
+        protocol, _, destination, icmp = parse(peer.recv(65536))
+        while protocol == 17: # an answer that was still on its way
+            protocol, _, destination, icmp = parse(peer.recv(65536))
+        self.assertEqual((protocol, destination, icmp[:2]), (1, APP[0], b"\x03\x03"))
+
+    def test_datagrams_go_through_a_tunnel(self):
+        port = free_port()
+        self.ok(self.c.call("configureUdpTunnel",
+                            {"name": "s", "role": "server", "listen": "127.0.0.1:%d" % port,
+                             "allowTargets": ["127.0.0.1/32"]}))
+        self.ok(self.c.call("configureUdpTunnel",
+                            {"name": "l", "role": "local", "server": "127.0.0.1:%d" % port}))
+        peer = self.datagrams_pass(udp="tunnel:l")
+        peer.send(udp_packet(APP, ("127.0.0.1", free_port(socket.SOCK_DGRAM)), b"nobody"))
+        protocol, _, destination, icmp = parse(peer.recv(65536))
+        while protocol == 17:
+            protocol, _, destination, icmp = parse(peer.recv(65536))
+        self.assertEqual((protocol, destination, icmp[:2]), (1, APP[0], b"\x03\x03"))
+
+    def test_datagrams_go_through_a_proxy_that_is_a_udp_local(self):
+        port, proxy = free_port(), free_port()
+        self.ok(self.c.call("configureUdpTunnel",
+                            {"name": "s", "role": "server", "listen": "127.0.0.1:%d" % port,
+                             "allowTargets": ["127.0.0.1/32"]}))
+        self.ok(self.c.call("configureUdpTunnel",
+                            {"name": "l", "role": "local", "server": "127.0.0.1:%d" % port,
+                             "listen": "socks5://127.0.0.1:%d" % proxy}))
+        self.datagrams_pass(udp="socks5://127.0.0.1:%d" % proxy)
+        self.assertTrue(self.instances()[0]["associated"])
+
+    def test_a_peer_that_goes_makes_room_for_the_next(self):
+        peer = self.datagrams_pass(udp="direct")
+        peer.close()
+        self.ok(self.c.call("removeTun2socks", {"name": "n"}))
+        self.datagrams_pass(udp="direct")
+
+    def test_nonsense_is_counted(self):
+        self.ok(self.configure(udp="reject"))
+        peer = self.peer()
+        good = udp_packet(APP, ("192.0.2.1", 9), b"x")
+        for packet in (b"\x45", good[:-1], b"\x00" * 40):
+            peer.send(packet)
+        broken = bytearray(good)
+        broken[8] ^= 1
+        peer.send(broken)
+        peer.send(good)
+        protocol, _, _, icmp = parse(peer.recv(65536)) # and by then the others were read
+        self.assertEqual((protocol, icmp[:2]), (1, b"\x03\x03"))
+        dropped = self.instances()[0]["dropped"]
+        self.assertEqual((dropped["malformed"], dropped["checksum"], dropped["rejected"]),
+                         (3, 1, 1))
+
+
+if __name__ == "__main__":
+    unittest.main()
