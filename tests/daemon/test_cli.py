@@ -585,6 +585,65 @@ class WithDaemon(unittest.TestCase):
         self.assertEqual(run.returncode, OK, run.stderr)
         self.assertIn("far: listening", run.stdout)
 
+    def test_what_is_exported_can_be_applied(self):
+        key = ctl("genkey").stdout.strip()
+        self.good("server", "keyed", "--listen", "127.0.0.1:0", "--key-file", "-", stdin=key)
+        self.good("server", "plain", "--listen", "127.0.0.1:0")
+        exported = self.good("export")
+        self.assertNotIn(key, exported)
+        in_full = self.good("export", "--show-secrets")
+        self.assertIn(key, in_full)
+        self.assertEqual(self.good("apply", "-f", "-", stdin=exported), "nothing to change\n")
+        self.good("remove", "plain")
+        planned = self.good("apply", "-f", "-", "--dry-run", stdin=exported)
+        self.assertEqual(planned, "created: plain\n(not done: --dry-run)\n")
+        self.assertEqual(self.good("apply", "-f", "-", stdin=exported), "created: plain\n")
+        self.good("remove", "keyed")
+        missing = self.refused(FAILED, "apply", "-f", "-", stdin=exported)
+        self.assertIn("redacted, and there is none", missing.stderr)
+        self.assertEqual(self.good("apply", "-f", "-", stdin=in_full), "created: keyed\n")
+        self.assertEqual(json.loads(self.good("export", "--show-secrets")), json.loads(in_full))
+        only = json.dumps({"udpTunnels": [
+            {"name": "plain", "role": "server", "listen": "127.0.0.1:0", "maxFlows": 7}]})
+        done = self.json("apply", "-f", "-", "--prune", stdin=only)
+        self.assertEqual(done, {"created": [], "changed": ["plain"], "removed": ["keyed"]})
+
+    def test_a_file_that_is_not_a_configuration_is_told_with_its_place(self):
+        self.assertIn("line 2", self.refused(USAGE, "apply", "-f", "-", stdin="{\n]").stderr)
+        wrong = self.refused(FAILED, "apply", "-f", "-", stdin=json.dumps({"udpTunnels": [
+            {"name": "x", "role": "server", "listen": "nonsense"}]}))
+        self.assertIn("nonsense", wrong.stderr)
+        self.assertEqual(self.json("status")["udpTunnels"], [])
+
+    def test_log_levels_are_set_as_a_whole_and_by_module(self):
+        self.assertEqual(self.good("log-level", "warn"), "")
+        self.assertEqual(self.good("log-level", "debug", "--module", "policy"), "")
+        self.assertEqual(self.good("log-level", "info"), "")
+        self.assertIn("error, warn, info, debug", self.refused(FAILED, "log-level", "loud").stderr)
+        self.assertIn("policy", self.refused(FAILED, "log-level", "info", "--module", "x").stderr)
+
+    def test_reload_reads_the_config_file_again(self):
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        path = os.path.join(folder, "config.json")
+
+        def write(text):
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+        tunnel = {"name": "filed", "role": "server", "listen": "127.0.0.1:0"}
+        write(json.dumps({"udpTunnels": [tunnel]}))
+        daemon, sock = start_daemon(folder, "-c", path)
+        self.addCleanup(stop_daemon, daemon)
+        write(json.dumps({"udpTunnels": [tunnel, dict(tunnel, name="more")]}))
+        self.assertEqual(ctl("-s", sock, "reload").returncode, OK)
+        names = [t["name"] for t in json.loads(ctl("-s", sock, "-j").stdout)["udpTunnels"]]
+        self.assertEqual(names, ["filed", "more"])
+        write("{\n]")
+        broken = ctl("-s", sock, "reload")
+        self.assertEqual(broken.returncode, FAILED)
+        self.assertIn(path + ": line 2", broken.stderr)
+        self.assertEqual(len(json.loads(ctl("-s", sock, "-j").stdout)["udpTunnels"]), 2)
+
     def test_completion_knows_the_names(self):
         self.good("server", "far", "--listen", "127.0.0.1:0")
         self.assertEqual(self.good("completion", "names"), "far\n")
