@@ -24,8 +24,8 @@ const struct action control_actions[] = {
     {"closeSession", ROLE_OPERATOR, KIND(close_session_parameters), {"name", "session"}, action_close_session, "end one session of a udp-server"},
     {"listFlows", ROLE_OPERATOR, KIND(list_flows_parameters), {"name"}, action_list_flows, "the flows of a tunnel, a page at a time"},
     {"pingTunnel", ROLE_OPERATOR, KIND(ping_tunnel_parameters), {"name"}, action_ping_tunnel, "round trips through the tunnel to its far end"},
-    {"subscribe", ROLE_OBSERVER, KIND(subscribe_parameters), {NULL}, NULL, "be told of events"},
-    {"unsubscribe", ROLE_OBSERVER, KIND(subscribe_parameters), {NULL}, NULL, "be told no more"},
+    {"subscribe", ROLE_OBSERVER, KIND(subscribe_parameters), {NULL}, action_subscribe, "be told of events"},
+    {"unsubscribe", ROLE_OBSERVER, KIND(subscribe_parameters), {NULL}, action_unsubscribe, "be told no more"},
     {"exportConfig", ROLE_OPERATOR, KIND(export_config_parameters), {NULL}, action_export_config, "all objects as they are configured"},
     {"applyConfig", ROLE_OPERATOR, KIND(apply_config_parameters), {"config"}, action_apply_config, "make all objects be as given"},
     {"getMetrics", ROLE_OBSERVER, KIND(no_parameters), {NULL}, NULL, "statistics as OpenMetrics text"},
@@ -51,8 +51,8 @@ void action_fail(struct call *call, int code, const char *field, const char *for
 
 void action_hello(struct call *call)
 {
-    static const char *const features[] = {"json",  "protobuf", "udpTunnels", "tun2socks",
-                                           "merge", "wait",     "apply",      "logModules"};
+    static const char *const features[] = {"json", "protobuf", "udpTunnels", "tun2socks", "merge",
+                                           "wait", "apply",    "logModules", "events"};
     Udptun__Control__HelloReturn hello = UDPTUN__CONTROL__HELLO_RETURN__INIT;
     Udptun__Control__Limits limits = UDPTUN__CONTROL__LIMITS__INIT;
     return_msg value = UDPTUN__CONTROL__RETURN_VALUE__INIT;
@@ -66,6 +66,9 @@ void action_hello(struct call *call)
             return;
         }
         call->role = call->conn->peer.role = (enum role)given->role;
+        if (call->role < ROLE_OPERATOR)
+            events_watch(call->conn,
+                         call->conn->watch.topics & ~(1u << UDPTUN__CONTROL__TOPIC__LOG));
     }
     limits.has_message_size = limits.has_depth = limits.has_id_size = 1;
     limits.message_size = SCAN_MAX_SIZE;

@@ -23,6 +23,8 @@ void action_export_config(struct call *call);
 void action_apply_config(struct call *call);
 void action_reload_config(struct call *call);
 void action_set_log_level(struct call *call);
+void action_subscribe(struct call *call);
+void action_unsubscribe(struct call *call);
 
 /* Tunnel `name` is configured: answer, or wait for it as the call asks. */
 void action_configured(struct call *call, const char *name, bool changed);

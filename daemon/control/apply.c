@@ -3,12 +3,34 @@
 #include <string.h>
 
 #include "daemon/control/control.h"
+#include "daemon/control/identities.h"
 #include "daemon/control/tun2socks_config.h"
 #include "daemon/control/tunnel_config.h"
 
+static bool keeps_session(const tunnel_msg *tunnel)
+{
+    return !(tunnel->has_ephemeral && tunnel->ephemeral);
+}
+
+/* A session may have been founded: what a restart needs to go on with it is kept. */
+static void keep_session(struct control *control, const char *name)
+{
+    const struct object *object = objects_find(&control->objects, name);
+    const tunnel_msg *tunnel = object && object->message ? object_tunnel(object->message) : NULL;
+    uint8_t identity[UDPTUN_IDENTITY_SIZE];
+    size_t size;
+    if (!tunnel || !keeps_session(tunnel) ||
+        udptun_identity(control->engine, name, identity, &size) < 0)
+        return;
+    identity_save(&control->store, control->worker, name, identity, size);
+    explicit_bzero(identity, sizeof identity);
+}
+
 static void on_state(void *arg, const char *name, enum udptun_state state, const char *reason)
 {
-    (void)reason; /* the engine logs it, and status tells it */
+    if (state == UDPTUN_ESTABLISHED)
+        keep_session(arg, name);
+    events_state(arg, name, state, reason);
     wait_state(arg, name, state);
 }
 
@@ -34,8 +56,19 @@ static int apply_tunnel(struct control *control, const tunnel_msg *tunnel,
         return rc;
     config.engine.callbacks.arg = control;
     config.engine.callbacks.state = on_state;
+    uint8_t identity[UDPTUN_IDENTITY_SIZE];
+    config.engine.identity_size = config.engine.role == UDPTUN_LOCAL && keeps_session(tunnel)
+                                      ? identity_load(&control->store, tunnel->name, identity)
+                                      : 0;
+    if (config.engine.identity_size > 0)
+        config.engine.identity = identity;
     rc = udptun_configure(control->engine, &config.engine, changed, err);
+    if (rc == UDPTUN_E_INVALID && strcmp(err->field, "identity") == 0) { /* a damaged file */
+        config.engine.identity = NULL;
+        rc = udptun_configure(control->engine, &config.engine, changed, err);
+    }
     explicit_bzero(config.key, sizeof config.key);
+    explicit_bzero(identity, sizeof identity);
     if (rc < 0)
         tunnel_config_error_path(err, path);
     return rc;
@@ -67,6 +100,7 @@ int control_remove(struct control *control, const char *name, struct udptun_erro
 {
     struct udptun_error why = {0};
     int rc = udptun_remove(control->engine, name, &why);
+    identity_forget(&control->store, control->worker, name);
     if (rc == UDPTUN_E_NOT_FOUND) {
         why = (struct udptun_error){0};
         rc = udptun_tun2socks_remove(control->engine, name, &why);

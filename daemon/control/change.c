@@ -74,13 +74,16 @@ static void keep_edit(struct change *c, struct edit *e)
     struct object *object = objects_find(&control->objects, e->name);
     if (!object)
         return;
+    bool kept = !e->of_file && !object_is_ephemeral(e->wanted) && control->store.dir >= 0;
     object->of_file = e->of_file;
     object->file_key = e->file_key;
     objects_set(&control->objects, object, e->wanted);
     e->wanted = NULL;
-    if (e->changed)
-        log_write(control->log, UDPTUN_LOG_INFO, "control", "%s %s", e->name,
-                  e->is_removal ? "removed" : "configured");
+    if (!e->changed)
+        return;
+    events_config(control, e, kept);
+    log_write(control->log, UDPTUN_LOG_INFO, "control", "%s %s", e->name,
+              e->is_removal ? "removed" : "configured");
 }
 
 static void drop_edit(struct change *c, struct edit *e)

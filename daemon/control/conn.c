@@ -8,7 +8,7 @@
  * When framing is lost (too large, garbage) the error is sent, what still comes is read and thrown
  * away for LINGER_TIME_S, so that a client that writes before it reads finds the error and not a
  * broken pipe, and the connection is closed. A client that closed its sending side still gets the
- * answers to what it sent.
+ * answers to what it sent, and the events that it asked for, as long as it can read them.
  */
 #include "daemon/control/conn.h"
 
@@ -31,6 +31,11 @@
 static size_t out_waiting(const struct conn *c)
 {
     return c->out_size - c->out_at;
+}
+
+size_t conn_waiting(const struct conn *c)
+{
+    return out_waiting(c);
 }
 
 static bool may_take(const struct conn *c)
@@ -78,6 +83,7 @@ void conn_end(struct conn *c)
         ev_io_stop(loop, &c->readable);
         ev_io_stop(loop, &c->writable);
         ev_timer_stop(loop, &c->deadline);
+        ev_timer_stop(loop, &c->lookout);
         close(c->readable.fd);
         if (c->call)
             call_abandon(c->call);
@@ -108,7 +114,9 @@ static void flush(struct conn *c)
             return;
         }
         c->out_at += (size_t)n;
+        ev_timer_stop(c->server->control->loop, &c->lookout); /* it reads: settle() looks anew */
     }
+    events_room(c);
     if (out_waiting(c) > 0)
         return;
     free(c->out);
@@ -129,6 +137,37 @@ static void queue(struct conn *c, struct envelope_bytes bytes)
         flush(c);
     }
     free(bytes.data);
+}
+
+/* Have the lookout run while there is something to look out for. */
+static void look_out(struct conn *c)
+{
+    struct ev_loop *loop = c->server->control->loop;
+    if (!c->half_closed && !(c->watch.topics && out_waiting(c) > 0)) {
+        ev_timer_stop(loop, &c->lookout);
+    } else if (!ev_is_active(&c->lookout)) {
+        ev_timer_set(&c->lookout, WATCHER_TIME_S, 0.);
+        ev_timer_start(loop, &c->lookout);
+    }
+}
+
+bool conn_queue_event(struct conn *c, struct envelope_bytes bytes)
+{
+    /* What was sent leaves its room to what comes. */
+    if (c->out_at > 0) {
+        memmove(c->out, c->out + c->out_at, out_waiting(c));
+        c->out_size -= c->out_at;
+        c->out_at = 0;
+    }
+    bool room = grow(&c->out, &c->out_room, c->out_size, bytes.size);
+    if (room) {
+        memcpy(c->out + c->out_size, bytes.data, bytes.size);
+        c->out_size += bytes.size;
+        ev_io_start(c->server->control->loop, &c->writable);
+        look_out(c);
+    }
+    free(bytes.data);
+    return room;
 }
 
 static void lose_framing(struct conn *c, int code, const char *why)
@@ -196,7 +235,7 @@ static void settle(struct conn *c)
     struct ev_loop *loop = c->server->control->loop;
     if (may_take(c) && c->in_size > c->scanned)
         take_messages(c);
-    if (c->half_closed && !c->call && out_waiting(c) == 0)
+    if (c->half_closed && !c->call && !c->watch.topics && out_waiting(c) == 0)
         conn_end(c);
     c->busy = false;
     if (c->ended) {
@@ -211,6 +250,14 @@ static void settle(struct conn *c)
         ev_io_start(loop, &c->writable);
     else
         ev_io_stop(loop, &c->writable);
+    look_out(c);
+}
+
+/* Nobody is left to be answered when the other direction is closed as well. */
+static bool is_gone(const struct conn *c)
+{
+    struct pollfd gone = {.fd = c->readable.fd};
+    return poll(&gone, 1, 0) != 0;
 }
 
 /* False when the connection is broken. */
@@ -227,10 +274,8 @@ static bool receive(struct conn *c)
     if (n > 0 && !c->closing)
         c->in_size += (size_t)n;
     if (n == 0) {
-        /* Nobody is left to be answered when the other direction is closed as well. */
-        struct pollfd gone = {.fd = c->readable.fd};
         c->half_closed = true;
-        return poll(&gone, 1, 0) == 0;
+        return !is_gone(c);
     }
     return n > 0 || errno == EAGAIN || errno == EINTR;
 }
@@ -269,6 +314,22 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
     settle(c);
 }
 
+/* Nothing was sent since it was started, or nothing can be read any more. */
+static void on_lookout(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    struct conn *c = timer->data;
+    bool stuck = c->watch.topics && out_waiting(c) > 0;
+    c->busy = true;
+    if (stuck)
+        log_write(c->server->control->log, UDPTUN_LOG_WARN, "control",
+                  "a watcher of user %u does not read and is cut off", (unsigned)c->peer.uid);
+    if (stuck || is_gone(c))
+        conn_end(c);
+    settle(c);
+}
+
 void conn_reply(struct conn *c, struct envelope_bytes bytes)
 {
     bool nested = c->busy; /* answered while take_messages() is at work: it goes on by itself */
@@ -277,6 +338,14 @@ void conn_reply(struct conn *c, struct envelope_bytes bytes)
     queue(c, bytes);
     if (!nested)
         settle(c);
+}
+
+void conn_send_and_end(struct conn *c)
+{
+    c->busy = true;
+    flush(c);
+    c->busy = false;
+    conn_end(c);
 }
 
 int conn_open(struct server *server, int fd, const struct peer *peer)
@@ -290,7 +359,8 @@ int conn_open(struct server *server, int fd, const struct peer *peer)
     ev_io_init(&c->readable, on_readable, fd, EV_READ);
     ev_io_init(&c->writable, on_writable, fd, EV_WRITE);
     ev_init(&c->deadline, on_deadline);
-    c->readable.data = c->writable.data = c->deadline.data = c;
+    ev_init(&c->lookout, on_lookout);
+    c->readable.data = c->writable.data = c->deadline.data = c->lookout.data = c;
     list_append(&server->connections, &c->node);
     server->count++;
     ev_io_start(server->control->loop, &c->readable);

@@ -15,6 +15,11 @@ static void on_engine_log(void *arg, enum udptun_log_level level, const char *mo
     log_write(control->log, level, module, "%s", text);
 }
 
+static void on_line(void *arg, enum udptun_log_level level, const char *module, const char *text)
+{
+    events_log(arg, level, module, text);
+}
+
 /* Seconds that no change of the clock moves. */
 static uint64_t monotonic_s(void)
 {
@@ -160,6 +165,7 @@ struct control *control_new(const struct control_config *config, struct udptun_e
     control->store.dir = -1;
     changes_init(&control->changes);
     waits_init(&control->waits);
+    events_init(&control->events, control);
     /* The socket first: a second daemon must not get as far as to touch anything. */
     if (command_listener_open(&listener, config->socket_path, config->socket_mode,
                               config->socket_group, err) < 0) {
@@ -167,6 +173,8 @@ struct control *control_new(const struct control_config *config, struct udptun_e
         return NULL;
     }
     server_start(&control->server, control, &listener);
+    control->log->tap = on_line;
+    control->log->tap_arg = control;
     if (start(control, config, err) < 0) {
         control_free(control);
         return NULL;
@@ -179,7 +187,9 @@ void control_free(struct control *control)
     control->stopping = true;
     changes_stop(control);
     waits_stop(control);
+    events_stop(&control->events);
     worker_free(control->worker);
+    control->log->tap = NULL;
     udptun_engine_free(control->engine); /* pings under way are answered by it */
     control->engine = NULL;
     server_stop(&control->server);

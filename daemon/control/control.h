@@ -24,6 +24,7 @@
 #include <udptun/engine.h>
 
 #include "daemon/control/change.h"
+#include "daemon/control/events.h"
 #include "daemon/control/log.h"
 #include "daemon/control/objects.h"
 #include "daemon/control/server.h"
@@ -54,6 +55,7 @@ struct control {
     struct worker *worker;
     struct changes changes;
     struct waits waits;
+    struct events events;
     const char *config_path; /* NULL: no config file */
     uint64_t started_s;      /* by the monotonic clock */
     bool stopping;

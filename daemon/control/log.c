@@ -163,4 +163,6 @@ void log_write(struct log *log, enum udptun_log_level level, const char *module,
             log->lost = before; /* still no room */
     }
     write_line(log, level, module, text);
+    if (log->tap)
+        log->tap(log->tap_arg, level, module, text);
 }

@@ -17,6 +17,9 @@ struct log {
     enum udptun_log_level modules[LOG_MODULES]; /* ... but of modules that have their own */
     uint32_t own_level;                         /* bit n: modules[n] holds */
     bool json;
+    /* Told each line that is written, NULL: nobody. Must not log. */
+    void (*tap)(void *arg, enum udptun_log_level level, const char *module, const char *text);
+    void *tap_arg;
     uint64_t lost; /* lines not written since the last one that was: the reader is too slow */
 };
 

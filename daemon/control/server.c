@@ -119,6 +119,6 @@ void server_stop(struct server *server)
     ev_io_stop(loop, &server->accepting);
     ev_timer_stop(loop, &server->pause);
     LIST_FOREACH_SAFE (node, &server->connections)
-        conn_end(list_entry(node, struct conn, node));
+        conn_send_and_end(list_entry(node, struct conn, node));
     command_listener_close(&server->listener);
 }

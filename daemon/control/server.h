@@ -11,6 +11,7 @@
 
 #include <ev.h>
 
+#include "daemon/control/events.h"
 #include "daemon/control/listener.h"
 #include "daemon/control/peer.h"
 #include "proto/control/envelope.h"
@@ -44,12 +45,14 @@ struct conn {
     size_t scanned; /* of `in` */
     uint8_t *out;   /* to be sent, from out_at on */
     size_t out_size, out_room, out_at;
+    struct watch watch;
     bool busy;        /* a function of server.c is using it: end it later */
     bool ended;       /* to be freed as soon as it is not busy */
     bool half_closed; /* the client sends no more */
     bool closing;     /* framing is lost: send what waits, take nothing more */
     ev_io readable, writable;
     ev_timer deadline; /* for a message to end, or a closing connection to be closed */
+    ev_timer lookout;  /* for a watcher to read, or a half-closed client to be gone */
 };
 
 /* Takes over `listener`. */

@@ -50,6 +50,23 @@ static envelope_msg *salvage(const json_t *json)
     return (envelope_msg *)message;
 }
 
+/* What tells which member of a union is meant: the action, or the name of the event as a field
+ * of EventData has it: "tunnel.state" -> "tunnelState". */
+static const char *tag_of(const json_t *json, char room[CODEC_NAME_SIZE])
+{
+    const char *action = json_string_value(json_object_get(json, "action"));
+    const char *event = json_string_value(json_object_get(json, "event"));
+    size_t size = 0;
+    if (action || !event)
+        return action;
+    for (; *event && size < CODEC_NAME_SIZE - 1; event++) {
+        bool dot = *event == '.' && event[1] >= 'a' && event[1] <= 'z';
+        room[size++] = dot ? (char)(*++event - 'a' + 'A') : *event;
+    }
+    room[size] = '\0';
+    return room;
+}
+
 static int decode_json(const uint8_t *data, size_t size, unsigned flags, envelope_msg **out,
                        struct udptun_error *err)
 {
@@ -60,8 +77,8 @@ static int decode_json(const uint8_t *data, size_t size, unsigned flags, envelop
             *err = why;
         return why.code;
     }
-    const struct codec_options options = {.tag = json_string_value(json_object_get(json, "action")),
-                                          .flags = flags};
+    char tag[CODEC_NAME_SIZE];
+    const struct codec_options options = {.tag = tag_of(json, tag), .flags = flags};
     ProtobufCMessage *message = NULL;
     int rc = codec_from_json(&udptun__control__envelope__descriptor, json, &options, &message, err);
     *out = rc == UDPTUN_E_INVALID ? salvage(json) : (envelope_msg *)message;

@@ -140,9 +140,7 @@ class Tunnels(TestCase):
     def test_what_comes_later_is_unsupported_by_name(self):
         self.fails(self.configure(SERVER, egress="tun2socks:x"), 105, "UNSUPPORTED",
                    "parameters.egress")
-        for action, parameters in (("getMetrics", None),
-                                   ("subscribe", {"topics": ["state"]}),
-                                   ("unsubscribe", {"topics": ["log"]})):
+        for action, parameters in (("getMetrics", None),):
             reply = self.fails(self.c.call(action, parameters), 105, "UNSUPPORTED")
             self.assertIn(action, reply["errorMessage"])
 
