@@ -19,8 +19,7 @@
 #include "daemon/control/worker.h"
 
 /* The size of what is kept for `name`, now in `to`; 0: nothing. */
-size_t identity_load(const struct store *store, const char *name,
-                     uint8_t to[UDPTUN_IDENTITY_SIZE]);
+size_t identity_load(const struct store *store, const char *name, uint8_t to[UDPTUN_IDENTITY_SIZE]);
 
 /* Keep `size` bytes for `name`, written by the worker. Memory that is short costs the file. */
 void identity_save(const struct store *store, struct worker *worker, const char *name,

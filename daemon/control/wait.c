@@ -25,8 +25,7 @@ void waits_init(struct waits *w)
 
 static bool is_up(enum udptun_state state)
 {
-    return state == UDPTUN_ESTABLISHED || state == UDPTUN_DEGRADED || state == UDPTUN_LISTENING ||
-           state == UDPTUN_DISABLED;
+    return state == UDPTUN_ESTABLISHED || state == UDPTUN_LISTENING || state == UDPTUN_DISABLED;
 }
 
 /* Ends the wait; the call is the caller's again. */

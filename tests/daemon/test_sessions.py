@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A killed udp-local goes on with its session: the target sees the same external port."""
+import os
+import signal
+import socket
+import stat
+import time
+import unittest
+
+from daemon import TestCase, free_port
+
+PATIENCE_S = 30  # against hanging only
+
+
+def udp_socket():
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind(("127.0.0.1", 0))
+    s.settimeout(0.2)
+    return s
+
+
+class Sessions(TestCase):
+    def setUp(self):
+        super().setUp()
+        self.target, self.source = udp_socket(), udp_socket()
+        self.addCleanup(self.target.close)
+        self.addCleanup(self.source.close)
+        self.listen = free_port(socket.SOCK_DGRAM)
+        self.far, self.near = self.daemon(), self.daemon()
+        with self.far.client() as c:
+            far = self.ok(c.call("configureUdpTunnel", {
+                "name": "far", "role": "server", "listen": "127.0.0.1:0",
+                "allowTargets": ["127.0.0.0/8"]}))
+        self.local = {"name": "near", "role": "local", "server": far["tunnel"]["listen"],
+                      "listen": f"udp://127.0.0.1:{self.listen}", "wait": 20,
+                      "target": "127.0.0.1:%d" % self.target.getsockname()[1]}
+
+    def configure(self, **fields):
+        with self.near.client() as c:
+            self.ok(c.call("configureUdpTunnel", dict(self.local, **fields)))
+
+    def seen_from(self):
+        """The port from which the target hears the source."""
+        until = time.monotonic() + PATIENCE_S
+        while time.monotonic() < until:
+            self.source.sendto(b"x", ("127.0.0.1", self.listen))
+            try:
+                return self.target.recvfrom(16)[1][1]
+            except TimeoutError:
+                pass
+        self.fail("nothing comes through")
+
+    def drained(self):
+        """Nothing of before is under way to the target any more."""
+        try:
+            while True:
+                self.target.recvfrom(16)
+        except TimeoutError:
+            pass
+
+    def kept_file(self):
+        return os.path.join(self.near.state, "near.session")
+
+    def wait_for_file(self):
+        until = time.monotonic() + PATIENCE_S
+        while not os.path.exists(self.kept_file()) and time.monotonic() < until:
+            time.sleep(0.02)
+        self.assertEqual(stat.S_IMODE(os.stat(self.kept_file()).st_mode), 0o600)
+
+    def restart(self):
+        self.assertEqual(self.near.stop(signal.SIGKILL), -signal.SIGKILL)
+        self.drained()
+        self.near.start()
+
+    def sessions(self):
+        with self.far.client() as c:
+            return self.ok(c.call("listSessions", {"name": "far"}))["sessions"]
+
+    def test_the_external_port_stays_over_kills(self):
+        self.configure()
+        before = self.seen_from()
+        self.wait_for_file()
+        for _ in range(2):
+            self.restart()
+            self.assertEqual(self.seen_from(), before)
+        self.assertEqual(len(self.sessions()), 1)
+
+    def test_a_damaged_file_costs_the_session_and_nothing_else(self):
+        self.configure()
+        self.seen_from()
+        self.wait_for_file()
+        self.near.stop(signal.SIGKILL)
+        with open(self.kept_file(), "r+b") as f:
+            f.write(b"garbage")
+        self.drained()
+        self.near.start()
+        self.seen_from()
+        self.assertEqual(len(self.sessions()), 2)
+
+    def test_an_ephemeral_tunnel_and_a_removed_one_leave_no_file(self):
+        self.configure(ephemeral=True)
+        self.seen_from()
+        self.configure(ephemeral=False, connections=4)
+        with self.near.client() as c:
+            self.ok(c.call("removeUdpTunnel", {"name": "near"}))
+            self.ok(c.call("configureUdpTunnel", {"name": "o", "role": "server",
+                                                  "listen": "127.0.0.1:0"}))  # after the removal
+        self.assertFalse(os.path.exists(self.kept_file()))
+
+
+if __name__ == "__main__":
+    unittest.main()
