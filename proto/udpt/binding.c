@@ -336,11 +336,11 @@ bool binding_held(const struct udpt_binding *b)
 }
 
 /* One datagram into the output of `c`, by its short id where one is live. */
-static bool write_datagram(struct udpt_binding *b, struct udpt_conn *c,
+static bool write_datagram(struct udpt_binding *b, struct udpt_conn *c, uint64_t since_us,
                            const struct udpt_dest *dest, const uint8_t *data, size_t size,
                            const uint32_t *sequence)
 {
-    leg_send_clock(c);
+    leg_send_clock(c, since_us);
     struct peer *p = peer_of(b, dest);
     uint64_t id = FRAME_INLINE;
     struct inline_header header = {.binding = b->id, .label = b->label, .dest = *dest};
@@ -389,7 +389,8 @@ bool binding_write(struct udpt_binding *b, struct udpt_conn *c, const struct udp
 {
     bool sequenced = route_copies(b->session) > 1;
     uint32_t sequence = b->next_sequence;
-    if (!write_datagram(b, c, dest, data, size, sequenced ? &sequence : NULL))
+    if (!write_datagram(b, c, b->session->m->now_us, dest, data, size,
+                        sequenced ? &sequence : NULL))
         return false;
     b->next_sequence += sequenced;
     count_sent(b, size);
@@ -406,7 +407,8 @@ bool binding_write_queued(struct udpt_binding *b, struct udpt_conn *c, struct qu
         q->sequenced = true;
         q->sequence = b->next_sequence++;
     }
-    if (!write_datagram(b, c, &q->dest, q->data, size, q->sequenced ? &q->sequence : NULL))
+    if (!write_datagram(b, c, q->since_us, &q->dest, q->data, size,
+                        q->sequenced ? &q->sequence : NULL))
         return false;
     if (first) /* copies are no datagrams of the app's */
         count_sent(b, size);

@@ -388,7 +388,8 @@ bool leg_frame(struct udpt_conn *c, uint64_t id, struct reader *body, size_t siz
 void leg_count_sent(struct udpt_conn *c, size_t size);
 void leg_acked(struct udpt_conn *c, uint64_t received, uint64_t delay_us);
 void leg_send_acks(struct udpt_session *s, struct udpt_conn *on);
-void leg_send_clock(struct udpt_conn *c);
+/* What follows was handed over at `since_us`: the wait in the queue counts for its age, too. */
+void leg_send_clock(struct udpt_conn *c, uint64_t since_us);
 void leg_rtt_sample(struct udpt_conn *c, uint64_t rtt_us);
 uint64_t leg_unacked_since(const struct udpt_conn *c); /* 0: all is acknowledged */
 void leg_heartbeat(struct udpt_conn *c);

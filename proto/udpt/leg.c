@@ -66,16 +66,17 @@ void leg_count_sent(struct udpt_conn *c, size_t size)
         (struct mark){.counted = c->tx_counted, .time_us = now_us};
 }
 
-void leg_send_clock(struct udpt_conn *c)
+void leg_send_clock(struct udpt_conn *c, uint64_t since_us)
 {
-    uint64_t now_us = c->m->now_us;
-    if (c->last_clock_us != 0 && now_us < c->last_clock_us + CLOCK_STEP_US)
+    uint64_t last_us = c->last_clock_us;
+    uint64_t step_us = since_us > last_us ? since_us - last_us : last_us - since_us;
+    if (last_us != 0 && step_us < CLOCK_STEP_US)
         return;
-    c->last_clock_us = now_us;
+    c->last_clock_us = since_us;
     uint8_t body[8];
     struct writer w = writer_of(body, sizeof body);
     writer_varint(&w, CONTROL_CLOCK);
-    writer_u32(&w, (uint32_t)(now_us / MS_US));
+    writer_u32(&w, (uint32_t)(since_us / MS_US));
     control_send(c, body, writer_size(&w));
 }
 

@@ -170,6 +170,12 @@ static void on_state(void *arg, struct udpt_session *s, enum udpt_state state, c
     struct node *n = arg;
     (void)s;
     n->state = state;
+    if (!n->server)
+        n->established_us = state != UDPT_ESTABLISHED ? 0
+                            : n->established_us       ? n->established_us
+                                                      : n->world->now_us;
+    if (state != UDPT_ESTABLISHED && state != UDPT_DEGRADED)
+        oracle_clocks_forgotten(n->world);
     say(n->world, "%s: state %d (%s)", node_name(n), (int)state, reason);
 }
 
@@ -218,6 +224,10 @@ void node_start(struct node *n)
     n->state = UDPT_CONNECTING;
     if (n->server)
         w->server_incarnation++;
+    n->established_us = 0;
+    oracle_clocks_forgotten(w);
+    n->identity.client_incarnation = w->now_us / 1000;
+    n->config.identity = n->has_identity ? &n->identity : NULL;
     n->machine = udpt_machine_new(&n->config, n->server ? &server_ops : &local_ops, n, w->now_us);
     if (!n->machine)
         abort();
@@ -229,6 +239,9 @@ void node_crash(struct node *n, bool orderly, uint64_t down_us)
     if (!n->machine)
         return;
     say(n->world, "%s %s", node_name(n), orderly ? "stops" : "crashes");
+    /* It was kept when the session came to be; now and then the disk is new, too. */
+    n->has_identity = !n->server && !orderly && !rng_once_in(&n->world->rng, 4) &&
+                      udpt_machine_identity(n->machine, &n->identity);
     if (orderly) {
         udpt_machine_stop(n->machine, n->world->now_us);
         node_run(n);
@@ -281,6 +294,7 @@ void node_check(struct node *n)
     }
     if (walked > n->bindings)
         broken(n->world, "%s: %u bindings listed, %u open", node_name(n), walked, n->bindings);
+    memory_check(n);
 }
 
 void node_describe(const struct node *n)

@@ -13,7 +13,11 @@
 #include "proto/buffer.h"
 #include "tests/sim/sim.h"
 
-#define MAGIC 0x53494d31u
+#define MAGIC     0x53494d31u
+#define PROMPT_US (30 * SECOND_US)
+#define CLOCK_ERROR_US                                                                             \
+    6000 /* a clock is told again after 4 ms; both ends round to milliseconds                      \
+          */
 
 static const char *const names[3] = {"a.example", "resolver.example.net",
                                      "a-rather-long-name.with.labels.example.org"};
@@ -143,6 +147,42 @@ void oracle_classified(struct world *w, const struct udpt_binding *b, size_t siz
         w->sent[w->sent_count - 1].bulk = info.bulk;
 }
 
+void oracle_clocks_forgotten(struct world *w)
+{
+    memset(w->prompt, 0, sizeof w->prompt);
+}
+
+/*
+ * Nothing is delivered that is older than the deadline. The clocks of the ends have nothing in
+ * common, so the receiver measures from the promptest datagrams of the last minute or more. It
+ * knows at least those that were delivered here in the last 30 to 60 s, so it may allow as much
+ * as the least age among them, and what its clock's steps round off.
+ */
+static void check_age(struct world *w, const struct sent *s, uint32_t number)
+{
+    unsigned local = s->owner / SOURCES;
+    struct prompt *p = &w->prompt[s->direction][local];
+    const struct node *receiver = s->direction == UP ? &w->server : &w->locals[local];
+    uint64_t age_us = w->now_us - s->at_us;
+    if (!p->known || w->now_us - p->window_us > 2 * PROMPT_US) {
+        *p = (struct prompt){true, w->now_us, age_us, age_us};
+        return;
+    }
+    uint64_t least_us = p->past_us < p->present_us ? p->past_us : p->present_us;
+    uint64_t most_us = least_us + receiver->config.max_queue_delay_ms * 1000 + CLOCK_ERROR_US;
+    w->aged++;
+    if (age_us > most_us)
+        broken(w, "datagram %u was %.3f s old, the promptest lately %.3f s", number,
+               (double)age_us / 1e6, (double)least_us / 1e6);
+    if (w->now_us - p->window_us > PROMPT_US) {
+        p->past_us = p->present_us;
+        p->present_us = age_us;
+        p->window_us = w->now_us;
+    }
+    if (age_us < p->present_us)
+        p->present_us = age_us;
+}
+
 /* Order holds inside a bulk flow while nothing went wrong; a sparse one is spread over legs. */
 static void check_order(struct world *w, const struct sent *s, uint32_t number, struct flow *f)
 {
@@ -191,6 +231,7 @@ int oracle_arrived(struct world *w, enum direction d, int *owner, const struct u
     s->delivered = true;
     *owner = s->owner;
     *probe = s->probe;
+    check_age(w, s, number);
     check_order(w, s, number, &w->flows[d][s->owner][s->dest]);
     return s->dest;
 }

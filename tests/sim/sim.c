@@ -76,6 +76,12 @@ static void plan_world(struct world *w)
     w->largest_chunk = chunks[rng_between(r, 0, 3)];
     w->largest_payload = payloads[w->largest_chunk < 100 ? 0 : rng_between(r, 0, 3)];
     w->proxied = rng_once_in(r, 2);
+    w->nagle = rng_once_in(r, 3);
+    w->narrow = rng_once_in(r, 3);
+    if (w->narrow)
+        w->bytes_per_s = rng_between(r, 300000, 2000000);
+    if (w->largest_chunk >= 1500 && rng_once_in(r, 3))
+        w->lost_once_in = rng_between(r, 50, 1000);
     w->active_until_us = w->now_us + rng_between(r, 20, 150) * SECOND_US;
     w->next_traffic_us = w->now_us;
     w->next_fault_us = w->now_us + rng_between(r, 0, 10 * SECOND_US);
@@ -205,10 +211,18 @@ static void settle_and_probe(struct world *w)
         w->last_fault_us = w->active_until_us;
     if (!run_until(w, w->last_fault_us + w->settle_us + 1))
         return;
-    for (unsigned i = 0; i < w->local_count; i++)
-        if (w->locals[i].state != UDPT_ESTABLISHED)
+    for (unsigned i = 0; i < w->local_count; i++) {
+        const struct node *n = &w->locals[i];
+        if (n->state != UDPT_ESTABLISHED)
             broken(w, "local %u is not established %.0f s after the last fault", i,
                    (double)w->settle_us / 1e6);
+        if (n->established_us > w->last_fault_us + w->slowest_us)
+            w->slowest_us = n->established_us - w->last_fault_us;
+    }
+    /* A probe that is lost and comes late is dropped, and rightly so. */
+    w->lost_once_in = 0;
+    if (!run_until(w, w->now_us + 5 * SECOND_US))
+        return;
     for (unsigned source = 0; source < SOURCES; source++) {
         for (unsigned i = 0; i < w->local_count; i++) {
             unsigned dest = (unsigned)rng_between(&w->rng, 0, SHARED_DESTS - 1);
@@ -254,12 +268,13 @@ static bool run_seed(uint64_t seed, bool verbose)
     bool ok = !w->failed;
     if (verbose || !ok)
         printf(
-            "seed %llu: %s; %u faults, %llu up, %llu down, %llu lost while all was well, "
-            "%llu steps, history %016llx\n",
+            "seed %llu: %s; %u faults, %llu up, %llu down, %llu of a known age, %llu lost while "
+            "all "
+            "was well, established after %.3f s, %llu steps, history %016llx\n",
             (unsigned long long)seed, ok ? "ok" : "FAILED", w->faults,
             (unsigned long long)w->delivered[UP], (unsigned long long)w->delivered[DOWN],
-            (unsigned long long)w->calm_lost, (unsigned long long)w->steps,
-            (unsigned long long)w->hash);
+            (unsigned long long)w->aged, (unsigned long long)w->calm_lost,
+            (double)w->slowest_us / 1e6, (unsigned long long)w->steps, (unsigned long long)w->hash);
     free(w->sent);
     free(w);
     return ok;

@@ -7,8 +7,9 @@
  *     sources ─▶ local 2 ═ streams ═▶
  *
  * Everything happens in virtual time and follows from one seed. The parts:
- *   stream.c  byte streams with delay, bandwidth, cutting into pieces, stalls, ends, cuts
+ *   stream.c  byte streams with delay, bandwidth, loss, Nagle, limited buffers, ends, cuts
  *   node.c    the host of one machine: udpt_ops, writing, starting and crashing
+ *   memory.c  whether a machine keeps to its caps
  *   oracle.c  what was sent, and whether what arrives is that, once, at the right place
  *   fault.c   what goes wrong and when
  *   sim.c     the loop, the traffic, the verdict
@@ -52,6 +53,10 @@ struct node {
     struct udpt_binding *ports[PORTS];     /* server: by external port - 10000 */
     unsigned next_port;
     uint64_t next_ping, pongs;
+    struct udpt_identity identity; /* local: what it finds when it starts again */
+    bool has_identity;
+    uint64_t line_free_us[2]; /* local: of the narrow line that its streams share */
+    uint64_t established_us;  /* local: since when it has been, 0: it is not */
 };
 
 /* The host's part of a binding. */
@@ -76,7 +81,11 @@ struct side {
     struct udpt_conn *conn; /* NULL: not accepted yet, or hung up */
     struct stream *stream;
     struct chunk *head, **tail;
-    size_t queued;
+    size_t queued; /* held ones included */
+    /* What a box with Nagle's algorithm holds back until its last small segment is acknowledged. */
+    uint8_t *held;
+    size_t held_size, held_capacity;
+    uint64_t small_due_us, small_acked_us;
     uint64_t line_free_us, last_due_us;
     bool ended;
     uint64_t end_due_us;
@@ -110,6 +119,12 @@ struct sent {
     bool delivered, probe;
 };
 
+/* The least age at delivery in the last 30 to 60 s, of one local's datagrams in one direction. */
+struct prompt {
+    bool known;
+    uint64_t window_us, past_us, present_us;
+};
+
 /* One owner's datagrams to or from one destination. */
 struct flow {
     uint32_t tiny_sent[NUMBERED], tiny_delivered[NUMBERED];
@@ -138,8 +153,12 @@ struct world {
     struct sent *sent;
     uint32_t sent_count, sent_room, next_serial;
     struct flow flows[2][OWNERS][DESTS];
+    struct prompt prompt[2][MAX_LOCALS];
     /* the plan that the seed made */
     uint64_t delay_us, bytes_per_s, active_until_us, settle_us;
+    bool nagle;            /* a box on the way holds small writes back, and acknowledges late */
+    bool narrow;           /* the streams of a local share the bandwidth */
+    uint64_t lost_once_in; /* segments, 0: none */
     size_t capacity, largest_chunk, largest_payload;
     bool proxied; /* connecting succeeds whatever the server does, as with ss-tunnel */
     uint64_t next_traffic_us, next_fault_us;
@@ -147,6 +166,8 @@ struct world {
     uint32_t faults;
     uint64_t last_fault_us; /* the end of the last one */
     uint64_t delivered[2], calm_lost, steps, hash;
+    uint64_t aged;       /* deliveries whose age could be judged */
+    uint64_t slowest_us; /* to be established after the last fault */
     bool failed;
 };
 
@@ -177,6 +198,10 @@ void node_send(struct node *local, unsigned source, unsigned dest, size_t size, 
 void replies_run(struct world *w);
 uint64_t replies_next_us(const struct world *w);
 
+/* ---- memory.c */
+/* What the machine holds stays within its caps. */
+void memory_check(struct node *n);
+
 /* ---- oracle.c */
 struct udpt_dest oracle_dest(unsigned owner, unsigned dest);
 /* Where replies of that destination really come from: a name has an address. */
@@ -199,6 +224,8 @@ int oracle_arrived(struct world *w, enum direction d, int *owner, const struct u
 bool oracle_is_calm(const struct world *w);
 /* After a datagram was handed to its machine. */
 void oracle_classified(struct world *w, const struct udpt_binding *b, size_t size);
+/* All legs of a session are gone: what the receiver knew of the sender's clock goes with them. */
+void oracle_clocks_forgotten(struct world *w);
 void oracle_verdict(struct world *w);
 
 /* ---- fault.c */

@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stream.c - byte streams with delay, bandwidth, cutting into pieces, stalls, ends and cuts.
+ * stream.c - byte streams with delay, bandwidth, loss, Nagle, limited buffers, ends and cuts.
  *
  * A stream behaves as TCP does through a proxy: connecting may succeed though nobody is at the
  * far end, what was written before an end still arrives, an abrupt end takes with it what was on
- * its way, and a path that broke silently swallows bytes until the buffer is full.
+ * its way, and a path that broke silently swallows bytes until the buffer is full. A lost segment
+ * shows as a stall of all that comes after it, for a retransmission timeout that doubles. With
+ * Nagle's algorithm on the way, what does not fill a segment waits until the small one before it
+ * is acknowledged: with data of the other direction, or late.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "tests/sim/sim.h"
+
+#define SEGMENT_SIZE   1448
+#define LATE_ACK_US    40000  /* Linux's delayed acknowledgement */
+#define TIMEOUT_MIN_US 200000 /* Linux's least retransmission timeout, above the round trip */
 
 static struct side *other_side(struct side *side)
 {
@@ -24,7 +31,13 @@ static void drop_chunks(struct side *side)
         free(c);
     }
     side->tail = &side->head;
-    side->queued = 0;
+    side->queued = side->held_size = 0;
+}
+
+static void side_free(struct side *side)
+{
+    drop_chunks(side);
+    free(side->held);
 }
 
 static void side_init(struct side *side, struct stream *s, struct node *node)
@@ -54,12 +67,16 @@ struct stream *stream_dial(struct world *w, struct node *local, struct udpt_conn
     return s;
 }
 
+static void push_held(struct world *w, struct side *to, bool all);
+
 static void end_towards(struct world *w, struct side *side, bool abruptly)
 {
     if (side->stream->half_open || side->ended)
         return;
     if (abruptly)
         drop_chunks(side);
+    else
+        push_held(w, side, true);
     side->ended = true;
     side->end_due_us = w->now_us + side->stream->delay_us;
     if (side->last_due_us > side->end_due_us && !abruptly)
@@ -80,30 +97,92 @@ void stream_cut(struct world *w, struct stream *s)
     end_towards(w, &s->server, true);
 }
 
-/* `size` bytes leave for `to`, in pieces of random sizes. */
-static void transmit(struct world *w, struct side *to, const uint8_t *data, size_t size)
+/* How long a segment's retransmissions take. */
+static uint64_t loss_stall_us(struct world *w, const struct stream *s)
+{
+    uint64_t stall_us = 0, timeout_us = TIMEOUT_MIN_US + 2 * s->delay_us;
+    while (w->lost_once_in != 0 && rng_once_in(&w->rng, w->lost_once_in)) {
+        stall_us += timeout_us;
+        timeout_us *= 2;
+    }
+    return stall_us;
+}
+
+/* When `size` bytes that leave now for `to` arrive. */
+static uint64_t arrival_us(struct world *w, struct side *to, size_t size)
 {
     struct stream *s = to->stream;
-    to->queued += size;
-    while (size > 0) {
-        size_t piece = (size_t)rng_between(&w->rng, 1, s->largest_chunk);
-        if (piece > size)
-            piece = size;
-        struct chunk *c = malloc(sizeof *c + piece);
-        if (!c)
-            abort();
-        if (to->line_free_us < w->now_us)
-            to->line_free_us = w->now_us;
-        to->line_free_us += piece * SECOND_US / s->bytes_per_s;
-        c->next = NULL;
-        c->due_us = to->last_due_us = to->line_free_us + s->delay_us;
-        c->size = piece;
-        memcpy(c->bytes, data, piece);
-        *to->tail = c;
-        to->tail = &c->next;
-        data += piece;
-        size -= piece;
+    struct node *local = s->local.node;
+    uint64_t *free_us = w->narrow ? &local->line_free_us[to == &s->local] : &to->line_free_us;
+    if (*free_us < w->now_us)
+        *free_us = w->now_us;
+    *free_us += size * SECOND_US / s->bytes_per_s;
+    uint64_t due_us = *free_us + s->delay_us + loss_stall_us(w, s);
+    return due_us > to->last_due_us ? due_us : to->last_due_us;
+}
+
+static void send_segment(struct world *w, struct side *to, const uint8_t *data, size_t size)
+{
+    struct chunk *c = malloc(sizeof *c + size);
+    if (!c)
+        abort();
+    c->next = NULL;
+    c->due_us = to->last_due_us = arrival_us(w, to, size);
+    c->size = size;
+    memcpy(c->bytes, data, size);
+    *to->tail = c;
+    to->tail = &c->next;
+    if (size < SEGMENT_SIZE) {
+        to->small_due_us = c->due_us;
+        to->small_acked_us = c->due_us + LATE_ACK_US + to->stream->delay_us;
     }
+    /* An acknowledgement of the other direction rides along. */
+    struct side *from = other_side(to);
+    if (from->small_due_us <= w->now_us && from->small_acked_us > c->due_us)
+        from->small_acked_us = c->due_us;
+}
+
+/* How many of the held bytes may leave now, in one segment. */
+static size_t segment_size(struct world *w, const struct side *to, bool all)
+{
+    if (!w->nagle) {
+        size_t size = (size_t)rng_between(&w->rng, 1, to->stream->largest_chunk);
+        return size < to->held_size ? size : to->held_size;
+    }
+    if (to->held_size >= SEGMENT_SIZE)
+        return SEGMENT_SIZE;
+    return all || to->small_acked_us <= w->now_us ? to->held_size : 0;
+}
+
+static void push_held(struct world *w, struct side *to, bool all)
+{
+    size_t sent = 0, size;
+    const uint8_t *held = to->held;
+    size_t total = to->held_size;
+    while (to->held_size > 0 && (size = segment_size(w, to, all)) > 0) {
+        send_segment(w, to, held + sent, size);
+        sent += size;
+        to->held_size = total - sent;
+    }
+    if (sent > 0 && to->held_size > 0)
+        memmove(to->held, to->held + sent, to->held_size);
+}
+
+/* `size` bytes leave for `to`. */
+static void transmit(struct world *w, struct side *to, const uint8_t *data, size_t size)
+{
+    if (size == 0)
+        return;
+    if (to->held_size + size > to->held_capacity) {
+        to->held_capacity = 2 * (to->held_size + size);
+        to->held = realloc(to->held, to->held_capacity);
+        if (!to->held)
+            abort();
+    }
+    memcpy(to->held + to->held_size, data, size);
+    to->held_size += size;
+    to->queued += size;
+    push_held(w, to, false);
 }
 
 /* Take up to `room` bytes of the output; returns how many. */
@@ -164,13 +243,21 @@ static uint64_t side_next_us(const struct world *w, const struct side *side)
     return due_us > w->now_us ? due_us : w->now_us;
 }
 
+static uint64_t held_next_us(const struct side *side)
+{
+    return side->held_size == 0 || side->stream->half_open ? UDPT_NEVER : side->small_acked_us;
+}
+
 static uint64_t stream_next_us(const struct world *w, const struct stream *s)
 {
     if (s->local.conn && !s->opened)
         return s->opens_us;
-    uint64_t next_us = side_next_us(w, &s->local), server_us = side_next_us(w, &s->server);
-    if (server_us < next_us)
-        next_us = server_us;
+    uint64_t next_us = UDPT_NEVER,
+             dues[] = {side_next_us(w, &s->local), side_next_us(w, &s->server),
+                       held_next_us(&s->local), held_next_us(&s->server)};
+    for (size_t i = 0; i < sizeof dues / sizeof dues[0]; i++)
+        if (dues[i] < next_us)
+            next_us = dues[i];
     if (s->opened && !s->accepted && !s->half_open && s->accepts_us < next_us)
         next_us = s->accepts_us;
     return next_us;
@@ -246,6 +333,10 @@ static void run_one(struct world *w, struct stream *s)
         open_or_refuse(w, s);
     if (s->opened && !s->accepted && !s->half_open && s->accepts_us <= w->now_us)
         accept_or_end(w, s);
+    if (held_next_us(&s->local) <= w->now_us)
+        push_held(w, &s->local, false);
+    if (held_next_us(&s->server) <= w->now_us)
+        push_held(w, &s->server, false);
     deliver(w, &s->local);
     deliver(w, &s->server);
 }
@@ -263,8 +354,8 @@ void streams_run(struct world *w)
             continue;
         }
         *at = s->next;
-        drop_chunks(&s->local);
-        drop_chunks(&s->server);
+        side_free(&s->local);
+        side_free(&s->server);
         free(s);
     }
 }
@@ -274,8 +365,8 @@ void stream_free_all(struct world *w)
     while (w->streams) {
         struct stream *s = w->streams;
         w->streams = s->next;
-        drop_chunks(&s->local);
-        drop_chunks(&s->server);
+        side_free(&s->local);
+        side_free(&s->server);
         free(s);
     }
 }
