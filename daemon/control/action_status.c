@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* action_status.c - getStatus, listSessions, listFlows. */
+/* action_status.c - getStatus, getMetrics, listSessions, listFlows. */
 #include "daemon/control/actions.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/control/control.h"
+#include "daemon/control/metrics.h"
 #include "daemon/control/status.h"
 #include "proto/control/codec.h"
 
@@ -105,4 +106,20 @@ void action_list_flows(struct call *call)
         call_return(call, &value);
     }
     protobuf_c_message_free_unpacked(&page.list->base, NULL);
+}
+
+void action_get_metrics(struct call *call)
+{
+    return_msg value = UDPTUN__CONTROL__RETURN_VALUE__INIT;
+    status_msg *status = status_of_all(call->control, NULL);
+    char *text = status ? metrics_text(status) : NULL;
+    value.action_case = UDPTUN__CONTROL__RETURN_VALUE__ACTION_GET_METRICS;
+    value.get_metrics = text;
+    if (text)
+        call_return(call, &value);
+    else
+        action_fail(call, UDPTUN_E_NOMEM, NULL, "out of memory");
+    free(text);
+    if (status)
+        protobuf_c_message_free_unpacked(&status->base, NULL);
 }

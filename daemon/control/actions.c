@@ -28,7 +28,7 @@ const struct action control_actions[] = {
     {"unsubscribe", ROLE_OBSERVER, KIND(subscribe_parameters), {NULL}, action_unsubscribe, "be told no more"},
     {"exportConfig", ROLE_OPERATOR, KIND(export_config_parameters), {NULL}, action_export_config, "all objects as they are configured"},
     {"applyConfig", ROLE_OPERATOR, KIND(apply_config_parameters), {"config"}, action_apply_config, "make all objects be as given"},
-    {"getMetrics", ROLE_OBSERVER, KIND(no_parameters), {NULL}, NULL, "statistics as OpenMetrics text"},
+    {"getMetrics", ROLE_OBSERVER, KIND(no_parameters), {NULL}, action_get_metrics, "statistics as OpenMetrics text"},
     {"setLogLevel", ROLE_OPERATOR, KIND(set_log_level_parameters), {"level"}, action_set_log_level, "how much is logged, of everything or of one module"},
     {"reloadConfig", ROLE_ADMIN, KIND(no_parameters), {NULL}, action_reload_config, "read the config file again"},
     {"shutdown", ROLE_ADMIN, KIND(no_parameters), {NULL}, action_shutdown, "stop the daemon"},
@@ -51,8 +51,9 @@ void action_fail(struct call *call, int code, const char *field, const char *for
 
 void action_hello(struct call *call)
 {
-    static const char *const features[] = {"json", "protobuf", "udpTunnels", "tun2socks", "merge",
-                                           "wait", "apply",    "logModules", "events"};
+    static const char *const features[] = {"json",   "protobuf", "udpTunnels", "tun2socks",
+                                           "merge",  "wait",     "apply",      "logModules",
+                                           "events", "metrics"};
     Udptun__Control__HelloReturn hello = UDPTUN__CONTROL__HELLO_RETURN__INIT;
     Udptun__Control__Limits limits = UDPTUN__CONTROL__LIMITS__INIT;
     return_msg value = UDPTUN__CONTROL__RETURN_VALUE__INIT;

@@ -15,6 +15,7 @@ void action_remove_udp_tunnel(struct call *call);
 void action_configure_tun2socks(struct call *call);
 void action_remove_tun2socks(struct call *call);
 void action_get_status(struct call *call);
+void action_get_metrics(struct call *call);
 void action_list_sessions(struct call *call);
 void action_list_flows(struct call *call);
 void action_ping_tunnel(struct call *call);

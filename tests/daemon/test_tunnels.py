@@ -140,9 +140,6 @@ class Tunnels(TestCase):
     def test_what_comes_later_is_unsupported_by_name(self):
         self.fails(self.configure(SERVER, egress="tun2socks:x"), 105, "UNSUPPORTED",
                    "parameters.egress")
-        for action, parameters in (("getMetrics", None),):
-            reply = self.fails(self.c.call(action, parameters), 105, "UNSUPPORTED")
-            self.assertIn(action, reply["errorMessage"])
 
     def test_wait_ends_with_a_timeout_that_leaves_the_tunnel(self):
         reply = self.configure(LOCAL, server="127.0.0.1:%d" % free_port(), wait=0.3)
