@@ -15,12 +15,9 @@ static bool keeps_session(const tunnel_msg *tunnel)
 /* A session may have been founded: what a restart needs to go on with it is kept. */
 static void keep_session(struct control *control, const char *name)
 {
-    const struct object *object = objects_find(&control->objects, name);
-    const tunnel_msg *tunnel = object && object->message ? object_tunnel(object->message) : NULL;
     uint8_t identity[UDPTUN_IDENTITY_SIZE];
     size_t size;
-    if (!tunnel || !keeps_session(tunnel) ||
-        udptun_identity(control->engine, name, identity, &size) < 0)
+    if (udptun_identity(control->engine, name, identity, &size) < 0) /* a server has none */
         return;
     identity_save(&control->store, control->worker, name, identity, size);
     explicit_bzero(identity, sizeof identity);
@@ -28,10 +25,15 @@ static void keep_session(struct control *control, const char *name)
 
 static void on_state(void *arg, const char *name, enum udptun_state state, const char *reason)
 {
-    if (state == UDPTUN_ESTABLISHED)
-        keep_session(arg, name);
     events_state(arg, name, state, reason);
     wait_state(arg, name, state);
+}
+
+static void on_state_kept(void *arg, const char *name, enum udptun_state state, const char *reason)
+{
+    if (state == UDPTUN_ESTABLISHED)
+        keep_session(arg, name);
+    on_state(arg, name, state, reason);
 }
 
 int control_check(ProtobufCMessage *message, const struct file_key *file_key, const char *path,
@@ -55,7 +57,7 @@ static int apply_tunnel(struct control *control, const tunnel_msg *tunnel,
     if (rc < 0)
         return rc;
     config.engine.callbacks.arg = control;
-    config.engine.callbacks.state = on_state;
+    config.engine.callbacks.state = keeps_session(tunnel) ? on_state_kept : on_state;
     uint8_t identity[UDPTUN_IDENTITY_SIZE];
     config.engine.identity_size = config.engine.role == UDPTUN_LOCAL && keeps_session(tunnel)
                                       ? identity_load(&control->store, tunnel->name, identity)
