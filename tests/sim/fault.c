@@ -42,9 +42,10 @@ static void hurt(struct world *w, struct stream *s, enum fault what, uint64_t un
 {
     if (what == FAULT_CUT || what == FAULT_CUT_ALL)
         stream_cut(w, s);
-    else if (what == FAULT_HALF_OPEN || what == FAULT_HALF_OPEN_ALL)
+    else if (what == FAULT_HALF_OPEN || what == FAULT_HALF_OPEN_ALL) {
         s->half_open = true;
-    else
+        w->last_silent_us = w->now_us;
+    } else
         s->stalled_until_us = until_us;
 }
 
@@ -73,6 +74,8 @@ static void down(struct world *w, struct node *n, bool orderly)
     bool silent = !orderly && rng_once_in(&w->rng, 3);
     for (struct stream *s = w->streams; silent && s; s = s->next)
         s->half_open |= n->server || is_of(s, n);
+    if (silent)
+        w->last_silent_us = w->now_us;
     uint64_t down_us = rng_between(&w->rng, 0, 5 * SECOND_US);
     node_crash(n, orderly, down_us);
     if (n->up_again_us > w->last_fault_us)

@@ -164,7 +164,8 @@ struct world {
     uint64_t next_traffic_us, next_fault_us;
     /* what happened */
     uint32_t faults;
-    uint64_t last_fault_us; /* the end of the last one */
+    uint64_t last_fault_us;  /* the end of the last one */
+    uint64_t last_silent_us; /* the last one of which nobody was told */
     uint64_t delivered[2], calm_lost, steps, hash;
     uint64_t aged;       /* deliveries whose age could be judged */
     uint64_t slowest_us; /* to be established after the last fault */
