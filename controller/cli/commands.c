@@ -36,8 +36,11 @@ const struct command commands[] = {
      0, 0, GROUP_APPLY, false, NULL, run_apply},
     {"export", "", "print what is configured, as a config file", NULL, 0, 0, GROUP_EXPORT, false,
      NULL, run_export},
-    {"events", "", "print events as they happen, a JSON object a line", NULL, 0, 0, GROUP_EVENTS,
-     false, NULL, run_events},
+    {"events", "", "print events as they happen",
+     "On a terminal as text; elsewhere, and with -j, a JSON object a line "
+     "(docs/schema/event.json).\n"
+     "The first is the reply with a snapshot. Ends with Ctrl-C.",
+     0, 0, GROUP_EVENTS, false, NULL, run_events},
     {"metrics", "", "print all statistics as OpenMetrics text", NULL, 0, 0, 0, false, NULL,
      run_metrics},
     {"log-level", "LEVEL", "set how much the daemon logs", NULL, 1, 1, GROUP_LOG, false,

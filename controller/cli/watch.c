@@ -128,7 +128,8 @@ static void print_line(const json_t *object, const char *state)
     putchar(' ');
     print_clean(stdout, state);
     const char *error = text_of(object, "lastError");
-    if (error[0] && colour_of_state(state) != COLOUR_GREEN) {
+    /* What runs well or is gone has no trouble any more. */
+    if (error[0] && strcmp(state, "removed") != 0 && colour_of_state(state) != COLOUR_GREEN) {
         fputs(": ", stdout);
         print_clean(stdout, error);
     }

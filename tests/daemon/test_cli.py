@@ -644,6 +644,34 @@ class WithDaemon(unittest.TestCase):
         self.assertIn(path + ": line 2", broken.stderr)
         self.assertEqual(len(json.loads(ctl("-s", sock, "-j").stdout)["udpTunnels"]), 2)
 
+    def test_events_are_text_on_a_terminal_and_json_elsewhere(self):
+        main, other = pty.openpty()
+        self.addCleanup(os.close, main)
+        fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
+        self.good("server", "early", "--listen", "127.0.0.1:0")
+        for output in (other, subprocess.PIPE):
+            watcher = subprocess.Popen([CTL, "-s", self.socket, "events", "--topics",
+                                        "state,config"], stdout=output,
+                                       env=clean_environment(NO_COLOR="1"))
+            lines = watcher.stdout or os.fdopen(os.dup(main), "rb", buffering=0)
+            self.addCleanup(lines.close)
+            self.addCleanup(watcher.wait, HANG_S)
+            self.addCleanup(watcher.kill)
+            first = lines.readline().decode()
+            self.good("server", "late", "--listen", "127.0.0.1:0")
+            seen = [lines.readline().decode() for _ in range(2)]
+            if output == other:
+                when = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d "
+                self.assertRegex(first, when + r"early listening\s*$")
+                self.assertRegex(seen[0], when + r"late listening\s*$")
+                self.assertRegex(seen[1], when + r"late created\s*$")
+            else:
+                self.assertEqual(json.loads(first)["action"], "subscribe")
+                self.assertEqual([json.loads(line)["event"] for line in seen],
+                                 ["tunnel.state", "config.changed"])
+            self.good("remove", "late")
+        os.close(other)
+
     def test_completion_knows_the_names(self):
         self.good("server", "far", "--listen", "127.0.0.1:0")
         self.assertEqual(self.good("completion", "names"), "far\n")

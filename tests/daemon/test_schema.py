@@ -51,8 +51,33 @@ class Schemas(TestCase):
             document = schema.load(action + ".json")
             if kind in proto:
                 self.compare(proto, kind, document, document, action)
-        self.assertEqual(set(actions) | {"objects", "reply"},
+        self.assertEqual(set(actions) | {"objects", "reply", "event"},
                          {name.removesuffix(".json") for name in os.listdir(schema.FOLDER)})
+
+    def test_the_schema_has_every_event_of_the_protocol(self):
+        proto = messages()
+        document = schema.load("event.json")
+        events = {choice["properties"]["event"]["const"]: choice["properties"]["data"]
+                  for choice in document["anyOf"]}
+        named = {re.sub(r"([A-Z])", lambda m: "." + m[1].lower(), field): kind
+                 for field, kind in proto["EventData"].items()}
+        self.assertEqual(set(events), set(named))
+        for event, kind in named.items():
+            self.compare(proto, kind, events[event], document, event)
+
+    def test_events_as_they_come(self):
+        d = self.daemon()
+        with d.client() as c, d.client() as other:
+            self.ok(c.call("subscribe", {"topics": ["state", "config", "stats", "log"],
+                                         "snapshot": True}))
+            self.ok(other.call("configureUdpTunnel", {
+                "name": "far", "role": "server", "listen": "127.0.0.1:0"}))
+            self.ok(other.call("removeUdpTunnel", {"name": "far"}))
+            missing = {"tunnel.state", "config.changed", "stats", "log"}
+            while missing:
+                event = c.line()
+                self.assertEqual(schema.check(event, "event"), [], event)
+                missing.discard(event["event"])
 
     def test_the_validator_finds_what_is_wrong(self):
         d = self.daemon()
