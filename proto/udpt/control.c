@@ -228,10 +228,12 @@ static bool heard_opened(struct udpt_conn *c, struct reader *r)
     struct udpt_binding *b = binding_find(s, binding);
     if (!b)
         return true;
-    if (dest.ep.family == ENDPOINT_IP4)
-        b->external4 = dest.ep;
-    else
-        b->external6 = dest.ep;
+    struct endpoint *external = dest.ep.family == ENDPOINT_IP4 ? &b->external4 : &b->external6;
+    if (external->family != ENDPOINT_NONE && external->port != dest.ep.port)
+        machine_log(s->m, UDPT_LOG_WARN,
+                    "a flow has external port %u now, its old one, %u, could not be had again",
+                    dest.ep.port, external->port);
+    *external = dest.ep;
     b->confirmed = true;
     b->awaits_port = false;
     queue_pump_held(s);

@@ -231,6 +231,27 @@ static void a_restarted_server_gets_the_same_flow_and_port(void **state)
     assert_true(endpoint_equal(&before.external4, &after.external4));
 }
 
+static void a_port_that_is_taken_is_said(void **state)
+{
+    struct pair *p = (struct pair *)*state;
+    p->echo = true;
+    start_both(p);
+    struct udpt_binding *b = open_binding(p, 1);
+    struct udpt_dest to = dest_of_port(5000);
+    send_number(p, b, &to, 1);
+    pair_run(p, S_US);
+    pair_crash(p, SERVER);
+    p->ports_taken = true;
+    p->ends[SERVER].opened = 100;
+    pair_start(p, SERVER);
+    pair_run(p, 2 * S_US);
+    p->received_count = 0;
+    send_number(p, b, &to, 77);
+    pair_run(p, S_US);
+    assert_int_equal(p->received_count, 2);
+    assert_non_null(strstr(p->ends[LOCAL].last_log, "could not be had again"));
+}
+
 static void a_restarted_local_founds_a_new_session(void **state)
 {
     struct pair *p = (struct pair *)*state;
@@ -508,6 +529,7 @@ int main(void)
         TEST(a_name_travels_to_the_server),
         TEST(lost_legs_come_back_and_flows_go_on),
         TEST(a_restarted_server_gets_the_same_flow_and_port),
+        TEST(a_port_that_is_taken_is_said),
         TEST(a_restarted_local_founds_a_new_session),
         TEST(a_local_that_kept_its_session_keeps_flows_and_ports),
         TEST(nobody_takes_a_session_over_without_its_secret),

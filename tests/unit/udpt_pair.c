@@ -68,6 +68,8 @@ static int binding_opened(void *arg, struct udpt_binding *b, uint16_t want4, uin
     struct pair_end *e = (struct pair_end *)arg;
     (void)want6;
     e->opened++;
+    if (e->pair->ports_taken)
+        want4 = 0;
     struct endpoint external =
         endpoint_ip4(192, 0, 2, 1, want4 ? want4 : (uint16_t)(40000 + e->opened));
     udpt_binding_external(b, &external, e->pair->now_us);

@@ -51,7 +51,8 @@ struct pair {
     size_t link_count;
     struct pair_datagram received[PAIR_RECEIVED];
     size_t received_count;
-    bool echo; /* the server sends each datagram back from where it went */
+    bool ports_taken; /* the server has no old port to give back */
+    bool echo;        /* the server sends each datagram back from where it went */
 };
 
 enum { LOCAL = 0, SERVER = 1 };
