@@ -100,6 +100,7 @@ static int run(struct process *p, const struct options *o, const config_msg *fil
                                           .state_dir = o->state_dir,
                                           .config_path = o->config_file,
                                           .file = file,
+                                          .metrics = o->metrics,
                                           .shutdown = on_shutdown,
                                           .arg = p};
     /* Before anybody can know that we run: a signal from then on is orderly. */

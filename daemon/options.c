@@ -61,6 +61,8 @@ static const char help_text[] =
     "      --pid-file FILE      write the process id there\n"
     "      --log-level LEVEL    error, warn, info or debug (default: info)\n"
     "      --log-format FORMAT  text or json (default: text)\n"
+    "      --metrics PLACE      OpenMetrics by HTTP at /metrics: HOST:PORT of loopback, or\n"
+    "                           unix:PATH\n"
     "      --check-config       check the config file and exit\n"
     "      --version            print the version and exit\n"
     "  -h, --help               print this and exit\n"
@@ -117,7 +119,8 @@ static enum options_result take(struct options *o, int option, const char *value
         return o->log_json || strcmp(value, "text") == 0 ? OPTIONS_RUN
                                                          : usage("--log-format is unknown", value);
     case OPT_METRICS:
-        return usage("--metrics is not supported by this version", NULL);
+        o->metrics = value;
+        return OPTIONS_RUN;
     case OPT_CHECK_CONFIG:
         o->check_config = true;
         return OPTIONS_RUN;

@@ -15,6 +15,7 @@ struct options {
     mode_t socket_mode;
     const char *socket_group;
     const char *state_dir; /* NULL: --no-state */
+    const char *metrics;   /* NULL: none by HTTP */
     bool daemonize;
     const char *pid_file;
     enum udptun_log_level log_level;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "daemon/control/metrics_http.h"
 #include "proto/control/codec.h"
 
 static void on_engine_log(void *arg, enum udptun_log_level level, const char *module,
@@ -175,7 +176,9 @@ struct control *control_new(const struct control_config *config, struct udptun_e
     server_start(&control->server, control, &listener);
     control->log->tap = on_line;
     control->log->tap_arg = control;
-    if (start(control, config, err) < 0) {
+    if (start(control, config, err) < 0 ||
+        (config->metrics &&
+         !(control->metrics = metrics_http_open(control, config->metrics, err)))) {
         control_free(control);
         return NULL;
     }
@@ -188,6 +191,7 @@ void control_free(struct control *control)
     changes_stop(control);
     waits_stop(control);
     events_stop(&control->events);
+    metrics_http_close(control->metrics);
     worker_free(control->worker);
     control->log->tap = NULL;
     udptun_engine_free(control->engine); /* pings under way are answered by it */

@@ -41,6 +41,7 @@ struct control_config {
     const char *state_dir;       /* NULL: nothing is kept */
     const char *config_path;     /* the config file, absolute; stays the caller's. NULL: none */
     const config_msg *file;      /* what is in it, checked; stays the caller's. NULL: none */
+    const char *metrics;         /* where to serve them by HTTP; NULL: nowhere */
     void (*shutdown)(void *arg); /* a client asked for an orderly stop; called on the loop */
     void *arg;
 };
@@ -56,8 +57,9 @@ struct control {
     struct changes changes;
     struct waits waits;
     struct events events;
-    const char *config_path; /* NULL: no config file */
-    uint64_t started_s;      /* by the monotonic clock */
+    struct metrics_http *metrics; /* NULL: none */
+    const char *config_path;      /* NULL: no config file */
+    uint64_t started_s;           /* by the monotonic clock */
     bool stopping;
     void (*shutdown)(void *arg);
     void *arg;

@@ -38,11 +38,6 @@ class Options(TestCase):
                 self.assertEqual((status, out), (2, ""))
                 self.assertTrue(err)
 
-    def test_what_comes_later_says_so(self):
-        status, _, err = run("--metrics", "127.0.0.1:9")
-        self.assertEqual(status, 2)
-        self.assertIn("--metrics", err)
-
     def test_nowhere_to_put_the_socket(self):
         if os.geteuid() == 0:
             self.skipTest("root has a place of its own")
