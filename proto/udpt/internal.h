@@ -144,8 +144,8 @@ struct udpt_conn {
     uint64_t answered_here;   /* like tx_acked, but told on this very stream */
     bool ack_last;            /* the last write was an acknowledgement: none answers it */
     uint64_t bulk_until_us;   /* bulk flows use it */
-    bool blameless;                /* an attempt that ended through no fault of the path */
-    bool leaving; /* no datagram goes on it any more */
+    bool blameless;           /* an attempt that ended through no fault of the path */
+    bool leaving;             /* no datagram goes on it any more */
     struct rx_id *last_rx_id; /* the one looked up last: a bulk flow finds it here */
 };
 
