@@ -17,6 +17,7 @@
 #include "daemon/background.h"
 #include "daemon/control/config_file.h"
 #include "daemon/control/control.h"
+#include "daemon/notify.h"
 #include "daemon/options.h"
 
 enum exit_status {
@@ -31,6 +32,7 @@ struct process {
     struct log log;
     ev_signal terminate, interrupt, hangup;
     struct control *control;
+    struct notify notify;
 };
 
 static void on_stop_signal(struct ev_loop *loop, ev_signal *watcher, int events)
@@ -54,6 +56,15 @@ static void on_shutdown(void *arg)
 {
     struct process *p = arg;
     ev_break(p->loop, EVBREAK_ALL);
+}
+
+static void on_reloading(void *arg, bool begun)
+{
+    const struct process *p = arg;
+    if (begun)
+        notify_reloading(&p->notify);
+    else
+        notify_send(&p->notify, "READY=1");
 }
 
 static void watch_signal(struct process *p, ev_signal *watcher,
@@ -89,7 +100,8 @@ static enum exit_status status_of_start(const struct udptun_error *err)
 }
 
 /* From a loop to the end of it. `background` is that of background_start(), or -1. */
-static int run(struct process *p, const struct options *o, const config_msg *file, int background)
+static int run(struct process *p, const struct options *o, const config_msg *file, int background,
+               int socket_fd)
 {
     struct udptun_error err = {0};
     const struct control_config config = {.loop = p->loop,
@@ -101,7 +113,9 @@ static int run(struct process *p, const struct options *o, const config_msg *fil
                                           .config_path = o->config_file,
                                           .file = file,
                                           .metrics = o->metrics,
+                                          .socket_fd = socket_fd,
                                           .shutdown = on_shutdown,
+                                          .reloading = on_reloading,
                                           .arg = p};
     /* Before anybody can know that we run: a signal from then on is orderly. */
     watch_signal(p, &p->terminate, on_stop_signal, SIGTERM);
@@ -119,9 +133,14 @@ static int run(struct process *p, const struct options *o, const config_msg *fil
               o->socket_path);
     if (background >= 0)
         background_ready(background, EXIT_OK);
+    notify_open(&p->notify);
+    notify_watchdog(&p->notify, p->loop);
+    notify_send(&p->notify, "READY=1\nSTATUS=Ready for commands");
     ev_run(p->loop, 0);
+    notify_send(&p->notify, "STOPPING=1\nSTATUS=Telling the peers");
     p->control = NULL;
     control_free(control);
+    notify_close(&p->notify, p->loop);
     if (o->pid_file)
         unlink(o->pid_file);
     log_write(&p->log, UDPTUN_LOG_INFO, "main", "stopped");
@@ -131,8 +150,9 @@ static int run(struct process *p, const struct options *o, const config_msg *fil
 static int start(struct options *o, const config_msg *file)
 {
     struct udptun_error err = {0};
-    struct process p = {.log = {.fd = STDERR_FILENO, .level = o->log_level, .json = o->log_json}};
-    int background = -1;
+    struct process p = {.log = {.fd = STDERR_FILENO, .level = o->log_level, .json = o->log_json},
+                        .notify = {.fd = -1}};
+    int background = -1, socket_fd = notify_listen_fd();
     if (o->daemonize) {
         background = background_start(&err);
         if (background < 0)
@@ -142,7 +162,7 @@ static int start(struct options *o, const config_msg *file)
     p.loop = ev_default_loop(EVFLAG_AUTO);
     int status = EXIT_FAILED;
     if (p.loop)
-        status = run(&p, o, file, background);
+        status = run(&p, o, file, background, socket_fd);
     else
         fputs("udptund: no event loop could be had\n", stderr);
     if (background >= 0 && status != EXIT_OK)

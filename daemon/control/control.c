@@ -161,6 +161,7 @@ struct control *control_new(const struct control_config *config, struct udptun_e
     control->log = config->log;
     control->started_s = monotonic_s();
     control->shutdown = config->shutdown;
+    control->reloading = config->reloading;
     control->arg = config->arg;
     control->config_path = config->config_path;
     control->store.dir = -1;
@@ -168,8 +169,10 @@ struct control *control_new(const struct control_config *config, struct udptun_e
     waits_init(&control->waits);
     events_init(&control->events, control);
     /* The socket first: a second daemon must not get as far as to touch anything. */
-    if (command_listener_open(&listener, config->socket_path, config->socket_mode,
-                              config->socket_group, err) < 0) {
+    if ((config->socket_fd >= 0
+             ? command_listener_adopt(&listener, config->socket_fd, config->socket_group, err)
+             : command_listener_open(&listener, config->socket_path, config->socket_mode,
+                                     config->socket_group, err)) < 0) {
         free(control);
         return NULL;
     }

@@ -38,11 +38,14 @@ struct control_config {
     const char *socket_path;
     mode_t socket_mode;
     const char *socket_group;    /* NULL: as command_listener_open() says */
+    int socket_fd;               /* handed over by a service manager; -1: none, it is made */
     const char *state_dir;       /* NULL: nothing is kept */
     const char *config_path;     /* the config file, absolute; stays the caller's. NULL: none */
     const config_msg *file;      /* what is in it, checked; stays the caller's. NULL: none */
     const char *metrics;         /* where to serve them by HTTP; NULL: nowhere */
     void (*shutdown)(void *arg); /* a client asked for an orderly stop; called on the loop */
+    /* The config file is being read again; or (false) that is over. */
+    void (*reloading)(void *arg, bool begun);
     void *arg;
 };
 
@@ -62,6 +65,7 @@ struct control {
     uint64_t started_s;           /* by the monotonic clock */
     bool stopping;
     void (*shutdown)(void *arg);
+    void (*reloading)(void *arg, bool begun);
     void *arg;
 };
 

@@ -8,6 +8,7 @@
 #include <grp.h>
 #include <libgen.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,6 +135,29 @@ int command_listener_open(struct listener *l, const char *path, mode_t mode, con
     if (rc < 0)
         command_listener_close(l);
     return rc;
+}
+
+int command_listener_adopt(struct listener *l, int fd, const char *group, struct udptun_error *err)
+{
+    struct sockaddr_un address = {0};
+    socklen_t size = sizeof address, value_size = sizeof(int);
+    int listening = 0, kind = 0;
+    struct stat st;
+    *l = (struct listener){.fd = -1};
+    if (getsockname(fd, (struct sockaddr *)&address, &size) < 0 || address.sun_family != AF_UNIX ||
+        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &value_size) < 0 || !listening ||
+        getsockopt(fd, SOL_SOCKET, SO_TYPE, &kind, &value_size) < 0 || kind != SOCK_STREAM ||
+        fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+        return error_set(err, UDPTUN_E_SYSTEM, NULL,
+                         "the socket handed over is no Unix stream socket that listens");
+    int rc = find_group(group, &l->group, err);
+    if (rc < 0)
+        return rc;
+    if (!group && size > offsetof(struct sockaddr_un, sun_path) && address.sun_path[0] &&
+        stat(address.sun_path, &st) == 0)
+        l->group = st.st_gid;
+    l->fd = fd;
+    return 0;
 }
 
 void command_listener_close(struct listener *l)

@@ -24,6 +24,12 @@ struct listener {
 int command_listener_open(struct listener *l, const char *path, mode_t mode, const char *group,
                           struct udptun_error *err);
 
+/*
+ * Take over a Unix socket that listens already, handed over by a service manager; its file stays
+ * the manager's. `group` NULL: that of the file. UDPTUN_E_SYSTEM: no such socket.
+ */
+int command_listener_adopt(struct listener *l, int fd, const char *group, struct udptun_error *err);
+
 /* Closes it and removes the socket, unless another took its place. */
 void command_listener_close(struct listener *l);
 

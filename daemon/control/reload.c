@@ -66,6 +66,7 @@ static void conclude(struct control *control, struct call *call, const struct ud
                   "config file not taken, what ran runs on: %s", err->message);
     else
         log_write(control->log, UDPTUN_LOG_INFO, "control", "config file taken");
+    control->reloading(control->arg, false);
     if (call && err->code < 0)
         call_fail(call, err);
     else if (call)
@@ -104,6 +105,7 @@ void control_reload(struct control *control, struct call *call)
             call_return(call, NULL);
         return;
     }
+    control->reloading(control->arg, true);
     struct reload *r = calloc(1, sizeof *r);
     if (r) {
         *r = (struct reload){.job = {.run = run, .done = done}, .control = control, .call = call};
