@@ -11,9 +11,10 @@
 #define LABEL_WIDTH 12
 
 static const char *const handled[] = {
-    "name",    "role",    "state",      "lastError", "listen",      "server",  "device",
-    "uptime",  "rttMs",   "sessions",   "flows",     "txPackets",   "txBytes", "rxPackets",
-    "rxBytes", "dropped", "reconnects", "resumed",   "connections",
+    "mtu",     "tcp",        "udp",       "tcpFlows",    "udpFlows", "tcpRefused", "name",
+    "role",    "state",      "lastError", "listen",      "server",   "device",     "uptime",
+    "rttMs",   "sessions",   "flows",     "txPackets",   "txBytes",  "rxPackets",  "rxBytes",
+    "dropped", "reconnects", "resumed",   "connections",
 };
 
 static void print_label(const struct cli *cli, const char *label)
@@ -164,9 +165,15 @@ static void print_object(const struct cli *cli, json_t *object, const char *role
     print_line(cli, "listen", COLOUR_NONE, text_of(object, "listen"));
     print_line(cli, "server", COLOUR_NONE, text_of(object, "server"));
     print_line(cli, "device", COLOUR_NONE, text_of(object, "device"));
+    print_line(cli, "tcp", COLOUR_NONE, text_of(object, "tcp"));
+    print_line(cli, "udp", COLOUR_NONE, text_of(object, "udp"));
+    print_count(cli, object, "mtu", "mtu");
     print_time(cli, object);
     print_count(cli, object, "sessions", "sessions");
     print_count(cli, object, "flows", "flows");
+    print_count(cli, object, "tcp flows", "tcpFlows");
+    print_count(cli, object, "udp flows", "udpFlows");
+    print_count(cli, object, "tcp refused", "tcpRefused");
     print_traffic(cli, object, "sent", "txPackets", "txBytes");
     print_traffic(cli, object, "received", "rxPackets", "rxBytes");
     print_dropped(cli, object);

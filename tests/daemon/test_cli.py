@@ -622,6 +622,12 @@ class WithDaemon(unittest.TestCase):
         self.assertIn("error, warn, info, debug", self.refused(FAILED, "log-level", "loud").stderr)
         self.assertIn("policy", self.refused(FAILED, "log-level", "info", "--module", "x").stderr)
 
+    def test_metrics_of_the_daemon_end_as_openmetrics_does(self):
+        self.good("server", "far", "--listen", "127.0.0.1:0")
+        text = self.good("metrics")
+        self.assertTrue(text.endswith("# EOF\n"))
+        self.assertRegex(text, r'(?m)^udptun_\w+\{.*"far".*\} ')
+
     def test_reload_reads_the_config_file_again(self):
         folder = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, folder)
