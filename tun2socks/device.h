@@ -21,8 +21,8 @@
 
 #include <udptun/error.h>
 
-/* The largest IP packet, and what is read at once. */
-#define PACKET_MAX_SIZE 65535
+/* The largest IP packet, of IPv6, and what is read at once. */
+#define PACKET_MAX_SIZE (40 + 65535)
 
 /* What goes along with a packet on a device that does part of the work. */
 struct packet_offload {

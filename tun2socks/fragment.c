@@ -67,7 +67,7 @@ bool fragment_send(struct tun2socks *t, const struct endpoint *source, const str
     struct packet_offload offload = {0};
     size_t total = UDP_HEADER_SIZE + size;
     size_t ip_size = app->family == ENDPOINT_IP4 ? IP4_HEADER_SIZE : IP6_HEADER_SIZE;
-    size_t most = app->family == ENDPOINT_IP4 ? PACKET_MAX_SIZE - IP4_HEADER_SIZE : UINT16_MAX;
+    size_t most = app->family == ENDPOINT_IP4 ? UINT16_MAX - IP4_HEADER_SIZE : UINT16_MAX;
     if (!t->device || total > most) {
         stack_drop(t, TUN2SOCKS_DROP_DEVICE);
         return false;

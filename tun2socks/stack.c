@@ -238,7 +238,7 @@ static bool take_packet(struct tun2socks *t, struct packet_buffer *buffer, size_
         icmp_packet(t, &p);
         return false;
     }
-    if (p.size > PACKET_MAX_SIZE) {
+    if (p.size > UINT16_MAX) { /* lwIP counts no further */
         stack_drop(t, TUN2SOCKS_DROP_MALFORMED);
         return false;
     }
@@ -381,7 +381,7 @@ static err_t set_up_netif(struct netif *netif)
 
 static void use_mtu(struct tun2socks *t)
 {
-    t->netif.mtu = (u16_t)(t->device->mtu < PACKET_MAX_SIZE ? t->device->mtu : PACKET_MAX_SIZE);
+    t->netif.mtu = (u16_t)(t->device->mtu < UINT16_MAX ? t->device->mtu : UINT16_MAX);
     t->netif.mtu6 = t->netif.mtu;
 }
 

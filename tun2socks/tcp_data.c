@@ -75,7 +75,7 @@ void tcp_data_start(struct tun2socks_flow *flow)
         size_t headers = (flow->source.family == ENDPOINT_IP4 ? IP4_HEADER_SIZE : IP6_HEADER_SIZE) +
                          TCP_HEADER_SIZE;
         flow->segment_size = pcb->mss;
-        pcb->mss = (u16_t)((PACKET_MAX_SIZE - headers) / pcb->mss * pcb->mss);
+        pcb->mss = (u16_t)((UINT16_MAX - headers) / pcb->mss * pcb->mss);
     }
     flow->wants_room = false;
     flow->has_room = true;

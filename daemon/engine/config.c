@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/engine/egress_packets.h"
 #include "daemon/engine/policy.h"
 #include "proto/error.h"
 
@@ -246,10 +247,15 @@ static int check_egress(struct tunnel_config *config, struct udptun_error *err)
 {
     const struct udptun_tunnel_config *given = &config->given;
     const char *egress = given->egress;
-    if (egress && strncmp(egress, "tun2socks:", strlen("tun2socks:")) == 0)
-        return error_set(err, UDPTUN_E_UNSUPPORTED, "egress",
-                         "egress: tun2socks is not supported yet");
-    if (egress && strcmp(egress, "direct") != 0)
+    if (egress_is_packets(egress)) {
+        const char *place = strchr(egress, ':') + 1;
+        if (*egress == 't' ? config_check_name(place, NULL) != UDPTUN_OK
+                           : !*place || strlen(place) >= SOCKET_PATH_SIZE)
+            return invalid_text(err, "egress", "must be direct or tun2socks:NAME", egress);
+        if (!egress_packets_supported())
+            return error_set(err, UDPTUN_E_UNSUPPORTED, "egress",
+                             "egress: this library was built without tun2socks");
+    } else if (egress && strcmp(egress, "direct") != 0)
         return invalid_text(err, "egress", "must be direct or tun2socks:NAME", egress);
     if (!filtering_parse(given->filtering, &config->filtering))
         return invalid_text(err, "filtering",

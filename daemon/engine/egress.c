@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/engine/egress_packets.h"
 #include "daemon/engine/filter.h"
 #include "daemon/engine/resolver.h"
 #include "daemon/engine/server.h"
@@ -181,6 +182,12 @@ void egress_send(struct egress *egress, const struct endpoint *to, const struct 
     struct endpoint plain = endpoint_unmapped(to);
     if (!exempt && refused(egress, &plain, asked))
         return;
+    if (t->server->packets) {
+        if (t->config->filtering != FILTER_NONE)
+            filter_note(&egress->filter, t->config->filtering, &plain);
+        egress_packets_send(t->server->packets, egress, &plain, asked, data, size);
+        return;
+    }
     struct egress_socket *s = find_socket(egress, plain.family);
     if (!s)
         s = open_socket(egress, plain.family);
@@ -253,6 +260,11 @@ int egress_opened(void *arg, struct udpt_binding *b, uint16_t want4, uint16_t wa
     egress->want4 = want4;
     egress->want6 = want6;
     /* The client holds back this flow's datagrams until it knows which ports it got again. */
+    if (egress->head.tunnel->server->packets) {
+        if (want4 != 0 || want6 != 0)
+            egress_packets_opened(egress->head.tunnel->server->packets, egress);
+        return UDPTUN_OK;
+    }
     if (want4 != 0 && !open_socket(egress, ENDPOINT_IP4))
         return UDPTUN_E_LIMIT;
     if (want6 != 0 && !open_socket(egress, ENDPOINT_IP6) && want4 == 0)
@@ -269,6 +281,8 @@ void egress_closed(void *arg, struct udpt_binding *b, enum udpt_close_reason rea
         return;
     udp_sender_flush(t->engine->sender);
     egress_lookup_drop(egress);
+    if (t->server->packets)
+        egress_packets_closed(t->server->packets, egress);
     filter_free(egress->filter);
     if (egress->first_family != ENDPOINT_NONE)
         close_socket(egress, &egress->first);

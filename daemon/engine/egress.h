@@ -5,6 +5,7 @@
 
 #include "daemon/engine/flow.h"
 #include "daemon/engine/tunnel.h"
+#include "proto/table.h"
 #include "proto/udpt/machine.h"
 
 struct egress_lookup;
@@ -25,8 +26,10 @@ struct egress {
     struct egress_lookup *lookups; /* names that datagrams wait for */
     uint16_t want4;                /* external ports that the client asks to have again, 0: any */
     uint16_t want6;
-    struct filter *filter; /* whom it has sent to, where that matters; else NULL */
-    uint8_t first_family;  /* enum endpoint_family; NONE: not open */
+    uint32_t packets_number;        /* egress_packets.c: which binding it is there, 0: none yet */
+    struct table_node packets_node; /* in its table, while it has a number */
+    struct filter *filter;          /* whom it has sent to, where that matters; else NULL */
+    uint8_t first_family;           /* enum endpoint_family; NONE: not open */
 };
 
 size_t egress_size(void);

@@ -8,6 +8,7 @@
 
 #include "daemon/engine/carrier.h"
 #include "daemon/engine/egress.h"
+#include "daemon/engine/egress_packets.h"
 #include "daemon/engine/sockaddr.h"
 #include "proto/error.h"
 
@@ -119,6 +120,11 @@ int server_new(struct tunnel *t, struct udptun_error *err)
             *err = why;
         return why.code ? why.code : UDPTUN_E_NOMEM;
     }
+    if (egress_is_packets(t->config->given.egress)) {
+        server->packets = egress_packets_new(t);
+        if (!server->packets)
+            return error_set(err, UDPTUN_E_NOMEM, NULL, "%s: out of memory", tunnel_name(t));
+    }
     config_fill_udpt(t->config, &udpt);
     udpt.binding_host_size = egress_size();
     t->machine = udpt_machine_new(&udpt, &server_ops, t, t->engine->now_us);
@@ -156,6 +162,7 @@ void server_free(struct tunnel *t)
 {
     if (!t->server)
         return;
+    egress_packets_free(t->server->packets);
     policy_free(t->server->policy);
     free(t->server);
     t->server = NULL;

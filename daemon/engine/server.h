@@ -16,6 +16,7 @@
 
 struct server {
     struct policy *policy;
+    struct egress_packets *packets; /* NULL: by sockets */
     struct acceptor acceptor;
     struct log_gate accept_gate;
     struct log_gate policy_gate;

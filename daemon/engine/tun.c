@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/engine/resolver.h"
 #include "proto/error.h"
@@ -52,6 +53,13 @@ void tun_far_end(struct tun *t, const char *reason)
 /* ---- the device ---------------------------------------------------------------------------------
  */
 
+static void close_pipe(struct tun *t)
+{
+    if (t->pipe_fd >= 0)
+        close(t->pipe_fd);
+    t->pipe_fd = -1;
+}
+
 static struct device *open_device(struct tun *t, struct udptun_error *err)
 {
     const struct tun_config *c = t->config;
@@ -66,6 +74,10 @@ static struct device *open_device(struct tun *t, struct udptun_error *err)
             engine_log(t->engine, UDPTUN_LOG_WARN, "tun2socks", "%s: %s", tun_name(t), notice);
         break;
     }
+    case TUN_DEVICE_PIPE:
+        close_pipe(t);
+        d = device_open_pipe(&t->pipe_fd, err);
+        break;
     case TUN_DEVICE_UNIX:
         d = device_open_unix(c->place, mtu, err);
         break;
@@ -232,6 +244,7 @@ void tun_free(struct tun *t)
     ev_timer_stop(t->engine->loop, &t->reopen);
     ev_prepare_stop(t->engine->loop, &t->turn_end);
     tun2socks_free(t->stack);
+    close_pipe(t);
     tun_udp_tunnel_leave(t);
     resolver_free(t->resolver);
     tun_config_free(t->config);
@@ -248,6 +261,7 @@ struct tun *tun_new(struct udptun_engine *e, struct tun_config *config, struct u
     t->engine = e;
     t->config = config;
     t->state = UDPTUN_STARTING;
+    t->pipe_fd = -1;
     t->started_us = e->now_us;
     list_init(&t->node);
     init_watchers(t);

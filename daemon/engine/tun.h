@@ -54,6 +54,8 @@ struct tun {
     uint32_t mtu;
     char last_error[256];
     struct log_gate gate;
+    int pipe_fd;                      /* TUN_DEVICE_PIPE: the other end; else -1 */
+    char pipe_user[TUNNEL_NAME_SIZE]; /* the server that has a copy of it, "": none */
 };
 
 /* ---- tun.c */

@@ -79,10 +79,10 @@ static int check_device(struct tun_config *c, struct udptun_error *err)
         if (c->given.fd < 0)
             return invalid(err, "device", "no descriptor came with it");
     } else if (strcmp(device, "pipe") == 0) {
-        return error_set(err, UDPTUN_E_UNSUPPORTED, "device",
-                         "device: pipe is not supported by this version");
+        c->kind = TUN_DEVICE_PIPE;
+        c->place = "";
     } else {
-        return invalid(err, "device", "must be tun:NAME, fd:N or unix:PATH");
+        return invalid(err, "device", "must be tun:NAME, fd:N, pipe or unix:PATH");
     }
     if (c->kind != TUN_DEVICE_TUN && (c->given.address || c->given.address6))
         return invalid(err, c->given.address ? "address" : "address6", "is for a tun: device only");

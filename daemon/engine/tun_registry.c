@@ -2,6 +2,7 @@
 /* tun_registry.c - the public functions of tun2socks: instances by name, in alphabetical order. */
 #include "daemon/engine/tun_registry.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,6 +33,38 @@ const char *tun_using(const struct udptun_engine *e, const char *name)
         struct tun *t = list_entry(node, struct tun, node);
         if (t->config->tunnel && strcmp(t->config->tunnel, name) == 0)
             return tun_name(t);
+    }
+    return NULL;
+}
+
+int tun_pipe_open(struct udptun_engine *e, const char *name, const char *user)
+{
+    struct tun *t = find(e, name);
+    if (!t || t->pipe_fd < 0 || (t->pipe_user[0] && strcmp(t->pipe_user, user) != 0))
+        return -1;
+    int fd = fcntl(t->pipe_fd, F_DUPFD_CLOEXEC, 0);
+    if (fd >= 0)
+        strcpy(t->pipe_user, user);
+    return fd;
+}
+
+void tun_pipe_close(struct udptun_engine *e, const char *user)
+{
+    LIST_FOREACH (node, &e->tuns) {
+        struct tun *t = list_entry(node, struct tun, node);
+        if (strcmp(t->pipe_user, user) == 0)
+            t->pipe_user[0] = '\0';
+    }
+}
+
+/* The name of a server whose egress is the instance `name`; NULL: there is none. */
+static const char *server_using(const struct udptun_engine *e, const char *name)
+{
+    LIST_FOREACH (node, &e->tunnels) {
+        const struct tunnel *t = list_entry(node, struct tunnel, node);
+        const char *egress = t->config->given.egress;
+        if (egress && strncmp(egress, "tun2socks:", 10) == 0 && strcmp(egress + 10, name) == 0)
+            return tunnel_name(t);
     }
     return NULL;
 }
@@ -166,7 +199,11 @@ static void run_remove(void *arg)
     struct remove_call *call = (struct remove_call *)arg;
     struct tun *t = find(call->engine, call->name);
     engine_refresh(call->engine);
-    if (t)
+    const char *user = t ? server_using(call->engine, call->name) : NULL;
+    if (user)
+        call->code = error_set(call->err, UDPTUN_E_CONFLICT, "name", "name: tunnel '%s' uses '%s'",
+                               user, call->name);
+    else if (t)
         remove_tun(t);
     else
         call->code = error_set(call->err, UDPTUN_E_NOT_FOUND, "name",

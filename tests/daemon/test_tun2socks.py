@@ -5,6 +5,7 @@ import os
 import socket
 import struct
 import threading
+import time
 import unittest
 
 from daemon import DEADLINE_S, TestCase, free_port
@@ -113,7 +114,7 @@ class Tun2socks(TestCase):
                 ("udp", "tunnel:", "INVALID_PARAM", 7), ("udp", "tunnel:no", "NOT_FOUND", 100),
                 ("mtu", 100, "INVALID_PARAM", 7), ("maxTcpFlows", 0, "INVALID_PARAM", 7),
                 ("udpFlowTimeout", 0, "INVALID_PARAM", 7), ("address", "10.0.0.1", "INVALID_PARAM", 7),
-                ("device", "pipe", "UNSUPPORTED", 105), ("device", "fd:0", "UNSUPPORTED", 105)):
+                ("device", "fd:0", "UNSUPPORTED", 105)):
             with self.subTest(field=field, value=value):
                 self.fails(self.configure(**{field: value}), code, name, "parameters." + field)
         self.assertEqual(self.instances(), [])
@@ -199,6 +200,59 @@ class Tun2socks(TestCase):
                              "listen": "socks5://127.0.0.1:%d" % proxy}))
         self.datagrams_pass(udp="socks5://127.0.0.1:%d" % proxy)
         self.assertTrue(self.instances()[0]["associated"])
+
+    def leaves_by_packets(self, egress, **instance):
+        """udp-local, udp-server whose flows leave as IP packets, tun2socks, sockets."""
+        echo = Echo(self)
+        port = free_port()
+        self.ok(self.c.call("configureUdpTunnel",
+                            {"name": "s", "role": "server", "listen": "127.0.0.1:%d" % port,
+                             "allowTargets": ["127.0.0.1/32"], "egress": egress}))
+        self.ok(self.configure(udp="direct", **instance))
+        entry = self.ok(self.c.call("configureUdpTunnel", {
+            "name": "l", "role": "local", "server": "127.0.0.1:%d" % port, "wait": DEADLINE_S,
+            "target": "127.0.0.1:%d" % echo.address[1], "listen": "udp://127.0.0.1:0"}))
+        entry = int(entry["tunnel"]["listen"].rsplit(":", 1)[1])
+        apps = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(3)]
+        for app in apps:
+            self.addCleanup(app.close)
+            app.settimeout(DEADLINE_S)
+        for size in (0, 1, 1472, 65507):
+            for i, app in enumerate(apps):
+                payload = bytes([i]) * size
+                app.sendto(payload, ("127.0.0.1", entry))
+                self.assertEqual({app.recv(70000), app.recv(70000)}, {payload, b"third"})
+        self.assertEqual(self.instances()[0]["udpFlows"], 3)
+        return entry
+
+    def test_a_servers_flows_leave_through_a_pipe(self):
+        self.leaves_by_packets("tun2socks:n", device="pipe")
+        self.fails(self.c.call("removeTun2socks", {"name": "n"}), 102, "CONFLICT",
+                   "parameters.name")
+        self.ok(self.c.call("removeUdpTunnel", {"name": "s"}))
+        self.ok(self.c.call("removeTun2socks", {"name": "n"}))
+
+    def test_a_servers_flows_leave_through_a_socket(self):
+        self.leaves_by_packets(self.device)
+
+    def test_a_server_says_that_its_instance_is_absent(self):
+        port = free_port()
+        self.ok(self.c.call("configureUdpTunnel",
+                            {"name": "s", "role": "server", "listen": "127.0.0.1:%d" % port,
+                             "egress": "tun2socks:nobody"}))
+        entry = self.ok(self.c.call("configureUdpTunnel", {
+            "name": "l", "role": "local", "server": "127.0.0.1:%d" % port, "wait": DEADLINE_S,
+            "target": "192.0.2.1:9", "listen": "udp://127.0.0.1:0"}))
+        entry = int(entry["tunnel"]["listen"].rsplit(":", 1)[1])
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as app:
+            app.sendto(b"x", ("127.0.0.1", entry))
+            end = time.monotonic() + DEADLINE_S
+            while time.monotonic() < end:
+                status = self.ok(self.c.call("getStatus", {"name": "s"}))["udpTunnels"][0]
+                if "tun2socks:nobody" in status.get("lastError", ""):
+                    return
+                time.sleep(0.02)
+        self.fail(status)
 
     def test_a_peer_that_goes_makes_room_for_the_next(self):
         peer = self.datagrams_pass(udp="direct")

@@ -137,10 +137,6 @@ class Tunnels(TestCase):
         self.assertEqual(reply["error"]["errno"], "EADDRINUSE")
         self.assertEqual(self.status()["udpTunnels"], [])
 
-    def test_what_comes_later_is_unsupported_by_name(self):
-        self.fails(self.configure(SERVER, egress="tun2socks:x"), 105, "UNSUPPORTED",
-                   "parameters.egress")
-
     def test_wait_ends_with_a_timeout_that_leaves_the_tunnel(self):
         reply = self.configure(LOCAL, server="127.0.0.1:%d" % free_port(), wait=0.3)
         self.fails(reply, 106, "TIMEOUT", "parameters.wait")

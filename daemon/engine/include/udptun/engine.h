@@ -177,7 +177,8 @@ struct udptun_tunnel_config {
     const uint8_t *key;    /* 32 bytes, or NULL */
     const char *key_file;  /* a file with the key in base64; not together with `key` */
     bool insecure;         /* server: listening beyond loopback without a key is meant */
-    const char *egress;    /* server: "direct" or NULL */
+    const char *egress; /* server: "direct" or NULL, "tun2socks:NAME" (an instance whose device is
+                           pipe) or "unix:PATH" (that of another process) */
     const char *const *allow_targets; /* server: `allow_count` of "CIDR[:PORT[-PORT]]" */
     size_t allow_count;
     bool allow_given; /* an empty allow list that is given allows nothing */
@@ -287,7 +288,7 @@ UDPTUN_API udptun_stream *udptun_stream_accept(udptun_engine *engine, const char
 struct udptun_tun2socks_config {
     size_t size;
     const char *name;      /* 1 to 64 of A-Za-z0-9._- ; required */
-    const char *device;    /* "tun:NAME", "fd:", or "unix:PATH"; required */
+    const char *device;    /* "tun:NAME", "fd:", "unix:PATH" or "pipe"; required */
     int fd;                /* with "fd:": packets on it; the engine's own copy is made (-1) */
     const char *address;   /* "10.0.0.1/24", of a tun: device (none) */
     const char *address6;  /* "fd00::1/64" (none) */
