@@ -76,8 +76,8 @@ def _receive(sock):
 class Flow:
     """One flow of its own thread, from start() to stop(). The lists only grow."""
 
-    def __init__(self, net, target):
-        self.app, self.target = net.client.udp("127.0.0.1"), target
+    def __init__(self, net, target, entry=ENTRY):
+        self.app, self.target, self.entry = net.client.udp("127.0.0.1"), target, entry
         for sock in (self.app, self.target):
             sock.setsockopt(1, _SO_TIMESTAMPNS, 1)
         self.own = int.from_bytes(os.urandom(4), "big")
@@ -103,11 +103,14 @@ class Flow:
             if now >= due:
                 due = max(due + PERIOD_S, now - PERIOD_S)
                 if self.talking:
-                    self.app.sendto(_PAYLOAD.pack(self.own, self.sent, time.time()) + _FILLER, ENTRY)
+                    self._send(self.app, self.sent, self.entry)
                     self.sent += 1
             ready = select.select([self.app, self.target], [], [], max(0, due - time.monotonic()))
             for sock in ready[0]:
                 self._take(sock)
+
+    def _send(self, sock, number, address):
+        sock.sendto(_PAYLOAD.pack(self.own, number, time.time()) + _FILLER, address)
 
     def _take(self, sock):
         data, at_s, address = _receive(sock)
@@ -117,7 +120,7 @@ class Flow:
         arrivals = self.back if sock is self.app else self.forth
         arrivals.append(Arrival(number, at_s, at_s - sent_s, address[1]))
         if sock is self.target:
-            sock.sendto(_PAYLOAD.pack(own, number, time.time()) + _FILLER, address)
+            self._send(sock, number, address)
 
     def again_after(self, since_s, seconds):
         """Wait until an answer has come back after `since_s`; how long after that it was."""
