@@ -70,6 +70,7 @@ static void conn_free(struct conn *c)
 {
     list_remove(&c->node);
     c->server->count--;
+    fds_in_close(&c->fds);
     free(c->in);
     free(c->out);
     free(c);
@@ -176,9 +177,23 @@ static void lose_framing(struct conn *c, int code, const char *why)
     free(c->in);
     c->in = NULL;
     c->in_size = c->in_room = c->scanned = 0;
+    fds_in_close(&c->fds);
     queue(c, dispatch_error(c, code, why));
     if (!c->ended)
         set_deadline(c, LINGER_TIME_S);
+}
+
+/* The message from `start` on is whole; `refused` (NULL: not so) is why it is not read. */
+static void take_one(struct conn *c, size_t start, const char *refused)
+{
+    struct fds fds = {0};
+    fds_take(&c->fds, c->in, start, c->scanned, c->scan.encoding == ENCODING_JSON, &fds);
+    if (!refused) {
+        dispatch_message(c, c->in + start, c->scanned - start, &fds);
+        return;
+    }
+    fds_close(&fds);
+    queue(c, dispatch_error(c, UDPTUN_E_BAD_REQUEST, refused));
 }
 
 /* The messages that stand whole in `in`, as many as may be taken now. */
@@ -197,11 +212,11 @@ static void take_messages(struct conn *c)
         case SCAN_MORE:
             break;
         case SCAN_MESSAGE:
-            dispatch_message(c, c->in + start, c->scanned - start);
+            take_one(c, start, NULL);
             start = c->scanned;
             break;
         case SCAN_TOO_DEEP:
-            queue(c, dispatch_error(c, UDPTUN_E_BAD_REQUEST, "nested deeper than 16"));
+            take_one(c, start, "nested deeper than 16");
             start = c->scanned;
             break;
         case SCAN_TOO_LARGE:
@@ -216,6 +231,7 @@ static void take_messages(struct conn *c)
         return;
     c->in_size -= start;
     c->scanned -= start;
+    fds_shift(&c->fds, start);
     if (c->in_size > 0) {
         memmove(c->in, c->in + start, c->in_size);
     } else {
@@ -270,7 +286,9 @@ static bool receive(struct conn *c)
             return false;
         to = c->in + c->in_size;
     }
-    ssize_t n = recv(c->readable.fd, to, READ_SIZE, 0);
+    ssize_t n = fds_receive(&c->fds, c->readable.fd, to, READ_SIZE, c->in_size);
+    if (c->closing)
+        fds_in_close(&c->fds);
     if (n > 0 && !c->closing)
         c->in_size += (size_t)n;
     if (n == 0) {

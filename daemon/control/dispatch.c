@@ -66,6 +66,7 @@ struct envelope_bytes dispatch_refusal(int code, const char *why)
 static void call_free(struct call *call)
 {
     envelope_free(call->request);
+    fds_close(&call->fds);
     if (call->none)
         protobuf_c_message_free_unpacked(call->none, NULL);
     free(call);
@@ -198,7 +199,7 @@ static int read_request(const struct conn *conn, const uint8_t *data, size_t siz
     return rc;
 }
 
-void dispatch_message(struct conn *conn, const uint8_t *data, size_t size)
+void dispatch_message(struct conn *conn, const uint8_t *data, size_t size, struct fds *fds)
 {
     struct udptun_error err = {0};
     envelope_msg *request = NULL;
@@ -209,6 +210,7 @@ void dispatch_message(struct conn *conn, const uint8_t *data, size_t size)
     if (rc < 0) {
         struct envelope_bytes bytes = encode_error(conn->scan.encoding, request, &err);
         envelope_free(request);
+        fds_close(fds);
         free(call);
         conn_reply(conn, bytes);
         return;
@@ -217,6 +219,7 @@ void dispatch_message(struct conn *conn, const uint8_t *data, size_t size)
                           .conn = conn,
                           .action = action,
                           .role = conn->peer.role,
+                          .fds = *fds,
                           .request = request};
     conn->call = call;
     if (check_call(call, &err) < 0)

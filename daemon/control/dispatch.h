@@ -9,6 +9,7 @@
 #ifndef CONTROL_DISPATCH_H
 #define CONTROL_DISPATCH_H
 
+#include "daemon/control/conn_fds.h"
 #include "daemon/control/peer.h"
 #include "proto/control/envelope.h"
 
@@ -35,6 +36,7 @@ struct call {
     enum role role; /* the caller's */
     envelope_msg *request;
     const ProtobufCMessage *parameters; /* of kind action->parameters; belongs to the call */
+    struct fds fds;                     /* that came with it; what is left is closed at the end */
     ProtobufCMessage *none;             /* stands in where the request has no parameters */
 };
 
@@ -43,8 +45,9 @@ extern const size_t control_action_count;
 
 const struct action *action_find(const char *name);
 
-/* One whole message of `conn`, delimited by the scanner. */
-void dispatch_message(struct conn *conn, const uint8_t *data, size_t size);
+/* One whole message of `conn`, delimited by the scanner. The descriptors that came with it are
+ * taken over. */
+void dispatch_message(struct conn *conn, const uint8_t *data, size_t size, struct fds *fds);
 
 /* Answer `call`; `value` (NULL: none) stays the caller's. */
 void call_return(struct call *call, const return_msg *value);

@@ -11,6 +11,7 @@
 
 #include <ev.h>
 
+#include "daemon/control/conn_fds.h"
 #include "daemon/control/events.h"
 #include "daemon/control/listener.h"
 #include "daemon/control/peer.h"
@@ -45,6 +46,7 @@ struct conn {
     size_t scanned; /* of `in` */
     uint8_t *out;   /* to be sent, from out_at on */
     size_t out_size, out_room, out_at;
+    struct fds_in fds; /* of messages that were not taken yet */
     struct watch watch;
     bool busy;        /* a function of server.c is using it: end it later */
     bool ended;       /* to be freed as soon as it is not busy */

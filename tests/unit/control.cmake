@@ -7,3 +7,4 @@ unit_test(control_objects test_control_objects.c LIBS daemon_control udptun_stat
 unit_test(statistics test_statistics.c LIBS daemon_control udptun_static)
 target_compile_definitions(unit_statistics PRIVATE
   METRICS_DOCUMENT="${PROJECT_SOURCE_DIR}/docs/metrics.md")
+unit_test(conn_fds test_conn_fds.c LIBS daemon_control udptun_static)
