@@ -160,6 +160,7 @@ static struct udpt_binding *adopt(struct udpt_session *s, uint64_t id, uint64_t 
         table_remove(&s->by_id, &b->node);
         b->id = id;
         b->orphan = false;
+        binding_sequence_anew(b);
         s->orphans--;
         table_insert(&s->by_id, &b->node, id_hash(id)); /* the table stands: this cannot fail */
         list_remove(&b->in_session);
@@ -304,6 +305,12 @@ bool binding_fresh(struct udpt_binding *b, uint32_t sequence)
     bool fresh = !(*word & bit);
     *word |= bit;
     return fresh;
+}
+
+void binding_sequence_anew(struct udpt_binding *b)
+{
+    free(b->rx_window);
+    b->rx_window = NULL;
 }
 
 void binding_deliver(struct udpt_binding *b, const struct udpt_dest *dest, const uint8_t *data,

@@ -468,6 +468,8 @@ void binding_deliver(struct udpt_binding *b, const struct udpt_dest *dest, const
                      size_t size);
 void binding_expire(struct udpt_session *s);
 bool binding_fresh(struct udpt_binding *b, uint32_t sequence); /* this copy is the first */
+/* The far end is another one, which counts from 0. */
+void binding_sequence_anew(struct udpt_binding *b);
 bool binding_held(const struct udpt_binding *b); /* its datagrams must wait whatever the leg */
 /* Write one datagram into the stream's output. False: the stream broke. */
 bool binding_write(struct udpt_binding *b, struct udpt_conn *c, const struct udpt_dest *dest,
