@@ -36,24 +36,24 @@ static void on_state_kept(void *arg, const char *name, enum udptun_state state, 
     on_state(arg, name, state, reason);
 }
 
-int control_check(ProtobufCMessage *message, const struct file_key *file_key, const char *path,
+int control_check(ProtobufCMessage *message, const struct means *means, const char *path,
                   struct udptun_error *err)
 {
     struct tunnel_config config;
     struct udptun_tun2socks_config tun2socks;
     if (!object_tunnel(message))
-        return tun2socks_config_from(object_tun2socks(message), path, &tun2socks, err);
-    int rc = tunnel_config_from(object_tunnel(message), file_key, path, &config, err);
+        return tun2socks_config_from(object_tun2socks(message), means, path, &tun2socks, err);
+    int rc = tunnel_config_from(object_tunnel(message), means, path, &config, err);
     explicit_bzero(config.key, sizeof config.key);
     return rc;
 }
 
 static int apply_tunnel(struct control *control, const tunnel_msg *tunnel,
-                        const struct file_key *file_key, const char *path, bool *changed,
+                        const struct means *means, const char *path, bool *changed,
                         struct udptun_error *err)
 {
     struct tunnel_config config;
-    int rc = tunnel_config_from(tunnel, file_key, path, &config, err);
+    int rc = tunnel_config_from(tunnel, means, path, &config, err);
     if (rc < 0)
         return rc;
     config.engine.callbacks.arg = control;
@@ -76,11 +76,12 @@ static int apply_tunnel(struct control *control, const tunnel_msg *tunnel,
     return rc;
 }
 
-static int apply_tun2socks(struct control *control, const tun2socks_msg *message, const char *path,
-                           bool *changed, struct udptun_error *err)
+static int apply_tun2socks(struct control *control, const tun2socks_msg *message,
+                           const struct means *means, const char *path, bool *changed,
+                           struct udptun_error *err)
 {
     struct udptun_tun2socks_config config;
-    int rc = tun2socks_config_from(message, path, &config, err);
+    int rc = tun2socks_config_from(message, means, path, &config, err);
     if (rc < 0)
         return rc;
     rc = udptun_tun2socks_configure(control->engine, &config, changed, err);
@@ -89,13 +90,12 @@ static int apply_tun2socks(struct control *control, const tun2socks_msg *message
     return rc;
 }
 
-int control_apply(struct control *control, ProtobufCMessage *message,
-                  const struct file_key *file_key, const char *path, bool *changed,
-                  struct udptun_error *err)
+int control_apply(struct control *control, ProtobufCMessage *message, const struct means *means,
+                  const char *path, bool *changed, struct udptun_error *err)
 {
     if (object_tunnel(message))
-        return apply_tunnel(control, object_tunnel(message), file_key, path, changed, err);
-    return apply_tun2socks(control, object_tun2socks(message), path, changed, err);
+        return apply_tunnel(control, object_tunnel(message), means, path, changed, err);
+    return apply_tun2socks(control, object_tun2socks(message), means, path, changed, err);
 }
 
 int control_remove(struct control *control, const char *name, struct udptun_error *err)

@@ -61,9 +61,13 @@ int change_edit(struct change *c, const char *name, ProtobufCMessage *wanted, bo
         tunnel_config_error_path(&c->err, path);
         return c->err.code;
     }
+    if (wanted)
+        object_take_fd(wanted, c->call ? &c->call->fds : NULL, message,
+                       present ? &present->means : NULL, &e->means);
     /* Those with a key file are checked where the file is read. */
-    return !wanted || object_has_key_file(wanted) ? 0
-                                                  : control_check(wanted, NULL, e->path, &c->err);
+    return !wanted || object_has_key_file(wanted)
+               ? 0
+               : control_check(wanted, &e->means, e->path, &c->err);
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */
@@ -76,7 +80,9 @@ static void keep_edit(struct change *c, struct edit *e)
         return;
     bool kept = !e->of_file && !object_is_ephemeral(e->wanted) && control->store.dir >= 0;
     object->of_file = e->of_file;
-    object->file_key = e->file_key;
+    means_fini(&object->means);
+    object->means = e->means;
+    e->means = (struct means){0};
     objects_set(&control->objects, object, e->wanted);
     e->wanted = NULL;
     if (!e->changed)
@@ -93,6 +99,7 @@ static void drop_edit(struct change *c, struct edit *e)
         objects_set(&c->control->objects, object, NULL);
     free_message(e->wanted);
     e->wanted = NULL;
+    means_fini(&e->means);
 }
 
 /* Tell the caller, and free the change. */
@@ -111,8 +118,6 @@ static void finish(struct change *c)
         free(c->text);
     list_remove(&c->node);
     c->kind->finished(c);
-    if (c->edits)
-        explicit_bzero(c->edits, c->count * sizeof *c->edits);
     free(c->edits);
     if (c->file)
         protobuf_c_message_free_unpacked(&c->file->base, NULL);
@@ -131,7 +136,7 @@ static int apply_edit(struct change *c, struct edit *e, struct udptun_error *err
         e->changed = present != NULL;
         rc = present ? control_remove(c->control, e->name, err) : 0;
     } else {
-        rc = control_apply(c->control, e->wanted, &e->file_key, e->path, &e->changed, err);
+        rc = control_apply(c->control, e->wanted, &e->means, e->path, &e->changed, err);
         e->changed = e->changed || object_is_ephemeral(present) != object_is_ephemeral(e->wanted);
     }
     e->applied = rc == 0;
@@ -177,7 +182,7 @@ static void put_back(struct change *c)
             continue;
         int rc = 0;
         if (present)
-            rc = control_apply(c->control, present, &object->file_key, "", NULL, &err);
+            rc = control_apply(c->control, present, &object->means, "", NULL, &err);
         else if (e->wanted)
             rc = control_remove(c->control, e->name, &err);
         if (rc < 0)
@@ -233,7 +238,7 @@ static bool submit(struct change *c, void (*run)(struct worker_job *),
 static void warn_of_exposed_keys(const struct change *c)
 {
     for (size_t i = 0; i < c->count; i++) {
-        if (c->edits[i].file_key.exposed)
+        if (c->edits[i].means.exposed)
             control_warn_exposed(c->control, c->edits[i].wanted);
     }
 }
@@ -265,8 +270,8 @@ static void run_prepare(struct worker_job *job)
     for (size_t i = 0; i < c->count && c->err.code == 0; i++) {
         struct edit *e = &c->edits[i];
         if (object_has_key_file(e->wanted) &&
-            object_read_key(e->wanted, e->path, &e->file_key, &c->err) == 0)
-            control_check(e->wanted, &e->file_key, e->path, &c->err);
+            object_read_key(e->wanted, e->path, &e->means, &c->err) == 0)
+            control_check(e->wanted, &e->means, e->path, &c->err);
     }
     c->rc = c->err.code;
     if (c->rc == 0 && c->text)

@@ -34,8 +34,8 @@ uint64_t control_uptime_s(const struct control *control)
     return monotonic_s() - control->started_s;
 }
 
-static int add_object(struct control *control, ProtobufCMessage *message,
-                      const struct file_key *key, bool of_file, struct udptun_error *err)
+static int add_object(struct control *control, ProtobufCMessage *message, struct means *means,
+                      bool of_file, struct udptun_error *err)
 {
     ProtobufCMessage *copy = codec_copy(message);
     struct object *object = copy ? objects_add(&control->objects, object_name(message)) : NULL;
@@ -45,19 +45,20 @@ static int add_object(struct control *control, ProtobufCMessage *message,
         return error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
     }
     object->of_file = of_file;
-    object->file_key = *key;
+    object->means = *means;
+    *means = (struct means){0};
     objects_set(&control->objects, object, copy);
     return 0;
 }
 
 /* Read its key and start it, before the loop runs and anything can be held up. */
 static int start_object(struct control *control, ProtobufCMessage *message, const char *path,
-                        struct file_key *key, struct udptun_error *err)
+                        struct means *means, struct udptun_error *err)
 {
-    int rc = object_read_key(message, path, key, err);
-    if (rc == 0 && key->exposed)
+    int rc = object_read_key(message, path, means, err);
+    if (rc == 0 && means->exposed)
         control_warn_exposed(control, message);
-    return rc == 0 ? control_apply(control, message, key, path, NULL, err) : rc;
+    return rc == 0 ? control_apply(control, message, means, path, NULL, err) : rc;
 }
 
 /* An object of the config file has to start: who wrote it wants to know at once. */
@@ -65,10 +66,10 @@ static int start_of_file(struct control *control, ProtobufCMessage *message, con
                          size_t i, struct udptun_error *err)
 {
     char path[OBJECT_PATH_SIZE];
-    struct file_key key;
+    struct means means = {0};
     snprintf(path, sizeof path, "%s[%zu]", kind, i);
-    int rc = start_object(control, message, path, &key, err);
-    return rc < 0 ? rc : add_object(control, message, &key, true, err);
+    int rc = start_object(control, message, path, &means, err);
+    return rc < 0 ? rc : add_object(control, message, &means, true, err);
 }
 
 /* Tunnels first: instances may name them. */
@@ -93,9 +94,9 @@ static int start_of_state(struct control *control, ProtobufCMessage *message,
     if (objects_find(&control->objects, name))
         return 0; /* the config file has that name now */
     struct udptun_error why;
-    struct file_key key;
-    int rc = start_object(control, message, "", &key, &why);
-    if (add_object(control, message, &key, false, err) < 0)
+    struct means means = {0};
+    int rc = start_object(control, message, "", &means, &why);
+    if (add_object(control, message, &means, false, err) < 0)
         return err ? err->code : UDPTUN_E_NOMEM;
     if (rc < 0) {
         struct object *object = objects_find(&control->objects, name);

@@ -85,15 +85,14 @@ uint64_t control_uptime_s(const struct control *control);
 /* ---- apply.c: objects of either kind and the engine; `path` goes before the field of an error -
  */
 
-/* Whether the engine would take it. `file_key` (NULL: none) is what its keyFile holds; without it
- * the file is read here. Any thread. */
-int control_check(ProtobufCMessage *message, const struct file_key *file_key, const char *path,
+/* Whether the engine would take it. Without its `means` (NULL: none) a key file is read here. Any
+ * thread. */
+int control_check(ProtobufCMessage *message, const struct means *means, const char *path,
                   struct udptun_error *err);
 
 /* Make what runs be as `message` says. */
-int control_apply(struct control *control, ProtobufCMessage *message,
-                  const struct file_key *file_key, const char *path, bool *changed,
-                  struct udptun_error *err);
+int control_apply(struct control *control, ProtobufCMessage *message, const struct means *means,
+                  const char *path, bool *changed, struct udptun_error *err);
 
 /* End what runs under that name; that nothing does is no error. */
 int control_remove(struct control *control, const char *name, struct udptun_error *err);

@@ -18,7 +18,7 @@ void objects_fini(struct objects *o)
     for (size_t i = 0; i < o->count; i++) {
         free(o->items[i].name);
         free_message(o->items[i].message);
-        explicit_bzero(&o->items[i].file_key, sizeof o->items[i].file_key);
+        means_fini(&o->items[i].means);
     }
     free(o->items);
     *o = (struct objects){0};
@@ -97,8 +97,9 @@ bool object_is_ephemeral(const ProtobufCMessage *message)
 {
     const ProtobufCFieldDescriptor *field =
         message ? codec_field(message->descriptor, "ephemeral") : NULL;
-    return field && codec_has(message, field) &&
-           *(const protobuf_c_boolean *)((const char *)message + field->offset);
+    bool said = field && codec_has(message, field) &&
+                *(const protobuf_c_boolean *)((const char *)message + field->offset);
+    return said || object_has_fd(message);
 }
 
 static bool keeps(bool of_file, const ProtobufCMessage *message)

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "daemon/control/object_key.h"
+#include "daemon/control/means.h"
 #include "proto/control/messages.h"
 #include "proto/error.h"
 
@@ -23,7 +23,7 @@ struct object {
     char *name;
     ProtobufCMessage *message; /* a tunnel_msg or a tun2socks_msg, as configured; NULL: removed,
                                   the name is the file's all the same */
-    struct file_key file_key;  /* what its keyFile held when it was configured */
+    struct means means;        /* as they were when it was configured */
     bool of_file;              /* the name is in the config file */
     char last_error[256];      /* why the engine does not have it; "" while it does */
 };
@@ -38,7 +38,7 @@ struct edit {
     char name[OBJECT_NAME_SIZE];
     char path[OBJECT_PATH_SIZE]; /* what goes before the field of an error about it */
     ProtobufCMessage *wanted;    /* the edit's own; NULL: the object is to be removed */
-    struct file_key file_key;    /* read from the keyFile of `wanted` */
+    struct means means;          /* of `wanted` */
     bool of_file;                /* the name is the config file's afterwards */
     bool is_removal, is_new;
     bool differs; /* from the present object, as text */
@@ -65,7 +65,8 @@ tun2socks_msg *object_tun2socks(ProtobufCMessage *message);
 /* Its name; NULL when it has none. */
 const char *object_name(const ProtobufCMessage *message);
 
-/* `message` (NULL is accepted) says that it is ephemeral. */
+/* `message` (NULL is accepted) says that it is ephemeral, or lives on a descriptor that was handed
+ * over and cannot be had again. */
 bool object_is_ephemeral(const ProtobufCMessage *message);
 
 /* Belongs into the state file. */

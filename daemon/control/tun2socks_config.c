@@ -28,17 +28,16 @@ static const char *text_of(const secret_msg *secret)
             out->member = message->field;                                                          \
     } while (0)
 
-int tun2socks_config_from(const tun2socks_msg *message, const char *path,
+int tun2socks_config_from(const tun2socks_msg *message, const struct means *means, const char *path,
                           struct udptun_tun2socks_config *out, struct udptun_error *err)
 {
     if (!message->name)
         return invalid(err, UDPTUN_E_INVALID, path, "name", "is missing");
-    if (message->device && strncmp(message->device, "fd:", 3) == 0)
-        return invalid(err, UDPTUN_E_UNSUPPORTED, path, "device",
-                       "descriptors with a message are not supported by this version");
     udptun_tun2socks_config_init(out);
     out->name = message->name;
     out->device = message->device;
+    if (means && means->has_fd)
+        out->fd = means->fd;
     out->address = message->address;
     out->address6 = message->address6;
     out->tcp = text_of(message->tcp);

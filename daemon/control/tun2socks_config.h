@@ -5,10 +5,12 @@
 
 #include <udptun/engine.h>
 
+#include "daemon/control/means.h"
 #include "proto/control/messages.h"
 
-/* As tunnel_config_from(): `out` points into the message. */
-int tun2socks_config_from(const tun2socks_msg *message, const char *path,
+/* As tunnel_config_from(): `out` points into the message; `means` (NULL: none) has the descriptor.
+ */
+int tun2socks_config_from(const tun2socks_msg *message, const struct means *means, const char *path,
                           struct udptun_tun2socks_config *out, struct udptun_error *err);
 
 #endif

@@ -179,7 +179,7 @@ static int carry_key(const tunnel_msg *message, const char *path, struct tunnel_
     return 0;
 }
 
-int tunnel_config_from(const tunnel_msg *message, const struct file_key *file_key, const char *path,
+int tunnel_config_from(const tunnel_msg *message, const struct means *means, const char *path,
                        struct tunnel_config *out, struct udptun_error *err)
 {
     if (!message->name)
@@ -203,8 +203,8 @@ int tunnel_config_from(const tunnel_msg *message, const struct file_key *file_ke
     int rc = carry_key(message, path, out, err);
     if (rc < 0)
         return rc;
-    if (file_key && file_key->given) {
-        memcpy(out->key, file_key->bytes, sizeof out->key);
+    if (means && means->has_key) {
+        memcpy(out->key, means->key, sizeof out->key);
         config->key = out->key;
         config->key_file = NULL;
     }

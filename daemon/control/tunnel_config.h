@@ -5,7 +5,7 @@
 
 #include <udptun/engine.h>
 
-#include "daemon/control/object_key.h"
+#include "daemon/control/means.h"
 #include "proto/control/messages.h"
 
 struct tunnel_config {
@@ -14,12 +14,12 @@ struct tunnel_config {
 };
 
 /*
- * Convert and check `message`, which has to outlive `out`. `file_key` (NULL: none) is what its
+ * Convert and check `message`, which has to outlive `out`. `means` (NULL: none) has what its
  * keyFile holds; without it the file is read here, which blocks. Any thread. Errors are the
  * engine's own and those of what only the message has; `path` ("parameters", "udpTunnels[2]") goes
  * before their field.
  */
-int tunnel_config_from(const tunnel_msg *message, const struct file_key *file_key, const char *path,
+int tunnel_config_from(const tunnel_msg *message, const struct means *means, const char *path,
                        struct tunnel_config *out, struct udptun_error *err);
 
 /* Put `path` before err->field. */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """tun2socks instances over the command socket: what they answer, what is kept, and datagrams
 through the device unix:, which needs no rights: this test is the peer that sends IP packets."""
+import json
 import os
 import socket
 import struct
@@ -114,9 +115,65 @@ class Tun2socks(TestCase):
                 ("udp", "tunnel:", "INVALID_PARAM", 7), ("udp", "tunnel:no", "NOT_FOUND", 100),
                 ("mtu", 100, "INVALID_PARAM", 7), ("maxTcpFlows", 0, "INVALID_PARAM", 7),
                 ("udpFlowTimeout", 0, "INVALID_PARAM", 7), ("address", "10.0.0.1", "INVALID_PARAM", 7),
-                ("device", "fd:0", "UNSUPPORTED", 105)):
+                ("device", "fd:0", "INVALID_PARAM", 7), ("device", "fd:x", "INVALID_PARAM", 7)):
             with self.subTest(field=field, value=value):
                 self.fails(self.configure(**{field: value}), code, name, "parameters." + field)
+        self.assertEqual(self.instances(), [])
+
+    def with_fd(self, *sockets, **fields):
+        """configureTun2socks with descriptors at its first byte."""
+        request = {"action": "configureTun2socks",
+                   "parameters": dict({"name": "n", "device": "fd:0", "udp": "reject"}, **fields)}
+        socket.send_fds(self.c.socket, [json.dumps(request).encode()],
+                        [s.fileno() for s in sockets])
+        return self.c.line()
+
+    def pair(self):
+        near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.addCleanup(near.close)
+        self.addCleanup(far.close)
+        far.settimeout(DEADLINE_S)
+        return near, far
+
+    def assert_alive(self, far):
+        """An echo request is answered."""
+        echo = struct.pack("!BBHHH", 8, 0, 0, 7, 1) + b"ping"
+        echo = echo[:2] + struct.pack("!H", checksum(echo)) + echo[4:]
+        head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(echo), 1, 0, 64, 1, 0,
+                           socket.inet_aton("10.0.0.2"), socket.inet_aton("10.0.0.1"))
+        far.send(head[:10] + struct.pack("!H", checksum(head)) + head[12:] + echo)
+        protocol, source, _, rest = parse(far.recv(65536))
+        self.assertEqual((protocol, source, rest[0], rest[8:]), (1, "10.0.0.1", 0, b"ping"))
+
+    def test_the_descriptor_that_came_with_the_message(self):
+        first, second = self.pair(), self.pair()
+        self.ok(self.with_fd(self.pair()[0]))  # what is made once for all is there then
+        self.ok(self.c.call("removeTun2socks", {"name": "n"}))
+        before = len(os.listdir("/proc/%d/fd" % self.d.process.pid))
+        value = self.ok(self.with_fd(first[0], second[0], device="fd:1"))
+        self.assertEqual((value["changed"], value["persistent"]), (True, False))
+        self.assert_alive(second[1])
+        first[0].close()
+        self.assertEqual(first[1].recv(1), b"")  # nobody took it: the daemon closed it
+        # It goes on with what it has, and with another when one comes.
+        self.ok(self.configure(device="fd:1", udp="reject", maxUdpFlows=5))
+        self.assert_alive(second[1])
+        third = self.pair()
+        self.ok(self.with_fd(third[0]))
+        self.assert_alive(third[1])
+        second[0].close()
+        self.assertEqual(second[1].recv(1), b"")
+        self.ok(self.c.call("removeTun2socks", {"name": "n"}))
+        third[0].close()
+        self.assertEqual(third[1].recv(1), b"")
+        self.assertEqual(len(os.listdir("/proc/%d/fd" % self.d.process.pid)), before)
+
+    def test_a_descriptor_is_not_kept_over_a_restart(self):
+        self.ok(self.with_fd(self.pair()[0]))
+        self.d.stop()
+        self.d.start()
+        self.c = self.d.client()
+        self.addCleanup(self.c.close)
         self.assertEqual(self.instances(), [])
 
     def test_names_are_one_namespace_and_used_tunnels_stay(self):
