@@ -293,5 +293,48 @@ class Tun2socksProxies(NetTest):
         self.assertEqual(curl(self.net, f"http://{THIRD}:{WEB}/")[0], 0)
 
 
+class Tun2socksMtu(NetTest):
+    """The kernel cuts what is larger than the MTU, in both directions; whatever that is."""
+
+    @classmethod
+    def build(cls):
+        cls.digest = start_web(cls.net)
+        cls.net.start("server", need("microsocks"), "-i", SERVER, "-p", "1081").wait_listening(1081)
+        cls.client = cls.net.daemon("client")
+
+    def passes(self, mtu):
+        self.client.call("configureTun2socks", {
+            "name": "apps", "device": "tun:tun0", "address": "10.85.0.1/24", "mtu": mtu,
+            "address6": "fd85::1/64", "tcp": f"socks5://{SERVER}:1081"})
+        route_into(self.net)
+        for host in (THIRD, f"[{THIRD6}]"):
+            status, body = curl(self.net, f"http://{host}:{WEB}/file")
+            self.assertEqual((status, hashlib.sha256(body).hexdigest()), (0, self.digest))
+        listener = self.net.third.listener(THIRD, 8002)
+        app = self.net.client.tcp(THIRD, 8002)
+        far, _ = listener.accept()
+        for sock in (listener, app, far):
+            self.addCleanup(sock.close)
+        data, got = traffic.pattern(SIZE, "up"), hashlib.sha256()
+        sender = threading.Thread(target=lambda: (app.sendall(data), app.shutdown(socket.SHUT_WR)))
+        sender.start()
+        while piece := far.recv(1 << 20):
+            got.update(piece)
+        sender.join()
+        listener.close()
+        self.assertEqual(got.digest(), hashlib.sha256(data).digest())
+        status = status_of(self.client)
+        self.assertEqual((status["mtu"], status["dropped"]["checksum"]), (mtu, 0))
+
+    def test_1280(self):
+        self.passes(1280)
+
+    def test_1500(self):
+        self.passes(1500)
+
+    def test_9000(self):
+        self.passes(9000)
+
+
 if __name__ == "__main__":
     unittest.main()
