@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* log.c - see log.h. A pipe that nobody empties must not stop the event loop: a line is written
- * only where there is room for it, and lines left out are counted and told with the next one. */
+ * only where there is room for it, and lines left out are counted and told with the next one. A
+ * cause that goes on and on must not bury the others: of each LOG_BURST lines are written in
+ * LOG_WINDOW_S seconds, and the next one after them says how many there were. */
 #include "daemon/control/log.h"
 
 #include <assert.h>
@@ -142,6 +144,44 @@ static void keep_printable(char *text)
     }
 }
 
+/* FNV-1a, over everything but digits. */
+static uint64_t hash_of(const char *module, const char *text)
+{
+    uint64_t hash = UINT64_C(14695981039346656037);
+    const char *const parts[] = {module, text};
+    for (size_t i = 0; i < 2; i++) {
+        for (const char *at = parts[i]; *at; at++) {
+            if (*at < '0' || *at > '9')
+                hash = (hash ^ (unsigned char)*at) * UINT64_C(1099511628211);
+        }
+    }
+    return hash;
+}
+
+/* Whether this line may be written; `*left_out` tells how many like it were not. */
+static bool is_in_time(struct log *log, const char *module, const char *text, uint64_t *left_out)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    uint64_t hash = hash_of(module, text);
+    struct log_cause *cause = &log->causes[hash % LOG_CAUSES];
+    *left_out = 0;
+    if (cause->hash != hash) {
+        *cause = (struct log_cause){.hash = hash, .since_s = now.tv_sec, .lines = 1};
+        return true;
+    }
+    if (now.tv_sec - cause->since_s >= LOG_WINDOW_S) {
+        *left_out = cause->left_out;
+        *cause = (struct log_cause){.hash = hash, .since_s = now.tv_sec};
+    }
+    if (cause->lines >= LOG_BURST) {
+        cause->left_out++;
+        return false;
+    }
+    cause->lines++;
+    return true;
+}
+
 void log_write(struct log *log, enum udptun_log_level level, const char *module, const char *format,
                ...)
 {
@@ -153,6 +193,15 @@ void log_write(struct log *log, enum udptun_log_level level, const char *module,
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     keep_printable(text);
+    uint64_t left_out;
+    if (level != UDPTUN_LOG_DEBUG && !is_in_time(log, module, text, &left_out))
+        return;
+    if (level != UDPTUN_LOG_DEBUG && left_out > 0) {
+        char note[64];
+        snprintf(note, sizeof note, "%llu lines like the next were left out",
+                 (unsigned long long)left_out);
+        write_line(log, UDPTUN_LOG_WARN, "log", note);
+    }
     if (log->lost > 0) {
         char note[64];
         snprintf(note, sizeof note, "%llu lines lost", (unsigned long long)log->lost);

@@ -11,8 +11,21 @@
 
 #define LOG_MODULES 16 /* most that there are */
 
+#define LOG_CAUSES   32 /* that are told apart at a time */
+#define LOG_BURST    50 /* most lines of one cause in LOG_WINDOW_S seconds */
+#define LOG_WINDOW_S 10
+
+/* Lines that are alike but for numbers in them. */
+struct log_cause {
+    uint64_t hash;
+    int64_t since_s;
+    unsigned lines;    /* written since then */
+    uint64_t left_out; /* and not told of yet */
+};
+
 struct log {
     int fd;
+    struct log_cause causes[LOG_CAUSES];
     enum udptun_log_level level;                /* lines above it are left out ... */
     enum udptun_log_level modules[LOG_MODULES]; /* ... but of modules that have their own */
     uint32_t own_level;                         /* bit n: modules[n] holds */

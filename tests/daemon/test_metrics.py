@@ -49,7 +49,12 @@ class Socket(TestCase):
 class Http(TestCase):
     def start(self):
         self.port = free_port()
-        return self.daemon("--metrics", "127.0.0.1:%d" % self.port)
+        self.ready(self.daemon("--metrics", "127.0.0.1:%d" % self.port))
+
+    def ready(self, d):
+        """An answer comes when everything is up."""
+        with d.client() as c:
+            self.ok(c.call("hello"))
 
     def get(self, method="GET", target="/metrics", headers={}):
         c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE_S)
@@ -110,7 +115,7 @@ class Http(TestCase):
         d = Daemon(self)
         path = os.path.join(d.folder, "metrics.sock")
         d.arguments += ["--metrics", "unix:" + path]
-        d.start()
+        self.ready(d.start())
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(DEADLINE_S)
             s.connect(path)

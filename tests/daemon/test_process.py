@@ -2,6 +2,7 @@
 """The process: options, exit status, signals, socket, roles."""
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -227,6 +228,20 @@ class Process(TestCase):
         d = self.daemon("--log-level", "error")
         d.stop()
         self.assertEqual(d.log_text(), "")
+
+    def test_one_cause_does_not_fill_the_log(self):
+        d = self.daemon()
+        with d.client() as c:
+            for i in range(150):
+                name = {"name": "n%d" % i}
+                self.ok(c.call("configureUdpTunnel",
+                               dict(name, role="server", enabled=False, ephemeral=True)))
+            self.ok(c.call("removeUdpTunnel", {"name": "n0"}))
+        log = d.log_text()
+        written = len(re.findall(r" n\d+ configured", log))
+        self.assertGreaterEqual(written, 50)
+        self.assertLess(written, 150)
+        self.assertIn("n0 removed", log)
 
     def test_a_log_that_nobody_reads_stops_nothing(self):
         reader, writer = os.pipe()
