@@ -69,6 +69,7 @@ void binding_free(struct udpt_binding *b, enum udpt_close_reason reason, bool te
     struct udpt_machine *m = s->m;
     if (tell)
         control_close(s, b->id, reason);
+    s->ended[s->ended_next++ % ENDED_BINDINGS] = (struct ended){b->id, m->now_us};
     queue_clear(b);
     while (!list_empty(&b->peers))
         peer_free(list_entry(b->peers.next, struct peer, in_binding));
@@ -139,6 +140,16 @@ struct udpt_binding *udpt_binding_open(struct udpt_machine *m, uint64_t label, u
     }
     machine_leave(m);
     return b;
+}
+
+bool binding_has_ended(const struct udpt_session *s, uint64_t id)
+{
+    /* What is later than that is dropped for its age: the client has missed that it ended. */
+    uint64_t late_us = 2 * s->m->config.max_queue_delay_ms * MS_US;
+    for (unsigned i = 0; i < ENDED_BINDINGS; i++)
+        if (s->ended[i].id == id && s->m->now_us - s->ended[i].at_us <= late_us)
+            return true;
+    return false;
 }
 
 void binding_orphan_all(struct udpt_session *s)

@@ -272,7 +272,7 @@ struct ping {
     uint64_t wire, token, sent_us; /* sent_us 0: free */
 };
 
-enum { CREDIT_WINDOWS = 8 };
+enum { CREDIT_WINDOWS = 8, ENDED_BINDINGS = 128 };
 
 struct credit {
     uint64_t under_way; /* bytes unacknowledged on all legs */
@@ -322,6 +322,11 @@ struct udpt_session {
     struct table by_id, peers, rx_ids;
     uint32_t orphans; /* server: bindings that the restarted client has not asked for */
     uint32_t binding_count;
+    /* server: the bindings that ended last. A late datagram does not bring one to life again. */
+    struct ended {
+        uint64_t id, at_us;
+    } ended[ENDED_BINDINGS];
+    unsigned ended_next;
     uint64_t next_binding; /* local: ids are never used twice in a session */
     struct tx_ids tx_ids;
     uint32_t announce_tokens;
@@ -468,6 +473,7 @@ void binding_deliver(struct udpt_binding *b, const struct udpt_dest *dest, const
                      size_t size);
 void binding_expire(struct udpt_session *s);
 bool binding_fresh(struct udpt_binding *b, uint32_t sequence); /* this copy is the first */
+bool binding_has_ended(const struct udpt_session *s, uint64_t id);
 /* The far end is another one, which counts from 0. */
 void binding_sequence_anew(struct udpt_binding *b);
 bool binding_held(const struct udpt_binding *b); /* its datagrams must wait whatever the leg */

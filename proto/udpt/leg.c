@@ -172,8 +172,12 @@ static bool inline_datagram(struct udpt_conn *c, struct reader *body)
         return false;
     struct udpt_session *s = c->session;
     struct udpt_binding *b = binding_find(s, h.binding);
-    if (!b && s->m->config.role == UDPT_SERVER)
-        b = binding_remote(s, h.binding, h.label, 0, 0);
+    if (!b && s->m->config.role == UDPT_SERVER) {
+        if (binding_has_ended(s, h.binding)) /* the word of it may have been lost with a leg */
+            control_close(s, h.binding, UDPT_CLOSE_PEER);
+        else
+            b = binding_remote(s, h.binding, h.label, 0, 0);
+    }
     if (!b)
         udpt_count_drop(c->m, NULL, UDPT_DROP_NO_FLOW);
     else if (!(h.flags & INLINE_SEQUENCE) || binding_fresh(b, h.sequence))
