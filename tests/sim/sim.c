@@ -65,7 +65,9 @@ static void plan_node(struct world *w, struct node *n, bool server, unsigned ind
     udpt_config_init(&n->config, server ? UDPT_SERVER : UDPT_LOCAL);
     n->config.binding_host_size = sizeof(struct binding_host);
     n->config.connections = (unsigned)rng_between(&w->rng, 1, 8);
-    n->config.max_queue_delay_ms = 500;
+    n->config.max_queue_delay_ms = (uint32_t)rng_between(&w->rng, 5, 10) * 100;
+    if (rng_once_in(&w->rng, 4))
+        n->config.max_queue_bytes = 80000;
 }
 
 static void plan_world(struct world *w)
