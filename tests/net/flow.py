@@ -49,13 +49,15 @@ def tell_line(line, text):
         raise AssertionError(line.log()[said:])
 
 
-def start_chain(net, delay_ms=25, **tunnel):
-    """The whole chain with both ends of ours; (line, udp-local, udp-server)."""
+def start_chain(net, delay_ms=25, far=None, **tunnel):
+    """The whole chain with both ends of ours; (line, udp-local, udp-server). `far`: fields of the
+    latter's tunnel."""
     line = start_line(net, delay_ms)
     chain.start_shadowsocks(net)
     server = net.daemon("server", name="udp-server")
     local = net.daemon("client", name="udp-local")
-    server.configure(name="far", role="server", listen=f"127.0.0.1:{chain.UDP_SERVER_PORT}")
+    server.configure(name="far", role="server", listen=f"127.0.0.1:{chain.UDP_SERVER_PORT}",
+                     **(far or {}))
     local.configure(name="near", role="local", listen="udp://%s:%d" % ENTRY,
                     target=f"{THIRD}:9000", server=f"127.0.0.1:{chain.TUNNEL_PORT}", wait=20,
                     **tunnel)

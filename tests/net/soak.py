@@ -27,7 +27,7 @@ from harness import THIRD, poll
 
 FAULTS_IN_ROUND = 4
 FLOWS = 4
-FLOW_TIMEOUT_S = 3
+FLOW_TIMEOUT_S = 15  # longer than any fault, or a flow would get another port
 AGAIN_GUARD_S = 60
 GROWTH_KIB = 2048  # of an allocator that has not seen its worst in the first round
 GROWTH_DESCRIPTORS = 2
@@ -40,7 +40,8 @@ class Soak:
         self.net = harness.Network()
         self.targets, self.flows = [], []
         self.line, self.local, self.server = flow.start_chain(
-            self.net, flowTimeout=FLOW_TIMEOUT_S, heartbeatInterval=2, deadInterval=6)
+            self.net, far={"flowTimeout": FLOW_TIMEOUT_S}, flowTimeout=FLOW_TIMEOUT_S,
+            heartbeatInterval=2, deadInterval=6)
 
     def close(self):
         for one in self.flows:
@@ -121,7 +122,7 @@ class Soak:
     def measure(self):
         """{program: (KiB of memory, descriptors)}, when the short-lived flows are forgotten."""
         poll("the flows of a round to end",
-             lambda: self.server.status("far")["flows"] <= FLOWS, 10 * FLOW_TIMEOUT_S + 60)
+             lambda: self.server.status("far")["flows"] <= FLOWS, 2 * FLOW_TIMEOUT_S + 60)
         poll("all to be established", lambda: all(
             tunnel["state"] == "established"
             for tunnel in self.local.call("getStatus")["udpTunnels"]), AGAIN_GUARD_S)
