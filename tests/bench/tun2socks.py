@@ -29,8 +29,13 @@ class Bench:
         self.name = f"udptun-bench-{os.getpid()}"
         self.folder = tempfile.mkdtemp(prefix="udptun-bench-")
         self.programs = []
+        self.report = []
         resource.setrlimit(resource.RLIMIT_NOFILE,
                            (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+
+    def say(self, line=""):
+        print(line, flush=True)
+        self.report.append(line + "\n")
 
     def ip(self, *words):
         subprocess.run(["ip", *words], check=True)
@@ -107,8 +112,8 @@ class Bench:
 
     def throughput(self):
         names = [name for name, _ in self.subjects()]
-        print("| TCP | " + " | ".join(f"{name}, Mbit/s" for name in names) + " | tun2socks / alone |")
-        print("| --- |" + " --- |" * (len(names) + 1))
+        self.say("| TCP | " + " | ".join(f"{name}, Mbit/s" for name in names) + " | tun2socks / alone |")
+        self.say("| --- |" + " --- |" * (len(names) + 1))
         for flows in (1, 4):
             for direction in ("up", "down"):
                 got = {name: [] for name in names}
@@ -118,8 +123,8 @@ class Bench:
                 middle = {name: statistics.median(values) for name, values in got.items()}
                 cells = [f"{middle[name]:.0f} ({min(got[name]):.0f} to {max(got[name]):.0f})"
                          for name in names]
-                print(f"| {direction}, {flows} flow{'s' * (flows > 1)} | {' | '.join(cells)} | "
-                      f"{middle['tun2socks'] / middle['sink alone']:.2f} |", flush=True)
+                self.say(f"| {direction}, {flows} flow{'s' * (flows > 1)} | {' | '.join(cells)} | "
+                         f"{middle['tun2socks'] / middle['sink alone']:.2f} |")
 
     def idle(self):
         """First of all: the daemon's heap has nothing of bulk flows that idle ones could reuse."""
@@ -134,9 +139,9 @@ class Bench:
         holder.wait()
         self.wait(lambda: not self.call("getStatus", {})["tun2socks"][0]["tcpFlows"])
         alone = statistics.median(self.measure((TARGET,), "down", 1) for _ in range(rounds))
-        print(f"{count} idle flows: {memory / 1024:.2f} KiB of the daemon's memory each; a bulk "
-              f"flow down beside them {beside:.0f} Mbit/s, alone {alone:.0f}: {beside / alone:.2f}"
-              "\n", flush=True)
+        self.say(f"{count} idle flows: {memory / 1024:.2f} KiB of the daemon's memory each; a bulk "
+                 f"flow down beside them {beside:.0f} Mbit/s, alone {alone:.0f}: "
+                 f"{beside / alone:.2f}.\n")
 
     def close(self):
         for program in self.programs:
@@ -153,13 +158,23 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--idle", type=int, default=5000)
-    bench = Bench(parser.parse_args())
+    parser.add_argument("--write", metavar="FILE", help="write the report there as well")
+    options = parser.parse_args()
+    bench = Bench(options)
+    bench.say("# Benchmark of tun2socks\n\nWritten by tests/bench/tun2socks.py: TCP through a TUN "
+              "device and tun2socks to a SOCKS5\nsink, against the same sink without the device, in "
+              f"turns. {options.rounds} rounds of {options.seconds:g} s; medians, and\n"
+              f"least to most. {os.cpu_count()} processors for app, daemon and sink together; "
+              f"load {os.getloadavg()[0]:.1f} at the start.\n")
     try:
         bench.start()
         bench.idle()
         bench.throughput()
     finally:
         bench.close()
+    if options.write:
+        with open(options.write, "w", encoding="utf-8") as file:
+            file.writelines(bench.report)
 
 
 if __name__ == "__main__":
