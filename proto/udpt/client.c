@@ -305,6 +305,12 @@ void client_welcomed(struct udpt_conn *c)
     struct udpt_session *s = c->session;
     struct handshake *h = c->handshake;
     struct leg *leg = &s->legs[c->leg];
+    if (memcmp(h->hello.session, s->id, sizeof s->id) != 0) {
+        /* The session ended while this was being dialled; the next one has another id. */
+        c->blameless = true;
+        conn_kill(c, "its session has ended meanwhile");
+        return;
+    }
     if (s->established && !is_same_session(s, &h->welcome)) {
         if (!h->welcome.known && h->welcome.epoch == s->epoch && c->since_us < s->founded_us) {
             /* Its HELLO was under way when another leg founded the session. */
