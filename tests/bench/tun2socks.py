@@ -128,17 +128,19 @@ class Bench:
 
     def idle(self):
         """First of all: the daemon's heap has nothing of bulk flows that idle ones could reuse."""
-        rounds, count = self.options.rounds, self.options.idle
-        before = self.resident_bytes()
-        holder = self.run(*self.stream("idle", TARGET, 80, count), stdin=subprocess.PIPE,
-                          stdout=subprocess.PIPE)
-        holder.stdout.readline()
-        memory = (self.resident_bytes() - before) / count
-        beside = statistics.median(self.measure((TARGET,), "down", 1) for _ in range(rounds))
-        holder.stdin.close()
-        holder.wait()
-        self.wait(lambda: not self.call("getStatus", {})["tun2socks"][0]["tcpFlows"])
-        alone = statistics.median(self.measure((TARGET,), "down", 1) for _ in range(rounds))
+        count = self.options.idle
+        before, memory, beside, alone = self.resident_bytes(), None, [], []
+        for _ in range(self.options.rounds):
+            holder = self.run(*self.stream("idle", TARGET, 80, count), stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE)
+            holder.stdout.readline()
+            memory = memory or (self.resident_bytes() - before) / count
+            beside += [self.measure((TARGET,), "down", 1) for _ in range(2)]
+            holder.stdin.close()
+            holder.wait()
+            self.wait(lambda: not self.call("getStatus", {})["tun2socks"][0]["tcpFlows"])
+            alone += [self.measure((TARGET,), "down", 1) for _ in range(2)]
+        beside, alone = statistics.median(beside), statistics.median(alone)
         self.say(f"{count} idle flows: {memory / 1024:.2f} KiB of the daemon's memory each; a bulk "
                  f"flow down beside them {beside:.0f} Mbit/s, alone {alone:.0f}: "
                  f"{beside / alone:.2f}.\n")
