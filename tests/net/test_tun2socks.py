@@ -27,6 +27,15 @@ SECOND = "192.0.2.3" # third's other address, for natdiscovery
 SIZE = 10_000_000
 
 
+def configure(daemon, **instance):
+    """Configure an instance; where udptund was built without tun2socks the test is skipped."""
+    reply = daemon.request("configureTun2socks", instance)
+    if reply["statusCode"] == 105:
+        raise unittest.SkipTest(reply["errorMessage"])
+    if reply["statusCode"] != 0:
+        raise AssertionError(f"{instance}: {reply}")
+
+
 def status_of(daemon, name="apps"):
     return daemon.call("getStatus", {"name": name})["tun2socks"][0]
 
@@ -70,10 +79,10 @@ class Tun2socks(NetTest):
         cls.server.configure(name="far", role="server", listen=f"127.0.0.1:{PORT}")
         cls.client.configure(name="near", role="local", wait=GUARD_S,
                              server=f"127.0.0.1:{chain.TUNNEL_PORT}")
-        cls.client.call("configureTun2socks", {
-            "name": "apps", "device": "tun:tun0", "address": "10.85.0.1/24",
-            "address6": "fd85::1/64", "tcp": f"socks5://127.0.0.1:{chain.SOCKS_PORT}",
-            "udp": "tunnel:near"})
+        configure(cls.client,
+                  name="apps", device="tun:tun0", address="10.85.0.1/24",
+                  address6="fd85::1/64", tcp=f"socks5://127.0.0.1:{chain.SOCKS_PORT}",
+                  udp="tunnel:near")
         route_into(net)
         cls.digest = start_web(net)
         cls.target = net.third.udp(THIRD, 9000)
@@ -198,18 +207,18 @@ class Tun2socksProxies(NetTest):
         net.start("client", need("ss-local"), "-s", SERVER, "-p", "8388", "-b", "127.0.0.1", "-l",
                   "1082", "-U", *key).wait_listening(1082, "udp")
         cls.client = net.daemon("client")
-        cls.client.call("configureTun2socks", {
-            "name": "apps", "device": "tun:tun0", "address": "10.85.0.1/24",
-            "address6": "fd85::1/64", "tcp": f"socks5://{SERVER}:1081",
-            "udp": "socks5://127.0.0.1:1082"})
+        configure(cls.client,
+                  name="apps", device="tun:tun0", address="10.85.0.1/24",
+                  address6="fd85::1/64", tcp=f"socks5://{SERVER}:1081",
+                  udp="socks5://127.0.0.1:1082")
         route_into(net)
         # A second instance, for third's other address, that goes by the wire itself: what it sends
         # bears a mark, and has routes of its own.
         # pylint: disable=protected-access
         net._ip(net.third, f"addr add {SECOND}/24 dev eth0")
-        cls.client.call("configureTun2socks", {
-            "name": "straight", "device": "tun:tun1", "address": "10.86.0.1/24", "mark": 77,
-            "tcp": "direct", "udp": "direct"})
+        configure(cls.client,
+                  name="straight", device="tun:tun1", address="10.86.0.1/24", mark=77,
+                  tcp="direct", udp="direct")
         net._ip(net.client, f"route add {SECOND}/32 dev tun1", "rule add fwmark 77 lookup 100",
                 f"route add default via {ROUTER['client']} table 100")
         cls.target = net.third.udp(THIRD, 9000)
@@ -303,9 +312,9 @@ class Tun2socksMtu(NetTest):
         cls.client = cls.net.daemon("client")
 
     def passes(self, mtu):
-        self.client.call("configureTun2socks", {
-            "name": "apps", "device": "tun:tun0", "address": "10.85.0.1/24", "mtu": mtu,
-            "address6": "fd85::1/64", "tcp": f"socks5://{SERVER}:1081"})
+        configure(self.client,
+                  name="apps", device="tun:tun0", address="10.85.0.1/24", mtu=mtu,
+                  address6="fd85::1/64", tcp=f"socks5://{SERVER}:1081")
         route_into(self.net)
         for host in (THIRD, f"[{THIRD6}]"):
             status, body = curl(self.net, f"http://{host}:{WEB}/file")

@@ -14,6 +14,7 @@ import unittest
 import chain
 import traffic
 from harness import GUARD_S, ROUTER, SERVER, THIRD, THIRD6, NetTest, need, poll
+from test_tun2socks import configure
 
 PORT = chain.UDP_SERVER_PORT
 RELAY = 1082 # ss-local -U
@@ -35,9 +36,8 @@ class Tun2socksServer(NetTest):
         cls.targets = [net.third.udp(THIRD, 9000), net.third.udp(THIRD6, 9000)]
         path = os.path.join(net.folder, "packets")
         relay = f"socks5://127.0.0.1:{RELAY}"
-        cls.server.call("configureTun2socks", {"name": "out", "device": "pipe", "udp": relay})
-        cls.peer.call("configureTun2socks",
-                      {"name": "out", "device": f"unix:{path}", "udp": relay})
+        configure(cls.server, name="out", device="pipe", udp=relay)
+        configure(cls.peer, name="out", device=f"unix:{path}", udp=relay)
         cls.entries = {}
         for i, egress in enumerate(("tun2socks:out", f"unix:{path}")):
             name = egress.partition(":")[0]
@@ -100,9 +100,8 @@ class TunnelIntoTun(NetTest):
                   "1081").wait_listening(1081)
         server, client = net.daemon("server"), net.daemon("client")
         server.configure(name="far", role="server", listen=f"{SERVER}:{PORT}", insecure=True)
-        client.call("configureTun2socks", {
-            "name": "apps", "device": "tun:tun0", "address": "10.85.0.1/24",
-            "tcp": f"socks5://{ROUTER['client']}:1081"})
+        configure(client, name="apps", device="tun:tun0", address="10.85.0.1/24",
+                  tcp=f"socks5://{ROUTER['client']}:1081")
         net._ip(net.client, f"route add {SERVER}/32 dev tun0") # pylint: disable=protected-access
         status = client.configure(name="near", role="local", server=f"{SERVER}:{PORT}",
                                   listen="udp://127.0.0.1:0", target=f"{THIRD}:9000", wait=GUARD_S)
