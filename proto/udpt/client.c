@@ -242,6 +242,7 @@ void client_leg_lost(struct udpt_session *s, const struct udpt_conn *c)
 static void forget(struct udpt_session *s)
 {
     s->established = s->proven = false;
+    route_drop_copies(s);
     announce_reset(s);
     LIST_FOREACH (node, &s->bindings) {
         struct udpt_binding *b = list_entry(node, struct udpt_binding, in_session);

@@ -426,6 +426,7 @@ void route_want_flush(struct udpt_session *s);          /* the thin lane, at the
 void route_flush(struct udpt_session *s);
 void route_forget(struct udpt_session *s, const struct udpt_conn *c);
 unsigned route_copies(const struct udpt_session *s);
+void route_drop_copies(struct udpt_session *s); /* who would drop them as copies has forgotten */
 unsigned route_legs_needed(const struct udpt_session *s); /* data legs */
 /* The stream for an acknowledgement that is owed since `age_us`; NULL: not now, but at *retry_us.
  */

@@ -411,11 +411,16 @@ static void update_min_rtt(struct udpt_session *s)
         s->min_rtt_us = (uint64_t)least;
 }
 
-/* The thin lane ends: what waits there takes the ordinary way. */
-static void leave_thin(struct udpt_session *s)
+void route_drop_copies(struct udpt_session *s)
 {
     while (!list_empty(&s->copies))
         queue_free(list_entry(s->copies.next, struct queued, in_copies));
+}
+
+/* The thin lane ends: what waits there takes the ordinary way. */
+static void leave_thin(struct udpt_session *s)
+{
+    route_drop_copies(s);
     while (!list_empty(&s->thin))
         queue_route(list_entry(s->thin.next, struct udpt_binding, in_waiting));
     for (unsigned i = 0; i < UDPT_MAX_LEGS; i++)

@@ -113,6 +113,7 @@ static void restart_client(struct udpt_session *s, uint64_t incarnation)
             conn_kill(s->legs[i].conn, "its client was restarted");
         s->legs[i].generation = 0;
     }
+    route_drop_copies(s);
     announce_reset(s);
     binding_orphan_all(s);
 }
