@@ -91,7 +91,7 @@ def files_of(tree):
     """Paths of all files of ours, relative to the tree."""
     for folder, folders, names in os.walk(tree):
         folders[:] = sorted(f for f in folders if not SKIPPED_FOLDERS.fullmatch(f))
-        for name in sorted(names):
+        for name in sorted(n for n in names if n != ".git"):  # a work tree's, by git's hand
             yield os.path.relpath(os.path.join(folder, name), tree)
 
 
