@@ -82,6 +82,12 @@ static int configure(struct configure_call *call, struct udptun_error *err)
                          call->given->name);
     }
     struct tunnel *old = registry_find(e, config->given.name);
+    const char *user = old ? tun_using(e, config->given.name) : NULL;
+    if (user && config->given.role != UDPTUN_LOCAL) {
+        config_free(config);
+        return error_set(err, UDPTUN_E_CONFLICT, "role",
+                         "role: tun2socks instance '%s' needs it to be local", user);
+    }
     enum config_change kind = old ? config_compare(old->config, config) : CONFIG_REBUILD;
     if (call->changed)
         *call->changed = kind != CONFIG_SAME;

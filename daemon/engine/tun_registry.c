@@ -119,17 +119,52 @@ static int check_names(const struct udptun_engine *e, const struct tun_config *c
     return UDPTUN_OK;
 }
 
-/* A device is held by one instance only, so the old one ends first. */
+/* A server that sends its flows here needs the pipe. */
+static int check_user(const struct udptun_engine *e, const struct tun *old,
+                      const struct tun_config *config, struct udptun_error *err)
+{
+    const char *user = server_using(e, tun_name(old));
+    if (!user || old->config->kind != TUN_DEVICE_PIPE || config->kind == TUN_DEVICE_PIPE)
+        return UDPTUN_OK;
+    return error_set(err, UDPTUN_E_CONFLICT, "device", "device: tunnel '%s' uses the pipe", user);
+}
+
+/* Whether both cannot be had at the same time. Descriptors of one number are not one device. */
+static bool is_same_device(const struct tun_config *a, const struct tun_config *b)
+{
+    return a->kind != TUN_DEVICE_FD && strcmp(a->given.device, b->given.device) == 0;
+}
+
+/* A device is held by one instance only, so the old one ends first; it comes back when the new one
+ * cannot be had. */
+static struct tun *take_over_device(struct udptun_engine *e, struct tun_config *config,
+                                    struct tun *old, struct udptun_error *err)
+{
+    struct udptun_error why = {0};
+    struct tun_config *before = tun_config_new(&old->config->given, err);
+    if (!before)
+        return NULL;
+    remove_tun(old);
+    struct tun *t = tun_new(e, config, err);
+    struct tun *again = t ? NULL : tun_new(e, before, &why);
+    if (again)
+        insert(e, again);
+    else
+        tun_config_free(before);
+    return t;
+}
+
 static int build(struct udptun_engine *e, struct tun_config *config, struct tun *old,
                  struct udptun_error *err)
 {
-    if (old)
-        remove_tun(old);
-    struct tun *t = tun_new(e, config, err);
+    bool takes_over = old && is_same_device(old->config, config);
+    struct tun *t = takes_over ? take_over_device(e, config, old, err) : tun_new(e, config, err);
     if (!t) {
         tun_config_free(config);
         return err->code ? err->code : UDPTUN_E_UNEXPECTED;
     }
+    if (old && !takes_over)
+        remove_tun(old);
     insert(e, t);
     return UDPTUN_OK;
 }
@@ -146,6 +181,11 @@ static int configure(struct configure_call *call, struct udptun_error *err)
         return code;
     }
     struct tun *old = find(e, config->given.name);
+    code = old ? check_user(e, old, config, err) : UDPTUN_OK;
+    if (code) {
+        tun_config_free(config);
+        return code;
+    }
     enum tun_change change = old ? tun_config_compare(old->config, config) : TUN_REBUILD;
     if (call->changed)
         *call->changed = change != TUN_SAME;
