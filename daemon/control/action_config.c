@@ -169,7 +169,7 @@ static void applied(struct change *c)
     free(names);
 }
 
-const struct change_kind change_apply_config = {plan_apply, applied};
+const struct change_kind change_apply_config = {plan_apply, applied, .is_of_all = true};
 
 void action_apply_config(struct call *call)
 {

@@ -217,5 +217,5 @@ static void removed(struct change *c)
         action_return_changed(c->call, c->count > 0 && c->edits[0].changed);
 }
 
-const struct change_kind change_configure = {plan_configure, configured};
-const struct change_kind change_remove = {plan_remove, removed};
+const struct change_kind change_configure = {plan_configure, configured, .is_of_all = false};
+const struct change_kind change_remove = {plan_remove, removed, .is_of_all = false};

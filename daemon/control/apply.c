@@ -12,6 +12,19 @@ static bool keeps_session(const tunnel_msg *tunnel)
     return !(tunnel->has_ephemeral && tunnel->ephemeral);
 }
 
+bool control_needs_identity(const struct control *control, ProtobufCMessage *message)
+{
+    const tunnel_msg *tunnel = object_tunnel(message);
+    uint8_t running[UDPTUN_IDENTITY_SIZE];
+    size_t size;
+    if (!tunnel || tunnel->role != UDPTUN__CONTROL__TUNNEL__ROLE__LOCAL || !keeps_session(tunnel) ||
+        control->store.dir < 0)
+        return false;
+    int rc = udptun_identity(control->engine, tunnel->name, running, &size);
+    explicit_bzero(running, sizeof running);
+    return rc < 0;
+}
+
 /* A session may have been founded: what a restart needs to go on with it is kept. */
 static void keep_session(struct control *control, const char *name)
 {
@@ -59,11 +72,14 @@ static int apply_tunnel(struct control *control, const tunnel_msg *tunnel,
     config.engine.callbacks.arg = control;
     config.engine.callbacks.state = keeps_session(tunnel) ? on_state_kept : on_state;
     uint8_t identity[UDPTUN_IDENTITY_SIZE];
-    config.engine.identity_size = config.engine.role == UDPTUN_LOCAL && keeps_session(tunnel)
-                                      ? identity_load(&control->store, tunnel->name, identity)
-                                      : 0;
-    if (config.engine.identity_size > 0)
+    size_t size = 0;
+    if (udptun_identity(control->engine, tunnel->name, identity, &size) == 0) {
         config.engine.identity = identity;
+    } else if (means->identity_size > 0) {
+        config.engine.identity = means->identity;
+        size = means->identity_size;
+    }
+    config.engine.identity_size = size;
     rc = udptun_configure(control->engine, &config.engine, changed, err);
     if (rc == UDPTUN_E_INVALID && strcmp(err->field, "identity") == 0) { /* a damaged file */
         config.engine.identity = NULL;
@@ -102,7 +118,6 @@ int control_remove(struct control *control, const char *name, struct udptun_erro
 {
     struct udptun_error why = {0};
     int rc = udptun_remove(control->engine, name, &why);
-    identity_forget(&control->store, control->worker, name);
     if (rc == UDPTUN_E_NOT_FOUND) {
         why = (struct udptun_error){0};
         rc = udptun_tun2socks_remove(control->engine, name, &why);

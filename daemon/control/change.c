@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/control/carry_out.h"
 #include "daemon/control/control.h"
+#include "daemon/control/identities.h"
 #include "daemon/control/tunnel_config.h"
 #include "proto/control/codec.h"
 
@@ -23,11 +25,6 @@ static void free_message(ProtobufCMessage *message)
 {
     if (message)
         protobuf_c_message_free_unpacked(message, NULL);
-}
-
-static struct object *present_of(const struct change *c, const struct edit *e)
-{
-    return objects_find(&c->control->objects, e->name);
 }
 
 static int no_memory(struct change *c)
@@ -50,12 +47,14 @@ int change_edit(struct change *c, const char *name, ProtobufCMessage *wanted, bo
     *e = (struct edit){.wanted = wanted, .of_file = of_file};
     e->is_removal = !wanted;
     e->is_new = wanted && !message;
-    e->differs = message && wanted ? !codec_equal(message, wanted) : message != wanted;
+    e->other_kind = message && wanted && message->descriptor != wanted->descriptor;
+    e->differs =
+        message && wanted ? e->other_kind || !codec_equal(message, wanted) : message != wanted;
     snprintf(e->name, sizeof e->name, "%s", name);
     snprintf(e->path, sizeof e->path, "%s", path);
     if (strlen(name) >= sizeof e->name)
         return tunnel_config_invalid(&c->err, path, "name", "1 to 64 of A-Za-z0-9._- are expected");
-    if (message && wanted && message->descriptor != wanted->descriptor) {
+    if (e->other_kind && !c->kind->is_of_all) {
         error_set(&c->err, UDPTUN_E_CONFLICT, "name", "name: %s is an object of another kind",
                   name);
         tunnel_config_error_path(&c->err, path);
@@ -64,6 +63,7 @@ int change_edit(struct change *c, const char *name, ProtobufCMessage *wanted, bo
     if (wanted)
         object_take_fd(wanted, c->call ? &c->call->fds : NULL, message,
                        present ? &present->means : NULL, &e->means);
+    e->needs_identity = e->differs && control_needs_identity(c->control, wanted);
     /* Those with a key file are checked where the file is read. */
     return !wanted || object_has_key_file(wanted)
                ? 0
@@ -85,6 +85,8 @@ static void keep_edit(struct change *c, struct edit *e)
     e->means = (struct means){0};
     objects_set(&control->objects, object, e->wanted);
     e->wanted = NULL;
+    if (e->is_removal || e->other_kind)
+        identity_forget(&control->store, control->worker, e->name);
     if (!e->changed)
         return;
     events_config(control, e, kept);
@@ -94,9 +96,12 @@ static void keep_edit(struct change *c, struct edit *e)
 
 static void drop_edit(struct change *c, struct edit *e)
 {
-    struct object *object = objects_find(&c->control->objects, e->name);
+    struct control *control = c->control;
+    struct object *object = objects_find(&control->objects, e->name);
     if (object && !object->message) /* its place was kept for nothing */
-        objects_set(&c->control->objects, object, NULL);
+        objects_set(&control->objects, object, NULL);
+    if (e->is_new && e->applied)
+        identity_forget(&control->store, control->worker, e->name);
     free_message(e->wanted);
     e->wanted = NULL;
     means_fini(&e->means);
@@ -124,89 +129,6 @@ static void finish(struct change *c)
     free(c);
 }
 
-/* ---- the engine ------------------------------------------------------------------------------ */
-
-/* What the engine runs becomes what is wanted. */
-static int apply_edit(struct change *c, struct edit *e, struct udptun_error *err)
-{
-    struct object *object = present_of(c, e);
-    ProtobufCMessage *present = object ? object->message : NULL;
-    int rc;
-    if (!e->wanted) {
-        e->changed = present != NULL;
-        rc = present ? control_remove(c->control, e->name, err) : 0;
-    } else {
-        rc = control_apply(c->control, e->wanted, &e->means, e->path, &e->changed, err);
-        e->changed = e->changed || object_is_ephemeral(present) != object_is_ephemeral(e->wanted);
-    }
-    e->applied = rc == 0;
-    return rc;
-}
-
-/* Others of the same change may have to go first: those that hold the port, or that are named. */
-static bool may_come_later(int code)
-{
-    return code == UDPTUN_E_PORT_IN_USE || code == UDPTUN_E_NOT_FOUND || code == UDPTUN_E_CONFLICT;
-}
-
-/* One round over the edits that are left: how many were applied, or a code that ends it. */
-static int apply_round(struct change *c, bool removals, struct udptun_error *err)
-{
-    int applied = 0;
-    for (size_t i = 0; i < c->count; i++) {
-        struct edit *e = &c->edits[i];
-        if (e->applied || e->is_removal != removals)
-            continue;
-        struct udptun_error why = {0};
-        int rc = apply_edit(c, e, &why);
-        applied += rc == 0;
-        if (rc < 0 && err->code == 0)
-            *err = why;
-        if (rc < 0 && !may_come_later(rc)) {
-            *err = why;
-            return rc;
-        }
-    }
-    return applied;
-}
-
-/* The state could not be committed, or another edit not be had: what ran before has to run. */
-static void put_back(struct change *c)
-{
-    for (size_t i = c->count; i-- > 0;) {
-        struct edit *e = &c->edits[i];
-        struct object *object = present_of(c, e);
-        ProtobufCMessage *present = object ? object->message : NULL;
-        struct udptun_error err = {0};
-        if (!e->applied)
-            continue;
-        int rc = 0;
-        if (present)
-            rc = control_apply(c->control, present, &object->means, "", NULL, &err);
-        else if (e->wanted)
-            rc = control_remove(c->control, e->name, &err);
-        if (rc < 0)
-            log_write(c->control->log, UDPTUN_LOG_ERROR, "control", "%s: cannot be put back: %s",
-                      e->name, err.message);
-    }
-}
-
-static int apply(struct change *c)
-{
-    for (int removals = 1; removals >= 0; removals--) {
-        int rc;
-        do {
-            c->err = (struct udptun_error){0};
-            rc = apply_round(c, removals, &c->err);
-        } while (rc > 0 && c->err.code < 0);
-        if (c->err.code < 0) {
-            put_back(c);
-            return c->err.code;
-        }
-    }
-    return 0;
-}
-
 /* ---- the disk -------------------------------------------------------------------------------- */
 
 static void run_commit(struct worker_job *job)
@@ -220,7 +142,7 @@ static void commit_done(struct worker_job *job)
     struct change *c = list_entry(job, struct change, job);
     struct control *control = c->control;
     if (c->rc < 0)
-        put_back(c);
+        change_put_back(c);
     finish(c);
     run_queue(control);
 }
@@ -250,7 +172,7 @@ static bool apply_and_commit(struct change *c)
     if (c->dry_run)
         return true;
     warn_of_exposed_keys(c);
-    if (apply(c) < 0) {
+    if (change_carry_out(c) < 0) {
         if (prepared)
             store_discard(&c->control->store);
         return true;
@@ -259,7 +181,7 @@ static bool apply_and_commit(struct change *c)
         return true;
     if (submit(c, run_commit, commit_done))
         return false;
-    put_back(c);
+    change_put_back(c);
     store_discard(&c->control->store);
     return true;
 }
@@ -272,6 +194,8 @@ static void run_prepare(struct worker_job *job)
         if (object_has_key_file(e->wanted) &&
             object_read_key(e->wanted, e->path, &e->means, &c->err) == 0)
             control_check(e->wanted, &e->means, e->path, &c->err);
+        if (e->needs_identity)
+            means_read_identity(&e->means, &c->control->store, e->name);
     }
     c->rc = c->err.code;
     if (c->rc == 0 && c->text)
@@ -301,7 +225,7 @@ static int prepare(struct change *c, bool *wait)
     struct control *control = c->control;
     *wait = false;
     for (size_t i = 0; i < c->count; i++) {
-        *wait = *wait || object_has_key_file(c->edits[i].wanted);
+        *wait = *wait || object_has_key_file(c->edits[i].wanted) || c->edits[i].needs_identity;
         if (!c->dry_run && !objects_add(&control->objects, c->edits[i].name))
             return no_memory(c);
     }

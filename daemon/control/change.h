@@ -27,6 +27,8 @@ struct change_kind {
     int (*plan)(struct change *c);
     /* It is over, `c->err` tells how: answer the call. */
     void (*finished)(struct change *c);
+    /* It is of everything that is configured: a name may become an object of the other kind. */
+    bool is_of_all;
 };
 
 struct changes {

@@ -51,13 +51,15 @@ static int add_object(struct control *control, ProtobufCMessage *message, struct
     return 0;
 }
 
-/* Read its key and start it, before the loop runs and anything can be held up. */
+/* Read its key and its session and start it, before the loop runs and anything can be held up. */
 static int start_object(struct control *control, ProtobufCMessage *message, const char *path,
                         struct means *means, struct udptun_error *err)
 {
     int rc = object_read_key(message, path, means, err);
     if (rc == 0 && means->exposed)
         control_warn_exposed(control, message);
+    if (rc == 0 && control_needs_identity(control, message))
+        means_read_identity(means, &control->store, object_name(message));
     return rc == 0 ? control_apply(control, message, means, path, NULL, err) : rc;
 }
 

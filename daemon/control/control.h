@@ -90,6 +90,10 @@ uint64_t control_uptime_s(const struct control *control);
 int control_check(ProtobufCMessage *message, const struct means *means, const char *path,
                   struct udptun_error *err);
 
+/* `message` (NULL is accepted) is a local whose session may be kept on the disk, and nothing that
+ * runs knows it better. */
+bool control_needs_identity(const struct control *control, ProtobufCMessage *message);
+
 /* Make what runs be as `message` says. */
 int control_apply(struct control *control, ProtobufCMessage *message, const struct means *means,
                   const char *path, bool *changed, struct udptun_error *err);

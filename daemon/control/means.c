@@ -7,8 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <udptun/engine.h>
-
+#include "daemon/control/identities.h"
 #include "daemon/control/tunnel_config.h"
 
 #define FD_DEVICE "fd:"
@@ -38,6 +37,11 @@ int object_read_key(const ProtobufCMessage *message, const char *path, struct me
     if (rc < 0)
         tunnel_config_error_path(err, path);
     return rc;
+}
+
+void means_read_identity(struct means *m, const struct store *store, const char *name)
+{
+    m->identity_size = identity_load(store, name, m->identity);
 }
 
 static const char *device_of(const ProtobufCMessage *message)

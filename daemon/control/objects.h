@@ -41,9 +41,12 @@ struct edit {
     struct means means;          /* of `wanted` */
     bool of_file;                /* the name is the config file's afterwards */
     bool is_removal, is_new;
-    bool differs; /* from the present object, as text */
-    bool changed; /* what runs, or what is kept */
-    bool applied;
+    bool other_kind;     /* the present object of that name is of the other kind */
+    bool differs;        /* from the present object, as text */
+    bool needs_identity; /* to be read from the disk before it is applied */
+    bool changed;        /* what runs, or what is kept */
+    bool applied;        /* the engine runs what is wanted */
+    bool made_way;       /* the engine does not run the present object, or not all of it */
 };
 
 void objects_fini(struct objects *o);

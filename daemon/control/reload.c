@@ -78,7 +78,7 @@ static void finished(struct change *c)
     conclude(c->control, c->call, &c->err);
 }
 
-const struct change_kind change_reload = {plan, finished};
+const struct change_kind change_reload = {plan, finished, .is_of_all = true};
 
 static void run(struct worker_job *job)
 {

@@ -110,6 +110,47 @@ class Whole(TestCase):
         done = self.ok(self.apply(dict(held, name="a"), dict(held, listen="127.0.0.1:0")))
         self.assertEqual(done, {"created": ["a"], "changed": ["z"], "removed": []})
 
+    def listening(self):
+        return {t["name"]: t["listen"] for t in self.ok(self.c.call("getStatus"))["udpTunnels"]}
+
+    def test_ports_are_exchanged_and_go_round(self):
+        places = ["127.0.0.1:%d" % free_port() for _ in range(3)]
+        for turn in ([0, 1, 2], [1, 0, 2], [2, 1, 0], [0, 2, 1], [1, 2, 0]):
+            wanted = {name: places[i] for name, i in zip("abc", turn)}
+            self.ok(self.apply(*(dict(SERVER, name=n, listen=p) for n, p in wanted.items())))
+            self.assertEqual(self.listening(), wanted)
+
+    def test_an_exchange_that_fails_leaves_everything(self):
+        a, b = ("127.0.0.1:%d" % free_port() for _ in range(2))
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", 0))
+            other.listen()
+            busy = "127.0.0.1:%d" % other.getsockname()[1]
+            self.ok(self.apply(dict(SERVER, name="a", listen=a), dict(SERVER, name="b", listen=b)))
+            reply = self.apply(dict(SERVER, name="a", listen=b), dict(SERVER, name="b", listen=a),
+                               dict(SERVER, name="z", listen=busy))
+            self.fails(reply, 104, "PORT_IN_USE", "parameters.config.udpTunnels[2].listen")
+        self.assertEqual(self.listening(), {"a": a, "b": b})
+        for place in (a, b):
+            socket.create_connection(tuple(place.split(":"))).close()
+
+    def test_ports_of_kept_objects_are_exchanged_by_a_restart_too(self):
+        a, b = ("127.0.0.1:%d" % free_port() for _ in range(2))
+        self.ok(self.apply(dict(SERVER, name="a", listen=a), dict(SERVER, name="b", listen=b)))
+        self.ok(self.apply(dict(SERVER, name="a", listen=b), dict(SERVER, name="b", listen=a)))
+        self.d.stop(signal.SIGKILL)
+        self.d.start()
+        self.c = self.d.client()
+        self.assertEqual(self.listening(), {"a": b, "b": a})
+
+    def test_a_default_that_is_said_is_a_change_of_the_object(self):
+        self.configure(SERVER)
+        said = dict(SERVER, maxFlows=16384)
+        for dry in (True, False):
+            self.assertEqual(self.ok(self.apply(said, dryRun=dry))["changed"], ["s"])
+        self.assertEqual(self.export()["udpTunnels"], [said])
+        self.assertFalse(self.configure(said)["changed"])
+
     def test_bad_configs_name_their_field(self):
         path = "parameters.config.udpTunnels[%d]"
         for tunnels, field in (

@@ -14,6 +14,7 @@ from daemon import DEADLINE_S, TestCase, free_port
 STATUS_FIELDS = {"name", "state", "device", "mtu", "tcp", "udp", "tcpFlows", "udpFlows",
                  "tcpRefused", "txPackets", "rxPackets", "txBytes", "rxBytes", "dropped", "uptime"}
 APP = ("10.0.0.2", 4000)
+LOCAL = {"name": "local", "role": "local", "server": "127.0.0.1:9"}
 
 
 def checksum(data):
@@ -187,6 +188,54 @@ class Tun2socks(TestCase):
                    "parameters.name")
         self.ok(self.c.call("removeTun2socks", {"name": "n"}))
         self.ok(self.c.call("removeUdpTunnel", {"name": "t"}))
+
+    def test_what_others_name_keeps_what_they_need(self):
+        self.ok(self.c.call("configureUdpTunnel", LOCAL))
+        self.ok(self.configure(udp="tunnel:local"))
+        self.fails(self.c.call("configureUdpTunnel", {"name": "local", "role": "server"}), 102,
+                   "CONFLICT", "parameters.role")
+        self.ok(self.configure(name="pipe", device="pipe"))
+        self.ok(self.c.call("configureUdpTunnel", {"name": "s", "role": "server",
+                                                   "egress": "tun2socks:pipe"}))
+        self.fails(self.c.call("configureTun2socks",
+                               {"name": "pipe", "device": "unix:" + self.path + "2"}), 102,
+                   "CONFLICT", "parameters.device")
+
+    def test_one_that_cannot_be_had_otherwise_stays_as_it_was(self):
+        self.ok(self.configure())
+        before = self.peer()
+        for device in ("unix:/nonexistent/x", "unix:" + self.d.log):
+            reply = self.c.call("configureTun2socks", {"name": "n", "device": device})
+            self.assertNotEqual(reply["statusCode"], 0, reply)
+            self.assert_alive(before)
+            self.assertEqual(self.instances()[0]["state"], "established")
+
+    def apply(self, tunnels, instances):
+        return self.ok(self.c.call("applyConfig", {
+            "config": {"udpTunnels": tunnels, "tun2socks": instances}, "prune": True}))
+
+    def test_a_name_may_become_an_object_of_the_other_kind(self):
+        server = {"name": "x", "role": "server", "listen": "127.0.0.1:0"}
+        self.apply([server], [])
+        done = self.apply([], [{"name": "x", "device": "pipe"}])
+        self.assertEqual(done, {"created": [], "changed": ["x"], "removed": []})
+        self.assertEqual([t["name"] for t in self.instances()], ["x"])
+        self.apply([server], [])
+        status = self.ok(self.c.call("getStatus"))
+        self.assertEqual([t["name"] for t in status["udpTunnels"]], ["x"])
+        self.assertEqual(status["tun2socks"], [])
+
+    def test_an_instance_lets_go_of_a_tunnel_that_goes(self):
+        instance = {"name": "t", "device": "unix:" + self.path, "udp": "tunnel:local"}
+        self.apply([LOCAL], [instance])
+        done = self.apply([dict(LOCAL, name="other")], [dict(instance, udp="tunnel:other")])
+        self.assertEqual(done, {"created": ["other"], "changed": ["t"], "removed": ["local"]})
+
+    def test_devices_are_exchanged(self):
+        a, b = ("unix:%s%s" % (self.path, n) for n in "ab")
+        for first, second in ((a, b), (b, a)):
+            self.apply([], [{"name": "t", "device": first}, {"name": "u", "device": second}])
+            self.assertEqual([t["device"] for t in self.instances()], [first, second])
 
     def test_instances_are_back_after_a_restart(self):
         self.ok(self.c.call("configureUdpTunnel",
