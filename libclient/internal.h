@@ -7,7 +7,6 @@
  *   request.c      the queue of calls; accepting, completing, timing out
  *   reply.c        what came: replies to their requests, events to the app
  *   inbox.c        bytes in, whole JSON objects out
- *   json.c         jansson where memory may run out
  *   socket_path.c  where the daemon's socket is
  *   sync.c         waiting for a call, and the typed functions
  */
@@ -18,6 +17,7 @@
 #include <udptun/client.h>
 
 #include "libclient/inbox.h"
+#include "proto/control/json.h"
 #include "proto/list.h"
 
 /* A longer message is refused by the daemon. */
@@ -99,12 +99,6 @@ void requests_fail(struct udptun_client *client, bool sent_only, const struct ud
 void requests_time_out(struct udptun_client *client);
 /* The earliest deadline, -1: none. */
 int64_t requests_deadline_ms(const struct udptun_client *client);
-
-/* json.c: what jansson's failure to read or make a value was: UDPTUN_E_NOMEM, or
- * UDPTUN_E_INVALID for text that cannot be taken. */
-int json_failure(const json_error_t *where);
-/* As json_dumps(). NULL: no memory, or `value` is NULL. The caller frees it. */
-char *json_text(const json_t *value, size_t flags);
 
 /* reply.c: one whole object, `text` ends in NUL. 0, or a code that ends the connection. */
 int reply_dispatch(struct udptun_client *client, const char *text, size_t size,

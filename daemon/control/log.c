@@ -6,7 +6,6 @@
 #include "daemon/control/log.h"
 
 #include <assert.h>
-#include <jansson.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,6 +13,8 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "proto/control/json.h"
 
 #define LINE_SIZE 1024 /* below PIPE_BUF: a pipe takes it whole or not at all */
 
@@ -100,7 +101,7 @@ static size_t as_json(char line[LINE_SIZE], enum udptun_log_level level, const c
     json_t *json =
         json_pack("{s:f, s:s, s:s, s:s}", "time", (double)now.tv_sec + (double)now.tv_nsec / 1e9,
                   "level", log_level_name(level), "module", module, "message", text);
-    char *dumped = json ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(14)) : NULL;
+    char *dumped = json ? json_text(json, JSON_COMPACT | JSON_REAL_PRECISION(14)) : NULL;
     json_decref(json);
     if (!dumped || strlen(dumped) + 2 > LINE_SIZE) {
         free(dumped);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "proto/control/codec.h"
+#include "proto/control/json.h"
 
 static void free_message(ProtobufCMessage *message)
 {
@@ -156,7 +157,7 @@ char *objects_state_text(const struct objects *o, const struct edit *edits, size
     qsort(state.udp_tunnels, state.n_udp_tunnels, sizeof *state.udp_tunnels, by_name);
     qsort(state.tun2socks, state.n_tun2socks, sizeof *state.tun2socks, by_name);
     json_t *json = codec_to_json(&state.base);
-    text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
+    text = json ? json_text(json, JSON_INDENT(2)) : NULL;
     json_decref(json);
 done:
     free(state.udp_tunnels);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/control/json.h"
+
 void envelope_free(envelope_msg *message)
 {
     if (message)
@@ -109,7 +111,7 @@ static int encode_json(const envelope_msg *message, struct envelope_bytes *out)
 {
     json_t *json = codec_to_json(&message->base);
     char *text =
-        json ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(CODEC_REAL_DIGITS)) : NULL;
+        json ? json_text(json, JSON_COMPACT | JSON_REAL_PRECISION(CODEC_REAL_DIGITS)) : NULL;
     json_decref(json);
     if (!text)
         return UDPTUN_E_NOMEM;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_codec_memory.c - each allocation of the codec fails in turn: a code, no leak, no crash. */
+/* test_codec_memory.c - each allocation of the codec fails in turn, alone or with all that follow:
+ * a code, no leak, no crash, and no text of which a part is missing. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,6 +15,7 @@
 #include "proto/control/envelope.h"
 
 static long allocations_left = -1; /* -1: no limit */
+static bool only_one;              /* of the allocations is refused, not those after it as well */
 static bool refused;
 
 static bool refuse(void)
@@ -23,6 +25,8 @@ static bool refuse(void)
         return false;
     }
     refused = true;
+    if (only_one)
+        allocations_left = -1;
     return true;
 }
 
@@ -85,13 +89,14 @@ static void decoding_survives_every_refusal(void **state)
     }
 }
 
-static void encoding_survives_every_refusal(void **state)
+static void encode_with_refusals(void)
 {
-    (void)state;
     envelope_msg *message = NULL;
     assert_int_equal(
         envelope_decode(ENCODING_JSON, (const uint8_t *)good, sizeof good - 1, 0, &message, NULL),
         0);
+    struct envelope_bytes whole;
+    assert_int_equal(envelope_encode(ENCODING_JSON, message, &whole), 0);
     for (long limit = 0;; limit++) {
         struct envelope_bytes json, protobuf;
         refused = false;
@@ -101,6 +106,10 @@ static void encoding_survives_every_refusal(void **state)
         ProtobufCMessage *copy = codec_copy(&message->base);
         allocations_left = -1;
         assert_true(rc == 0 ? json.data != NULL : rc == UDPTUN_E_NOMEM && json.data == NULL);
+        if (rc == 0) { /* not a byte is left out */
+            assert_int_equal(json.size, whole.size);
+            assert_memory_equal(json.data, whole.data, whole.size);
+        }
         assert_true(rc2 == 0 ? protobuf.data != NULL : rc2 == UDPTUN_E_NOMEM);
         assert_true(refused || copy);
         free(json.data);
@@ -110,7 +119,17 @@ static void encoding_survives_every_refusal(void **state)
         if (!refused)
             break;
     }
+    free(whole.data);
     envelope_free(message);
+}
+
+static void encoding_survives_every_refusal(void **state)
+{
+    (void)state;
+    encode_with_refusals();
+    only_one = true;
+    encode_with_refusals();
+    only_one = false;
 }
 
 int main(void)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* json.c - jansson where memory may run out. */
-#include "libclient/internal.h"
+/* json.c - see json.h. */
+#include "proto/control/json.h"
 
 #include <stdlib.h>
+
+#include <udptun/error.h>
 
 /* Out of memory jansson says so only in some places; in most it leaves the error as it was
  * before, without a text. */
