@@ -31,6 +31,7 @@
 
 #include "proto/error.h"
 #include "proto/version.h"
+#include "proto/versioned.h"
 
 #define DEFAULT_TIMEOUT_MS       10000
 #define DEFAULT_RECONNECT_MIN_MS 100
@@ -54,21 +55,20 @@ int64_t client_now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-void udptun_client_config_init(struct udptun_client_config *config)
+void udptun_client_config_init_sized(struct udptun_client_config *config, size_t size)
 {
-    *config = (struct udptun_client_config){
-        .size = sizeof *config,
+    const struct udptun_client_config defaults = {
+        .size = sizeof defaults,
         .timeout_ms = DEFAULT_TIMEOUT_MS,
         .reconnect_min_ms = DEFAULT_RECONNECT_MIN_MS,
         .reconnect_max_ms = DEFAULT_RECONNECT_MAX_MS,
         .max_reply_bytes = DEFAULT_MAX_REPLY_BYTES,
     };
+    versioned_init(config, size, &defaults, sizeof defaults);
 }
 
 static int config_check(const struct udptun_client_config *config, struct udptun_error *err)
 {
-    if (config->size != sizeof *config)
-        return error_set(err, UDPTUN_E_INVALID, "size", "size: not that of a known version");
     if (config->timeout_ms < UDPTUN_CLIENT_NO_TIMEOUT)
         return error_set(err, UDPTUN_E_INVALID, "timeout_ms", "timeout_ms: is negative");
     if (config->reconnect_min_ms < 1 || config->reconnect_max_ms < config->reconnect_min_ms)
@@ -88,13 +88,15 @@ static void destroy(struct udptun_client *client)
     free(client);
 }
 
-udptun_client *udptun_client_new(const struct udptun_client_config *config,
-                                 struct udptun_error *err)
+udptun_client *udptun_client_new(const struct udptun_client_config *given, struct udptun_error *err)
 {
-    struct udptun_client_config defaults;
-    if (!config) {
-        udptun_client_config_init(&defaults);
-        config = &defaults;
+    struct udptun_client_config whole;
+    const struct udptun_client_config *config = &whole;
+    udptun_client_config_init(&whole);
+    if (given && !versioned_read(&whole, sizeof whole, given,
+                                 VERSIONED_LEAST(struct udptun_client_config, socket_path))) {
+        error_set(err, UDPTUN_E_INVALID, "size", "size: not that of a known version");
+        return NULL;
     }
     if (config_check(config, err) < 0)
         return NULL;

@@ -13,10 +13,13 @@
 #include <jansson.h>
 
 #include "proto/error.h"
+#include "proto/versioned.h"
 
-void udptun_client_request_init(struct udptun_client_request *request, const char *action)
+void udptun_client_request_init_sized(struct udptun_client_request *request, const char *action,
+                                      size_t size)
 {
-    *request = (struct udptun_client_request){.size = sizeof *request, .action = action};
+    const struct udptun_client_request defaults = {.size = sizeof defaults, .action = action};
+    versioned_init(request, size, &defaults, sizeof defaults);
 }
 
 static void drop_fds(struct request *request)
@@ -101,13 +104,17 @@ static int64_t deadline_of(const struct udptun_client *client, int64_t timeout_m
     return timeout_ms < INT64_MAX - now ? now + timeout_ms : -1;
 }
 
-int request_accept(struct udptun_client *client, const struct udptun_client_request *wanted,
+int request_accept(struct udptun_client *client, const struct udptun_client_request *given,
                    udptun_client_reply_fn done, void *arg, struct request **out,
                    struct udptun_error *err)
 {
+    struct udptun_client_request whole;
+    const struct udptun_client_request *wanted = &whole;
+    udptun_client_request_init(&whole, NULL);
     if (client->freed)
         return error_set(err, UDPTUN_E_CANCELLED, NULL, "cancelled: the client is being freed");
-    if (wanted->size != sizeof *wanted)
+    if (!versioned_read(&whole, sizeof whole, given,
+                        VERSIONED_LEAST(struct udptun_client_request, action)))
         return error_set(err, UDPTUN_E_INVALID, "size", "size: not that of a known version");
     if (!wanted->action || !wanted->action[0])
         return error_set(err, UDPTUN_E_INVALID, "action", "action: is missing");

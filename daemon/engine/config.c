@@ -15,6 +15,7 @@
 #include "daemon/engine/egress_packets.h"
 #include "daemon/engine/policy.h"
 #include "proto/error.h"
+#include "proto/versioned.h"
 
 enum { BOTH = 0, HANDSHAKE_MS = 10000, DNS_TIMEOUT_MS = 15000, LOWEST_EXTERNAL_PORT = 1024 };
 
@@ -421,8 +422,12 @@ void config_free(struct tunnel_config *config)
 
 struct tunnel_config *config_new(const struct udptun_tunnel_config *given, struct udptun_error *err)
 {
-    if (!given || given->size != sizeof *given ||
-        given->callbacks.size != sizeof given->callbacks) {
+    struct udptun_tunnel_config whole;
+    udptun_tunnel_config_init(&whole, UDPTUN_LOCAL);
+    if (!given ||
+        !versioned_read(&whole, sizeof whole, given,
+                        VERSIONED_LEAST(struct udptun_tunnel_config, listen)) ||
+        whole.callbacks.size != sizeof whole.callbacks) {
         error_set(err, UDPTUN_E_INVALID, "size", "size: is not that of a known version");
         return NULL;
     }
@@ -431,10 +436,10 @@ struct tunnel_config *config_new(const struct udptun_tunnel_config *given, struc
         error_set(err, UDPTUN_E_NOMEM, NULL, "tunnel: out of memory");
         return NULL;
     }
-    config->given = *given;
+    config->given = whole;
     if (!own(&config->given))
         error_set(err, UDPTUN_E_NOMEM, NULL, "tunnel: out of memory");
-    else if (check(config, given->key, err) == UDPTUN_OK)
+    else if (check(config, whole.key, err) == UDPTUN_OK)
         return config;
     config_free(config);
     return NULL;
@@ -466,18 +471,20 @@ void config_fill_udpt(const struct tunnel_config *config, struct udpt_config *ud
     udpt->redundancy_max_size = (uint32_t)given->redundancy_max_size;
 }
 
-void udptun_tunnel_config_init(struct udptun_tunnel_config *config, enum udptun_role role)
+void udptun_tunnel_config_init_sized(struct udptun_tunnel_config *config, enum udptun_role role,
+                                     size_t size)
 {
-    *config = (struct udptun_tunnel_config){
-        .size = sizeof *config,
+    struct udptun_tunnel_config defaults = {
+        .size = sizeof defaults,
         .role = role,
         .connections = UDPTUN_DEFAULT,
         .mark = UDPTUN_DEFAULT,
         .enabled = true,
-        .callbacks = {.size = sizeof config->callbacks},
+        .callbacks = {.size = sizeof defaults.callbacks},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        *(int64_t *)(void *)((char *)config + numbers[i].offset) = UDPTUN_DEFAULT;
+        *(int64_t *)(void *)((char *)&defaults + numbers[i].offset) = UDPTUN_DEFAULT;
+    versioned_init(config, size, &defaults, sizeof defaults);
 }
 
 int udptun_tunnel_config_check(const struct udptun_tunnel_config *config, struct udptun_error *err)

@@ -35,6 +35,7 @@
 #include "daemon/engine/udp_io.h"
 #include "proto/error.h"
 #include "proto/version.h"
+#include "proto/versioned.h"
 
 #include <errno.h>
 
@@ -234,16 +235,20 @@ static struct udptun_engine *allocate(const struct udptun_engine_config *config)
     return NULL;
 }
 
-void udptun_engine_config_init(struct udptun_engine_config *config)
+void udptun_engine_config_init_sized(struct udptun_engine_config *config, size_t size)
 {
-    *config = (struct udptun_engine_config){.size = sizeof *config};
+    const struct udptun_engine_config defaults = {.size = sizeof defaults};
+    versioned_init(config, size, &defaults, sizeof defaults);
 }
 
-udptun_engine *udptun_engine_new(const struct udptun_engine_config *config,
-                                 struct udptun_error *err)
+udptun_engine *udptun_engine_new(const struct udptun_engine_config *given, struct udptun_error *err)
 {
     struct udptun_engine *e = NULL;
-    if (!config || config->size != sizeof *config) {
+    struct udptun_engine_config whole;
+    const struct udptun_engine_config *config = &whole;
+    udptun_engine_config_init(&whole);
+    if (!given || !versioned_read(&whole, sizeof whole, given,
+                                  VERSIONED_LEAST(struct udptun_engine_config, loop))) {
         error_set(err, UDPTUN_E_INVALID, "size", "size: is not that of a known version");
         return NULL;
     }

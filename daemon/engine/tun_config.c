@@ -7,13 +7,14 @@
 
 #include "daemon/engine/config.h"
 #include "proto/error.h"
+#include "proto/versioned.h"
 
 enum { LEAST_MTU = 1280, MOST_MTU = 65535 };
 
-void udptun_tun2socks_config_init(struct udptun_tun2socks_config *config)
+void udptun_tun2socks_config_init_sized(struct udptun_tun2socks_config *config, size_t size)
 {
-    *config = (struct udptun_tun2socks_config){
-        .size = sizeof *config,
+    const struct udptun_tun2socks_config defaults = {
+        .size = sizeof defaults,
         .fd = -1,
         .mtu = UDPTUN_DEFAULT,
         .max_tcp_flows = UDPTUN_DEFAULT,
@@ -22,6 +23,7 @@ void udptun_tun2socks_config_init(struct udptun_tun2socks_config *config)
         .mark = UDPTUN_DEFAULT,
         .enabled = true,
     };
+    versioned_init(config, size, &defaults, sizeof defaults);
 }
 
 static int invalid(struct udptun_error *err, const char *field, const char *why)
@@ -165,16 +167,19 @@ void tun_config_free(struct tun_config *config)
 struct tun_config *tun_config_new(const struct udptun_tun2socks_config *given,
                                   struct udptun_error *err)
 {
-    if (!given || given->size != sizeof *given) {
+    struct udptun_tun2socks_config whole;
+    udptun_tun2socks_config_init(&whole);
+    if (!given || !versioned_read(&whole, sizeof whole, given,
+                                  VERSIONED_LEAST(struct udptun_tun2socks_config, device))) {
         error_set(err, UDPTUN_E_INVALID, "size", "size: is not that of a known version");
         return NULL;
     }
     struct tun_config *c = (struct tun_config *)calloc(1, sizeof *c);
     bool complete = c != NULL;
     if (c) {
-        c->given = *given;
+        c->given = whole;
 #define TUN_OWN_STRING(member, name)                                                               \
-    complete = (own(&c->given.member) || !given->member) && complete;
+    complete = (own(&c->given.member) || !whole.member) && complete;
         TUN_CONFIG_STRINGS(TUN_OWN_STRING)
 #undef TUN_OWN_STRING
     }

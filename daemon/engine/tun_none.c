@@ -6,10 +6,12 @@
 
 #include "daemon/engine/egress_packets.h"
 #include "proto/error.h"
+#include "proto/versioned.h"
 
-void udptun_tun2socks_config_init(struct udptun_tun2socks_config *config)
+void udptun_tun2socks_config_init_sized(struct udptun_tun2socks_config *config, size_t size)
 {
-    *config = (struct udptun_tun2socks_config){.size = sizeof *config, .fd = -1};
+    const struct udptun_tun2socks_config defaults = {.size = sizeof defaults, .fd = -1};
+    versioned_init(config, size, &defaults, sizeof defaults);
 }
 
 int udptun_tun2socks_config_check(const struct udptun_tun2socks_config *config,

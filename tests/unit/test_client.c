@@ -442,6 +442,43 @@ static void a_reconnecting_client_waits_for_the_daemon_and_renews_its_subscripti
     assert_int_equal(after.calls, 1);
 }
 
+/* An app with an older header: what its structs lack keeps its default, what lies behind them is
+ * neither read nor written. */
+static void older_structs_keep_the_defaults_of_what_they_lack(void **state)
+{
+    struct far *far = *state;
+    struct udptun_client_config config, untouched;
+    struct udptun_client_request request;
+    struct seen seen = {0};
+    char text[4096];
+    memset(&config, 0x5a, sizeof config);
+    memset(&untouched, 0x5a, sizeof untouched);
+    size_t size = offsetof(struct udptun_client_config, timeout_ms);
+    udptun_client_config_init_sized(&config, size);
+    assert_memory_equal((char *)&config + size, (char *)&untouched + size, sizeof config - size);
+    config.socket_path = far->path;
+    udptun_client *client = udptun_client_new(&config, NULL);
+    assert_non_null(client);
+
+    memset(&request, 0x5a, sizeof request);
+    udptun_client_request_init_sized(&request, "getStatus",
+                                     offsetof(struct udptun_client_request, timeout_ms));
+    assert_int_equal(udptun_client_call(client, &request, on_reply, &seen, NULL, NULL), 0);
+    udptun_client_process(client);
+    far_accept(far);
+    assert_non_null(strstr(far_hear(far, text), "getStatus"));
+    int64_t timeout_ms = udptun_client_get_timeout_ms(client);
+    assert_true(timeout_ms > 0 && timeout_ms <= 10000);
+
+    config.size = 8;
+    assert_null(udptun_client_new(&config, NULL));
+    request.size = 8;
+    assert_int_equal(udptun_client_call(client, &request, on_reply, &seen, NULL, NULL),
+                     UDPTUN_E_INVALID);
+    udptun_client_free(client);
+    assert_int_equal(seen.calls, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -459,6 +496,7 @@ int main(void)
         TEST(a_callback_may_free_the_client_in_every_other_place),
         TEST(a_callback_may_call_and_cancel),
         TEST(a_reconnecting_client_waits_for_the_daemon_and_renews_its_subscription),
+        TEST(older_structs_keep_the_defaults_of_what_they_lack),
     };
     return cmocka_run_group_tests_name("libclient", tests, NULL, NULL);
 }

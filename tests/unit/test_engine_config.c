@@ -267,6 +267,92 @@ static void keys(void **state)
     expect(&c, UDPTUN_E_INVALID, "keyFile", "key and keyFile");
 }
 
+/* ---- an app with an older header ------------------------------------------------------------- */
+
+/* The app's struct ends at `size`; what lies behind it is something else of the app's. */
+#define FOREIGN                       0x5a
+#define OLD_SIZE(type, first_unknown) offsetof(type, first_unknown)
+
+static void assert_foreign(const void *object, size_t from, size_t to)
+{
+    for (size_t i = from; i < to; i++)
+        assert_int_equal(((const uint8_t *)object)[i], FOREIGN);
+}
+
+static void an_older_tunnel_config_keeps_the_defaults_of_what_it_lacks(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {OLD_SIZE(config, target),
+                                   OLD_SIZE(config, connections),
+                                   OLD_SIZE(config, heartbeat_interval_s),
+                                   OLD_SIZE(config, max_flows),
+                                   OLD_SIZE(config, bind_device),
+                                   OLD_SIZE(config, callbacks)};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        config c;
+        memset(&c, FOREIGN, sizeof c);
+        udptun_tunnel_config_init_sized(&c, UDPTUN_SERVER, sizes[i]);
+        assert_foreign(&c, sizes[i], sizeof c);
+        assert_int_equal(c.size, sizes[i]);
+        c.name = "old";
+        c.listen = "127.0.0.1:0";
+        expect(&c, UDPTUN_OK, "", "an older config");
+    }
+    BAD_SERVER(size = OLD_SIZE(config, role), "size");
+    BAD_SERVER(size = OLD_SIZE(config, max_flows) + 1, "size");
+    BAD_SERVER(size = sizeof changed + sizeof(void *), "size");
+}
+
+static void an_older_engine_config_has_no_callbacks(void **state)
+{
+    (void)state;
+    struct udptun_engine_config old;
+    size_t size = OLD_SIZE(struct udptun_engine_config, log);
+    memset(&old, FOREIGN, sizeof old);
+    udptun_engine_config_init_sized(&old, size);
+    assert_foreign(&old, size, sizeof old);
+    udptun_engine *engine = udptun_engine_new(&old, NULL);
+    assert_non_null(engine);
+    config c = good(UDPTUN_SERVER); /* lines for the log */
+    assert_int_equal(udptun_configure(engine, &c, NULL, NULL), UDPTUN_OK);
+    udptun_engine_free(engine);
+}
+
+static void an_older_instance_config_keeps_the_defaults_of_what_it_lacks(void **state)
+{
+    (void)state;
+    typedef struct udptun_tun2socks_config instance;
+    static const size_t sizes[] = {OLD_SIZE(instance, fd), OLD_SIZE(instance, address),
+                                   OLD_SIZE(instance, mtu), OLD_SIZE(instance, icmp_echo)};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        instance c;
+        memset(&c, FOREIGN, sizeof c);
+        udptun_tun2socks_config_init_sized(&c, sizes[i]);
+        assert_foreign(&c, sizes[i], sizeof c);
+        c.name = "old";
+        c.device = "unix:/tmp/x";
+        int code = udptun_tun2socks_config_check(&c, NULL);
+        if (code == UDPTUN_E_UNSUPPORTED)
+            skip(); /* built without tun2socks */
+        assert_int_equal(code, UDPTUN_OK);
+    }
+}
+
+/* A header that is newer than the library: what the library does not know is left out. */
+static void a_newer_config_is_taken_as_far_as_it_is_known(void **state)
+{
+    (void)state;
+    struct {
+        config known;
+        uint64_t unknown[2];
+    } newer;
+    memset(&newer, FOREIGN, sizeof newer);
+    udptun_tunnel_config_init_sized(&newer.known, UDPTUN_SERVER, sizeof newer);
+    assert_int_equal(newer.unknown[1], 0);
+    newer.known.name = "new";
+    expect(&newer.known, UDPTUN_OK, "", "a newer config");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -279,6 +365,10 @@ int main(void)
         cmocka_unit_test(what_comes_later_is_unsupported),
         cmocka_unit_test(servers),
         cmocka_unit_test(keys),
+        cmocka_unit_test(an_older_tunnel_config_keeps_the_defaults_of_what_it_lacks),
+        cmocka_unit_test(an_older_engine_config_has_no_callbacks),
+        cmocka_unit_test(an_older_instance_config_keeps_the_defaults_of_what_it_lacks),
+        cmocka_unit_test(a_newer_config_is_taken_as_far_as_it_is_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

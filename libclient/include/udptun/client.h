@@ -32,6 +32,11 @@
  * NULL. A code from the daemon is its statusCode, negated.
  *
  * Times are in milliseconds of the monotonic clock.
+ *
+ * Versions. Structs that the app fills begin with their `size`, set by their _init function, so
+ * that an app built against an older header runs with a newer library: fields it does not know keep
+ * their defaults. These functions are inline, because only the app's own compiler knows the size; a
+ * binding for another language calls the _sized ones with the size of the struct as it has it.
  */
 #ifndef UDPTUN_CLIENT_H
 #define UDPTUN_CLIENT_H
@@ -96,8 +101,14 @@ struct udptun_client_config {
     void (*event)(void *arg, udptun_client *client, const char *json);
 };
 
+UDPTUN_CLIENT_API void udptun_client_config_init_sized(struct udptun_client_config *config,
+                                                       size_t size);
+
 /* Sets `size` and every default. */
-UDPTUN_CLIENT_API void udptun_client_config_init(struct udptun_client_config *config);
+static inline void udptun_client_config_init(struct udptun_client_config *config)
+{
+    udptun_client_config_init_sized(config, sizeof *config);
+}
 
 /* A new client; `config` NULL means all defaults. Nothing is connected yet. NULL and `err`:
  * UDPTUN_E_INVALID (`size` of no known version, a negative time, a path too long),
@@ -157,9 +168,15 @@ struct udptun_client_request {
 
 #define UDPTUN_CLIENT_MAX_FDS 8
 
+UDPTUN_CLIENT_API void udptun_client_request_init_sized(struct udptun_client_request *request,
+                                                        const char *action, size_t size);
+
 /* Sets `size`, the action, and nothing else. */
-UDPTUN_CLIENT_API void udptun_client_request_init(struct udptun_client_request *request,
-                                                  const char *action);
+static inline void udptun_client_request_init(struct udptun_client_request *request,
+                                              const char *action)
+{
+    udptun_client_request_init_sized(request, action, sizeof *request);
+}
 
 struct udptun_client_reply {
     /* code UDPTUN_OK: the action was done. Else what the daemon said, or, with `json` NULL, what

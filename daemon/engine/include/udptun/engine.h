@@ -19,7 +19,10 @@
  *
  * Versions. Each config struct begins with its `size`, set by its _init function, so that an app
  * built against an older header runs with a newer library: fields it does not know keep their
- * defaults.
+ * defaults. Fields are only ever added, at the end. The _init functions are inline, because only
+ * the app's own compiler knows the size; a binding for another language calls the _sized ones with
+ * the size of the struct as it has it. A struct that the library fills (udptun_tunnel_status and
+ * the like) stays as it is within a SONAME.
  *
  * Units are in the names: _ms, _us, _s, _bytes.
  */
@@ -74,8 +77,13 @@ struct udptun_engine_config {
     int (*protect)(void *arg, int fd);
 };
 
+UDPTUN_API void udptun_engine_config_init_sized(struct udptun_engine_config *config, size_t size);
+
 /* Sets `size` and the defaults (own thread, no callbacks). */
-UDPTUN_API void udptun_engine_config_init(struct udptun_engine_config *config);
+static inline void udptun_engine_config_init(struct udptun_engine_config *config)
+{
+    udptun_engine_config_init_sized(config, sizeof *config);
+}
 
 /* A new engine, or NULL and `err` (may be NULL): UDPTUN_E_NOMEM, UDPTUN_E_SYSTEM (no loop or no
  * thread could be had), UDPTUN_E_INVALID (`size` is not that of a known version). */
@@ -153,6 +161,8 @@ struct udptun_callbacks {
     /* The engine is done with the stream and forgets it; the app closes it. Also called after
      * udptun_stream_closed(), so it is the one place to free. */
     void (*stream_close)(void *arg, void *stream_arg);
+    /* NULL. Room for callbacks to come: this struct is part of another and keeps its size. */
+    void (*reserved[8])(void);
 };
 
 /*
@@ -206,9 +216,15 @@ struct udptun_tunnel_config {
     struct udptun_callbacks callbacks;
 };
 
+UDPTUN_API void udptun_tunnel_config_init_sized(struct udptun_tunnel_config *config,
+                                                enum udptun_role role, size_t size);
+
 /* Sets `size` (the callbacks' too) and every default. */
-UDPTUN_API void udptun_tunnel_config_init(struct udptun_tunnel_config *config,
-                                          enum udptun_role role);
+static inline void udptun_tunnel_config_init(struct udptun_tunnel_config *config,
+                                             enum udptun_role role)
+{
+    udptun_tunnel_config_init_sized(config, role, sizeof *config);
+}
 
 /*
  * Check a config without doing anything: 0, or UDPTUN_E_INVALID / UDPTUN_E_UNSUPPORTED with
@@ -305,8 +321,14 @@ struct udptun_tun2socks_config {
     bool enabled;               /* (true) */
 };
 
+UDPTUN_API void udptun_tun2socks_config_init_sized(struct udptun_tun2socks_config *config,
+                                                   size_t size);
+
 /* Sets `size` and every default. */
-UDPTUN_API void udptun_tun2socks_config_init(struct udptun_tun2socks_config *config);
+static inline void udptun_tun2socks_config_init(struct udptun_tun2socks_config *config)
+{
+    udptun_tun2socks_config_init_sized(config, sizeof *config);
+}
 
 /* As udptun_tunnel_config_check(). */
 UDPTUN_API int udptun_tun2socks_config_check(const struct udptun_tun2socks_config *config,
