@@ -423,7 +423,8 @@ void tun2socks_attach(struct tun2socks *t, struct device *device)
     if (t->device)
         t->device->ops->close(t->device);
     t->device = device;
-    use_mtu(t);
+    if (device)
+        use_mtu(t);
 }
 
 struct tun2socks *tun2socks_new(const struct tun2socks_config *config, struct device *device,

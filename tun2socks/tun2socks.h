@@ -95,7 +95,8 @@ void tun2socks_set(struct tun2socks *t, const struct tun2socks_config *config);
 /* End every UDP binding (binding_close); the next datagram of each begins anew. */
 void tun2socks_forget_bindings(struct tun2socks *t);
 
-/* A new device in place of one that was lost; flows live on. */
+/* A new device in place of the one it has, which is closed, or that was lost; flows live on. NULL:
+ * none, for now. */
 void tun2socks_attach(struct tun2socks *t, struct device *device);
 
 /* The descriptor to poll for reading, -1: none. To be asked again after each tun2socks_readable():

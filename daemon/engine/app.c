@@ -17,7 +17,7 @@
 /* A datagram that waits for the end of the turn. */
 struct held_datagram {
     struct list node; /* udptun_engine.held */
-    char tunnel[TUNNEL_NAME_SIZE];
+    char tunnel[OBJECT_NAME_SIZE];
     struct endpoint source;
     struct udpt_dest dest;
     char name[HOST_NAME_SIZE];

@@ -121,7 +121,7 @@ int config_check_name(const char *name, struct udptun_error *err)
     size_t len = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
     if (name[len] != '\0')
         return invalid(err, "name", "may hold only A-Z, a-z, 0-9, '.', '_' and '-'");
-    if (len >= TUNNEL_NAME_SIZE)
+    if (len >= OBJECT_NAME_SIZE)
         return invalid(err, "name", "is longer than 64 characters");
     return UDPTUN_OK;
 }

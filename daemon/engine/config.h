@@ -12,12 +12,11 @@
 
 #include "daemon/engine/filter.h"
 #include "daemon/engine/identity.h"
+#include "daemon/engine/object.h"
 #include "daemon/engine/sockaddr.h"
 #include "daemon/engine/url.h"
 #include "proto/endpoint.h"
 #include "proto/udpt/machine.h"
-
-enum { TUNNEL_NAME_SIZE = 65 };
 
 /* X(member of struct udptun_tunnel_config, name in the contract) */
 #define CONFIG_STRINGS(X)                                                                          \
@@ -65,13 +64,7 @@ void config_free(struct tunnel_config *config);
 /* What the machine is told. */
 void config_fill_udpt(const struct tunnel_config *config, struct udpt_config *udpt);
 
-enum config_change {
-    CONFIG_SAME,    /* nothing but maybe the callbacks */
-    CONFIG_LIVE,    /* flows and connections stay */
-    CONFIG_REBUILD, /* the tunnel has to be made anew */
-};
-
-enum config_change config_compare(const struct tunnel_config *from, const struct tunnel_config *to);
+enum object_change config_compare(const struct tunnel_config *from, const struct tunnel_config *to);
 
 /*
  * Read a key of 32 bytes in base64, white space around it allowed, from a file. `*exposed` tells

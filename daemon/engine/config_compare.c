@@ -43,17 +43,17 @@ static bool same_numbers(const struct udptun_tunnel_config *a, const struct udpt
            a->redundancy_max_size == b->redundancy_max_size;
 }
 
-enum config_change config_compare(const struct tunnel_config *from, const struct tunnel_config *to)
+enum object_change config_compare(const struct tunnel_config *from, const struct tunnel_config *to)
 {
     const struct udptun_tunnel_config *a = &from->given;
     const struct udptun_tunnel_config *b = &to->given;
     if (needs_rebuild(from, to))
-        return CONFIG_REBUILD;
+        return OBJECT_REBUILD;
     bool same = same_numbers(a, b) && same_text(a->target, b->target) &&
                 same_text(a->tcp_proxy, b->tcp_proxy) && same_text(a->key_file, b->key_file) &&
                 same_text(a->port_range, b->port_range) && from->filtering == to->filtering &&
                 a->insecure == b->insecure && a->allow_given == b->allow_given &&
                 same_list(a->allow_targets, a->allow_count, b->allow_targets, b->allow_count) &&
                 same_list(a->deny_targets, a->deny_count, b->deny_targets, b->deny_count);
-    return same ? CONFIG_SAME : CONFIG_LIVE;
+    return same ? OBJECT_SAME : OBJECT_LIVE;
 }

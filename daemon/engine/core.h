@@ -33,9 +33,8 @@ struct udptun_engine {
     struct netwatch *netwatch;    /* NULL: the system brings no news of its network */
     ev_timer again;               /* keeps the loop awake when a turn could not finish */
     uint64_t now_us;              /* CLOCK_MONOTONIC at the start of this turn or call */
-    struct list tunnels;          /* struct tunnel.node, by name */
-    struct list tuns;             /* struct tun.node, by name */
-    struct list dead;             /* struct tunnel.node, removed and to be freed */
+    struct list objects;          /* struct object.node, by name */
+    struct list dead;             /* struct object.node, removed and to be freed */
     struct list dirty;            /* struct tunnel.dirty, with output or a new deadline */
     struct list streams;          /* struct udptun_stream.deferred, with something to be done */
     struct list events;           /* struct event.node, for callbacks of the app */

@@ -31,7 +31,6 @@
 #include "daemon/engine/event.h"
 #include "daemon/engine/netwatch.h"
 #include "daemon/engine/registry.h"
-#include "daemon/engine/tun_registry.h"
 #include "daemon/engine/udp_io.h"
 #include "proto/error.h"
 #include "proto/version.h"
@@ -87,12 +86,6 @@ void engine_refresh(struct udptun_engine *e)
 /* ---- turns --------------------------------------------------------------------------------------
  */
 
-static void free_dead(struct udptun_engine *e)
-{
-    while (!list_empty(&e->dead))
-        tunnel_free(list_entry(e->dead.next, struct tunnel, node));
-}
-
 static void flush_dirty(struct udptun_engine *e)
 {
     struct list now;
@@ -113,9 +106,9 @@ void engine_settle(struct udptun_engine *e)
 {
     if (e->in_app > 0 || e->delivering)
         return;
-    free_dead(e);
+    registry_free_dead(e);
     events_deliver(e);
-    free_dead(e);
+    registry_free_dead(e);
 }
 
 static void end_turn(struct udptun_engine *e)
@@ -198,8 +191,11 @@ static void init_watchers(struct udptun_engine *e)
 static void on_network_changed(void *arg)
 {
     struct udptun_engine *e = (struct udptun_engine *)arg;
-    LIST_FOREACH (node, &e->tunnels)
-        tunnel_network_changed(list_entry(node, struct tunnel, node));
+    LIST_FOREACH (node, &e->objects) {
+        struct object *o = list_entry(node, struct object, node);
+        if (o->kind == &tunnel_kind)
+            tunnel_network_changed(tunnel_of(o));
+    }
 }
 
 /* What a free() does to all that engine_new() may have got, loop and thread aside. */
@@ -219,8 +215,7 @@ static struct udptun_engine *allocate(const struct udptun_engine_config *config)
     if (!e)
         return NULL;
     e->config = *config;
-    list_init(&e->tunnels);
-    list_init(&e->tuns);
+    list_init(&e->objects);
     list_init(&e->dead);
     list_init(&e->dirty);
     list_init(&e->streams);
@@ -285,7 +280,6 @@ static void close_all(void *arg)
 {
     struct udptun_engine *e = (struct udptun_engine *)arg;
     engine_refresh(e);
-    tun_clear(e);
     registry_clear(e);
     while (!list_empty(&e->dead) || !list_empty(&e->events))
         engine_settle(e);

@@ -9,9 +9,9 @@
 struct event {
     struct list node;
     /* Either a state ... */
-    void (*state_changed)(void *arg, const char *name, enum udptun_state state, const char *reason);
+    event_state_changed *state_changed;
     enum udptun_state state;
-    char name[TUNNEL_NAME_SIZE];
+    char name[OBJECT_NAME_SIZE];
     char reason[256];
     /* ... or the end of a ping. */
     void (*ping_done)(void *arg, int code, uint64_t rtt_us);
@@ -31,15 +31,15 @@ static struct event *event_new(struct udptun_engine *e, void *arg)
     return event;
 }
 
-void event_state(struct tunnel *t, enum udptun_state state, const char *reason)
+void event_state(struct udptun_engine *e, event_state_changed *changed, void *arg, const char *name,
+                 enum udptun_state state, const char *reason)
 {
-    const struct udptun_callbacks *callbacks = tunnel_callbacks(t);
-    struct event *event = callbacks->state ? event_new(t->engine, callbacks->arg) : NULL;
+    struct event *event = changed ? event_new(e, arg) : NULL;
     if (!event)
         return;
-    event->state_changed = callbacks->state;
+    event->state_changed = changed;
     event->state = state;
-    snprintf(event->name, sizeof event->name, "%s", tunnel_name(t));
+    snprintf(event->name, sizeof event->name, "%s", name);
     snprintf(event->reason, sizeof event->reason, "%s", reason);
 }
 

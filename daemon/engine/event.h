@@ -3,15 +3,20 @@
  * event.h - what the app is told once nothing of the engine is on the stack any more.
  *
  * States and answers to pings happen deep inside a machine, where an app that reacts by removing
- * the tunnel would saw off the branch. They are kept here and delivered in order at the end of
+ * the object would saw off the branch. They are kept here and delivered in order at the end of
  * the turn, or of the API call that led to them.
  */
 #ifndef ENGINE_EVENT_H
 #define ENGINE_EVENT_H
 
-#include "daemon/engine/tunnel.h"
+#include "daemon/engine/object.h"
 
-void event_state(struct tunnel *t, enum udptun_state state, const char *reason);
+typedef void event_state_changed(void *arg, const char *name, enum udptun_state state,
+                                 const char *reason);
+
+/* The object `name` is in another state: `changed` (NULL: nobody listens) will be called. */
+void event_state(struct udptun_engine *e, event_state_changed *changed, void *arg, const char *name,
+                 enum udptun_state state, const char *reason);
 void event_ping(struct udptun_engine *e, void (*done)(void *arg, int code, uint64_t rtt_us),
                 void *arg, int code, uint64_t rtt_us);
 

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/engine/event.h"
+#include "daemon/engine/registry.h"
 #include "daemon/engine/resolver.h"
 #include "proto/error.h"
 #include "tun2socks/device.h"
@@ -29,25 +31,37 @@ struct socket_rules tun_rules(const struct tun *t)
 
 void tun_enter_state(struct tun *t, enum udptun_state state, const char *reason)
 {
-    if (*reason)
-        snprintf(t->last_error, sizeof t->last_error, "%s", reason);
-    if (t->state == state)
+    snprintf(t->last_error, sizeof t->last_error, "%s", reason);
+    if (t->is_closing || t->state == state)
         return;
     bool is_bad = state == UDPTUN_FAILED || state == UDPTUN_DEGRADED;
     engine_log(t->engine, is_bad ? UDPTUN_LOG_WARN : UDPTUN_LOG_INFO, "tun2socks",
                "%s: %s -> %s%s%s", tun_name(t), udptun_state_name(t->state),
                udptun_state_name(state), *reason ? ": " : "", reason);
     t->state = state;
-    if (state == UDPTUN_ESTABLISHED)
-        t->last_error[0] = '\0';
+    const struct udptun_tun2socks_config *c = &t->config->given;
+    event_state(t->engine, c->state, c->arg, tun_name(t), state, reason);
+    registry_tell(t->engine, tun_name(t), state, reason);
 }
 
-void tun_far_end(struct tun *t, const char *reason)
+/* The device is there: what the two sides say decides. */
+static void enter_running(struct tun *t)
 {
-    if (reason && (t->state == UDPTUN_ESTABLISHED || t->state == UDPTUN_DEGRADED))
-        tun_enter_state(t, UDPTUN_DEGRADED, reason);
-    else if (!reason && t->state == UDPTUN_DEGRADED)
-        tun_enter_state(t, UDPTUN_ESTABLISHED, "");
+    const char *tcp = t->far_error[TUN_SIDE_TCP], *udp = t->far_error[TUN_SIDE_UDP];
+    char reason[sizeof t->last_error];
+    snprintf(reason, sizeof reason, "%s%s%s%s%s", *tcp ? "tcp: " : "", tcp,
+             *tcp && *udp ? "; " : "", *udp ? "udp: " : "", udp);
+    tun_enter_state(t, *reason ? UDPTUN_DEGRADED : UDPTUN_ESTABLISHED, reason);
+}
+
+void tun_far_end(struct tun *t, enum tun_side side, const char *reason)
+{
+    char *error = t->far_error[side];
+    if (!reason && !*error)
+        return;
+    snprintf(error, sizeof t->far_error[side], "%s", reason ? reason : "");
+    if (t->state == UDPTUN_ESTABLISHED || t->state == UDPTUN_DEGRADED)
+        enter_running(t);
 }
 
 /* ---- the device ---------------------------------------------------------------------------------
@@ -140,21 +154,36 @@ static void on_lost(void *arg, const struct udptun_error *err)
     }
 }
 
-static void on_reopen(struct ev_loop *loop, ev_timer *timer, int events)
+/* Get the device again, or try again later. */
+static void reopen(struct tun *t)
 {
-    struct tun *t = (struct tun *)timer->data;
     struct udptun_error err = {0};
-    (void)events;
     struct device *d = open_device(t, &err);
     if (!d) {
         tun_enter_state(t, UDPTUN_FAILED, err.message);
-        ev_timer_set(timer, reopen_after_s, 0.);
-        ev_timer_start(loop, timer);
+        ev_timer_set(&t->reopen, reopen_after_s, 0.);
+        ev_timer_start(t->engine->loop, &t->reopen);
         return;
     }
     tun2socks_attach(t->stack, d);
     watch(t);
-    tun_enter_state(t, UDPTUN_ESTABLISHED, "");
+    enter_running(t);
+}
+
+static void on_reopen(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    reopen((struct tun *)timer->data);
+}
+
+static void release_device(struct tun *t)
+{
+    unwatch(t);
+    ev_timer_stop(t->engine->loop, &t->reopen);
+    if (t->stack)
+        tun2socks_attach(t->stack, NULL);
+    close_pipe(t);
 }
 
 /* ---- time ---------------------------------------------------------------------------------------
@@ -212,6 +241,15 @@ static void init_watchers(struct tun *t)
     t->turn_end.data = t;
 }
 
+/* What is known of what lies behind: nothing, but for the state of a tunnel. */
+static void forget_far_ends(struct tun *t)
+{
+    t->far_error[TUN_SIDE_TCP][0] = t->far_error[TUN_SIDE_UDP][0] = '\0';
+    const struct tunnel *tunnel = registry_find(t->engine, t->config->tunnel);
+    if (tunnel)
+        tun_udp_tunnel_state(t, tunnel->state, tunnel->last_error);
+}
+
 static int start(struct tun *t, struct udptun_error *err)
 {
     struct tun2socks_config config;
@@ -230,28 +268,34 @@ static int start(struct tun *t, struct udptun_error *err)
     t->armed_us = UINT64_MAX;
     ev_prepare_start(t->engine->loop, &t->turn_end);
     watch(t);
-    tun_enter_state(t, UDPTUN_ESTABLISHED, "");
+    forget_far_ends(t);
+    enter_running(t);
     return UDPTUN_OK;
+}
+
+void tun_bury(struct tun *t)
+{
+    t->is_closing = true;
+    release_device(t);
+    ev_timer_stop(t->engine->loop, &t->deadline);
+    ev_prepare_stop(t->engine->loop, &t->turn_end);
 }
 
 void tun_free(struct tun *t)
 {
     if (!t)
         return;
-    t->is_closing = true;
-    unwatch(t);
-    ev_timer_stop(t->engine->loop, &t->deadline);
-    ev_timer_stop(t->engine->loop, &t->reopen);
-    ev_prepare_stop(t->engine->loop, &t->turn_end);
+    tun_bury(t);
     tun2socks_free(t->stack);
-    close_pipe(t);
     tun_udp_tunnel_leave(t);
     resolver_free(t->resolver);
     tun_config_free(t->config);
+    list_remove(&t->object.node);
     free(t);
 }
 
-struct tun *tun_new(struct udptun_engine *e, struct tun_config *config, struct udptun_error *err)
+struct tun *tun_new(struct udptun_engine *e, struct tun_config *config, struct tun *old,
+                    struct udptun_error *err)
 {
     struct tun *t = (struct tun *)calloc(1, sizeof *t);
     if (!t) {
@@ -263,7 +307,9 @@ struct tun *tun_new(struct udptun_engine *e, struct tun_config *config, struct u
     t->state = UDPTUN_STARTING;
     t->pipe_fd = -1;
     t->started_us = e->now_us;
-    list_init(&t->node);
+    list_init(&t->object.node);
+    t->object.kind = &tun_kind;
+    strcpy(t->object.name, config->given.name);
     init_watchers(t);
     tun_udp_tunnel_init(t);
     choose_udp(t);
@@ -272,25 +318,34 @@ struct tun *tun_new(struct udptun_engine *e, struct tun_config *config, struct u
         tun_enter_state(t, UDPTUN_DISABLED, "");
         return t;
     }
+    bool takes_over = old && old->stack && tun_config_same_place(old->config, config);
+    if (takes_over)
+        release_device(old);
     if (start(t, err) == UDPTUN_OK)
         return t;
+    if (takes_over)
+        reopen(old);
     t->config = NULL; /* the caller's still */
     tun_free(t);
     return NULL;
 }
 
-void tun_reconfigure(struct tun *t, struct tun_config *config, enum tun_change change)
+void tun_reconfigure(struct tun *t, struct tun_config *config)
 {
     struct tun2socks_config stack_config;
-    if (t->stack && change == TUN_LIVE_UDP)
+    const char *was = t->config->given.udp, *is = config->given.udp;
+    bool udp_differs = !was || !is ? was != is : strcmp(was, is) != 0;
+    if (t->stack && udp_differs)
         tun2socks_forget_bindings(t->stack);
     tun_config_free(t->config);
     t->config = config;
     t->tunnel_known = false;
-    if (change == TUN_LIVE_UDP)
+    if (udp_differs)
         choose_udp(t);
     tun_fill_config(t, &stack_config);
     if (t->stack)
         tun2socks_set(t->stack, &stack_config);
-    tun_far_end(t, NULL);
+    forget_far_ends(t);
+    if (t->state == UDPTUN_DEGRADED)
+        enter_running(t);
 }

@@ -29,8 +29,10 @@ struct tun_udp_ops {
     void (*batch_end)(struct tun *t);
 };
 
+enum tun_side { TUN_SIDE_TCP, TUN_SIDE_UDP, TUN_SIDE_COUNT };
+
 struct tun {
-    struct list node; /* in udptun_engine.tuns */
+    struct object object;
     struct udptun_engine *engine;
     struct tun_config *config;
     struct tun2socks *stack; /* NULL while disabled */
@@ -53,26 +55,38 @@ struct tun {
     char device_name[160];
     uint32_t mtu;
     char last_error[256];
+    char far_error[TUN_SIDE_COUNT][120]; /* "": that side works, as far as is known */
     struct log_gate gate;
     int pipe_fd;                      /* TUN_DEVICE_PIPE: the other end; else -1 */
-    char pipe_user[TUNNEL_NAME_SIZE]; /* the server that has a copy of it, "": none */
+    char pipe_user[OBJECT_NAME_SIZE]; /* the server that has a copy of it, "": none */
 };
 
 /* ---- tun.c */
-/* `config` becomes its own on success. */
-struct tun *tun_new(struct udptun_engine *e, struct tun_config *config, struct udptun_error *err);
+extern const struct object_kind tun_kind;
+
+static inline struct tun *tun_of(struct object *o)
+{
+    return list_entry(o, struct tun, object);
+}
+
+/* `config` becomes its own on success. `old` (NULL: none) gives its device up where both want the
+ * same, and has it back when this fails. */
+struct tun *tun_new(struct udptun_engine *e, struct tun_config *config, struct tun *old,
+                    struct udptun_error *err);
 void tun_free(struct tun *t);
+/* Lets its device go and takes nothing more. What remains is tun_free()'s. */
+void tun_bury(struct tun *t);
 /* Take over a configuration that needs no rebuild. */
-void tun_reconfigure(struct tun *t, struct tun_config *config, enum tun_change change);
+void tun_reconfigure(struct tun *t, struct tun_config *config);
 /* The one place where the state changes. */
 void tun_enter_state(struct tun *t, enum udptun_state state, const char *reason);
-/* What lies behind the instance (a proxy, a tunnel) failed, or works: `reason` NULL. */
-void tun_far_end(struct tun *t, const char *reason);
+/* What lies behind one side of the instance (a proxy, a tunnel) failed, or works: `reason` NULL. */
+void tun_far_end(struct tun *t, enum tun_side side, const char *reason);
 struct socket_rules tun_rules(const struct tun *t);
 
 static inline const char *tun_name(const struct tun *t)
 {
-    return t->config->given.name;
+    return t->object.name;
 }
 
 /* ---- tun_host.c */
@@ -86,6 +100,8 @@ extern const struct tun2socks_datagram_host tun_datagram_host;
 extern const struct tun_udp_ops tun_udp_tunnel_ops, tun_udp_socks5_ops, tun_udp_direct_ops;
 /* The front that an instance has in udp-locals. */
 void tun_udp_tunnel_init(struct tun *t);
+/* The udp-local that it names is in another state. */
+void tun_udp_tunnel_state(struct tun *t, enum udptun_state state, const char *reason);
 /* No flow of a udp-local names the instance any more. */
 void tun_udp_tunnel_leave(struct tun *t);
 /* ICMP for what a socket reported about datagrams to `to`. */

@@ -2,6 +2,7 @@
 /* tun_config.c - checks and parses what an app asks a tun2socks instance to be. */
 #include "daemon/engine/tun_config.h"
 
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,6 +64,38 @@ static const char *behind(const char *text, const char *prefix)
     return strncmp(text, prefix, len) == 0 ? text + len : NULL;
 }
 
+/* "ADDRESS/PREFIX"; without a prefix it is a host's own. */
+static bool is_cidr(const char *text, int family)
+{
+    char address[INET6_ADDRSTRLEN];
+    struct in6_addr sink;
+    const char *slash = strchr(text, '/');
+    size_t len = slash ? (size_t)(slash - text) : strlen(text);
+    if (len >= sizeof address)
+        return false;
+    memcpy(address, text, len);
+    address[len] = '\0';
+    if (slash && (slash[1] < '0' || slash[1] > '9' || strlen(slash + 1) > 3 ||
+                  strspn(slash + 1, "0123456789") != strlen(slash + 1) ||
+                  atoi(slash + 1) > (family == AF_INET ? 32 : 128)))
+        return false;
+    return inet_pton(family, address, &sink) == 1;
+}
+
+static int check_addresses(const struct tun_config *c, struct udptun_error *err)
+{
+    const struct udptun_tun2socks_config *given = &c->given;
+    if (c->kind != TUN_DEVICE_TUN && (given->address || given->address6))
+        return invalid(err, given->address ? "address" : "address6", "is for a tun: device only");
+    if (given->address && !is_cidr(given->address, AF_INET))
+        return error_set(err, UDPTUN_E_INVALID, "address",
+                         "address: '%s' is no IPv4 address/prefix", given->address);
+    if (given->address6 && !is_cidr(given->address6, AF_INET6))
+        return error_set(err, UDPTUN_E_INVALID, "address6",
+                         "address6: '%s' is no IPv6 address/prefix", given->address6);
+    return UDPTUN_OK;
+}
+
 static int check_device(struct tun_config *c, struct udptun_error *err)
 {
     const char *device = c->given.device;
@@ -86,9 +119,7 @@ static int check_device(struct tun_config *c, struct udptun_error *err)
     } else {
         return invalid(err, "device", "must be tun:NAME, fd:N, pipe or unix:PATH");
     }
-    if (c->kind != TUN_DEVICE_TUN && (c->given.address || c->given.address6))
-        return invalid(err, c->given.address ? "address" : "address6", "is for a tun: device only");
-    return UDPTUN_OK;
+    return check_addresses(c, err);
 }
 
 static int check_route(const char *field, const char *text, bool is_udp, enum tun_route *route,
@@ -207,19 +238,23 @@ static bool same(const char *a, const char *b)
     return a == b || (a && b && strcmp(a, b) == 0);
 }
 
-enum tun_change tun_config_compare(const struct tun_config *from, const struct tun_config *to)
+enum object_change tun_config_compare(const struct tun_config *from, const struct tun_config *to)
 {
     const struct udptun_tun2socks_config *a = &from->given, *b = &to->given;
     bool same_rules = a->mark == b->mark && same(a->bind_device, b->bind_device);
     if (!same(a->device, b->device) || !same(a->address, b->address) ||
         !same(a->address6, b->address6) || a->mtu != b->mtu || a->enabled != b->enabled ||
         from->kind == TUN_DEVICE_FD || !same_rules)
-        return TUN_REBUILD;
-    if (!same(a->udp, b->udp))
-        return TUN_LIVE_UDP;
-    if (!same(a->tcp, b->tcp) || from->echo_reply != to->echo_reply ||
+        return OBJECT_REBUILD;
+    if (!same(a->tcp, b->tcp) || !same(a->udp, b->udp) || from->echo_reply != to->echo_reply ||
         a->block_quic != b->block_quic || a->max_tcp_flows != b->max_tcp_flows ||
         a->max_udp_flows != b->max_udp_flows || a->udp_flow_timeout_s != b->udp_flow_timeout_s)
-        return TUN_LIVE;
-    return TUN_SAME;
+        return OBJECT_LIVE;
+    return OBJECT_SAME;
+}
+
+bool tun_config_same_place(const struct tun_config *a, const struct tun_config *b)
+{
+    bool is_exclusive = a->kind == TUN_DEVICE_TUN || a->kind == TUN_DEVICE_UNIX;
+    return is_exclusive && a->kind == b->kind && strcmp(a->place, b->place) == 0;
 }

@@ -5,6 +5,7 @@
 
 #include <udptun/engine.h>
 
+#include "daemon/engine/object.h"
 #include "daemon/engine/sockaddr.h"
 #include "daemon/engine/url.h"
 
@@ -40,13 +41,9 @@ struct tun_config *tun_config_new(const struct udptun_tun2socks_config *given,
 /* NULL is accepted. */
 void tun_config_free(struct tun_config *config);
 
-enum tun_change {
-    TUN_SAME,
-    TUN_LIVE,     /* no flow is touched */
-    TUN_LIVE_UDP, /* UDP flows begin anew */
-    TUN_REBUILD,
-};
+enum object_change tun_config_compare(const struct tun_config *from, const struct tun_config *to);
 
-enum tun_change tun_config_compare(const struct tun_config *from, const struct tun_config *to);
+/* Both want a device that one instance alone can have. */
+bool tun_config_same_place(const struct tun_config *a, const struct tun_config *b);
 
 #endif

@@ -54,20 +54,6 @@ void udptun_each_tun2socks(udptun_engine *engine, void (*each)(void *arg, const 
     (void)arg;
 }
 
-bool tun_exists(const struct udptun_engine *e, const char *name)
-{
-    (void)e;
-    (void)name;
-    return false;
-}
-
-const char *tun_using(const struct udptun_engine *e, const char *name)
-{
-    (void)e;
-    (void)name;
-    return NULL;
-}
-
 int tun_pipe_open(struct udptun_engine *e, const char *name, const char *user)
 {
     (void)e;
@@ -80,11 +66,6 @@ void tun_pipe_close(struct udptun_engine *e, const char *user)
 {
     (void)e;
     (void)user;
-}
-
-void tun_clear(struct udptun_engine *e)
-{
-    (void)e;
 }
 
 /* ---- egress_packets.h */

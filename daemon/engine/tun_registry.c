@@ -3,7 +3,6 @@
 #include "daemon/engine/tun_registry.h"
 
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/engine/registry.h"
@@ -12,29 +11,8 @@
 
 static struct tun *find(const struct udptun_engine *e, const char *name)
 {
-    if (!name)
-        return NULL;
-    LIST_FOREACH (node, &e->tuns) {
-        struct tun *t = list_entry(node, struct tun, node);
-        if (strcmp(tun_name(t), name) == 0)
-            return t;
-    }
-    return NULL;
-}
-
-bool tun_exists(const struct udptun_engine *e, const char *name)
-{
-    return find(e, name) != NULL;
-}
-
-const char *tun_using(const struct udptun_engine *e, const char *name)
-{
-    LIST_FOREACH (node, &e->tuns) {
-        struct tun *t = list_entry(node, struct tun, node);
-        if (t->config->tunnel && strcmp(t->config->tunnel, name) == 0)
-            return tun_name(t);
-    }
-    return NULL;
+    struct object *o = registry_object(e, &tun_kind, name);
+    return o ? tun_of(o) : NULL;
 }
 
 int tun_pipe_open(struct udptun_engine *e, const char *name, const char *user)
@@ -50,212 +28,140 @@ int tun_pipe_open(struct udptun_engine *e, const char *name, const char *user)
 
 void tun_pipe_close(struct udptun_engine *e, const char *user)
 {
-    LIST_FOREACH (node, &e->tuns) {
-        struct tun *t = list_entry(node, struct tun, node);
-        if (strcmp(t->pipe_user, user) == 0)
-            t->pipe_user[0] = '\0';
+    LIST_FOREACH (node, &e->objects) {
+        struct object *o = list_entry(node, struct object, node);
+        if (o->kind == &tun_kind && strcmp(tun_of(o)->pipe_user, user) == 0)
+            tun_of(o)->pipe_user[0] = '\0';
     }
 }
 
-/* The name of a server whose egress is the instance `name`; NULL: there is none. */
-static const char *server_using(const struct udptun_engine *e, const char *name)
-{
-    LIST_FOREACH (node, &e->tunnels) {
-        const struct tunnel *t = list_entry(node, struct tunnel, node);
-        const char *egress = t->config->given.egress;
-        if (egress && strncmp(egress, "tun2socks:", 10) == 0 && strcmp(egress + 10, name) == 0)
-            return tunnel_name(t);
-    }
-    return NULL;
-}
-
-static void insert(struct udptun_engine *e, struct tun *t)
-{
-    struct list *at = e->tuns.next;
-    while (at != &e->tuns && strcmp(tun_name(list_entry(at, struct tun, node)), tun_name(t)) < 0)
-        at = at->next;
-    list_insert_before(at, &t->node);
-}
-
-static void remove_tun(struct tun *t)
-{
-    engine_log(t->engine, UDPTUN_LOG_INFO, "tun2socks", "%s: removed", tun_name(t));
-    list_remove(&t->node);
-    tun_free(t);
-}
-
-void tun_clear(struct udptun_engine *e)
-{
-    while (!list_empty(&e->tuns))
-        remove_tun(list_entry(e->tuns.next, struct tun, node));
-}
-
-/* ---- configure ----------------------------------------------------------------------------------
+/* ---- as a kind of object ------------------------------------------------------------------------
  */
 
-struct configure_call {
-    struct udptun_engine *engine;
-    const struct udptun_tun2socks_config *given;
-    bool *changed;
-    struct udptun_error *err;
-    int code;
+static void *config_new_kind(const void *given, struct udptun_error *err)
+{
+    return tun_config_new((const struct udptun_tun2socks_config *)given, err);
+}
+
+static void config_free_kind(void *config)
+{
+    tun_config_free((struct tun_config *)config);
+}
+
+static const char *config_name(const void *config)
+{
+    return ((const struct tun_config *)config)->given.name;
+}
+
+static int config_check(const struct udptun_engine *e, const void *config, struct udptun_error *err)
+{
+    const char *name = ((const struct tun_config *)config)->tunnel;
+    const struct tunnel *tunnel = registry_find(e, name);
+    if (name && !tunnel)
+        return error_set(err, UDPTUN_E_NOT_FOUND, "udp", "udp: no tunnel '%s'", name);
+    if (name && tunnel->config->given.role != UDPTUN_LOCAL)
+        return error_set(err, UDPTUN_E_INVALID, "udp", "udp: tunnel '%s' is no local", name);
+    return UDPTUN_OK;
+}
+
+static enum object_change compare(const struct object *o, const void *config)
+{
+    return tun_config_compare(list_entry(o, const struct tun, object)->config,
+                              (const struct tun_config *)config);
+}
+
+static void adopt(struct object *o, const void *config)
+{
+    const struct udptun_tun2socks_config *given = &((const struct tun_config *)config)->given;
+    tun_of(o)->config->given.arg = given->arg;
+    tun_of(o)->config->given.state = given->state;
+}
+
+static int reconfigure(struct object *o, void *config, struct udptun_error *err)
+{
+    (void)err;
+    tun_reconfigure(tun_of(o), (struct tun_config *)config);
+    return UDPTUN_OK;
+}
+
+static struct object *start(struct udptun_engine *e, void *config, struct object *old,
+                            struct udptun_error *err)
+{
+    struct tun *t = tun_new(e, (struct tun_config *)config, old ? tun_of(old) : NULL, err);
+    return t ? &t->object : NULL;
+}
+
+static void removed(struct object *o)
+{
+    tun_enter_state(tun_of(o), UDPTUN_DISABLED, "removed");
+}
+
+static void bury(struct object *o)
+{
+    tun_bury(tun_of(o));
+}
+
+static void free_object(struct object *o)
+{
+    tun_free(tun_of(o));
+}
+
+static bool uses(const struct object *o, const char *name)
+{
+    const char *tunnel = list_entry(o, const struct tun, object)->config->tunnel;
+    return tunnel && strcmp(tunnel, name) == 0;
+}
+
+static int fits(const struct object *o, const struct object *used, const void *config,
+                struct udptun_error *err)
+{
+    if (used->kind != &tunnel_kind ||
+        ((const struct tunnel_config *)config)->given.role == UDPTUN_LOCAL)
+        return UDPTUN_OK;
+    return error_set(err, UDPTUN_E_CONFLICT, "role",
+                     "role: tun2socks instance '%s' needs it to be local", o->name);
+}
+
+static void used_state(struct object *o, const char *name, enum udptun_state state,
+                       const char *reason)
+{
+    (void)name; /* it names no other */
+    tun_udp_tunnel_state(tun_of(o), state, reason);
+}
+
+const struct object_kind tun_kind = {
+    .what = "tun2socks instance",
+    .config_new = config_new_kind,
+    .config_free = config_free_kind,
+    .config_name = config_name,
+    .config_check = config_check,
+    .compare = compare,
+    .adopt = adopt,
+    .reconfigure = reconfigure,
+    .start = start,
+    .removed = removed,
+    .bury = bury,
+    .free = free_object,
+    .uses = uses,
+    .fits = fits,
+    .used_state = used_state,
 };
-
-/* What the names in a configuration have to be. */
-static int check_names(const struct udptun_engine *e, const struct tun_config *config,
-                       struct udptun_error *err)
-{
-    const char *name = config->given.name;
-    if (registry_find(e, name))
-        return error_set(err, UDPTUN_E_CONFLICT, "name", "name: '%s' is a tunnel", name);
-    if (!config->tunnel)
-        return UDPTUN_OK;
-    const struct tunnel *tunnel = registry_find(e, config->tunnel);
-    if (!tunnel)
-        return error_set(err, UDPTUN_E_NOT_FOUND, "udp", "udp: no tunnel '%s'", config->tunnel);
-    if (tunnel->config->given.role != UDPTUN_LOCAL)
-        return error_set(err, UDPTUN_E_INVALID, "udp", "udp: tunnel '%s' is no local",
-                         config->tunnel);
-    return UDPTUN_OK;
-}
-
-/* A server that sends its flows here needs the pipe. */
-static int check_user(const struct udptun_engine *e, const struct tun *old,
-                      const struct tun_config *config, struct udptun_error *err)
-{
-    const char *user = server_using(e, tun_name(old));
-    if (!user || old->config->kind != TUN_DEVICE_PIPE || config->kind == TUN_DEVICE_PIPE)
-        return UDPTUN_OK;
-    return error_set(err, UDPTUN_E_CONFLICT, "device", "device: tunnel '%s' uses the pipe", user);
-}
-
-/* Whether both cannot be had at the same time. Descriptors of one number are not one device. */
-static bool is_same_device(const struct tun_config *a, const struct tun_config *b)
-{
-    return a->kind != TUN_DEVICE_FD && strcmp(a->given.device, b->given.device) == 0;
-}
-
-/* A device is held by one instance only, so the old one ends first; it comes back when the new one
- * cannot be had. */
-static struct tun *take_over_device(struct udptun_engine *e, struct tun_config *config,
-                                    struct tun *old, struct udptun_error *err)
-{
-    struct udptun_error why = {0};
-    struct tun_config *before = tun_config_new(&old->config->given, err);
-    if (!before)
-        return NULL;
-    remove_tun(old);
-    struct tun *t = tun_new(e, config, err);
-    struct tun *again = t ? NULL : tun_new(e, before, &why);
-    if (again)
-        insert(e, again);
-    else
-        tun_config_free(before);
-    return t;
-}
-
-static int build(struct udptun_engine *e, struct tun_config *config, struct tun *old,
-                 struct udptun_error *err)
-{
-    bool takes_over = old && is_same_device(old->config, config);
-    struct tun *t = takes_over ? take_over_device(e, config, old, err) : tun_new(e, config, err);
-    if (!t) {
-        tun_config_free(config);
-        return err->code ? err->code : UDPTUN_E_UNEXPECTED;
-    }
-    if (old && !takes_over)
-        remove_tun(old);
-    insert(e, t);
-    return UDPTUN_OK;
-}
-
-static int configure(struct configure_call *call, struct udptun_error *err)
-{
-    struct udptun_engine *e = call->engine;
-    struct tun_config *config = tun_config_new(call->given, err);
-    if (!config)
-        return err->code ? err->code : UDPTUN_E_UNEXPECTED;
-    int code = check_names(e, config, err);
-    if (code) {
-        tun_config_free(config);
-        return code;
-    }
-    struct tun *old = find(e, config->given.name);
-    code = old ? check_user(e, old, config, err) : UDPTUN_OK;
-    if (code) {
-        tun_config_free(config);
-        return code;
-    }
-    enum tun_change change = old ? tun_config_compare(old->config, config) : TUN_REBUILD;
-    if (call->changed)
-        *call->changed = change != TUN_SAME;
-    switch (change) {
-    case TUN_SAME:
-        tun_config_free(config);
-        return UDPTUN_OK;
-    case TUN_LIVE:
-    case TUN_LIVE_UDP:
-        tun_reconfigure(old, config, change);
-        return UDPTUN_OK;
-    case TUN_REBUILD:
-        break;
-    }
-    return build(e, config, old, err);
-}
-
-static void run_configure(void *arg)
-{
-    struct configure_call *call = (struct configure_call *)arg;
-    struct udptun_error err = {0};
-    engine_refresh(call->engine);
-    call->code = configure(call, &err);
-    if (call->code && call->changed)
-        *call->changed = false;
-    if (call->err)
-        *call->err = err;
-    engine_settle(call->engine);
-}
 
 int udptun_tun2socks_configure(udptun_engine *engine, const struct udptun_tun2socks_config *config,
                                bool *changed, struct udptun_error *err)
 {
-    struct configure_call call = {engine, config, changed, err, UDPTUN_OK};
-    engine_call(engine, run_configure, &call);
-    return call.code;
-}
-
-/* ---- remove -------------------------------------------------------------------------------------
- */
-
-struct remove_call {
-    struct udptun_engine *engine;
-    const char *name;
-    struct udptun_error *err;
-    int code;
-};
-
-static void run_remove(void *arg)
-{
-    struct remove_call *call = (struct remove_call *)arg;
-    struct tun *t = find(call->engine, call->name);
-    engine_refresh(call->engine);
-    const char *user = t ? server_using(call->engine, call->name) : NULL;
-    if (user)
-        call->code = error_set(call->err, UDPTUN_E_CONFLICT, "name", "name: tunnel '%s' uses '%s'",
-                               user, call->name);
-    else if (t)
-        remove_tun(t);
-    else
-        call->code = error_set(call->err, UDPTUN_E_NOT_FOUND, "name",
-                               "name: no tun2socks instance '%s'", call->name ? call->name : "");
-    engine_settle(call->engine);
+    return registry_configure(engine, &tun_kind, config, changed, err);
 }
 
 int udptun_tun2socks_remove(udptun_engine *engine, const char *name, struct udptun_error *err)
 {
-    struct remove_call call = {engine, name, err, UDPTUN_OK};
-    engine_call(engine, run_remove, &call);
-    return call.code;
+    return registry_remove(engine, &tun_kind, name, err);
+}
+
+void udptun_each_tun2socks(udptun_engine *engine, void (*each)(void *arg, const char *name),
+                           void *arg)
+{
+    registry_each(engine, &tun_kind, each, arg);
 }
 
 /* ---- looking ------------------------------------------------------------------------------------
@@ -322,24 +228,4 @@ int udptun_tun2socks_status(udptun_engine *engine, const char *name,
     struct status_call call = {engine, name, status, UDPTUN_OK};
     engine_call(engine, run_status, &call);
     return call.code;
-}
-
-struct each_call {
-    struct udptun_engine *engine;
-    void (*each)(void *arg, const char *name);
-    void *arg;
-};
-
-static void run_each(void *arg)
-{
-    struct each_call *call = (struct each_call *)arg;
-    LIST_FOREACH_SAFE (node, &call->engine->tuns)
-        call->each(call->arg, tun_name(list_entry(node, struct tun, node)));
-}
-
-void udptun_each_tun2socks(udptun_engine *engine, void (*each)(void *arg, const char *name),
-                           void *arg)
-{
-    struct each_call call = {engine, each, arg};
-    engine_call(engine, run_each, &call);
 }

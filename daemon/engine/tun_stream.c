@@ -64,13 +64,13 @@ static void on_dialled(void *arg, int fd, const struct udptun_error *err)
         /* Through a proxy only what it reported about the target is the app's business alone. */
         bool is_proxy = t->config->tcp == TUN_SOCKS5 && !strstr(err->message, "SOCKS5: ");
         if (is_proxy)
-            tun_far_end(t, err->message);
+            tun_far_end(t, TUN_SIDE_TCP, err->message);
         engine_log_gated(t->engine, &t->gate, is_proxy ? UDPTUN_LOG_WARN : UDPTUN_LOG_DEBUG,
                          "tun2socks", "%s: %s", tun_name(t), err->message);
         tun2socks_refused(s->flow, err->sys_errno);
         return;
     }
-    tun_far_end(t, NULL);
+    tun_far_end(t, TUN_SIDE_TCP, NULL);
     int most = INT_MAX; /* a bulk flow needs no short queue, as frames do */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most, sizeof most);
     s->fd = fd;

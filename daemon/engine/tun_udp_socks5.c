@@ -68,9 +68,9 @@ static void relay_failed(void *arg, const struct endpoint *to, int sys_errno, ui
     char text[ERRNO_TEXT_SIZE], message[160], where[ENDPOINT_TEXT_SIZE];
     (void)to;
     (void)mtu;
-    snprintf(message, sizeof message, "UDP proxy %s: %s", endpoint_format(&b->relay, where),
+    snprintf(message, sizeof message, "proxy %s: %s", endpoint_format(&b->relay, where),
              errno_text(sys_errno, text));
-    tun_far_end(b->tun, message);
+    tun_far_end(b->tun, TUN_SIDE_UDP, message);
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
@@ -85,7 +85,7 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
             udp_errors(watcher->fd, relay_failed, b);
             break;
         }
-        tun_far_end(b->tun, NULL);
+        tun_far_end(b->tun, TUN_SIDE_UDP, NULL);
         if (!udp_batch_was_full(e->batch))
             break;
     }
@@ -205,14 +205,14 @@ static void on_associated(void *arg, int fd, const struct udptun_error *err)
     }
     if (fd < 0) {
         t->associate_after_us = t->engine->now_us + RETRY_US;
-        tun_far_end(t, err->message);
+        tun_far_end(t, TUN_SIDE_UDP, err->message);
         engine_log_gated(t->engine, &t->gate, UDPTUN_LOG_WARN, "tun2socks", "%s: udp: %s",
                          tun_name(t), err->message);
         drop_queue(b, false);
         return;
     }
     t->associated = 1;
-    tun_far_end(t, NULL);
+    tun_far_end(t, TUN_SIDE_UDP, NULL);
     ev_io_init(&b->control, on_control, fd, EV_READ);
     b->control.data = b;
     ev_io_start(t->engine->loop, &b->control);

@@ -5,6 +5,7 @@
  * The instance is a front of that udp-local, by name: the tunnel may be made anew, or be absent
  * for a while. It is looked up once a batch.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "daemon/engine/registry.h"
@@ -14,13 +15,33 @@ struct tun_binding {
     struct endpoint source;
 };
 
+void tun_udp_tunnel_state(struct tun *t, enum udptun_state state, const char *reason)
+{
+    char text[sizeof t->far_error[0]];
+    switch (state) {
+    case UDPTUN_RECONNECTING:
+    case UDPTUN_FAILED:
+    case UDPTUN_DISABLED:
+        snprintf(text, sizeof text, "tunnel %s is %s%s%s", t->config->tunnel,
+                 udptun_state_name(state), *reason ? ": " : "", reason);
+        tun_far_end(t, TUN_SIDE_UDP, text);
+        break;
+    case UDPTUN_STARTING:
+    case UDPTUN_CONNECTING: /* nothing speaks against it yet */
+    case UDPTUN_ESTABLISHED:
+    case UDPTUN_LISTENING:
+    case UDPTUN_DEGRADED:
+        tun_far_end(t, TUN_SIDE_UDP, NULL);
+        break;
+    }
+}
+
 static bool find_tunnel(struct tun *t)
 {
     if (!t->tunnel_known) {
         struct tunnel *tunnel = registry_find(t->engine, t->config->tunnel);
         t->front.tunnel = tunnel && tunnel->local && tunnel->machine ? tunnel : NULL;
         t->tunnel_known = true;
-        tun_far_end(t, t->front.tunnel ? NULL : "udp: the tunnel does not run");
     }
     return t->front.tunnel != NULL;
 }
@@ -116,8 +137,8 @@ static void forget(struct table_node *node, void *arg)
 void tun_udp_tunnel_leave(struct tun *t)
 {
     LIST_FOREACH (node, &t->engine->dead) {
-        struct tunnel *tunnel = list_entry(node, struct tunnel, node);
-        if (tunnel->local)
-            table_each(&tunnel->local->flows, forget, &t->front);
+        struct object *o = list_entry(node, struct object, node);
+        if (o->kind == &tunnel_kind && tunnel_of(o)->local)
+            table_each(&tunnel_of(o)->local->flows, forget, &t->front);
     }
 }

@@ -11,6 +11,7 @@
 #include "daemon/engine/event.h"
 #include "daemon/engine/local.h"
 #include "daemon/engine/ping.h"
+#include "daemon/engine/registry.h"
 #include "daemon/engine/resolver.h"
 #include "daemon/engine/server.h"
 #include "daemon/engine/udp_io.h"
@@ -49,7 +50,9 @@ void tunnel_enter_state(struct tunnel *t, enum udptun_state state, const char *r
         t->last_error[0] = '\0';
     else if (*reason)
         tunnel_note_error(t, reason);
-    event_state(t, state, reason);
+    const struct udptun_callbacks *callbacks = tunnel_callbacks(t);
+    event_state(t->engine, callbacks->state, callbacks->arg, tunnel_name(t), state, reason);
+    registry_tell(t->engine, tunnel_name(t), state, reason);
 }
 
 void tunnel_log_machine(struct tunnel *t, enum udpt_log level, const char *text)
@@ -218,7 +221,9 @@ struct tunnel *tunnel_new(struct udptun_engine *e, struct tunnel_config *config,
         error_set(err, UDPTUN_E_NOMEM, NULL, "%s: out of memory", config->given.name);
         return NULL;
     }
-    list_init(&t->node);
+    list_init(&t->object.node);
+    t->object.kind = &tunnel_kind;
+    strcpy(t->object.name, config->given.name);
     list_init(&t->dirty);
     list_init(&t->carriers);
     list_init(&t->pings);
@@ -251,7 +256,6 @@ void tunnel_bury(struct tunnel *t)
     listener_close(&t->listener);
     pings_fail(t);
     t->dead = true;
-    list_move(&t->engine->dead, &t->node);
 }
 
 void tunnel_free(struct tunnel *t)
@@ -272,7 +276,7 @@ void tunnel_free(struct tunnel *t)
     ev_timer_stop(e->loop, &t->deadline);
     resolver_free(t->resolver);
     list_remove(&t->dirty);
-    list_remove(&t->node);
+    list_remove(&t->object.node);
     config_free(t->config);
     free(t);
 }
@@ -299,7 +303,7 @@ void tunnel_tell_ready(struct tunnel *t)
     const struct endpoint *ep = &t->listener.bound;
     struct udptun_address address = {.family = ep->family, .port = ep->port};
     memcpy(address.ip, ep->ip, sizeof address.ip);
-    char name[TUNNEL_NAME_SIZE];
+    char name[OBJECT_NAME_SIZE];
     char url[URL_TEXT_SIZE];
     memcpy(url, t->listener.url, sizeof url);
     snprintf(name, sizeof name, "%s", tunnel_name(t));

@@ -14,12 +14,13 @@
 #include "daemon/engine/config.h"
 #include "daemon/engine/core.h"
 #include "daemon/engine/listener.h"
+#include "daemon/engine/object.h"
 
 struct local;
 struct server;
 
 struct tunnel {
-    struct list node;  /* in udptun_engine.tunnels or .dead */
+    struct object object;
     struct list dirty; /* in udptun_engine.dirty */
     struct udptun_engine *engine;
     struct tunnel_config *config;
@@ -42,7 +43,14 @@ struct tunnel {
 
 static inline const char *tunnel_name(const struct tunnel *t)
 {
-    return t->config->given.name;
+    return t->object.name;
+}
+
+extern const struct object_kind tunnel_kind;
+
+static inline struct tunnel *tunnel_of(struct object *o)
+{
+    return list_entry(o, struct tunnel, object);
 }
 
 static inline const struct udptun_callbacks *tunnel_callbacks(const struct tunnel *t)
@@ -64,7 +72,8 @@ struct tunnel *tunnel_new(struct udptun_engine *e, struct tunnel_config *config,
 /* Tell the peers and free everything. Nothing of the tunnel may be on the stack. */
 void tunnel_free(struct tunnel *t);
 
-/* Stop listening at once and never call the app again. What remains is tunnel_free()'s. */
+/* Stop listening at once and never call the app again. What remains is tunnel_free()'s; see
+ * registry_bury(). */
 void tunnel_bury(struct tunnel *t);
 
 /* Take over a configuration that differs in what can change while running. */

@@ -252,7 +252,8 @@ UDPTUN_API int udptun_read_key(const char *path, uint8_t key[32], bool *exposed,
 UDPTUN_API int udptun_configure(udptun_engine *engine, const struct udptun_tunnel_config *config,
                                 bool *changed, struct udptun_error *err);
 
-/* End a tunnel; its peers are told. UDPTUN_E_NOT_FOUND. */
+/* End a tunnel; its peers are told. UDPTUN_E_NOT_FOUND; UDPTUN_E_CONFLICT: a tun2socks instance's
+ * `udp` names it. */
 UDPTUN_API int udptun_remove(udptun_engine *engine, const char *name, struct udptun_error *err);
 
 #define UDPTUN_IDENTITY_SIZE 128
@@ -319,6 +320,9 @@ struct udptun_tun2socks_config {
     int64_t mark;               /* SO_MARK of its sockets, Linux (none), 0 to 4294967295 */
     const char *bind_device;    /* SO_BINDTODEVICE, Linux (none) */
     bool enabled;               /* (true) */
+    void *arg;                  /* of the callback below */
+    /* As udptun_callbacks.state. NULL: none. */
+    void (*state)(void *arg, const char *name, enum udptun_state state, const char *reason);
 };
 
 UDPTUN_API void udptun_tun2socks_config_init_sized(struct udptun_tun2socks_config *config,
@@ -338,13 +342,14 @@ UDPTUN_API int udptun_tun2socks_config_check(const struct udptun_tun2socks_confi
  * As udptun_configure(). A change of device, address or mtu makes the instance anew; of `udp` it
  * ends the UDP flows; anything else leaves flows alone. UDPTUN_E_NOT_FOUND: the tunnel that `udp`
  * names is absent; UDPTUN_E_CONFLICT: a tunnel has that name, the device is taken, or another
- * thread of the process has instances; UDPTUN_E_PERMISSION.
+ * thread of the process has instances; UDPTUN_E_PERMISSION. On failure what ran before runs on.
  */
 UDPTUN_API int udptun_tun2socks_configure(udptun_engine *engine,
                                           const struct udptun_tun2socks_config *config,
                                           bool *changed, struct udptun_error *err);
 
-/* End an instance and its flows. UDPTUN_E_NOT_FOUND. */
+/* End an instance and its flows. UDPTUN_E_NOT_FOUND; UDPTUN_E_CONFLICT: a tunnel's `egress` names
+ * it. */
 UDPTUN_API int udptun_tun2socks_remove(udptun_engine *engine, const char *name,
                                        struct udptun_error *err);
 
@@ -353,8 +358,8 @@ UDPTUN_API int udptun_tun2socks_remove(udptun_engine *engine, const char *name,
 
 struct udptun_tun2socks_status {
     char name[65];
-    /* ESTABLISHED; DEGRADED: its proxy cannot be reached or its tunnel is absent; FAILED: the
-     * device is gone, it is tried again; DISABLED */
+    /* ESTABLISHED; DEGRADED: its proxy could not be reached the last time, or its tunnel does not
+     * run; FAILED: the device is gone, it is tried again; DISABLED */
     enum udptun_state state;
     char last_error[256]; /* "" when there is none */
     char device[160];     /* "tun:tun0", with the real name */

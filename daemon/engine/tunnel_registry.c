@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tunnel_registry.c - tunnels as a kind of object: udptun_configure() and its like. */
+#include <string.h>
+
+#include "daemon/engine/registry.h"
+#include "daemon/engine/tun.h"
+#include "daemon/engine/tunnel.h"
+#include "proto/error.h"
+
+static void *config_new_kind(const void *given, struct udptun_error *err)
+{
+    return config_new((const struct udptun_tunnel_config *)given, err);
+}
+
+static void config_free_kind(void *config)
+{
+    config_free((struct tunnel_config *)config);
+}
+
+static const char *config_name(const void *config)
+{
+    return ((const struct tunnel_config *)config)->given.name;
+}
+
+static enum object_change compare(const struct object *o, const void *config)
+{
+    return config_compare(list_entry(o, const struct tunnel, object)->config,
+                          (const struct tunnel_config *)config);
+}
+
+static void adopt(struct object *o, const void *config)
+{
+    tunnel_of(o)->config->given.callbacks = ((const struct tunnel_config *)config)->given.callbacks;
+}
+
+static int reconfigure(struct object *o, void *config, struct udptun_error *err)
+{
+    return tunnel_reconfigure(tunnel_of(o), (struct tunnel_config *)config, err);
+}
+
+static struct object *start(struct udptun_engine *e, void *config, struct object *old,
+                            struct udptun_error *err)
+{
+    struct tunnel *t =
+        tunnel_new(e, (struct tunnel_config *)config, old ? tunnel_of(old) : NULL, err);
+    return t ? &t->object : NULL;
+}
+
+static void started(struct object *o)
+{
+    tunnel_tell_ready(tunnel_of(o));
+}
+
+static void removed(struct object *o)
+{
+    tunnel_enter_state(tunnel_of(o), UDPTUN_DISABLED, "removed");
+}
+
+static void bury(struct object *o)
+{
+    tunnel_bury(tunnel_of(o));
+}
+
+static void free_object(struct object *o)
+{
+    tunnel_free(tunnel_of(o));
+}
+
+static bool uses(const struct object *o, const char *name)
+{
+    const char *egress = list_entry(o, const struct tunnel, object)->config->given.egress;
+    return egress && strncmp(egress, "tun2socks:", 10) == 0 && strcmp(egress + 10, name) == 0;
+}
+
+/* A server's flows leave by the pipe. */
+static int fits(const struct object *o, const struct object *used, const void *config,
+                struct udptun_error *err)
+{
+    if (used->kind == &tunnel_kind) /* it is no instance at all */
+        return UDPTUN_OK;
+    enum tun_device_kind was = list_entry(used, const struct tun, object)->config->kind;
+    if (was != TUN_DEVICE_PIPE || ((const struct tun_config *)config)->kind == TUN_DEVICE_PIPE)
+        return UDPTUN_OK;
+    return error_set(err, UDPTUN_E_CONFLICT, "device", "device: tunnel '%s' uses the pipe",
+                     o->name);
+}
+
+const struct object_kind tunnel_kind = {
+    .what = "tunnel",
+    .config_new = config_new_kind,
+    .config_free = config_free_kind,
+    .config_name = config_name,
+    .compare = compare,
+    .adopt = adopt,
+    .reconfigure = reconfigure,
+    .start = start,
+    .started = started,
+    .removed = removed,
+    .bury = bury,
+    .free = free_object,
+    .uses = uses,
+    .fits = fits,
+};
+
+int udptun_configure(udptun_engine *engine, const struct udptun_tunnel_config *config,
+                     bool *changed, struct udptun_error *err)
+{
+    return registry_configure(engine, &tunnel_kind, config, changed, err);
+}
+
+int udptun_remove(udptun_engine *engine, const char *name, struct udptun_error *err)
+{
+    return registry_remove(engine, &tunnel_kind, name, err);
+}
+
+void udptun_each_tunnel(udptun_engine *engine, void (*each)(void *arg, const char *name), void *arg)
+{
+    registry_each(engine, &tunnel_kind, each, arg);
+}
