@@ -93,7 +93,7 @@ static void print_text(const struct cli *cli, const char *json)
     const json_t *data = json_object_get(root, "data");
     if (json_object_get(root, "statusCode")) {
         print_snapshot(cli, json_object_get(root, "returnValue"));
-    } else if (strcmp(event, "tunnel.state") == 0) {
+    } else if (strcmp(event, "tunnel.state") == 0 || strcmp(event, "tun2socks.state") == 0) {
         print_state(cli, data, "reason");
     } else if (strcmp(event, "config.changed") == 0) {
         print_change(data);

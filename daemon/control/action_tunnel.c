@@ -129,12 +129,20 @@ void action_return_configured(struct call *call, const char *name, bool changed)
         return_tun2socks(call, object, changed);
 }
 
-/* An instance is up as soon as it is configured: there is nothing that it waits for. */
+static double wait_s(const struct call *call)
+{
+    const tunnel_msg *tunnel = (const tunnel_msg *)call->parameters;
+    const tun2socks_msg *tun2socks = (const tun2socks_msg *)call->parameters;
+    if (is_about_tunnels(call))
+        return tunnel->has_wait ? tunnel->wait : 0.;
+    return tun2socks->has_wait ? tun2socks->wait : 0.;
+}
+
 void action_configured(struct call *call, const char *name, bool changed)
 {
-    const tunnel_msg *given = is_about_tunnels(call) ? (const tunnel_msg *)call->parameters : NULL;
-    if (given && given->has_wait && given->wait > 0.)
-        wait_start(call, name, changed, given->wait);
+    double seconds = wait_s(call);
+    if (seconds > 0.)
+        wait_start(call, name, changed, seconds);
     else
         action_return_configured(call, name, changed);
 }

@@ -38,7 +38,14 @@ static void keep_session(struct control *control, const char *name)
 
 static void on_state(void *arg, const char *name, enum udptun_state state, const char *reason)
 {
-    events_state(arg, name, state, reason);
+    events_state(arg, true, name, state, reason);
+    wait_state(arg, name, state);
+}
+
+static void on_tun2socks_state(void *arg, const char *name, enum udptun_state state,
+                               const char *reason)
+{
+    events_state(arg, false, name, state, reason);
     wait_state(arg, name, state);
 }
 
@@ -100,6 +107,8 @@ static int apply_tun2socks(struct control *control, const tun2socks_msg *message
     int rc = tun2socks_config_from(message, means, path, &config, err);
     if (rc < 0)
         return rc;
+    config.arg = control;
+    config.state = on_tun2socks_state;
     rc = udptun_tun2socks_configure(control->engine, &config, changed, err);
     if (rc < 0)
         tunnel_config_error_path(err, path);

@@ -73,17 +73,19 @@ static void publish(struct control *control, unsigned topic, size_t limit, const
     }
 }
 
-void events_state(struct control *control, const char *name, enum udptun_state state,
-                  const char *reason)
+void events_state(struct control *control, bool is_tunnel, const char *name,
+                  enum udptun_state state, const char *reason)
 {
     Udptun__Control__TunnelStateEvent event = UDPTUN__CONTROL__TUNNEL_STATE_EVENT__INIT;
     event_data data = UDPTUN__CONTROL__EVENT_DATA__INIT;
     event.name = (char *)(uintptr_t)name;
     event.state = (char *)(uintptr_t)udptun_state_name(state);
     event.reason = *reason ? (char *)(uintptr_t)reason : NULL;
-    data.event_case = UDPTUN__CONTROL__EVENT_DATA__EVENT_TUNNEL_STATE;
-    data.tunnel_state = &event;
-    publish(control, TOPIC(STATE), EVENTS_HIGH, "tunnel.state", &data);
+    data.event_case = is_tunnel ? UDPTUN__CONTROL__EVENT_DATA__EVENT_TUNNEL_STATE
+                                : UDPTUN__CONTROL__EVENT_DATA__EVENT_TUN2SOCKS_STATE;
+    data.tunnel_state = &event; /* of a union of pointers to this struct, for either */
+    publish(control, TOPIC(STATE), EVENTS_HIGH, is_tunnel ? "tunnel.state" : "tun2socks.state",
+            &data);
 }
 
 void events_config(struct control *control, const struct edit *edit, bool persistent)

@@ -49,8 +49,8 @@ void events_watch(struct conn *conn, unsigned topics);
 /* There is room again: tell of what was left out. */
 void events_room(struct conn *conn);
 
-void events_state(struct control *control, const char *name, enum udptun_state state,
-                  const char *reason);
+void events_state(struct control *control, bool is_tunnel, const char *name,
+                  enum udptun_state state, const char *reason);
 void events_config(struct control *control, const struct edit *edit, bool persistent);
 void events_log(struct control *control, enum udptun_log_level level, const char *module,
                 const char *text);

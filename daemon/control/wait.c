@@ -38,25 +38,43 @@ static struct call *wait_end(struct wait *w)
     return call;
 }
 
+/* False: neither a tunnel nor an instance has that name. */
+static bool look(udptun_engine *engine, const char *name, enum udptun_state *state,
+                 char last_error[256])
+{
+    struct udptun_tunnel_status tunnel;
+    struct udptun_tun2socks_status tun2socks;
+    if (udptun_status(engine, name, &tunnel) == 0) {
+        *state = tunnel.state;
+        memcpy(last_error, tunnel.last_error, sizeof tunnel.last_error);
+    } else if (udptun_tun2socks_status(engine, name, &tun2socks) == 0) {
+        *state = tun2socks.state;
+        memcpy(last_error, tun2socks.last_error, sizeof tun2socks.last_error);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop;
     struct wait *w = timer->data;
     struct control *control = w->call->control;
-    struct udptun_tunnel_status status;
     struct udptun_error err;
-    if (udptun_status(control->engine, w->name, &status) < 0) {
+    enum udptun_state state;
+    char last_error[256];
+    if (!look(control->engine, w->name, &state, last_error)) {
         error_set(&err, UDPTUN_E_NOT_FOUND, NULL, "%s was removed meanwhile", w->name);
         call_fail(wait_end(w), &err);
-    } else if (is_up(status.state)) {
+    } else if (is_up(state)) {
         char name[sizeof w->name];
         bool changed = w->changed;
         memcpy(name, w->name, sizeof name);
         action_return_configured(wait_end(w), name, changed);
     } else if (events & EV_TIMER) {
         error_set(&err, UDPTUN_E_TIMEOUT, "parameters.wait", "%s is %s after %g s%s%.150s", w->name,
-                  udptun_state_name(status.state), w->seconds, status.last_error[0] ? ": " : "",
-                  status.last_error);
+                  udptun_state_name(state), w->seconds, last_error[0] ? ": " : "", last_error);
         call_fail(wait_end(w), &err);
     }
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* wait.h - configureUdpTunnel's `wait`: an answer held back until the tunnel is established. */
+/* wait.h - `wait` of a configure: an answer held back until the object is established. */
 #ifndef CONTROL_WAIT_H
 #define CONTROL_WAIT_H
 
@@ -14,10 +14,10 @@ struct waits {
 
 void waits_init(struct waits *w);
 
-/* Answer `call` when tunnel `name` is established (or listens), with TIMEOUT after `seconds`. */
+/* Answer `call` when object `name` is established (or listens), with TIMEOUT after `seconds`. */
 void wait_start(struct call *call, const char *name, bool changed, double seconds);
 
-/* The tunnel entered a state, or was removed (UDPTUN_DISABLED). */
+/* The object entered a state, or was removed (UDPTUN_DISABLED). */
 void wait_state(struct control *control, const char *name, enum udptun_state state);
 
 /* Every call that waits fails: the daemon stops. */

@@ -74,6 +74,10 @@ class Schemas(TestCase):
                 "name": "far", "role": "server", "listen": "127.0.0.1:0"}))
             self.ok(other.call("removeUdpTunnel", {"name": "far"}))
             missing = {"tunnel.state", "config.changed", "stats", "log"}
+            path = os.path.join(d.folder, "packets")
+            if other.call("configureTun2socks",
+                          {"name": "apps", "device": "unix:" + path})["statusCode"] == 0:
+                missing.add("tun2socks.state")
             while missing:
                 event = c.line()
                 self.assertEqual(schema.check(event, "event"), [], event)

@@ -110,15 +110,80 @@ class Tun2socks(TestCase):
         self.assertEqual(self.ok(self.c.call("removeTun2socks", {"name": "n"})),
                          {"changed": False})
 
+    def test_states_are_told_and_waited_for(self):
+        near = {"name": "near", "role": "local", "server": "127.0.0.1:%d" % free_port()}
+        self.ok(self.c.call("configureUdpTunnel", dict(near, enabled=False)))
+        with self.d.client() as w, self.d.client() as waiter:
+            self.ok(w.call("subscribe", {"topics": ["state"], "snapshot": False}))
+            status = self.ok(self.configure(udp="tunnel:near"))["tun2socks"]
+            self.assertEqual((status["state"], status["lastError"]),
+                             ("degraded", "udp: tunnel near is disabled"))
+            self.fails(self.configure(udp="tunnel:near", wait=0.1), 106, "TIMEOUT",
+                       "parameters.wait")
+            waiter.send(json.dumps({"action": "configureTun2socks", "parameters": {
+                "name": "n", "device": self.device, "udp": "tunnel:near", "wait": DEADLINE_S}}))
+            self.ok(self.c.call("configureUdpTunnel", near))
+            self.assertEqual(self.ok(waiter.line())["tun2socks"]["state"], "established")
+            self.ok(self.c.call("removeTun2socks", {"name": "n"}))
+            states = []
+            while "disabled" not in states:
+                event = w.line()
+                if event["event"] == "tun2socks.state":
+                    self.assertEqual(event["data"]["name"], "n")
+                    states.append(event["data"]["state"])
+            self.assertEqual(states, ["degraded", "established", "disabled"])
+
+    def test_a_change_that_fails_leaves_what_ran(self):
+        self.ok(self.configure(udp="reject"))
+        taken = os.path.join(self.d.folder, "taken")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as other:
+            other.bind(taken)
+            other.listen(1)
+            self.fails(self.configure(device="unix:" + taken), 104, "PORT_IN_USE",
+                       "parameters.device")
+        self.assertEqual(self.instances()[0]["device"], self.device)
+        peer = self.peer()
+        peer.send(udp_packet(APP, ("192.0.2.1", 9), b"x"))
+        self.assertEqual(parse(peer.recv(65536))[0], 1)
+
+    def test_the_same_place_passes_from_one_to_the_next(self):
+        folder = os.path.join(self.d.folder, "place")
+        os.mkdir(folder)
+        self.path = os.path.join(folder, "packets")
+        self.device = "unix:" + self.path
+        self.ok(self.configure(udp="reject"))
+        self.ok(self.configure(udp="reject", mtu=9000))
+        os.rename(folder, folder + ".away")
+        reply = self.configure(udp="reject", mtu=1500)
+        self.assertNotEqual(reply["statusCode"], 0, reply)
+        status = self.instances()[0]
+        self.assertEqual((status["state"], status["mtu"]), ("failed", 9000))
+        self.assertIn(self.path, status["lastError"])
+        os.rename(folder + ".away", folder)
+        end = time.monotonic() + DEADLINE_S
+        while self.instances()[0]["state"] != "established":
+            self.assertLess(time.monotonic(), end, self.instances())
+            time.sleep(0.05)
+        peer = self.peer()
+        peer.send(udp_packet(APP, ("192.0.2.1", 9), b"x"))
+        self.assertEqual(parse(peer.recv(65536))[0], 1)
+
     def test_what_is_wrong_is_named_and_changes_nothing(self):
         for field, value, name, code in (
                 ("device", "tap:x", "INVALID_PARAM", 7), ("tcp", "http://h:1", "INVALID_PARAM", 7),
                 ("udp", "tunnel:", "INVALID_PARAM", 7), ("udp", "tunnel:no", "NOT_FOUND", 100),
                 ("mtu", 100, "INVALID_PARAM", 7), ("maxTcpFlows", 0, "INVALID_PARAM", 7),
                 ("udpFlowTimeout", 0, "INVALID_PARAM", 7), ("address", "10.0.0.1", "INVALID_PARAM", 7),
+                ("address6", "fd00::1/64", "INVALID_PARAM", 7),
                 ("device", "fd:0", "INVALID_PARAM", 7), ("device", "fd:x", "INVALID_PARAM", 7)):
             with self.subTest(field=field, value=value):
                 self.fails(self.configure(**{field: value}), code, name, "parameters." + field)
+        for field, value in (("address", "10.0.0.1/33"), ("address", "fd00::1/64"),
+                             ("address", "10.0.0.1/"), ("address6", "fd00::1/129"),
+                             ("address6", "10.0.0.1/24"), ("address6", "fd00::1/+1")):
+            with self.subTest(field=field, value=value):
+                self.fails(self.configure(device="tun:udptuntest", **{field: value}), 7,
+                           "INVALID_PARAM", "parameters." + field)
         self.assertEqual(self.instances(), [])
 
     def with_fd(self, *sockets, **fields):
