@@ -38,7 +38,7 @@ ALLOWED = {
     "daemon": {"proto", "proto!", "proto/control", "daemon/control", "daemon/engine!"},
     "libclient": {"proto", "proto!", "proto/control", "libclient!"},
     "controller/cli": {"proto", "proto!", "libclient!"},
-    "controller/proxy": {"proto", "proto!", "libclient!"},
+    "controller/proxy": {"proto", "proto!", "proto/control", "libclient!"},
     "docs/examples": {"proto!", "daemon/engine!", "libclient!"},
 }
 # A public header may lean on the public headers below it.

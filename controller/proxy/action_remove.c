@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * action_remove.c - removeUdpTunnel: the tunnel, and the tun2socks instance that came with it.
+ *
+ *     exportConfig  ->  removeTun2socks  ->  removeUdpTunnel  ->  reply
+ *
+ * udptund is asked which instance that is, for we may have been restarted since: one whose device
+ * is a descriptor and whose datagrams go into that tunnel. The instance goes first, because it
+ * names the tunnel; if the tunnel then may not go, because others name it too, the instance is set
+ * up again.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/proxy/actions.h"
+#include "controller/proxy/controller.h"
+
+struct removal {
+    struct command *command;
+    const char *name;  /* in the command; NULL: none was given */
+    json_t *instances; /* names of those that go with it */
+    bool changed;
+};
+
+static void on_tunnel_removed(void *arg, udptun_client *client,
+                              const struct udptun_client_reply *reply)
+{
+    (void)client;
+    struct removal *job = arg;
+    struct controller *c = job->command->controller;
+    json_t *value = NULL;
+    if (reply->error.code == 0)
+        tunnels_forget(&c->tunnels, job->name);
+    else if (job->changed)
+        tunnels_restore(&c->tunnels);
+    if (job->changed && reply->error.code == 0)
+        value = json_pack("{s:b}", "changed", 1);
+    command_return_reply(job->command, reply, value, COMMAND_NO_STATUS);
+    json_decref(job->instances);
+    free(job);
+}
+
+static void remove_tunnel(struct removal *job)
+{
+    udptund_call(&job->command->controller->udptund, "removeUdpTunnel", job->command->parameters,
+                 -1, 0., on_tunnel_removed, job);
+}
+
+static void remove_next_instance(struct removal *job);
+
+static void on_instance_removed(void *arg, udptun_client *client,
+                                const struct udptun_client_reply *reply)
+{
+    (void)client;
+    struct removal *job = arg;
+    if (reply->error.code < 0) {
+        command_return_reply(job->command, reply, NULL, COMMAND_NO_STATUS);
+        json_decref(job->instances);
+        free(job);
+        return;
+    }
+    job->changed = true;
+    json_array_remove(job->instances, 0);
+    remove_next_instance(job);
+}
+
+static void remove_next_instance(struct removal *job)
+{
+    json_t *name = json_array_get(job->instances, 0);
+    if (!name) {
+        remove_tunnel(job);
+        return;
+    }
+    json_t *parameters = json_pack("{s:O}", "name", name);
+    udptund_call(&job->command->controller->udptund, "removeTun2socks", parameters, -1, 0.,
+                 on_instance_removed, job);
+    json_decref(parameters);
+}
+
+/* The instance came with the tunnel. */
+static bool belongs(const struct removal *job, const json_t *instance)
+{
+    const struct tunnel *known = tunnels_find(&job->command->controller->tunnels, job->name);
+    const json_t *name = json_object_get(instance, "name");
+    if (known && known->tun2socks && json_equal(json_object_get(known->tun2socks, "name"), name))
+        return true;
+    const char *device = json_string_value(json_object_get(instance, "device"));
+    const char *udp = json_string_value(json_object_get(instance, "udp"));
+    return device && udp && strncmp(device, "fd:", 3) == 0 && strncmp(udp, "tunnel:", 7) == 0 &&
+           strcmp(udp + 7, job->name) == 0;
+}
+
+static void on_exported(void *arg, udptun_client *client, const struct udptun_client_reply *reply)
+{
+    (void)client;
+    struct removal *job = arg;
+    json_t *config =
+        reply->error.code == 0 ? json_loads(reply->value ? reply->value : "{}", 0, NULL) : NULL;
+    if (!config) {
+        command_return_reply(job->command, reply, NULL, COMMAND_NO_STATUS);
+        json_decref(job->instances);
+        free(job);
+        return;
+    }
+    size_t i;
+    json_t *instance;
+    json_array_foreach(json_object_get(config, "tun2socks"), i, instance)
+    {
+        if (belongs(job, instance))
+            json_array_append(job->instances, json_object_get(instance, "name"));
+    }
+    json_decref(config);
+    remove_next_instance(job);
+}
+
+void action_remove_udp_tunnel(struct command *command)
+{
+    struct removal *job = calloc(1, sizeof *job);
+    if (job)
+        job->instances = json_array();
+    if (!job || !job->instances) {
+        free(job);
+        command_fail_memory(command);
+        return;
+    }
+    job->command = command;
+    job->name = json_string_value(json_object_get(command->parameters, "name"));
+    if (job->name)
+        udptund_call(&command->controller->udptund, "exportConfig", NULL, -1, 0., on_exported, job);
+    else
+        remove_tunnel(job); /* which udptund refuses */
+}

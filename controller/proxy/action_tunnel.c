@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * action_tunnel.c - configureUdpTunnel and getStatus.
+ *
+ * A tunnel alone is handed on as it is. With a tun2socks part the two are one change, done or not
+ * done as a whole: udptund's applyConfig takes both and is all or nothing, in one message with the
+ * descriptor. Then configureUdpTunnel is asked for the same tunnel, which changes nothing, waits if
+ * that is wanted, and gives the reply:
+ *
+ *     [exportConfig, to merge]  ->  applyConfig  ->  configureUdpTunnel  ->  reply
+ *
+ * So all that can be refused is refused in one place, and nothing has to be put back.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/proxy/actions.h"
+#include "controller/proxy/controller.h"
+
+/* Longer than udptund lets a configure wait for the tunnel, so that its own answer comes first. */
+static const double GRACE_S = 10.;
+
+struct configure {
+    struct command *command;
+    json_t *tunnel;    /* without tun2socks, merge and wait */
+    json_t *tun2socks; /* as udptund gets it; NULL: none was given */
+    bool on_device;
+    bool merge;
+    double wait_s;
+    bool changed;
+};
+
+static void configure_free(struct configure *job)
+{
+    json_decref(job->tunnel);
+    json_decref(job->tun2socks);
+    free(job);
+}
+
+/* The device is nobody's if the job that wanted it failed. */
+static void configure_fail(struct configure *job, const struct udptun_error *err)
+{
+    struct controller *c = job->command->controller;
+    struct udptun_error ignored;
+    const struct tunnel *other = tunnels_on_device(&c->tunnels);
+    if (job->on_device && other)
+        device_attach(&c->device, tunnels_mtu(other->tun2socks), &ignored);
+    else if (job->on_device)
+        device_detach(&c->device);
+    command_fail(job->command, err);
+    configure_free(job);
+}
+
+/* `text` with the places of applyConfig named as the client named them. */
+static void rename_paths(char *text, size_t size)
+{
+    static const struct {
+        const char *from, *to;
+    } names[] = {
+        {"parameters.config.udpTunnels[0]", "parameters"},
+        {"parameters.config.tun2socks[0]", "parameters.tun2socks"},
+    };
+    char copy[256];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *at = strstr(text, names[i].from);
+        if (!at)
+            continue;
+        snprintf(copy, sizeof copy, "%s", at + strlen(names[i].from));
+        snprintf(at, size - (size_t)(at - text), "%s%s", names[i].to, copy);
+    }
+}
+
+/* ---- the last step --------------------------------------------------------------------------- */
+
+static void on_configured(void *arg, udptun_client *client, const struct udptun_client_reply *reply)
+{
+    (void)client;
+    struct configure *job = arg;
+    struct controller *c = job->command->controller;
+    json_t *value = NULL;
+    if (!job->tun2socks && reply->error.code == 0) {
+        /* Of a merge alone only the new fields are known, unless we knew the rest. */
+        struct tunnel *known =
+            tunnels_find(&c->tunnels, json_string_value(json_object_get(job->tunnel, "name")));
+        json_t *whole = job->merge && known ? json_copy(known->object) : NULL;
+        if (whole)
+            json_object_update(whole, job->tunnel);
+        if (whole || !job->merge)
+            tunnels_remember(&c->tunnels, whole ? whole : json_incref(job->tunnel), NULL, false);
+    }
+    if (job->changed && reply->value) {
+        value = json_loads(reply->value, 0, NULL);
+        if (value)
+            json_object_set_new(value, "changed", json_true());
+    }
+    command_return_reply(job->command, reply, value, COMMAND_NO_STATUS);
+    configure_free(job);
+}
+
+/* The tunnel as the client gave it; after applyConfig it is a repetition. */
+static void ask_for_tunnel(struct configure *job)
+{
+    struct controller *c = job->command->controller;
+    json_t *parameters = json_copy(job->tunnel);
+    json_t *wait = json_object_get(job->command->parameters, "wait");
+    if (wait)
+        json_object_set(parameters, "wait", wait);
+    udptund_call(&c->udptund, "configureUdpTunnel", parameters, -1, job->wait_s + GRACE_S,
+                 on_configured, job);
+    json_decref(parameters);
+}
+
+/* ---- both at once ---------------------------------------------------------------------------- */
+
+static bool has_items(const json_t *value, const char *name)
+{
+    return json_array_size(json_object_get(value, name)) > 0;
+}
+
+static void on_applied(void *arg, udptun_client *client, const struct udptun_client_reply *reply)
+{
+    (void)client;
+    struct configure *job = arg;
+    struct controller *c = job->command->controller;
+    struct udptun_error err = reply->error;
+    if (err.code < 0) {
+        rename_paths(err.field, sizeof err.field);
+        rename_paths(err.message, sizeof err.message);
+        configure_fail(job, &err);
+        return;
+    }
+    json_t *value = json_loads(reply->value ? reply->value : "{}", 0, NULL);
+    job->changed = has_items(value, "created") || has_items(value, "changed");
+    json_decref(value);
+    tunnels_remember(&c->tunnels, json_incref(job->tunnel), json_incref(job->tun2socks),
+                     job->on_device);
+    if (job->on_device) {
+        c->tunnels.missing = c->tunnels.new_device = false;
+        controller_update_status(c);
+    }
+    ask_for_tunnel(job);
+}
+
+static void apply_both(struct configure *job)
+{
+    struct controller *c = job->command->controller;
+    struct udptun_error err;
+    int rc = 0;
+    if (job->on_device) {
+        rc = controller_have_device(c, &err);
+        if (rc == 0)
+            rc = device_attach(&c->device, tunnels_mtu(job->tun2socks), &err);
+    }
+    if (rc < 0) {
+        configure_fail(job, &err);
+        return;
+    }
+    json_t *parameters = tunnels_config(job->tunnel, job->tun2socks);
+    udptund_call(&c->udptund, "applyConfig", parameters, job->on_device ? c->device.fd : -1, 0.,
+                 on_applied, job);
+    json_decref(parameters);
+}
+
+static void merge_into(json_t **object, const json_t *list)
+{
+    const char *name = json_string_value(json_object_get(*object, "name"));
+    size_t i;
+    json_t *one;
+    json_array_foreach(list, i, one)
+    {
+        const char *other = json_string_value(json_object_get(one, "name"));
+        if (!name || !other || strcmp(name, other) != 0)
+            continue;
+        json_t *whole = json_copy(one); /* keys in it are redacted: the present ones stay */
+        json_object_update(whole, *object);
+        json_decref(*object);
+        *object = whole;
+        return;
+    }
+}
+
+static void on_exported(void *arg, udptun_client *client, const struct udptun_client_reply *reply)
+{
+    (void)client;
+    struct configure *job = arg;
+    if (reply->error.code < 0) {
+        configure_fail(job, &reply->error);
+        return;
+    }
+    json_t *config = json_loads(reply->value ? reply->value : "{}", 0, NULL);
+    merge_into(&job->tunnel, json_object_get(config, "udpTunnels"));
+    merge_into(&job->tun2socks, json_object_get(config, "tun2socks"));
+    json_decref(config);
+    apply_both(job);
+}
+
+/* ---- what the client gave -------------------------------------------------------------------- */
+
+static int wrong(struct udptun_error *err, const char *field, const char *why)
+{
+    char path[sizeof err->field];
+    snprintf(path, sizeof path, "parameters.tun2socks%s%s", *field ? "." : "", field);
+    return error_set(err, UDPTUN_E_INVALID, path, "%s: %s", path, why);
+}
+
+/* An address of our device is for us to say; the same again does no harm. */
+static int check_address(const struct configure *job, const char *field,
+                         const struct device_address *ours, struct udptun_error *err)
+{
+    const char *text = json_string_value(json_object_get(job->tun2socks, field));
+    struct device_address given;
+    if (!json_object_get(job->tun2socks, field))
+        return UDPTUN_OK;
+    if (!text || !device_address_parse(text, &given) || given.prefix_size != ours->prefix_size ||
+        !endpoint_equal(&given.ip, &ours->ip))
+        return wrong(err, field, "the TUN device has another, see --tun-address");
+    json_object_del(job->tun2socks, field);
+    return UDPTUN_OK;
+}
+
+/* The device, and what a tun2socks part may leave out. */
+static int complete_tun2socks(struct configure *job, const char *name, struct udptun_error *err)
+{
+    const struct controller *c = job->command->controller;
+    char text[128];
+    const json_t *device = json_object_get(job->tun2socks, "device");
+    snprintf(text, sizeof text, "tun:%s", c->device.name);
+    if (device && !json_is_string(device))
+        return wrong(err, "device", "must be a string");
+    if (device && strncmp(json_string_value(device), "fd:", 3) == 0)
+        return wrong(err, "device", "a descriptor cannot be passed here");
+    job->on_device = !device || strcmp(json_string_value(device), text) == 0;
+    if (!json_object_get(job->tun2socks, "name")) {
+        snprintf(text, sizeof text, "%.60s.tun", name);
+        json_object_set_new(job->tun2socks, "name", json_string(text));
+    }
+    if (!json_object_get(job->tun2socks, "udp")) {
+        snprintf(text, sizeof text, "tunnel:%.64s", name);
+        json_object_set_new(job->tun2socks, "udp", json_string(text));
+    }
+    if (!job->on_device)
+        return UDPTUN_OK;
+    json_object_set_new(job->tun2socks, "device", json_string("fd:0"));
+    int rc = check_address(job, "address", &c->device.address, err);
+    return rc < 0 ? rc : check_address(job, "address6", &c->device.address6, err);
+}
+
+static int check_device_is_free(const struct configure *job, const char *name,
+                                struct udptun_error *err)
+{
+    struct controller *c = job->command->controller;
+    const struct tunnel *other = job->on_device ? tunnels_on_device(&c->tunnels) : NULL;
+    if (!other)
+        return UDPTUN_OK;
+    const char *other_name = json_string_value(json_object_get(other->object, "name"));
+    const json_t *instance = json_object_get(other->tun2socks, "name");
+    if (strcmp(other_name, name) == 0 &&
+        json_equal(instance, json_object_get(job->tun2socks, "name")))
+        return UDPTUN_OK;
+    return error_set(err, UDPTUN_E_CONFLICT, "parameters.tun2socks.device",
+                     "parameters.tun2socks.device: %s is in use by the tun2socks instance '%.64s'",
+                     c->device.name, json_string_value(instance));
+}
+
+static int configure_read(struct configure *job, struct udptun_error *err)
+{
+    const json_t *given = job->command->parameters;
+    const json_t *tun2socks = json_object_get(given, "tun2socks");
+    const char *name = json_string_value(json_object_get(given, "name"));
+    const char *const ours[] = {"tun2socks", "merge", "wait"};
+    job->merge = json_is_true(json_object_get(given, "merge"));
+    job->wait_s = json_number_value(json_object_get(given, "wait"));
+    job->wait_s = job->wait_s > 0 && job->wait_s <= 86400. ? job->wait_s : 0.;
+    job->tunnel = json_copy((json_t *)(uintptr_t)given);
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+        json_object_del(job->tunnel, ours[i]);
+    if (!tun2socks)
+        return UDPTUN_OK;
+    if (!json_is_object(tun2socks))
+        return wrong(err, "", "must be an object");
+    if (!name)
+        return error_set(err, UDPTUN_E_INVALID, "parameters.name", "parameters.name: is missing");
+    job->tun2socks = json_copy((json_t *)(uintptr_t)tun2socks);
+    int rc = complete_tun2socks(job, name, err);
+    return rc < 0 ? rc : check_device_is_free(job, name, err);
+}
+
+void action_configure_udp_tunnel(struct command *command)
+{
+    struct controller *c = command->controller;
+    struct udptun_error err;
+    struct configure *job = calloc(1, sizeof *job);
+    if (!job) {
+        command_fail_memory(command);
+        return;
+    }
+    job->command = command;
+    if (configure_read(job, &err) < 0) {
+        job->on_device = false; /* nothing was done to it */
+        configure_fail(job, &err);
+        return;
+    }
+    if (!job->tun2socks)
+        udptund_call(&c->udptund, "configureUdpTunnel", command->parameters, -1,
+                     job->wait_s + GRACE_S, on_configured, job);
+    else if (job->merge)
+        udptund_call(&c->udptund, "exportConfig", NULL, -1, 0., on_exported, job);
+    else
+        apply_both(job);
+}
+
+/* ---- getStatus ------------------------------------------------------------------------------- */
+
+static void on_status(void *arg, udptun_client *client, const struct udptun_client_reply *reply)
+{
+    (void)client;
+    struct command *command = arg;
+    command_return_reply(command, reply, NULL, (int)command->controller->status);
+}
+
+void action_get_status(struct command *command)
+{
+    udptund_call(&command->controller->udptund, "getStatus", command->parameters, -1, 0., on_status,
+                 command);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * clients.h - the connections of VPN clients: bytes in, whole JSON objects out, and lines back.
+ *
+ * A client's objects are handed out one at a time: the next one not before clients_answered() for
+ * the one before. So answers come in the order of the questions, and a client that does not read
+ * is not read from. A line goes out in one write: existing clients take what one read brings for
+ * one object.
+ */
+#ifndef PROXY_CLIENTS_H
+#define PROXY_CLIENTS_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "controller/proxy/listener.h"
+#include "proto/list.h"
+
+/* Who is at the other end, as the kernel says. */
+struct client_who {
+    uint64_t id; /* of the connection; never used again */
+    pid_t pid;
+    uid_t uid;
+};
+
+struct clients_ops {
+    /* A whole object, `text` ends in NUL; to be answered by clients_answered() in the end. */
+    void (*object)(void *arg, const struct client_who *who, const char *text, size_t size);
+    /* What came is not to be read as JSON: the answer is the last thing that the client gets,
+     * unless `goes_on`. */
+    void (*garbage)(void *arg, const struct client_who *who, bool goes_on, const char *why);
+    /* The connection is gone. */
+    void (*gone)(void *arg, const struct client_who *who);
+};
+
+struct clients {
+    struct ev_loop *loop;
+    const struct clients_ops *ops;
+    void *arg;
+    struct listener listener;
+    ev_io acceptable;
+    ev_prepare reaper; /* frees the dead before the loop sleeps: no caller up the stack has one */
+    ev_timer rest;     /* no accepting for a while: out of descriptors */
+    struct list list;
+    unsigned count;
+    uint64_t last_id;
+};
+
+int clients_open(struct clients *c, struct ev_loop *loop, const char *path, uid_t owner,
+                 const struct clients_ops *ops, void *arg, struct udptun_error *err);
+void clients_close(struct clients *c);
+
+/* Send a line, which ends in a newline. False: there is no such client any more. */
+bool clients_send(struct clients *c, uint64_t id, const char *line, size_t size);
+/* The object that was handed out last is answered. Hands out the next when the loop turns. */
+void clients_answered(struct clients *c, uint64_t id);
+
+#endif

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* controller.c - see controller.h. */
+#include "controller/proxy/controller.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "controller/proxy/command.h"
+
+static const char *const status_names[] = {
+    [STATUS_CONNECTED] = "connected",
+    [STATUS_DISCONNECTED] = "disconnected",
+    [STATUS_RECONNECTING] = "reconnecting",
+};
+
+/* ---- status ---------------------------------------------------------------------------------- */
+
+static void enter_status(struct controller *c, enum connection_status status, const char *why)
+{
+    if (c->status == status)
+        return;
+    log_write(c->log, LOG_INFO, "%s -> %s%s%s", status_names[c->status], status_names[status],
+              why[0] ? ": " : "", why);
+    c->status = status;
+    if (c->holder.id)
+        command_push_status(c, c->holder.id, (int)status);
+}
+
+void controller_update_status(struct controller *c)
+{
+    struct udptun_error err = {0};
+    enum route_kind kind = ROUTE_NONE;
+    if (!c->routed)
+        enter_status(c, STATUS_DISCONNECTED, "");
+    else if (!device_exists(&c->device))
+        enter_status(c, STATUS_RECONNECTING, "the TUN device is gone");
+    else if (routing_find(&c->routing, &c->proxy, c->mark, &kind, &err) < 0)
+        enter_status(c, STATUS_RECONNECTING, err.message);
+    else if (kind != ROUTE_REMOTE)
+        enter_status(c, STATUS_RECONNECTING, "there is no route to the proxy");
+    else if (!tunnels_in_place(&c->tunnels))
+        enter_status(c, STATUS_RECONNECTING, "udptund is gone");
+    else
+        enter_status(c, STATUS_CONNECTED, "");
+}
+
+/* ---- routing --------------------------------------------------------------------------------- */
+
+int controller_have_device(struct controller *c, struct udptun_error *err)
+{
+    if (device_exists(&c->device))
+        return UDPTUN_OK;
+    int rc = device_make(&c->device, err);
+    if (rc == 0)
+        tunnels_device_is_new(&c->tunnels);
+    return rc;
+}
+
+static int apply(struct controller *c, const struct endpoint *proxy, bool *repaired,
+                 struct udptun_error *err)
+{
+    struct plan plan;
+    int rc = controller_have_device(c, err);
+    if (rc == 0)
+        rc = device_up(&c->device, err);
+    if (rc < 0)
+        return rc;
+    plan_make(&plan, proxy, c->device.index, c->mark, c->routing.has_ip6);
+    return routing_set(&c->routing, &plan, repaired, err);
+}
+
+static int unroute(struct controller *c, struct udptun_error *err)
+{
+    struct udptun_error ignored;
+    int rc = routing_set(&c->routing, NULL, NULL, err);
+    int down = device_down(&c->device, rc < 0 ? &ignored : err);
+    c->routed = false;
+    return rc < 0 ? rc : down;
+}
+
+int controller_unroute(struct controller *c, struct udptun_error *err)
+{
+    bool was_routed = c->routed;
+    int rc = unroute(c, err);
+    if (was_routed)
+        log_write(c->log, LOG_INFO, "routing reset");
+    return rc;
+}
+
+int controller_route(struct controller *c, const struct endpoint *proxy, struct udptun_error *err)
+{
+    struct udptun_error ignored;
+    int rc = apply(c, proxy, NULL, err);
+    if (rc < 0 && c->routed)
+        apply(c, &c->proxy, NULL, &ignored);
+    else if (rc < 0)
+        unroute(c, &ignored);
+    if (rc < 0)
+        return rc;
+    char text[INET6_ADDRSTRLEN] = "";
+    c->routed = true;
+    c->proxy = *proxy;
+    inet_ntop(proxy->family == ENDPOINT_IP4 ? AF_INET : AF_INET6, proxy->ip, text, sizeof text);
+    log_write(c->log, LOG_INFO, "all but %s is routed into %s", text, c->device.name);
+    return UDPTUN_OK;
+}
+
+/* The network changed; by us, too. */
+static void on_network(void *arg)
+{
+    struct controller *c = arg;
+    struct udptun_error err;
+    bool repaired = false;
+    if (c->routed && apply(c, &c->proxy, &repaired, &err) < 0)
+        log_write(c->log, LOG_ERROR, "cannot keep the routing: %s", err.message);
+    else if (repaired)
+        log_write(c->log, LOG_WARN,
+                  "parts of the routing were taken away by somebody, and are back");
+    controller_update_status(c);
+}
+
+/* ---- clients and udptund --------------------------------------------------------------------- */
+
+static void on_object(void *arg, const struct client_who *who, const char *text, size_t size)
+{
+    command_run(arg, who, text, size);
+}
+
+static void on_garbage(void *arg, const struct client_who *who, bool goes_on, const char *why)
+{
+    (void)goes_on;
+    command_refuse(arg, who, why);
+}
+
+static void on_gone(void *arg, const struct client_who *who)
+{
+    struct controller *c = arg;
+    if (c->holder.id == who->id)
+        c->holder = (struct client_who){0};
+}
+
+static const struct clients_ops clients_ops = {
+    .object = on_object, .garbage = on_garbage, .gone = on_gone};
+
+static void on_connected(void *arg)
+{
+    struct controller *c = arg;
+    tunnels_restore(&c->tunnels);
+}
+
+static void on_lost(void *arg, const struct udptun_error *why)
+{
+    struct controller *c = arg;
+    log_write(c->log, LOG_WARN, "udptund: %s", why->message);
+    tunnels_lost(&c->tunnels);
+    controller_update_status(c);
+}
+
+static const struct udptund_ops udptund_ops = {.connected = on_connected, .lost = on_lost};
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+static int open_all(struct controller *c, const struct options *o, struct udptun_error *err)
+{
+    /* The lock first: what is swept away behind it is nobody's. */
+    int rc = routing_open(&c->routing, err);
+    c->device.nl = &c->routing.nl;
+    if (rc == 0)
+        rc = routing_set(&c->routing, NULL, NULL, err);
+    if (rc == 0)
+        rc = device_clear(&c->routing.nl, err);
+    if (rc == 0)
+        rc = netwatch_open(&c->netwatch, c->loop, on_network, c, err);
+    if (rc == 0)
+        rc = udptund_open(&c->udptund, c->loop, o->udptund, &udptund_ops, c, err);
+    if (rc < 0)
+        return rc;
+    /* A command that needs the device tries again, and tells its client. */
+    struct udptun_error why;
+    if (device_make(&c->device, &why) < 0)
+        log_write(c->log, LOG_WARN, "%s", why.message);
+    return clients_open(&c->clients, c->loop, o->socket_path, o->owner, &clients_ops, c, err);
+}
+
+int controller_open(struct controller *c, struct ev_loop *loop, struct log *log,
+                    const struct options *o, struct udptun_error *err)
+{
+    *c = (struct controller){
+        .loop = loop,
+        .log = log,
+        .routing = {.nl.fd = -1, .lock = -1},
+        .device = {.fd = -1, .address = o->tun_address, .address6 = o->tun_address6},
+        .mark = o->mark,
+        .status = STATUS_DISCONNECTED};
+    snprintf(c->device.name, sizeof c->device.name, "%s", o->tun_name);
+    tunnels_init(&c->tunnels, c);
+    int rc = open_all(c, o, err);
+    if (rc < 0)
+        controller_close(c);
+    return rc;
+}
+
+void controller_close(struct controller *c)
+{
+    struct udptun_error err;
+    if (c->routed && controller_unroute(c, &err) < 0)
+        log_write(c->log, LOG_ERROR, "%s", err.message);
+    if (c->clients.loop)
+        controller_update_status(c); /* "disconnected", before the connection ends */
+    udptund_close(&c->udptund);
+    clients_close(&c->clients);
+    netwatch_close(&c->netwatch);
+    device_destroy(&c->device);
+    tunnels_fini(&c->tunnels);
+    routing_close(&c->routing);
+}

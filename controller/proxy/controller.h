@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * controller.h - ProxyController as a whole: its state, and what may change it.
+ *
+ *     VPN client ─▶ clients.c: whole objects ─▶ command.c: action ─▶ action_routing.c ─▶
+ * controller.c └────▶ action_tunnel.c, action_remove.c controller.c ─▶ plan.c: what is to be ─▶
+ * routing.c: netlink        device.c: the TUN device tunnels.c ─▶ udptund.c ─▶ libclient ─▶ udptund
+ * the device's descriptor netwatch.c ─▶ controller.c: put right what somebody changed, tell the
+ * client
+ *
+ * Everything is on one libev loop. Netlink is spoken synchronously, udptund never.
+ */
+#ifndef PROXY_CONTROLLER_H
+#define PROXY_CONTROLLER_H
+
+#include <ev.h>
+#include <stdbool.h>
+
+#include "controller/proxy/clients.h"
+#include "controller/proxy/device.h"
+#include "controller/proxy/log.h"
+#include "controller/proxy/netwatch.h"
+#include "controller/proxy/options.h"
+#include "controller/proxy/routing.h"
+#include "controller/proxy/tunnels.h"
+#include "controller/proxy/udptund.h"
+
+/* As existing clients number them. */
+enum connection_status {
+    STATUS_CONNECTED = 0,
+    STATUS_DISCONNECTED = 1, /* nothing is routed into the device */
+    STATUS_RECONNECTING = 2, /* it is, but the proxy cannot be reached or udptund is gone */
+};
+
+struct controller {
+    struct ev_loop *loop;
+    struct log *log;
+    struct routing routing;
+    struct device device;
+    uint32_t mark;
+    struct netwatch netwatch;
+    struct clients clients;
+    struct udptund udptund;
+    struct tunnels tunnels;
+
+    bool routed;
+    struct endpoint proxy;    /* while routed */
+    struct client_who holder; /* who configured the routing; id 0: gone, or nobody */
+    enum connection_status status;
+};
+
+/* Everything up, and what a crash has left gone. Fails with nothing left behind. */
+int controller_open(struct controller *c, struct ev_loop *loop, struct log *log,
+                    const struct options *o, struct udptun_error *err);
+/* Routing and device as if we had never been. */
+void controller_close(struct controller *c);
+
+/* The device is there: made now if it could not be before. */
+int controller_have_device(struct controller *c, struct udptun_error *err);
+
+/* Route all but what goes to `proxy` into the device, or leave everything as it was. */
+int controller_route(struct controller *c, const struct endpoint *proxy, struct udptun_error *err);
+int controller_unroute(struct controller *c, struct udptun_error *err);
+
+/* Something may have changed: work the status out anew, and tell the client that holds the routing
+ * if it is another. */
+void controller_update_status(struct controller *c);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* options.h - ProxyController's command line. */
+#ifndef PROXY_OPTIONS_H
+#define PROXY_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "controller/proxy/device.h"
+
+#define OPTIONS_NO_OWNER ((uid_t)-1)
+
+struct options {
+    const char *socket_path;
+    uid_t owner; /* of the socket; OPTIONS_NO_OWNER: the process's own user */
+    const char *log_file;
+    bool daemonize;
+    const char *udptund; /* its socket; NULL: libclient knows where */
+    const char *tun_name;
+    struct device_address tun_address, tun_address6;
+    uint32_t mark;
+};
+
+enum options_result {
+    OPTIONS_RUN,
+    OPTIONS_DONE,  /* --help or --version was answered */
+    OPTIONS_USAGE, /* wrong, and said so on standard error */
+};
+
+enum options_result options_parse(struct options *o, int argc, char **argv);
+
+#endif

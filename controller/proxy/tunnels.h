@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tunnels.h - what udptund was told to run through us, so that it can be told again.
+ *
+ * udptund keeps no object whose device is a descriptor, and no ephemeral one: after its restart the
+ * tun2socks instance on our device is gone. When the connection to it comes back, what is missing
+ * there is set up again; what is there is left as it is, for others may have changed it.
+ *
+ * The device has one reader: at most one instance at a time is on it. Its descriptor stays open
+ * here meanwhile, so that packets wait rather than fail while udptund restarts.
+ */
+#ifndef PROXY_TUNNELS_H
+#define PROXY_TUNNELS_H
+
+#include <ev.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/list.h"
+
+struct controller;
+
+struct tunnel {
+    struct list node;
+    json_t *object;    /* without tun2socks, merge and wait */
+    json_t *tun2socks; /* its instance, or NULL */
+    bool on_device;    /* that is on our device */
+};
+
+struct tunnels {
+    struct controller *controller;
+    struct list list;
+    ev_timer retry;
+    bool missing;    /* udptund is gone, or what it has is not known yet */
+    bool restoring;  /* a restoration is under way */
+    bool new_device; /* the instance on the device has lost it */
+};
+
+void tunnels_init(struct tunnels *t, struct controller *c);
+void tunnels_fini(struct tunnels *t);
+
+/* The one of that name, or NULL. */
+struct tunnel *tunnels_find(struct tunnels *t, const char *name);
+/* The one whose instance is on the device, or NULL. */
+struct tunnel *tunnels_on_device(struct tunnels *t);
+/* It is as told now; references are taken over, `tun2socks` may be NULL: none, or that which there
+ * is stays. */
+void tunnels_remember(struct tunnels *t, json_t *object, json_t *tun2socks, bool on_device);
+void tunnels_forget(struct tunnels *t, const char *name);
+
+/* Whether traffic that goes into the device is taken by udptund, as far as we had it do so. */
+bool tunnels_in_place(const struct tunnels *t);
+
+/* The connection to udptund is lost. */
+void tunnels_lost(struct tunnels *t);
+/* It is there again. */
+void tunnels_restore(struct tunnels *t);
+/* The device was made anew. */
+void tunnels_device_is_new(struct tunnels *t);
+
+/* The MTU that an instance asks for, 0: none. */
+uint32_t tunnels_mtu(const json_t *tun2socks);
+/* {"config":{"udpTunnels":[tunnel],"tun2socks":[tun2socks]}} for applyConfig; either may be NULL.
+ */
+json_t *tunnels_config(json_t *tunnel, json_t *tun2socks);
+
+#endif

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* udptund.c - see udptund.h. */
+#include "controller/proxy/udptund.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proto/error.h"
+
+enum { CALL_TIMEOUT_MS = 10000 };
+static const double RETRY_MIN_S = 0.1, RETRY_MAX_S = 3.;
+
+/* A call that waits for the role. */
+struct waiting {
+    struct list node;
+    char *action, *parameters;
+    int fd;
+    int64_t timeout_ms;
+    udptun_client_reply_fn done;
+    void *arg;
+};
+
+static void fail(struct udptund *u, udptun_client_reply_fn done, void *arg,
+                 const struct udptun_error *err)
+{
+    const struct udptun_client_reply reply = {.error = *err};
+    done(arg, u->client, &reply);
+}
+
+static void waiting_free(struct waiting *w)
+{
+    list_remove(&w->node);
+    if (w->fd >= 0)
+        close(w->fd);
+    free(w->action);
+    free(w->parameters);
+    free(w);
+}
+
+static void send_call(struct udptund *u, const struct waiting *w)
+{
+    struct udptun_error err;
+    struct udptun_client_request request;
+    udptun_client_request_init(&request, w->action);
+    request.parameters = w->parameters;
+    request.timeout_ms = w->timeout_ms;
+    request.fds = &w->fd;
+    request.fd_count = w->fd >= 0;
+    if (udptun_client_call(u->client, &request, w->done, w->arg, NULL, &err) < 0)
+        fail(u, w->done, w->arg, &err);
+}
+
+/* Those that wait now; what their callbacks add waits on. */
+static void settle_waiting(struct udptund *u, const struct udptun_error *err)
+{
+    struct list now;
+    list_init(&now);
+    while (!list_empty(&u->waiting))
+        list_move(&now, u->waiting.next);
+    while (!list_empty(&now)) {
+        struct waiting *w = list_entry(now.next, struct waiting, node);
+        list_remove(&w->node);
+        if (err)
+            fail(u, w->done, w->arg, err);
+        else
+            send_call(u, w);
+        waiting_free(w);
+    }
+}
+
+static void retry_later(struct udptund *u)
+{
+    if (!u->kept || ev_is_active(&u->retry))
+        return;
+    ev_timer_set(&u->retry, u->pause_s, 0.);
+    ev_timer_start(u->loop, &u->retry);
+    u->pause_s = u->pause_s * 2 < RETRY_MAX_S ? u->pause_s * 2 : RETRY_MAX_S;
+}
+
+static void on_hello(void *arg, udptun_client *client, const struct udptun_client_reply *reply)
+{
+    struct udptund *u = arg;
+    u->greeting = false;
+    if (reply->error.code < 0) {
+        settle_waiting(u, &reply->error);
+        retry_later(u);
+        return;
+    }
+    u->granted = udptun_client_get_generation(client);
+    u->pause_s = RETRY_MIN_S;
+    settle_waiting(u, NULL);
+    u->ops->connected(u->arg);
+}
+
+static void greet(struct udptund *u)
+{
+    struct udptun_error err;
+    struct udptun_client_request request;
+    if (u->greeting)
+        return;
+    u->greeting = true;
+    udptun_client_request_init(&request, "hello");
+    request.parameters = "{\"role\":\"operator\"}";
+    if (udptun_client_call(u->client, &request, on_hello, u, NULL, &err) == 0)
+        return;
+    u->greeting = false;
+    settle_waiting(u, &err);
+    retry_later(u);
+}
+
+static void on_retry(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    struct udptund *u = watcher->data;
+    if (u->kept && !u->granted)
+        greet(u);
+}
+
+static void on_state(void *arg, udptun_client *client, enum udptun_client_state state,
+                     const struct udptun_error *err)
+{
+    (void)client;
+    struct udptund *u = arg;
+    bool had = u->granted != 0;
+    if (state == UDPTUN_CLIENT_CONNECTED)
+        return;
+    u->granted = 0;
+    if (!had || !u->kept)
+        return;
+    retry_later(u);
+    u->ops->lost(u->arg, err);
+}
+
+int udptund_open(struct udptund *u, struct ev_loop *loop, const char *path,
+                 const struct udptund_ops *ops, void *arg, struct udptun_error *err)
+{
+    struct udptun_client_config config;
+    *u = (struct udptund){.loop = loop, .pause_s = RETRY_MIN_S, .ops = ops, .arg = arg};
+    list_init(&u->waiting);
+    ev_timer_init(&u->retry, on_retry, RETRY_MIN_S, 0.);
+    u->retry.data = u;
+    udptun_client_config_init(&config);
+    config.socket_path = path;
+    config.timeout_ms = CALL_TIMEOUT_MS;
+    config.state = on_state;
+    config.arg = u;
+    u->client = udptun_client_new(&config, err);
+    if (!u->client)
+        return err->code;
+    udptun_client_ev_start(&u->in_loop, loop, u->client);
+    return UDPTUN_OK;
+}
+
+void udptund_close(struct udptund *u)
+{
+    if (!u->client)
+        return;
+    u->kept = false;
+    ev_timer_stop(u->loop, &u->retry);
+    udptun_client_ev_stop(&u->in_loop);
+    udptun_client_free(u->client); /* hello fails, and with it what waits for it */
+    u->client = NULL;
+}
+
+void udptund_keep(struct udptund *u, bool kept)
+{
+    u->kept = kept;
+    if (kept && !u->granted && !u->greeting)
+        retry_later(u);
+    if (!kept)
+        ev_timer_stop(u->loop, &u->retry);
+}
+
+static struct waiting *waiting_new(const char *action, const json_t *parameters, int fd)
+{
+    struct waiting *w = calloc(1, sizeof *w);
+    if (!w)
+        return NULL;
+    list_init(&w->node);
+    w->action = strdup(action);
+    w->parameters = parameters ? json_dumps(parameters, JSON_COMPACT) : NULL;
+    w->fd = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+    if (w->action && (w->parameters || !parameters) && (w->fd >= 0) == (fd >= 0))
+        return w;
+    waiting_free(w);
+    return NULL;
+}
+
+void udptund_call(struct udptund *u, const char *action, const json_t *parameters, int fd,
+                  double timeout_s, udptun_client_reply_fn done, void *arg)
+{
+    struct waiting *w = waiting_new(action, parameters, fd);
+    if (!w) {
+        struct udptun_error err;
+        error_set(&err, UDPTUN_E_NOMEM, NULL, "out of memory");
+        fail(u, done, arg, &err);
+        return;
+    }
+    w->timeout_ms = (int64_t)(timeout_s * 1000);
+    w->done = done;
+    w->arg = arg;
+    /* A daemon that was restarted just now: find out before the call is sent to the old one. */
+    if (u->granted)
+        (void)udptun_client_process(u->client);
+    if (u->granted) {
+        send_call(u, w);
+        waiting_free(w);
+        return;
+    }
+    list_append(&u->waiting, &w->node);
+    greet(u);
+}
