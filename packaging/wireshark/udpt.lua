@@ -20,7 +20,7 @@ local REFUSALS = {
 local CONTROL = {
     [0x01] = "CLOCK", [0x02] = "ACK", [0x04] = "PING", [0x06] = "PONG", [0x08] = "ANNOUNCE",
     [0x0a] = "ANNOUNCED", [0x0c] = "RETIRE", [0x0e] = "RETIRED", [0x10] = "OPEN",
-    [0x12] = "OPENED", [0x14] = "CLOSE", [0x17] = "ERROR", [0x19] = "SETTINGS",
+    [0x12] = "OPENED", [0x14] = "CLOSE", [0x16] = "CLOSED", [0x17] = "ERROR", [0x19] = "SETTINGS",
     [0x1a] = "GOODBYE", [0x1c] = "REFUSED", [0x1e] = "LEAVE",
 }
 local PARAMETERS = {
@@ -28,6 +28,7 @@ local PARAMETERS = {
     [4] = "most bindings", [5] = "idle time of a binding, ms", [6] = "oldest datagram, ms",
     [7] = "copies", [8] = "copied up to, bytes", [9] = "most data legs",
 }
+local GOODBYES = { [0] = "over", [1] = "back soon" }
 local CLOSINGS = {
     [1] = "idle", [2] = "evicted at a cap", [3] = "closed by the other end",
     [4] = "its session ended", [5] = "it could not be opened", [6] = "closed by the program",
@@ -260,6 +261,7 @@ local CONTROL_BODY = {
         r:varint(F.binding)
         r:varint(F.reason, CLOSINGS)
     end,
+    [0x16] = function(r) r:varint(F.binding) end,
     [0x17] = function(r)
         r:varint(F.binding)
         r:varint(F.code, ERRORS)
@@ -268,7 +270,7 @@ local CONTROL_BODY = {
     end,
     [0x19] = function(r) r:parameters() end,
     [0x1a] = function(r)
-        r:varint(F.reason)
+        r:varint(F.reason, GOODBYES)
         r:rest(F.text)
     end,
     [0x1c] = function(r) r:varint(F.refusal, REFUSALS) end,

@@ -180,6 +180,9 @@ static bool take_token(struct udpt_session *s)
 void announce_used(struct peer *p)
 {
     struct udpt_session *s = p->binding->session;
+    /* Before OPENED the server may not have the binding: the datagrams are on other legs. */
+    if (s->m->config.role == UDPT_LOCAL && !p->binding->confirmed)
+        return;
     if (p->tx_id != 0 || ++p->datagrams < ANNOUNCE_FROM || !take_token(s))
         return;
     p->tx_id = take_slot(s);
@@ -244,12 +247,18 @@ void announce_retired(struct udpt_session *s, uint64_t id)
     ids->quarantine_last = at;
 }
 
-void announce_unknown(struct udpt_session *s, uint64_t id)
+bool announce_may_complain(struct udpt_session *s)
 {
     if (s->m->now_us < s->unknown_us + UNKNOWN_PAUSE_US)
-        return;
+        return false;
     s->unknown_us = s->m->now_us;
-    control_id(s, CONTROL_RETIRED, id);
+    return true;
+}
+
+void announce_unknown(struct udpt_session *s, uint64_t id)
+{
+    if (announce_may_complain(s))
+        control_id(s, CONTROL_RETIRED, id);
 }
 
 void announce_fini(struct udpt_session *s)

@@ -67,9 +67,10 @@ void binding_free(struct udpt_binding *b, enum udpt_close_reason reason, bool te
 {
     struct udpt_session *s = b->session;
     struct udpt_machine *m = s->m;
-    if (tell)
-        control_close(s, b->id, reason);
-    s->ended[s->ended_next++ % ENDED_BINDINGS] = (struct ended){b->id, m->now_us};
+    /* Of one that never sent anything the server has not heard. */
+    if (tell && (m->config.role == UDPT_SERVER || b->written_us != 0))
+        closing_add(s, b->id, reason);
+    binding_end(s, b->id);
     queue_clear(b);
     while (!list_empty(&b->peers))
         peer_free(list_entry(b->peers.next, struct peer, in_binding));
@@ -144,12 +145,16 @@ struct udpt_binding *udpt_binding_open(struct udpt_machine *m, uint64_t label, u
 
 bool binding_has_ended(const struct udpt_session *s, uint64_t id)
 {
-    /* What is later than that is dropped for its age: the client has missed that it ended. */
-    uint64_t late_us = 2 * s->m->config.max_queue_delay_ms * MS_US;
-    for (unsigned i = 0; i < ENDED_BINDINGS; i++)
-        if (s->ended[i].id == id && s->m->now_us - s->ended[i].at_us <= late_us)
-            return true;
-    return false;
+    return id_set_has(&s->ended, id);
+}
+
+void binding_end(struct udpt_session *s, uint64_t id)
+{
+    /* The gaps are flows that the client has and that have not ended here. One with more of them
+     * than it may have is served no better. Without memory a late datagram opens a new flow. */
+    size_t most = ENDED_SPARE + 2 * (size_t)s->m->config.max_flows_per_session;
+    if (s->m->config.role == UDPT_SERVER)
+        id_set_add(&s->ended, id, most);
 }
 
 void binding_orphan_all(struct udpt_session *s)
@@ -158,6 +163,7 @@ void binding_orphan_all(struct udpt_session *s)
         struct udpt_binding *b = list_entry(node, struct udpt_binding, in_session);
         s->orphans += !b->orphan;
         b->orphan = true;
+        b->told_generation = 0;
     }
 }
 
@@ -176,10 +182,7 @@ static struct udpt_binding *adopt(struct udpt_session *s, uint64_t id, uint64_t 
         table_insert(&s->by_id, &b->node, id_hash(id)); /* the table stands: this cannot fail */
         list_remove(&b->in_session);
         insert_by_id(b);
-        if (b->external4.family != ENDPOINT_NONE)
-            control_opened(b, &b->external4);
-        if (b->external6.family != ENDPOINT_NONE)
-            control_opened(b, &b->external6);
+        binding_tell_external(b);
         return b;
     }
     return NULL;
@@ -195,7 +198,8 @@ struct udpt_binding *binding_remote(struct udpt_session *s, uint64_t id, uint64_
     if (make_room(s))
         b = binding_new(s, id, label);
     if (!b) {
-        control_close(s, id, UDPT_CLOSE_LIMIT);
+        binding_end(s, id);
+        closing_add(s, id, UDPT_CLOSE_LIMIT);
         return NULL;
     }
     if (m->ops->binding_opened(m->arg, b, want4, want6) != 0) {
@@ -218,6 +222,16 @@ void *udpt_binding_host(struct udpt_binding *b)
     return b->host;
 }
 
+void binding_tell_external(struct udpt_binding *b)
+{
+    const struct udpt_conn *control = session_control(b->session);
+    b->told_generation = control ? control->generation : 0;
+    if (b->external4.family != ENDPOINT_NONE)
+        control_opened(b, &b->external4);
+    if (b->external6.family != ENDPOINT_NONE)
+        control_opened(b, &b->external6);
+}
+
 void udpt_binding_external(struct udpt_binding *b, const struct endpoint *external, uint64_t now_us)
 {
     struct udpt_machine *m = b->session->m;
@@ -226,7 +240,7 @@ void udpt_binding_external(struct udpt_binding *b, const struct endpoint *extern
         b->external4 = *external;
     else
         b->external6 = *external;
-    control_opened(b, external);
+    binding_tell_external(b);
     machine_leave(m);
 }
 
@@ -419,7 +433,7 @@ bool binding_write(struct udpt_binding *b, struct udpt_conn *c, const struct udp
 
 bool binding_write_queued(struct udpt_binding *b, struct udpt_conn *c, struct queued *q)
 {
-    bool first = q->legs == 0;
+    bool first = !q->written;
     size_t size = queue_payload_size(q);
     if (first && route_copies(b->session) > 1) {
         q->sequenced = true;
@@ -428,8 +442,10 @@ bool binding_write_queued(struct udpt_binding *b, struct udpt_conn *c, struct qu
     if (!write_datagram(b, c, q->since_us, &q->dest, q->data, size,
                         q->sequenced ? &q->sequence : NULL))
         return false;
-    if (first) /* copies are no datagrams of the app's */
-        count_sent(b, size);
+    q->written = true;
+    if (!first) /* copies are no datagrams of the app's, and have no order to keep */
+        return true;
+    count_sent(b, size);
     b->written_us = b->session->m->now_us;
     b->hold_us = 0;
     return true;

@@ -243,6 +243,7 @@ static void forget(struct udpt_session *s)
 {
     s->established = s->proven = false;
     route_drop_copies(s);
+    closing_clear(s);
     announce_reset(s);
     LIST_FOREACH (node, &s->bindings) {
         struct udpt_binding *b = list_entry(node, struct udpt_binding, in_session);
@@ -272,9 +273,7 @@ void client_session_lost(struct udpt_session *s, const char *reason)
 {
     machine_log(s->m, UDPT_LOG_INFO, "session lost: %s", reason);
     session_enter_state(s, UDPT_RECONNECTING, reason);
-    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++)
-        if (s->legs[i].conn)
-            conn_kill(s->legs[i].conn, "%s", reason);
+    session_drop_legs(s, reason);
     forget(s);
     machine_random(s->m, s->id, sizeof s->id);
     client_update_state(s, reason);

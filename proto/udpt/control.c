@@ -104,7 +104,7 @@ void control_error(struct udpt_binding *b, const struct udpt_dest *dest, enum ud
     end(b->session, &w);
 }
 
-void control_goodbye(struct udpt_conn *c, uint64_t reason, const char *text)
+void control_goodbye(struct udpt_conn *c, enum goodbye_reason reason, const char *text)
 {
     uint8_t body[FRAME_MAX_CONTROL];
     struct writer w = begin(body, CONTROL_GOODBYE);
@@ -171,6 +171,7 @@ static bool heard_ack(struct udpt_conn *c, struct reader *r)
             c->answered_here = received;
         leg_acked(acked, received, delay_us);
     }
+    closing_flush(s);
     queue_pump_all(s); /* there is credit again */
     route_want_flush(s);
     return reader_done(r);
@@ -189,9 +190,7 @@ static bool heard_announce(struct udpt_conn *c, struct reader *r)
         (id % 2 == 1) != local || flags & ~ANNOUNCE_SEQUENCE || binding == 0)
         return false;
     struct udpt_binding *b = binding_find(s, binding);
-    if (!b && !local) /* its first datagram is still on its way on another leg */
-        b = binding_remote(s, binding, 0, 0, 0);
-    if (b)
+    if (b) /* else it has ended, and CLOSE is under way */
         announce_heard(s, id, flags, b, &dest);
     return true;
 }
@@ -206,14 +205,10 @@ static bool heard_open(struct udpt_conn *c, struct reader *r)
     if (!reader_done(r) || binding == 0 || s->m->config.role == UDPT_LOCAL)
         return false;
     struct udpt_binding *b = binding_find(s, binding);
-    if (!b) {
+    if (b)
+        binding_tell_external(b);
+    else if (!binding_has_ended(s, binding))
         binding_remote(s, binding, label, port4, port6);
-        return true;
-    }
-    if (b->external4.family != ENDPOINT_NONE)
-        control_opened(b, &b->external4);
-    if (b->external6.family != ENDPOINT_NONE)
-        control_opened(b, &b->external6);
     return true;
 }
 
@@ -250,6 +245,9 @@ static bool heard_close(struct udpt_conn *c, struct reader *r)
     struct udpt_binding *b = binding_find(s, binding);
     if (b)
         binding_free(b, reason == UDPT_CLOSE_LIMIT ? UDPT_CLOSE_LIMIT : UDPT_CLOSE_PEER, false);
+    else if (binding != 0) /* it may have overtaken the first datagram */
+        binding_end(s, binding);
+    control_id(s, CONTROL_CLOSED, binding);
     return true;
 }
 
@@ -289,11 +287,13 @@ static bool heard_goodbye(struct udpt_conn *c, struct reader *r)
 {
     struct udpt_session *s = c->session;
     char text[HANDSHAKE_TEXT_SIZE];
-    reader_varint(r);
+    uint64_t reason = reader_varint(r);
     printable(r, text, sizeof text);
     if (r->failed)
         return false;
-    if (s->m->config.role == UDPT_LOCAL)
+    if (reason == GOODBYE_BACK_SOON)
+        session_drop_legs(s, text);
+    else if (s->m->config.role == UDPT_LOCAL)
         client_session_lost(s, text);
     else
         session_end(s, text);
@@ -377,6 +377,7 @@ bool control_frame(struct udpt_conn *c, struct reader *r)
     case CONTROL_ANNOUNCED:
     case CONTROL_RETIRE:
     case CONTROL_RETIRED:
+    case CONTROL_CLOSED:
         value = reader_varint(r);
         if (!reader_done(r))
             return false;
@@ -384,8 +385,10 @@ bool control_frame(struct udpt_conn *c, struct reader *r)
             announce_acked(s, value);
         else if (type == CONTROL_RETIRE)
             announce_retire_heard(s, value);
-        else
+        else if (type == CONTROL_RETIRED)
             announce_retired(s, value);
+        else
+            closing_acked(s, value);
         return true;
     case CONTROL_OPEN:
         return heard_open(c, r);

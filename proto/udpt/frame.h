@@ -53,11 +53,18 @@ enum control_type {
     CONTROL_OPEN = 0x10,      /* binding, label(u64), port4(u16), port6(u16) */
     CONTROL_OPENED = 0x12,    /* binding, address */
     CONTROL_CLOSE = 0x14,     /* binding, reason */
+    CONTROL_CLOSED = 0x16,    /* binding */
     CONTROL_ERROR = 0x17,     /* binding, code, value, address */
     CONTROL_SETTINGS = 0x19,  /* parameters, as in HELLO */
     CONTROL_GOODBYE = 0x1a,   /* reason, text: the session is over */
     CONTROL_LEAVE = 0x1e,     /* leg, generation: send nothing on it any more, then close it */
     CONTROL_REFUSED = 0x1c,   /* reason: the server did not take this leg after its CONFIRM */
+};
+
+/* Reasons of a GOODBYE; an unknown one means the first. */
+enum goodbye_reason {
+    GOODBYE_OVER = 0,      /* the session is over */
+    GOODBYE_BACK_SOON = 1, /* only the sender's streams are: it will be back for the session */
 };
 
 /* Writes length and id; at most 4 + 8 bytes. `body_size` is what follows. */

@@ -13,9 +13,11 @@
  *     age.c        how late a datagram is, by the sender's clock
  *     binding.c    flows: open, close, idle timeouts, eviction; sending and receiving datagrams
  *     queue.c      datagrams that wait for a leg: deadline, caps, deficit round robin
+ *     closing.c    bindings that ended, until the far end has heard of it
  *     announce.c   the short ids that stand for (binding, peer), ours and the peer's
  *     control.c    control frames, in and out
  *     frame.c, handshake.c   bytes only
+ *     id_set.c     a set of ids that were used up
  *
  * Ownership. machine ⊃ sessions ⊃ bindings ⊃ peers, announced ids, queued datagrams. Conns belong
  * to the machine; a leg slot points to the conn that carries it. A conn that has ended is moved
@@ -29,6 +31,7 @@
 #include "proto/table.h"
 #include "proto/udpt/frame.h"
 #include "proto/udpt/handshake.h"
+#include "proto/udpt/id_set.h"
 #include "proto/udpt/machine.h"
 
 #define MS_US UINT64_C(1000)
@@ -52,6 +55,9 @@ enum {
     PEERS_MAX = 64,
     /* Deficit round robin: bytes that a binding may send each round. */
     QUEUE_QUANTUM = 1500,
+
+    /* Flows that ended are remembered, beyond those that a session may have at once. */
+    ENDED_SPARE = 1024,
 
     MARKS = 16,
     PINGS = 16,
@@ -218,7 +224,8 @@ struct queued {
     struct list in_copies; /* session.copies */
     uint64_t legs;         /* a bit for each leg that has it */
     unsigned copies_left;
-    bool sequenced;
+    bool written;   /* once at least: what is written now is a copy */
+    bool sequenced; /* then */
     uint32_t sequence;
     uint64_t since_us;
     size_t size;
@@ -241,6 +248,7 @@ struct udpt_binding {
     uint64_t id, label;
     uint64_t created_us, used_us;
     bool confirmed;              /* local: the server said OPENED, the label need not go along */
+    uint32_t told_generation;    /* server: the control leg on which OPENED was said */
     bool awaits_port;            /* local: asked for its old port, datagrams wait for OPENED */
     uint64_t awaits_until_us;    /* ... but not for ever */
     bool orphan;                 /* server: of an earlier start of the client; its label finds it */
@@ -268,11 +276,18 @@ struct udpt_binding {
     max_align_t host[];
 };
 
+/* A binding that ended, until the far end has said CLOSED. */
+struct closing {
+    struct list in_session; /* session.unsaid or session.said, oldest first */
+    uint64_t id, since_us;
+    enum udpt_close_reason reason;
+};
+
 struct ping {
     uint64_t wire, token, sent_us; /* sent_us 0: free */
 };
 
-enum { CREDIT_WINDOWS = 8, ENDED_BINDINGS = 128 };
+enum { CREDIT_WINDOWS = 8 };
 
 struct credit {
     uint64_t under_way; /* bytes unacknowledged on all legs */
@@ -322,11 +337,11 @@ struct udpt_session {
     struct table by_id, peers, rx_ids;
     uint32_t orphans; /* server: bindings that the restarted client has not asked for */
     uint32_t binding_count;
-    /* server: the bindings that ended last. A late datagram does not bring one to life again. */
-    struct ended {
-        uint64_t id, at_us;
-    } ended[ENDED_BINDINGS];
-    unsigned ended_next;
+    /* server: the bindings that ended. An id has one life: a datagram or a copy that comes late
+     * does not bring one to life again. */
+    struct id_set ended;
+    struct list unsaid, said; /* struct closing: CLOSE is to be said, or out on the control leg */
+    uint32_t closing_count;
     uint64_t next_binding; /* local: ids are never used twice in a session */
     struct tx_ids tx_ids;
     uint32_t announce_tokens;
@@ -414,6 +429,7 @@ struct udpt_conn *session_control(const struct udpt_session *s);
 struct udpt_conn *session_best(const struct udpt_session *s); /* for what may go anywhere */
 void session_leg_up(struct udpt_session *s, struct udpt_conn *c);
 void session_leg_down(struct udpt_session *s, struct udpt_conn *c);
+void session_drop_legs(struct udpt_session *s, const char *reason);
 
 /* route.c */
 bool session_is_far(const struct udpt_session *s); /* round trips are worth saving */
@@ -475,6 +491,8 @@ void binding_deliver(struct udpt_binding *b, const struct udpt_dest *dest, const
 void binding_expire(struct udpt_session *s);
 bool binding_fresh(struct udpt_binding *b, uint32_t sequence); /* this copy is the first */
 bool binding_has_ended(const struct udpt_session *s, uint64_t id);
+void binding_end(struct udpt_session *s, uint64_t id); /* server: the id is used up */
+void binding_tell_external(struct udpt_binding *b);    /* server: OPENED, for each family */
 /* The far end is another one, which counts from 0. */
 void binding_sequence_anew(struct udpt_binding *b);
 bool binding_held(const struct udpt_binding *b); /* its datagrams must wait whatever the leg */
@@ -498,6 +516,13 @@ void queue_free(struct queued *q);
 size_t queue_payload_size(const struct queued *q);
 void queue_expire(struct udpt_session *s);
 
+/* closing.c */
+void closing_add(struct udpt_session *s, uint64_t id, enum udpt_close_reason reason);
+void closing_acked(struct udpt_session *s, uint64_t id);
+void closing_flush(struct udpt_session *s);      /* what need not wait any more is said */
+void closing_control_up(struct udpt_session *s); /* all is said again */
+void closing_clear(struct udpt_session *s);
+
 /* announce.c */
 struct peer *peer_of(struct udpt_binding *b, const struct udpt_dest *dest);
 void peer_free(struct peer *p);
@@ -513,6 +538,7 @@ void announce_retire_heard(struct udpt_session *s, uint64_t id);
 void announce_acked(struct udpt_session *s, uint64_t id);
 void announce_retired(struct udpt_session *s, uint64_t id);
 void announce_unknown(struct udpt_session *s, uint64_t id); /* a datagram came with it */
+bool announce_may_complain(struct udpt_session *s);         /* ... or with a binding that ended */
 void rx_id_free(struct rx_id *rx);
 
 /* control.c */
@@ -528,7 +554,7 @@ void control_error(struct udpt_binding *b, const struct udpt_dest *dest, enum ud
                    uint32_t value);
 void control_settings(struct udpt_session *s); /* what a local's config tells the server */
 void control_leave(struct udpt_conn *c);
-void control_goodbye(struct udpt_conn *c, uint64_t reason, const char *text);
+void control_goodbye(struct udpt_conn *c, enum goodbye_reason reason, const char *text);
 void control_refused(struct udpt_conn *c, enum refuse_reason reason);
 
 #endif

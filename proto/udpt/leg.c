@@ -173,10 +173,14 @@ static bool inline_datagram(struct udpt_conn *c, struct reader *body)
     struct udpt_session *s = c->session;
     struct udpt_binding *b = binding_find(s, h.binding);
     if (!b && s->m->config.role == UDPT_SERVER) {
-        if (binding_has_ended(s, h.binding)) /* the word of it may have been lost with a leg */
-            control_close(s, h.binding, UDPT_CLOSE_PEER);
-        else
+        if (!binding_has_ended(s, h.binding))
             b = binding_remote(s, h.binding, h.label, 0, 0);
+        else if (announce_may_complain(s)) /* a late one, or the client does not know */
+            control_close(s, h.binding, UDPT_CLOSE_PEER);
+    } else if (b && h.flags & INLINE_LABEL) {
+        const struct udpt_conn *control = session_control(s);
+        if (control && control->generation != b->told_generation)
+            binding_tell_external(b); /* OPENED was lost with the control leg */
     }
     if (!b)
         udpt_count_drop(c->m, NULL, UDPT_DROP_NO_FLOW);

@@ -95,15 +95,16 @@ bool udpt_machine_identity(const struct udpt_machine *m, struct udpt_identity *i
     return true;
 }
 
-void udpt_machine_stop(struct udpt_machine *m, uint64_t now_us)
+void udpt_machine_stop(struct udpt_machine *m, enum udpt_stop how, uint64_t now_us)
 {
+    enum goodbye_reason reason = how == UDPT_STOP_KEEP ? GOODBYE_BACK_SOON : GOODBYE_OVER;
     machine_enter(m, now_us);
     m->stopping = true;
     LIST_FOREACH (node, &m->sessions) {
         struct udpt_session *s = list_entry(node, struct udpt_session, in_machine);
         struct udpt_conn *c = session_best(s);
         if (c)
-            control_goodbye(c, 0,
+            control_goodbye(c, reason,
                             m->config.role == UDPT_LOCAL ? "the client is stopping"
                                                          : "the server is stopping");
         s->ending = true;

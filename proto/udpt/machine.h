@@ -166,9 +166,15 @@ struct udpt_ops {
 struct udpt_machine *udpt_machine_new(const struct udpt_config *config, const struct udpt_ops *ops,
                                       void *arg, uint64_t now_us);
 
-/* Puts a goodbye into every leg's output, as far as there is room; the host flushes once more
- * and then frees. No datagram passes from here on. */
-void udpt_machine_stop(struct udpt_machine *m, uint64_t now_us);
+enum udpt_stop {
+    UDPT_STOP_END,  /* the sessions are over: the far ends let their flows go */
+    UDPT_STOP_KEEP, /* this end will be back: a server keeps session and flows for its resume
+                     * timeout, a local comes again and asks for the same external ports */
+};
+
+/* Puts a goodbye into the output of one leg of each session, as far as there is room; the host
+ * flushes once more and then frees. No datagram passes from here on. */
+void udpt_machine_stop(struct udpt_machine *m, enum udpt_stop how, uint64_t now_us);
 
 /* Hangs up every conn and closes every binding (callbacks run), then frees. NULL is accepted. */
 void udpt_machine_free(struct udpt_machine *m);

@@ -85,7 +85,8 @@ void route_classify(struct udpt_binding *b, size_t size)
     s->rate_packets++;
     if (elapsed_us >= BULK_WINDOW_US) {
         uint64_t rate = b->window_size * S_US / elapsed_us;
-        b->bulk = rate >= (b->bulk ? BULK_END_RATE : BULK_RATE);
+        /* While some of a bulk flow waits, order is kept by its leg. */
+        b->bulk = rate >= (b->bulk ? BULK_END_RATE : BULK_RATE) || (b->bulk && b->queue_first);
         b->window_us = s->m->now_us;
         b->window_size = 0;
     }
@@ -146,7 +147,8 @@ struct udpt_conn *route_sticky(struct udpt_binding *b)
         struct udpt_conn *best = s->spread ? leg_for_bulk(s) : least_loaded(s, false);
         if (!best)
             best = session_control(s);
-        if (best && b->conn != best)
+        /* From the thin lane its datagrams may be on any leg, this one included. */
+        if (best && (b->conn != best || (s->spread && !b->settled)))
             b->hold_us = b->written_us;
         b->conn = best;
         b->settled = s->spread;

@@ -108,12 +108,12 @@ static void refuse_late(struct udpt_conn *c, enum refuse_reason reason)
 static void restart_client(struct udpt_session *s, uint64_t incarnation)
 {
     s->client_incarnation = incarnation;
-    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++) {
-        if (s->legs[i].conn)
-            conn_kill(s->legs[i].conn, "its client was restarted");
+    session_drop_legs(s, "its client was restarted");
+    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++)
         s->legs[i].generation = 0;
-    }
     route_drop_copies(s);
+    closing_clear(s);
+    id_set_fini(&s->ended); /* its ids begin anew, with higher ones */
     announce_reset(s);
     binding_orphan_all(s);
 }

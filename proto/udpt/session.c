@@ -32,6 +32,8 @@ struct udpt_session *session_new(struct udpt_machine *m)
     list_init(&s->in_flush);
     list_init(&s->thin);
     list_init(&s->copies);
+    list_init(&s->unsaid);
+    list_init(&s->said);
     s->rate_us = m->now_us;
     credit_init(&s->credit, m->now_us);
     list_init(&s->in_machine);
@@ -66,6 +68,8 @@ void session_end(struct udpt_session *s, const char *reason)
 void session_bury(struct udpt_session *s)
 {
     announce_fini(s);
+    closing_clear(s);
+    id_set_fini(&s->ended);
     table_fini(&s->by_id);
     table_fini(&s->peers);
     table_fini(&s->rx_ids);
@@ -94,7 +98,7 @@ void udpt_session_close(struct udpt_session *s, uint64_t now_us)
     machine_enter(m, now_us);
     struct udpt_conn *c = session_best(s);
     if (c) {
-        control_goodbye(c, 0, "the session was closed by the server's operator");
+        control_goodbye(c, GOODBYE_OVER, "the session was closed by the server's operator");
         if (c->state == CONN_UP)
             conn_finish(c, "the session was closed");
     }
@@ -134,8 +138,10 @@ void session_leg_up(struct udpt_session *s, struct udpt_conn *c)
     s->detached_us = 0;
     s->outage_us = 0;
     s->legs[c->leg].failures = 0;
-    if (c->leg == CONTROL_LEG)
+    if (c->leg == CONTROL_LEG) {
         announce_control_up(s);
+        closing_control_up(s);
+    }
     route_update(s);
     queue_pump_held(s);
 }
@@ -164,12 +170,20 @@ void session_leg_down(struct udpt_session *s, struct udpt_conn *c)
         server_leg_lost(s);
 }
 
+void session_drop_legs(struct udpt_session *s, const char *reason)
+{
+    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++)
+        if (s->legs[i].conn)
+            conn_kill(s->legs[i].conn, "%s", reason);
+}
+
 void session_tick(struct udpt_session *s)
 {
     if (s->ending)
         return;
     binding_expire(s);
     queue_expire(s);
+    closing_flush(s);
     route_update(s);
     route_want_flush(s);
     if (s->m->config.role == UDPT_LOCAL)

@@ -435,7 +435,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         MUST(info.state == UDPT_ESTABLISHED || info.state == UDPT_DEGRADED);
     }
     steps(&w, &local, &r);
-    udpt_machine_stop(w.local.machine, w.now_us);
+    udpt_machine_stop(w.local.machine, UDPT_STOP_END, w.now_us);
     flush(&w, &w.local, 64);
     udpt_machine_free(w.local.machine);
     MUST(w.local.conns == 0 && w.local.bindings == 0);

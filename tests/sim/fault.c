@@ -15,7 +15,7 @@ enum fault {
     FAULT_STOP_SERVER,
     FAULT_END_SESSION, /* by the server's administrator */
     FAULT_NETWORK,     /* no fault, but the local is told that the network changed */
-    FAULT_CONFIGURE,   /* another number of connections */
+    FAULT_CONFIGURE,   /* another number of connections, and of copies */
     FAULT_COUNT,
 };
 
@@ -71,13 +71,14 @@ static void hurt_streams(struct world *w, struct node *local, enum fault what)
 /* Its process ends, and the kernel says so to the peers; or the whole machine goes, unannounced. */
 static void down(struct world *w, struct node *n, bool orderly)
 {
+    enum leaving how = !orderly ? LEAVE_CRASH : rng_once_in(&w->rng, 2) ? LEAVE_KEEP : LEAVE_END;
     bool silent = !orderly && rng_once_in(&w->rng, 3);
     for (struct stream *s = w->streams; silent && s; s = s->next)
         s->half_open |= n->server || is_of(s, n);
     if (silent)
         w->last_silent_us = w->now_us;
     uint64_t down_us = rng_between(&w->rng, 0, 5 * SECOND_US);
-    node_crash(n, orderly, down_us);
+    node_leave(n, how, down_us);
     if (n->up_again_us > w->last_fault_us)
         w->last_fault_us = n->up_again_us;
 }
@@ -94,6 +95,7 @@ static void configure(struct world *w, struct node *local)
     if (!local->machine)
         return;
     local->config.connections = (unsigned)rng_between(&w->rng, 1, 8);
+    node_plan_copies(local);
     udpt_machine_configure(local->machine, &local->config, w->now_us);
 }
 

@@ -217,6 +217,13 @@ static const struct udpt_ops server_ops = {
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
+void node_plan_copies(struct node *local)
+{
+    struct rng *r = &local->world->rng;
+    local->config.redundancy = rng_once_in(r, 3) ? (unsigned)rng_between(r, 2, 3) : 1;
+    local->config.redundancy_max_size = (uint32_t)rng_between(r, 0, 1500);
+}
+
 void node_start(struct node *n)
 {
     struct world *w = n->world;
@@ -234,16 +241,18 @@ void node_start(struct node *n)
     say(w, "%s starts", node_name(n));
 }
 
-void node_crash(struct node *n, bool orderly, uint64_t down_us)
+void node_leave(struct node *n, enum leaving how, uint64_t down_us)
 {
+    static const char *const words[] = {"crashes", "stops for good", "stops and will be back"};
     if (!n->machine)
         return;
-    say(n->world, "%s %s", node_name(n), orderly ? "stops" : "crashes");
+    say(n->world, "%s %s", node_name(n), words[how]);
     /* It was kept when the session came to be; now and then the disk is new, too. */
-    n->has_identity = !n->server && !orderly && !rng_once_in(&n->world->rng, 4) &&
+    n->has_identity = !n->server && how != LEAVE_END && !rng_once_in(&n->world->rng, 4) &&
                       udpt_machine_identity(n->machine, &n->identity);
-    if (orderly) {
-        udpt_machine_stop(n->machine, n->world->now_us);
+    if (how != LEAVE_CRASH) {
+        udpt_machine_stop(n->machine, how == LEAVE_KEEP ? UDPT_STOP_KEEP : UDPT_STOP_END,
+                          n->world->now_us);
         node_run(n);
     }
     udpt_machine_free(n->machine);

@@ -68,6 +68,8 @@ static void plan_node(struct world *w, struct node *n, bool server, unsigned ind
     n->config.max_queue_delay_ms = (uint32_t)rng_between(&w->rng, 5, 10) * 100;
     if (rng_once_in(&w->rng, 4))
         n->config.max_queue_bytes = 80000;
+    if (!server)
+        node_plan_copies(n);
 }
 
 static void plan_world(struct world *w)
@@ -191,6 +193,9 @@ static void step(struct world *w)
         for (unsigned i = 0; i <= w->local_count; i++)
             if (node_of(w, i)->machine)
                 node_check(node_of(w, i));
+    if (w->steps % 64 == 0)
+        for (unsigned i = 0; i < w->local_count; i++)
+            flows_check(w, &w->locals[i]);
 }
 
 /* Until `until_us`; false when an invariant broke or time stood still. */
@@ -281,7 +286,7 @@ static bool run_seed(uint64_t seed, bool verbose)
     for (unsigned i = 0; i <= w->local_count; i++) {
         if (node_of(w, i)->machine)
             node_describe(node_of(w, i));
-        node_crash(node_of(w, i), false, 0);
+        node_leave(node_of(w, i), LEAVE_CRASH, 0);
     }
     while (w->replies) {
         struct reply *r = w->replies;

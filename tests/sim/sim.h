@@ -10,6 +10,7 @@
  *   stream.c  byte streams with delay, bandwidth, loss, Nagle, limited buffers, ends, cuts
  *   node.c    the host of one machine: udpt_ops, writing, starting and crashing
  *   memory.c  whether a machine keeps to its caps
+ *   flows.c   whether the two ends agree on which flows there are
  *   oracle.c  what was sent, and whether what arrives is that, once, at the right place
  *   fault.c   what goes wrong and when
  *   sim.c     the loop, the traffic, the verdict
@@ -61,10 +62,11 @@ struct node {
 
 /* The host's part of a binding. */
 struct binding_host {
-    unsigned source; /* local */
-    unsigned port;   /* server: index of node.ports */
-    int owner;       /* server: local * SOURCES + source, once a datagram told it; -1 */
-    uint32_t serial; /* no two bindings of a world have the same */
+    unsigned source;    /* local */
+    unsigned port;      /* server: index of node.ports */
+    int owner;          /* server: local * SOURCES + source, once a datagram told it; -1 */
+    uint32_t serial;    /* no two bindings of a world have the same */
+    uint64_t astray_us; /* since when the other end has not had it, 0: it has */
 };
 
 /* Chunks of bytes on their way to one side. */
@@ -188,8 +190,10 @@ uint64_t streams_next_us(const struct world *w);
 void streams_run(struct world *w);
 
 /* ---- node.c */
+void node_plan_copies(struct node *local); /* by chance */
 void node_start(struct node *n);
-void node_crash(struct node *n, bool orderly, uint64_t down_us);
+enum leaving { LEAVE_CRASH, LEAVE_END, LEAVE_KEEP }; /* the last two as udpt_machine_stop() */
+void node_leave(struct node *n, enum leaving how, uint64_t down_us);
 /* Ticks that are due, then all that waits to be written. */
 void node_run(struct node *n);
 void node_check(struct node *n);
@@ -202,6 +206,10 @@ uint64_t replies_next_us(const struct world *w);
 /* ---- memory.c */
 /* What the machine holds stays within its caps. */
 void memory_check(struct node *n);
+
+/* ---- flows.c */
+/* The flows of a local and those of its session at the server are the same. */
+void flows_check(struct world *w, struct node *local);
 
 /* ---- oracle.c */
 struct udpt_dest oracle_dest(unsigned owner, unsigned dest);

@@ -484,11 +484,129 @@ static void a_goodbye_ends_the_session_at_once(void **state)
     struct pair *p = (struct pair *)*state;
     start_both(p);
     open_binding(p, 1);
-    udpt_machine_stop(p->ends[LOCAL].m, p->now_us);
+    udpt_machine_stop(p->ends[LOCAL].m, UDPT_STOP_END, p->now_us);
     pair_run(p, 1000);
     struct udpt_machine_info info;
     udpt_machine_look(p->ends[SERVER].m, p->now_us, &info);
     assert_int_equal(info.sessions, 0);
+}
+
+static uint64_t flows_at(struct pair *p, int end)
+{
+    struct udpt_machine_info info;
+    udpt_machine_look(p->ends[end].m, p->now_us, &info);
+    return info.flows;
+}
+
+/* What was sent is swallowed and every stream is cut; then the session comes back. */
+static void lose_what_is_on_its_way(struct pair *p)
+{
+    for (int end = LOCAL; end <= SERVER; end++)
+        for (struct udpt_conn *c; (c = udpt_next_ready(p->ends[end].m));) {
+            struct udpt_span spans[2];
+            while (udpt_conn_output(c, spans) > 0)
+                udpt_conn_sent(c, spans[0].size, p->now_us);
+        }
+    for (size_t i = 0; i < p->link_count; i++)
+        pair_cut(p, i);
+    pair_run(p, 2 * S_US);
+    assert_int_equal(p->ends[LOCAL].state, UDPT_ESTABLISHED);
+}
+
+static void an_end_of_a_flow_is_heard_though_the_word_of_it_was_lost(void **state)
+{
+    struct pair *p = (struct pair *)*state;
+    start_both(p);
+    struct udpt_dest to = dest_of_port(5000);
+    struct udpt_binding *b = open_binding(p, 1), *other = open_binding(p, 2);
+    send_number(p, b, &to, 1);
+    send_number(p, other, &to, 2);
+    pair_run(p, S_US);
+    udpt_binding_close(b, p->now_us);
+    lose_what_is_on_its_way(p);
+    assert_int_equal(flows_at(p, SERVER), 1);
+    /* and the other way */
+    struct udpt_session *s = udpt_session_next(p->ends[SERVER].m, NULL);
+    udpt_binding_close(udpt_binding_after(s, 0), p->now_us);
+    assert_int_equal(flows_at(p, LOCAL), 1);
+    lose_what_is_on_its_way(p);
+    assert_int_equal(flows_at(p, LOCAL), 0);
+    assert_int_equal(flows_at(p, SERVER), 0);
+}
+
+static void the_last_datagram_of_a_flow_is_not_overtaken_by_its_end(void **state)
+{
+    struct pair *p = (struct pair *)*state;
+    start_both(p);
+    struct udpt_dest to = dest_of_port(5000);
+    for (uint32_t i = 0; i < 50; i++) {
+        /* The control leg, with the ping in front, is written before the datagram's. */
+        assert_int_equal(udpt_ping(p->ends[LOCAL].m, i, p->now_us), UDPTUN_OK);
+        struct udpt_binding *b = open_binding(p, i);
+        send_number(p, b, &to, i);
+        udpt_binding_close(b, p->now_us);
+        pair_run(p, S_US);
+    }
+    expect_numbers(p, 0, 50);
+    assert_int_equal(flows_at(p, SERVER), 0);
+}
+
+static void a_local_that_will_be_back_finds_its_session(void **state)
+{
+    struct pair *p = (struct pair *)*state;
+    p->echo = true;
+    start_both(p);
+    struct udpt_dest to = dest_of_port(5000);
+    send_number(p, open_binding(p, 7), &to, 1);
+    pair_run(p, S_US);
+    struct udpt_identity identity;
+    assert_true(udpt_machine_identity(p->ends[LOCAL].m, &identity));
+    udpt_machine_stop(p->ends[LOCAL].m, UDPT_STOP_KEEP, p->now_us);
+    pair_run(p, 1000); /* no stream has ended yet: it is the goodbye that tells */
+    assert_int_equal(p->ends[SERVER].state, UDPT_DETACHED);
+    assert_int_equal(flows_at(p, SERVER), 1);
+    pair_crash(p, LOCAL);
+    identity.client_incarnation = 1700000000000;
+    p->configs[LOCAL].identity = &identity;
+    pair_start(p, LOCAL);
+    pair_run(p, S_US);
+    p->received_count = 0;
+    send_number(p, open_binding(p, 7), &to, 2);
+    pair_run(p, S_US);
+    assert_int_equal(p->received_count, 2);
+    assert_int_equal(p->ends[SERVER].opened, 1);
+}
+
+static void a_server_that_will_be_back_is_asked_for_the_same_session_and_ports(void **state)
+{
+    struct pair *p = (struct pair *)*state;
+    p->echo = true;
+    start_both(p);
+    struct udpt_dest to = dest_of_port(5000);
+    struct udpt_binding *b = open_binding(p, 7);
+    send_number(p, b, &to, 1);
+    pair_run(p, S_US);
+    struct udpt_binding_info before, after;
+    struct udpt_session_info session, again;
+    udpt_binding_look(b, p->now_us, &before);
+    udpt_session_look(udpt_session_next(p->ends[SERVER].m, NULL), p->now_us, &session);
+    p->server_down = true;
+    udpt_machine_stop(p->ends[SERVER].m, UDPT_STOP_KEEP, p->now_us);
+    pair_run(p, 1000);
+    assert_int_equal(p->ends[LOCAL].state, UDPT_RECONNECTING);
+    pair_crash(p, SERVER);
+    p->ends[SERVER].opened = 100;
+    p->server_down = false;
+    pair_start(p, SERVER);
+    pair_run(p, 2 * S_US);
+    p->received_count = 0;
+    send_number(p, b, &to, 2);
+    pair_run(p, S_US);
+    assert_int_equal(p->received_count, 2);
+    udpt_binding_look(b, p->now_us, &after);
+    assert_true(endpoint_equal(&before.external4, &after.external4));
+    udpt_session_look(udpt_session_next(p->ends[SERVER].m, NULL), p->now_us, &again);
+    assert_memory_equal(session.id, again.id, sizeof session.id);
 }
 
 static void errors_travel_back(void **state)
@@ -541,6 +659,10 @@ int main(void)
         TEST(copies_go_on_legs_of_their_own_and_arrive_once),
         TEST(a_network_that_came_back_is_tried_at_once),
         TEST(a_goodbye_ends_the_session_at_once),
+        TEST(an_end_of_a_flow_is_heard_though_the_word_of_it_was_lost),
+        TEST(the_last_datagram_of_a_flow_is_not_overtaken_by_its_end),
+        TEST(a_local_that_will_be_back_finds_its_session),
+        TEST(a_server_that_will_be_back_is_asked_for_the_same_session_and_ports),
         TEST(errors_travel_back),
         TEST(idle_sessions_stay_up_on_heartbeats),
     };

@@ -289,6 +289,20 @@ static void control_frames(void **state)
     writer_varint(&w, CONTROL_CLOCK);
     writer_u32(&w, 123456);
     check("clock", frame, put_frame(frame, FRAME_CONTROL, body, writer_size(&w)));
+    w = writer_of(body, sizeof body);
+    writer_varint(&w, CONTROL_CLOSE);
+    writer_varint(&w, 7);
+    writer_varint(&w, UDPT_CLOSE_IDLE);
+    check("close", frame, put_frame(frame, FRAME_CONTROL, body, writer_size(&w)));
+    w = writer_of(body, sizeof body);
+    writer_varint(&w, CONTROL_CLOSED);
+    writer_varint(&w, 7);
+    check("closed", frame, put_frame(frame, FRAME_CONTROL, body, writer_size(&w)));
+    w = writer_of(body, sizeof body);
+    writer_varint(&w, CONTROL_GOODBYE);
+    writer_varint(&w, GOODBYE_BACK_SOON);
+    writer_bytes(&w, "the server is stopping", 22);
+    check("goodbye", frame, put_frame(frame, FRAME_CONTROL, body, writer_size(&w)));
 }
 
 static void lengths_that_no_frame_has(void **state)

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * closing.c - bindings that ended here and of which the far end has to hear.
+ *
+ * A CLOSE that is lost with the control leg would leave a flow with its sockets at the server, or
+ * a source that sends into nothing at the client. So it is kept until CLOSED comes, and said
+ * again on every new control leg; like an announcement it is absolute, and said twice it means
+ * the same. It waits until what was written before it is acknowledged, or else it would overtake
+ * the last datagrams of the flow, which travel on other legs.
+ */
+#include <stdlib.h>
+
+#include "proto/udpt/internal.h"
+
+/* CLOSE waits no longer than this for the datagrams before it. */
+#define CLOSE_WAIT_US S_US
+
+static uint64_t oldest_unacked(const struct udpt_session *s)
+{
+    uint64_t oldest_us = UDPT_NEVER;
+    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++) {
+        const struct udpt_conn *c = s->legs[i].conn;
+        uint64_t since_us = c ? leg_unacked_since(c) : 0;
+        if (since_us != 0 && since_us < oldest_us)
+            oldest_us = since_us;
+    }
+    return oldest_us;
+}
+
+void closing_flush(struct udpt_session *s)
+{
+    struct udpt_machine *m = s->m;
+    if (list_empty(&s->unsaid) || !session_control(s))
+        return;
+    uint64_t unacked_us = oldest_unacked(s);
+    while (!list_empty(&s->unsaid)) {
+        struct closing *closing = list_entry(s->unsaid.next, struct closing, in_session);
+        uint64_t until_us = closing->since_us + CLOSE_WAIT_US;
+        if (unacked_us <= closing->since_us && m->now_us < until_us) {
+            machine_wake(m, until_us);
+            return;
+        }
+        list_move(&s->said, &closing->in_session);
+        control_close(s, closing->id, closing->reason);
+    }
+}
+
+static void forget(struct udpt_session *s, struct closing *closing)
+{
+    list_remove(&closing->in_session);
+    free(closing);
+    s->closing_count--;
+}
+
+void closing_add(struct udpt_session *s, uint64_t id, enum udpt_close_reason reason)
+{
+    /* Where none is acknowledged the oldest goes: a datagram of it is answered with another. */
+    if (s->closing_count >= ENDED_SPARE + (uint64_t)s->m->config.max_flows_per_session)
+        forget(s, list_entry(list_empty(&s->said) ? s->unsaid.next : s->said.next, struct closing,
+                             in_session));
+    struct closing *closing = (struct closing *)malloc(sizeof *closing);
+    if (!closing) {
+        control_close(s, id, reason);
+        return;
+    }
+    *closing = (struct closing){.id = id, .reason = reason, .since_us = s->m->now_us};
+    list_init(&closing->in_session);
+    list_append(&s->unsaid, &closing->in_session);
+    s->closing_count++;
+    closing_flush(s);
+}
+
+void closing_control_up(struct udpt_session *s)
+{
+    /* In the order in which they ended: those said are older than those that were not. */
+    while (!list_empty(&s->said)) {
+        struct list *last = s->said.prev;
+        list_remove(last);
+        list_insert_before(s->unsaid.next, last);
+    }
+    closing_flush(s);
+}
+
+void closing_acked(struct udpt_session *s, uint64_t id)
+{
+    /* They are acknowledged in the order in which they were said: it is the first as a rule. */
+    LIST_FOREACH (node, &s->said) {
+        struct closing *closing = list_entry(node, struct closing, in_session);
+        if (closing->id != id)
+            continue;
+        forget(s, closing);
+        return;
+    }
+}
+
+void closing_clear(struct udpt_session *s)
+{
+    while (!list_empty(&s->said))
+        forget(s, list_entry(s->said.next, struct closing, in_session));
+    while (!list_empty(&s->unsaid))
+        forget(s, list_entry(s->unsaid.next, struct closing, in_session));
+}
