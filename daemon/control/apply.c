@@ -7,9 +7,9 @@
 #include "daemon/control/tun2socks_config.h"
 #include "daemon/control/tunnel_config.h"
 
-static bool keeps_session(const tunnel_msg *tunnel)
+static bool keeps_session(const struct control *control, const tunnel_msg *tunnel)
 {
-    return !(tunnel->has_ephemeral && tunnel->ephemeral);
+    return control->store.dir >= 0 && !(tunnel->has_ephemeral && tunnel->ephemeral);
 }
 
 bool control_needs_identity(const struct control *control, ProtobufCMessage *message)
@@ -17,8 +17,8 @@ bool control_needs_identity(const struct control *control, ProtobufCMessage *mes
     const tunnel_msg *tunnel = object_tunnel(message);
     uint8_t running[UDPTUN_IDENTITY_SIZE];
     size_t size;
-    if (!tunnel || tunnel->role != UDPTUN__CONTROL__TUNNEL__ROLE__LOCAL || !keeps_session(tunnel) ||
-        control->store.dir < 0)
+    if (!tunnel || tunnel->role != UDPTUN__CONTROL__TUNNEL__ROLE__LOCAL ||
+        !keeps_session(control, tunnel))
         return false;
     int rc = udptun_identity(control->engine, tunnel->name, running, &size);
     explicit_bzero(running, sizeof running);
@@ -77,7 +77,8 @@ static int apply_tunnel(struct control *control, const tunnel_msg *tunnel,
     if (rc < 0)
         return rc;
     config.engine.callbacks.arg = control;
-    config.engine.callbacks.state = keeps_session(tunnel) ? on_state_kept : on_state;
+    config.engine.keep_session = keeps_session(control, tunnel);
+    config.engine.callbacks.state = config.engine.keep_session ? on_state_kept : on_state;
     uint8_t identity[UDPTUN_IDENTITY_SIZE];
     size_t size = 0;
     if (udptun_identity(control->engine, tunnel->name, identity, &size) == 0) {

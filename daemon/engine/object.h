@@ -48,8 +48,8 @@ struct object_kind {
                             struct udptun_error *err);
     /* It is in the registry. May be NULL. The app may do anything in here. */
     void (*started)(struct object *o);
-    /* The app is told that it is removed. */
-    void (*removed)(struct object *o);
+    /* The app is told that it is removed; `with_engine`: because the engine ends. */
+    void (*removed)(struct object *o, bool with_engine);
     /* It ends for all who look; not freed, and not told. */
     void (*bury)(struct object *o);
     /* Nothing of it is on the stack. */

@@ -194,9 +194,9 @@ struct remove_call {
     int code;
 };
 
-static void remove_object(struct udptun_engine *e, struct object *o)
+static void remove_object(struct udptun_engine *e, struct object *o, bool with_engine)
 {
-    o->kind->removed(o);
+    o->kind->removed(o, with_engine);
     registry_bury(e, o);
 }
 
@@ -218,7 +218,7 @@ void registry_clear(struct udptun_engine *e)
         struct object *o = object_of(e->objects.next);
         for (const struct object *user; (user = user_of(e, o));)
             o = find(e, user->name);
-        remove_object(e, o);
+        remove_object(e, o, true);
     }
 }
 
@@ -233,7 +233,7 @@ static void run_remove(void *arg)
         call->code = error_set(call->err, UDPTUN_E_CONFLICT, "name", "name: %s '%s' uses '%s'",
                                user->kind->what, user->name, call->name);
     else if (o)
-        remove_object(e, o);
+        remove_object(e, o, false);
     else
         call->code = error_set(call->err, UDPTUN_E_NOT_FOUND, "name", "name: no %s '%s'",
                                call->kind->what, call->name ? call->name : "");

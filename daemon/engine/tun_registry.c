@@ -91,8 +91,9 @@ static struct object *start(struct udptun_engine *e, void *config, struct object
     return t ? &t->object : NULL;
 }
 
-static void removed(struct object *o)
+static void removed(struct object *o, bool with_engine)
 {
+    (void)with_engine;
     tun_enter_state(tun_of(o), UDPTUN_DISABLED, "removed");
 }
 

@@ -263,7 +263,7 @@ void tunnel_free(struct tunnel *t)
     struct udptun_engine *e = t->engine;
     t->dead = true;
     if (t->machine && t->config) {
-        udpt_machine_stop(t->machine, UDPT_STOP_END, e->now_us);
+        udpt_machine_stop(t->machine, t->farewell, e->now_us);
         write_ready(t);
     }
     unlisten(t);

@@ -34,6 +34,7 @@ struct tunnel {
     ev_timer deadline;            /* the machine's */
     uint64_t armed_us;            /* what `deadline` was set to */
     bool configure_pending;       /* the machine was busy when the configuration changed */
+    enum udpt_stop farewell;      /* what its peers are told when it is freed */
     bool dead;                    /* removed: nothing more is told to the app */
     enum udptun_state state;
     uint64_t started_us;

@@ -38,11 +38,19 @@ static int reconfigure(struct object *o, void *config, struct udptun_error *err)
     return tunnel_reconfigure(tunnel_of(o), (struct tunnel_config *)config, err);
 }
 
+/* The sessions of `old` are not over when `t` takes its place. */
+static bool goes_on(const struct tunnel *t, const struct tunnel *old)
+{
+    return (t->server && old->server) || (t->local && old->local && t->config->has_identity);
+}
+
 static struct object *start(struct udptun_engine *e, void *config, struct object *old,
                             struct udptun_error *err)
 {
     struct tunnel *t =
         tunnel_new(e, (struct tunnel_config *)config, old ? tunnel_of(old) : NULL, err);
+    if (t && old)
+        tunnel_of(old)->farewell = goes_on(t, tunnel_of(old)) ? UDPT_STOP_KEEP : UDPT_STOP_END;
     return t ? &t->object : NULL;
 }
 
@@ -51,9 +59,11 @@ static void started(struct object *o)
     tunnel_tell_ready(tunnel_of(o));
 }
 
-static void removed(struct object *o)
+static void removed(struct object *o, bool with_engine)
 {
-    tunnel_enter_state(tunnel_of(o), UDPTUN_DISABLED, "removed");
+    struct tunnel *t = tunnel_of(o);
+    t->farewell = with_engine && t->config->given.keep_session ? UDPT_STOP_KEEP : UDPT_STOP_END;
+    tunnel_enter_state(t, UDPTUN_DISABLED, "removed");
 }
 
 static void bury(struct object *o)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A killed udp-local goes on with its session: the target sees the same external port."""
+"""Sessions outlive restarts of either end, killed or stopped: the target sees the same external port."""
 import os
 import signal
 import socket
@@ -27,11 +27,11 @@ class Sessions(TestCase):
         self.addCleanup(self.source.close)
         self.listen = free_port(socket.SOCK_DGRAM)
         self.far, self.near = self.daemon(), self.daemon()
+        self.server = {"name": "far", "role": "server", "allowTargets": ["127.0.0.0/8"],
+                       "listen": "127.0.0.1:%d" % free_port()}
         with self.far.client() as c:
-            far = self.ok(c.call("configureUdpTunnel", {
-                "name": "far", "role": "server", "listen": "127.0.0.1:0",
-                "allowTargets": ["127.0.0.0/8"]}))
-        self.local = {"name": "near", "role": "local", "server": far["tunnel"]["listen"],
+            self.ok(c.call("configureUdpTunnel", self.server))
+        self.local = {"name": "near", "role": "local", "server": self.server["listen"],
                       "listen": f"udp://127.0.0.1:{self.listen}", "wait": 20,
                       "target": "127.0.0.1:%d" % self.target.getsockname()[1]}
 
@@ -67,14 +67,23 @@ class Sessions(TestCase):
             time.sleep(0.02)
         self.assertEqual(stat.S_IMODE(os.stat(self.kept_file()).st_mode), 0o600)
 
-    def restart(self):
-        self.assertEqual(self.near.stop(signal.SIGKILL), -signal.SIGKILL)
+    def restart(self, number=signal.SIGKILL):
+        self.assertEqual(self.near.stop(number), 0 if number == signal.SIGTERM else -number)
         self.drained()
         self.near.start()
 
     def sessions(self):
         with self.far.client() as c:
             return self.ok(c.call("listSessions", {"name": "far"}))["sessions"]
+
+    def wait_for_sessions(self, expected):
+        """Until the states of the server's sessions are `expected`."""
+        until = time.monotonic() + PATIENCE_S
+        while time.monotonic() < until:
+            if [s["state"] for s in self.sessions()] == expected:
+                return
+            time.sleep(0.02)
+        self.assertEqual([s["state"] for s in self.sessions()], expected)
 
     def test_the_external_port_stays_over_kills(self):
         self.configure()
@@ -84,6 +93,61 @@ class Sessions(TestCase):
             self.restart()
             self.assertEqual(self.seen_from(), before)
         self.assertEqual(len(self.sessions()), 1)
+
+    def test_the_external_port_stays_over_an_orderly_restart_of_udp_local(self):
+        self.configure()
+        before = self.seen_from()
+        self.wait_for_file()
+        session = self.sessions()[0]["session"]
+        self.assertEqual(self.near.stop(), 0)
+        self.wait_for_sessions(["detached"])
+        for _ in range(2):
+            self.near.start()
+            self.assertEqual(self.seen_from(), before)
+            self.near.stop()
+        self.near.start()
+        self.wait_for_sessions(["established"])
+        self.assertEqual(self.sessions()[0]["session"], session)
+
+    def test_the_external_port_stays_over_an_orderly_restart_of_udp_server(self):
+        self.configure()
+        before = self.seen_from()
+        session = self.sessions()[0]["session"]
+        for _ in range(2):
+            self.assertEqual(self.far.stop(), 0)
+            self.drained()
+            self.far.start()
+            self.assertEqual(self.seen_from(), before)
+        self.assertEqual([s["session"] for s in self.sessions()], [session])
+
+    def test_the_external_port_stays_when_the_tunnel_is_made_anew(self):
+        self.configure()
+        before = self.seen_from()
+        self.wait_for_file()
+        self.listen = free_port(socket.SOCK_DGRAM)
+        self.configure(listen=f"udp://127.0.0.1:{self.listen}")
+        self.assertEqual(self.seen_from(), before)
+        self.wait_for_sessions(["established"])
+
+    def test_what_will_not_be_back_says_goodbye(self):
+        self.configure()
+        self.seen_from()
+        with self.near.client() as c:
+            self.ok(c.call("removeUdpTunnel", {"name": "near"}))
+        self.wait_for_sessions([])
+        self.configure()
+        self.seen_from()
+        self.configure(enabled=False, wait=0)
+        self.wait_for_sessions([])
+        self.configure(ephemeral=True)
+        self.seen_from()
+        self.assertEqual(self.near.stop(), 0)
+        self.wait_for_sessions([])
+        self.near = self.daemon(state=False)
+        self.configure()
+        self.seen_from()
+        self.assertEqual(self.near.stop(), 0)
+        self.wait_for_sessions([])
 
     def test_a_damaged_file_costs_the_session_and_nothing_else(self):
         self.configure()

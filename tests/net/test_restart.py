@@ -148,13 +148,42 @@ class Restart(NetTest):
         names = [tunnel["name"] for tunnel in client.call("getStatus")["udpTunnels"]]
         self.assertEqual(names, ["near"])
 
-    def test_orderly_stop_tells_the_other_end(self):
+    def sessions(self, server):
+        return server.call("listSessions", {"name": "far"})["sessions"]
+
+    def external_port(self):
+        """From which port the target hears the app."""
+        traffic.wait_for_flow(self.app, ENTRY, self.target)
+        self.app.sendto(b"which port", ENTRY)
+        while True:
+            data, source = self.target.recvfrom(100)
+            if data == b"which port":
+                return source[1]
+
+    def test_orderly_stop_and_start_keep_session_and_port(self):
+        """What `systemctl restart` does at either end."""
         server = self.daemon("server", SERVER_CONFIG)
         client = self.daemon("client", CLIENT_CONFIG)
         self.assert_flows("first start")
+        port, session = self.external_port(), self.sessions(server)[0]["session"]
         self.assertEqual(client.stop(), 0)
-        poll("the session to end",
-             lambda: not server.call("listSessions", {"name": "far"})["sessions"])
+        poll("the server to hear of it",
+             lambda: [s["state"] for s in self.sessions(server)] == ["detached"])
+        client.start()
+        self.assert_flows("udp-local stopped")
+        self.assertEqual(self.external_port(), port)
+        self.assertEqual(server.stop(), 0)
+        server.start()
+        self.assert_flows("udp-server stopped")
+        self.assertEqual(self.external_port(), port)
+        self.assertEqual([s["session"] for s in self.sessions(server)], [session])
+
+    def test_a_tunnel_that_is_removed_ends_its_session(self):
+        server = self.daemon("server", SERVER_CONFIG)
+        client = self.daemon("client", CLIENT_CONFIG)
+        self.assert_flows("first start")
+        client.call("removeUdpTunnel", {"name": "near"})
+        poll("the session to end", lambda: not self.sessions(server))
 
     def test_second_start_on_a_live_socket_fails(self):
         server = self.daemon("server", SERVER_CONFIG)

@@ -90,9 +90,9 @@ static inline void udptun_engine_config_init(struct udptun_engine_config *config
 UDPTUN_API udptun_engine *udptun_engine_new(const struct udptun_engine_config *config,
                                             struct udptun_error *err);
 
-/* Ends every tunnel (peers are told) and the engine. Callbacks of closing tunnels still run
- * before it returns, none after. With the caller's loop the loop stays the caller's. NULL is
- * accepted. Never from a callback. */
+/* Ends every tunnel (peers are told, see keep_session) and the engine. Callbacks of closing
+ * tunnels still run before it returns, none after. With the caller's loop the loop stays the
+ * caller's. NULL is accepted. Never from a callback. */
 UDPTUN_API void udptun_engine_free(udptun_engine *engine);
 
 /* ---- tunnels ------------------------------------------------------------------------------- */
@@ -214,6 +214,10 @@ struct udptun_tunnel_config {
     size_t identity_size;
     bool enabled; /* (true) */
     struct udptun_callbacks callbacks;
+    bool keep_session; /* (false) when the engine ends the peers are told that this end will be
+                          back: a server keeps a local's session for its resume timeout, to be gone
+                          on with by the config that is given its identity; locals come back to a
+                          server by themselves. udptun_remove() ends sessions in any case */
 };
 
 UDPTUN_API void udptun_tunnel_config_init_sized(struct udptun_tunnel_config *config,
