@@ -2,24 +2,13 @@
 /* ask.c - a call to the daemon, and what a failure is to the user: what, why, what to do. */
 #include "controller/cli/cli.h"
 
-#include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define DEFAULT_TIMEOUT_S 10.0
 
-enum exit_status complain(enum exit_status status, const char *format, ...)
+int64_t cli_timeout_ms(const struct cli *cli, double more_s)
 {
-    char text[1024];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    fputs("udptunctl: ", stderr);
-    print_clean(stderr, text);
-    putc('\n', stderr);
-    return status;
+    return (int64_t)((option_seconds(cli, "timeout", DEFAULT_TIMEOUT_S) + more_s) * 1000) + 1;
 }
 
 udptun_client *cli_client_with_events(
@@ -28,7 +17,7 @@ udptun_client *cli_client_with_events(
     struct udptun_client_config config;
     udptun_client_config_init(&config);
     config.socket_path = option_text(cli, "socket");
-    config.timeout_ms = (int64_t)(option_seconds(cli, "timeout", DEFAULT_TIMEOUT_S) * 1000) + 1;
+    config.timeout_ms = cli_timeout_ms(cli, 0);
     config.event = event;
     config.arg = arg;
     struct udptun_error err;
@@ -120,8 +109,7 @@ enum exit_status ask_quietly(struct cli *cli, const char *action, json_t *parame
     struct udptun_client_request request;
     udptun_client_request_init(&request, action);
     request.parameters = text;
-    request.timeout_ms =
-        (int64_t)((option_seconds(cli, "timeout", DEFAULT_TIMEOUT_S) + more_s) * 1000) + 1;
+    request.timeout_ms = cli_timeout_ms(cli, more_s);
     udptun_client_call_wait(client, &request, reply, err);
     free(text);
     json_decref(parameters);

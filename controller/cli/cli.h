@@ -4,10 +4,15 @@
  *
  *   main.c        from argv to an exit status
  *   commands.c    the one table of commands        flags.c   the one table of flags
- *   parse.c       argv by those tables             help.c, completion.c   texts from them
+ *   parse.c       argv by those tables             options.c what came of it
+ *   help.c, completion.c   texts from the tables
  *   ask.c         a call to the daemon, and what a failure is to the user
  *   output.c      terminal, colours, JSON          units.c, text_table.c  numbers and tables
+ *   status_table.c   the table of what runs, for status.c and watch.c
  *   configure.c, status.c, watch.c, show.c, lists.c, ping.c, events.c, admin.c   the commands
+ *
+ * Of two files only one knows the other: main, parse and the commands know ask, the texts and
+ * the options; these know output, units and the tables; and those know nobody.
  *
  * Every command is a function from a struct cli to an exit status. Flags are kept as JSON from
  * the start: those that are fields of an object in `fields`, ready to be sent, the others in
@@ -118,6 +123,9 @@ const struct flag *flag_find(const char *name);
 /* Fill `cli` from argv, whose order may change. EXIT_OK, or EXIT_USAGE after saying why. */
 enum exit_status parse_arguments(struct cli *cli, int argc, char **argv);
 
+/* ---- options.c ---------------------------------------------------------------------------------
+ */
+
 const char *option_text(const struct cli *cli, const char *name);
 int64_t option_integer(const struct cli *cli, const char *name, int64_t fallback);
 double option_seconds(const struct cli *cli, const char *name, double fallback);
@@ -126,9 +134,8 @@ bool option_bool(const struct cli *cli, const char *name);
 /* ---- ask.c -------------------------------------------------------------------------------------
  */
 
-/* "udptunctl: " and the text on standard error. Returns `status`. */
-enum exit_status complain(enum exit_status status, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+/* How long a call may take, by --timeout; `more_s`: what it takes beyond. */
+int64_t cli_timeout_ms(const struct cli *cli, double more_s);
 
 /* The client of this run, made now if need be; NULL after saying why. */
 udptun_client *cli_client(struct cli *cli);
@@ -173,6 +180,10 @@ const char *colour_on(bool coloured, enum colour colour);
 const char *colour_off(bool coloured, enum colour colour);
 enum colour colour_of_state(const char *state);
 
+/* "udptunctl: " and the text on standard error. Returns `status`. */
+enum exit_status complain(enum exit_status status, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 /* For people on a terminal indented, else on one line. */
 void print_json(const struct cli *cli, const json_t *value);
 
@@ -213,6 +224,7 @@ void print_help(FILE *to, const struct command *command); /* NULL: of udptunctl 
 
 enum exit_status run_status(struct cli *cli);
 enum exit_status run_watch(struct cli *cli); /* of "status --watch" */
+/* What a getStatus returned, as a table (status_table.c). */
 void print_status(const struct cli *cli, const json_t *status);
 enum exit_status run_show(struct cli *cli);
 enum exit_status run_local(struct cli *cli);

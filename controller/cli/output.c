@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* output.c - the terminal, colours, JSON, and fields of replies. */
+/* output.c - the terminal, colours, JSON, complaints, and fields of replies. */
 #include "controller/cli/cli.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -83,6 +84,19 @@ void print_clean(FILE *to, const char *text)
         unsigned char byte = (unsigned char)*text;
         putc(byte < 0x20 || byte == 0x7f ? '?' : byte, to);
     }
+}
+
+enum exit_status complain(enum exit_status status, const char *format, ...)
+{
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    fputs("udptunctl: ", stderr);
+    print_clean(stderr, text);
+    putc('\n', stderr);
+    return status;
 }
 
 const char *text_of(const json_t *object, const char *field)

@@ -252,25 +252,3 @@ enum exit_status parse_arguments(struct cli *cli, int argc, char **argv)
         return usage(cli, "does not know what to do with ", cli->args[cli->command->most_args]);
     return EXIT_OK;
 }
-
-const char *option_text(const struct cli *cli, const char *name)
-{
-    return json_string_value(json_object_get(cli->options, name));
-}
-
-int64_t option_integer(const struct cli *cli, const char *name, int64_t fallback)
-{
-    const json_t *value = json_object_get(cli->options, name);
-    return value ? json_integer_value(value) : fallback;
-}
-
-double option_seconds(const struct cli *cli, const char *name, double fallback)
-{
-    const json_t *value = json_object_get(cli->options, name);
-    return value ? json_number_value(value) : fallback;
-}
-
-bool option_bool(const struct cli *cli, const char *name)
-{
-    return json_is_true(json_object_get(cli->options, name));
-}
