@@ -9,7 +9,7 @@
  *   ask.c         a call to the daemon, and what a failure is to the user
  *   output.c      terminal, colours, JSON          units.c, text_table.c  numbers and tables
  *   status_table.c   the table of what runs, for status.c and watch.c
- *   configure.c, status.c, watch.c, show.c, lists.c, ping.c, events.c, admin.c   the commands
+ *   configure.c, status.c, watch.c, show.c, lists.c, ping.c, events.c, admin.c, top/   the commands
  *
  * Of two files only one knows the other: main, parse and the commands know ask, the texts and
  * the options; these know output, units and the tables; and those know nobody.
@@ -226,6 +226,7 @@ enum exit_status run_status(struct cli *cli);
 enum exit_status run_watch(struct cli *cli); /* of "status --watch" */
 /* What a getStatus returned, as a table (status_table.c). */
 void print_status(const struct cli *cli, const json_t *status);
+enum exit_status run_top(struct cli *cli);
 enum exit_status run_show(struct cli *cli);
 enum exit_status run_local(struct cli *cli);
 enum exit_status run_server(struct cli *cli);

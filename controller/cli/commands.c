@@ -10,6 +10,11 @@ const struct command commands[] = {
      "end:\n"
      "TX goes towards the far end. With -w on a terminal TX and RX are what moved in a second.",
      0, 1, GROUP_STATUS, true, NULL, run_status},
+    {"top", "[NAME]", "a live view of the whole terminal: tunnels, their flows and sessions",
+     "Rates, round trips and drops, kept up to date; with NAME that tunnel's flows at once.\n"
+     "Keys: arrows select, Enter goes into a tunnel, < and > sort, p pauses, ? tells the others,\n"
+     "q quits. While there is no daemon it says so, and goes on when there is one.",
+     0, 1, 0, true, NULL, run_top},
     {"show", "NAME", "everything about one tunnel", NULL, 1, 1, 0, true, NULL, run_show},
     {"local", "NAME", "make or change a udp-local: datagrams from here into the tunnel",
      "An existing tunnel keeps what no flag names. A first one to try:\n"

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GAP       2
 #define CUT_MARK  "~"
 #define LEAST_CUT 8 /* a column is cut to no less */
 
@@ -55,7 +54,7 @@ static size_t total_width(const struct text_table *table, const size_t *widths)
     for (size_t c = 0; c < table->column_count; c++) {
         if (widths[c] == 0)
             continue;
-        total += widths[c] + (first ? 0 : GAP);
+        total += widths[c] + (first ? 0 : TABLE_GAP);
         first = false;
     }
     return total;
@@ -127,7 +126,7 @@ static void print_row(const struct text_table *table, const size_t *widths,
         if (widths[c] == 0)
             continue;
         if (!first)
-            printf("%*s", GAP, "");
+            printf("%*s", TABLE_GAP, "");
         first = false;
         enum colour colour = cells ? cells[c].colour : COLOUR_BOLD;
         const char *text = cells ? cells[c].text : table->columns[c].title;
@@ -138,11 +137,13 @@ static void print_row(const struct text_table *table, const size_t *widths,
     putchar('\n');
 }
 
-void table_print(const struct text_table *table, bool coloured, int width)
+void table_fit(const struct text_table *table, int width, size_t widths[TABLE_MAX_COLUMNS])
 {
-    size_t widths[TABLE_MAX_COLUMNS] = {0};
-    for (size_t c = 0; c < table->column_count; c++)
-        widths[c] = width_of(table->columns[c].title);
+    for (size_t c = 0; c < table->column_count; c++) {
+        size_t own = width_of(table->columns[c].title);
+        if (own > widths[c])
+            widths[c] = own;
+    }
     for (size_t i = 0; i < table->cell_count; i++) {
         size_t c = i % table->column_count;
         size_t own = width_of(table->cells[i].text);
@@ -151,6 +152,12 @@ void table_print(const struct text_table *table, bool coloured, int width)
     }
     if (width > 0)
         fit(table, widths, (size_t)width);
+}
+
+void table_print(const struct text_table *table, bool coloured, int width)
+{
+    size_t widths[TABLE_MAX_COLUMNS] = {0};
+    table_fit(table, width, widths);
     print_row(table, widths, NULL, coloured);
     for (size_t i = 0; i + table->column_count <= table->cell_count; i += table->column_count)
         print_row(table, widths, table->cells + i, coloured);

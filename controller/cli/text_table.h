@@ -11,6 +11,7 @@
 #include "controller/cli/cli.h"
 
 #define TABLE_MAX_COLUMNS 16
+#define TABLE_GAP         2 /* between columns */
 
 struct column {
     const char *title;
@@ -38,6 +39,10 @@ void table_fini(struct text_table *table);
 /* The next cell of the row that is being filled, from left to right; control characters become
  * '?'. Memory that runs out leaves the cell empty. */
 void table_cell(struct text_table *table, enum colour colour, const char *text);
+
+/* The widths at which titles and rows fit `width` (0: no limit), none narrower than `widths` says
+ * if it need not be; 0 for a column that is left out. */
+void table_fit(const struct text_table *table, int width, size_t widths[TABLE_MAX_COLUMNS]);
 
 /* Print titles and rows; `width` 0: no limit. */
 void table_print(const struct text_table *table, bool coloured, int width);

@@ -137,7 +137,7 @@ class WithoutDaemon(unittest.TestCase):
         overview = ctl("help").stdout
         self.assertEqual(overview, ctl("--help").stdout)
         for command in ("status show local server tun2socks remove sessions flows ping apply "
-                        "export events metrics log-level reload shutdown genkey version call "
+                        "export events top metrics log-level reload shutdown genkey version call "
                         "completion help").split():
             self.assertRegex(overview, rf"(?m)^  {command} ")
             own = ctl("help", command)

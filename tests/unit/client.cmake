@@ -25,3 +25,6 @@ add_test(NAME client.symbols COMMAND ${CMAKE_COMMAND}
 # The example, with the public header and library only; tests/daemon/test_cli.py runs it.
 add_executable(client-status ${CMAKE_SOURCE_DIR}/docs/examples/client-status.c)
 target_link_libraries(client-status PRIVATE udptun-client)
+
+# What "udptunctl top" shows, without a terminal.
+unit_test(top test_top.c LIBS udptunctl_parts)
