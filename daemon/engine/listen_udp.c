@@ -15,6 +15,8 @@ static bool received(void *arg, const struct udp_run *run)
     /* What cannot be sent is counted where it is dropped. */
     while (udp_run_next(run, &at, &data, &size))
         local_send(&local->udp, &run->source, &local->target, data, size);
+    if (run->local.family != ENDPOINT_NONE)
+        local_set_own(&local->udp, &run->source, &run->local);
     return true;
 }
 
@@ -37,14 +39,16 @@ static void deliver(struct front *front, struct flow *flow, const struct udpt_de
     (void)peer;
     struct tunnel *t = front->tunnel;
     if (t->listener.fd >= 0)
-        udp_sender_add(t->engine->sender, t->listener.fd, &flow->source, data, size, &flow->head);
+        udp_sender_add_from(t->engine->sender, t->listener.fd, &flow->own, &flow->source, data,
+                            size, &flow->head);
 }
 
 const struct front_ops front_udp_ops = {.deliver = deliver, .closed = NULL};
 
 void listen_udp_start(struct tunnel *t)
 {
-    udp_setup(t->listener.fd, 0);
+    /* An app takes an answer from where it asked alone; routes may have it from elsewhere. */
+    udp_setup(t->listener.fd, endpoint_is_unspecified(&t->listener.bound) ? UDP_WANT_LOCAL : 0);
     ev_io_init(&t->local->readable, on_readable, t->listener.fd, EV_READ);
     t->local->readable.data = t;
     ev_io_start(t->engine->loop, &t->local->readable);

@@ -112,6 +112,16 @@ int local_send(struct front *front, const struct endpoint *source, const struct 
     return code;
 }
 
+void local_set_own(struct front *front, const struct endpoint *source, const struct endpoint *own)
+{
+    struct flow *last = front->tunnel->local->last;
+    uint64_t hash;
+    if (!last || last->front != front || !endpoint_equal(&last->source, source))
+        last = look_up(front, source, &hash);
+    if (last)
+        last->own = *own;
+}
+
 /* ---- callbacks of the machine -------------------------------------------------------------------
  */
 

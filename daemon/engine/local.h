@@ -44,6 +44,7 @@ struct flow {
     struct flow_head head;
     struct front *front;
     struct endpoint source;
+    struct endpoint own;    /* where it sends to, port 0, when we listen on more than one address */
     struct table_node node; /* local.flows, keyed by source and front */
 };
 
@@ -83,6 +84,10 @@ void local_free(struct tunnel *t);
 /* Send a datagram of `source` at `front`: find or open its binding. The codes of udpt_send(). */
 int local_send(struct front *front, const struct endpoint *source, const struct udpt_dest *dest,
                const uint8_t *data, size_t size);
+
+/* The flow of `source`, if it has one, is answered from our address `own`: that to which its
+ * latest datagram came. */
+void local_set_own(struct front *front, const struct endpoint *source, const struct endpoint *own);
 
 /* Is there a binding of `source` at `front`? */
 bool local_has_flow(struct front *front, const struct endpoint *source);

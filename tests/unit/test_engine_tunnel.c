@@ -65,6 +65,33 @@ static void datagrams_of_every_size_pass_unchanged(void **state)
     assert_int_equal(p.local_seen.last, UDPTUN_DISABLED);
 }
 
+/* 127.0.0.0/8 is all this host's, so a host with several addresses is at hand. */
+static void a_wildcard_listener_answers_from_where_it_was_asked(void **state)
+{
+    (void)state;
+    struct pair p;
+    char place[32], data[8];
+    world_start(&p.w);
+    p.server = server_config(&p.w, &p.server_seen);
+    configure(&p.w, &p.server);
+    p.local = local_config(&p.w, &p.local_seen, place_of(&p.server_seen, place));
+    p.local.listen = "udp://0.0.0.0:0";
+    configure(&p.w, &p.local);
+    p.client = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(p.local_seen.port)}, from;
+    for (uint32_t i = 0; i < 20; i++) {
+        socklen_t size = sizeof from;
+        to.sin_addr.s_addr = htonl(0x7f000001 + i % 4 * 0x100);
+        assert_int_equal(sendto(p.client, "where?", 6, 0, (struct sockaddr *)&to, sizeof to), 6);
+        assert_int_equal(recvfrom(p.client, data, sizeof data, 0, (struct sockaddr *)&from, &size),
+                         6);
+        assert_int_equal(from.sin_addr.s_addr, to.sin_addr.s_addr);
+        assert_int_equal(from.sin_port, to.sin_port);
+    }
+    assert_int_equal(status_of(&p.w, "local").flows, 1);
+    pair_stop(&p);
+}
+
 static void each_source_gets_its_own_replies(void **state)
 {
     (void)state;
@@ -676,6 +703,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(datagrams_of_every_size_pass_unchanged),
+        cmocka_unit_test(a_wildcard_listener_answers_from_where_it_was_asked),
         cmocka_unit_test(each_source_gets_its_own_replies),
         cmocka_unit_test(flows_are_listed_page_by_page),
         cmocka_unit_test(a_unix_socket_carries_it),
