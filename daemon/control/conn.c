@@ -8,7 +8,8 @@
  * When framing is lost (too large, garbage) the error is sent, what still comes is read and thrown
  * away for LINGER_TIME_S, so that a client that writes before it reads finds the error and not a
  * broken pipe, and the connection is closed. A client that closed its sending side still gets the
- * answers to what it sent, and the events that it asked for, as long as it can read them.
+ * answers to what it sent (in the middle of a message: the error), and the events that it asked
+ * for, as long as it can read them.
  */
 #include "daemon/control/conn.h"
 
@@ -251,6 +252,8 @@ static void settle(struct conn *c)
     struct ev_loop *loop = c->server->control->loop;
     if (may_take(c) && c->in_size > c->scanned)
         take_messages(c);
+    if (c->half_closed && may_take(c) && scan_inside(&c->scan))
+        lose_framing(c, UDPTUN_E_BAD_REQUEST, "the message ends in the middle");
     if (c->half_closed && !c->call && !c->watch.topics && out_waiting(c) == 0)
         conn_end(c);
     c->busy = false;

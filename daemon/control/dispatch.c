@@ -27,8 +27,11 @@ static const char *errno_text(int number)
 
 /* An answer about `request` (NULL: about nothing that could be read). */
 static struct envelope_bytes encode_error(enum encoding encoding, const envelope_msg *request,
-                                          const struct udptun_error *err)
+                                          const struct udptun_error *given)
 {
+    struct udptun_error plain = *given, *err = &plain;
+    codec_make_utf8(plain.message); /* both may have been cut inside a character */
+    codec_make_utf8(plain.field);
     envelope_msg reply = UDPTUN__CONTROL__ENVELOPE__INIT;
     error_msg error = UDPTUN__CONTROL__ERROR__INIT;
     if (request) {
@@ -194,7 +197,7 @@ static int read_request(const struct conn *conn, const uint8_t *data, size_t siz
         return error_set(err, UDPTUN_E_BAD_REQUEST, "action", "action: a string is required");
     *action = r ? action_find(r->action) : NULL;
     if (r && !*action)
-        return error_set(err, UDPTUN_E_BAD_REQUEST, "action", "action: %.64s is unknown",
+        return error_set(err, UDPTUN_E_BAD_REQUEST, "action", "action: '%.64s' is unknown",
                          r->action);
     return rc;
 }

@@ -225,8 +225,12 @@ static int check_value(const ProtobufCFieldDescriptor *field, const void *value,
         const char *text = *(char *const *)value;
         json_t *valid = json_string(text);
         json_decref(valid);
-        if (!valid)
-            return codec_fail(path, err, "not UTF-8");
+        if (!valid) {
+            codec_fail(path, err, "not UTF-8");
+            if (err)
+                err->code = UDPTUN_E_BAD_REQUEST;
+            return UDPTUN_E_BAD_REQUEST;
+        }
     }
     return 0;
 }

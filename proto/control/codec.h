@@ -48,6 +48,9 @@ int codec_from_json(const ProtobufCMessageDescriptor *descriptor, const json_t *
  * repeated ones are always there. Bytes of a string that are not UTF-8 become '?'. */
 json_t *codec_to_json(const ProtobufCMessage *message);
 
+/* Bytes of a text that is not UTF-8 become '?', where they are no ASCII. */
+void codec_make_utf8(char *text);
+
 /* "max_queue_bytes" -> "maxQueueBytes". Returns `out`. */
 char *codec_json_name(const char *name, char out[CODEC_NAME_SIZE]);
 
@@ -74,7 +77,8 @@ bool codec_equal(const ProtobufCMessage *a, const ProtobufCMessage *b);
 void codec_merge(ProtobufCMessage *to, ProtobufCMessage *from);
 
 /* A message that came as protobuf has no field unknown to the schema and no enum value unknown
- * to it: 0 or UDPTUN_E_INVALID with the field. `path` as in codec_options. */
+ * to it: 0 or UDPTUN_E_INVALID with the field; UDPTUN_E_BAD_REQUEST for a text that is not UTF-8.
+ * `path` as in codec_options. */
 int codec_check(const ProtobufCMessage *message, const char *path, struct udptun_error *err);
 
 #endif

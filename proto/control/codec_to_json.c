@@ -6,6 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+void codec_make_utf8(char *text)
+{
+    json_t *valid = json_string(text);
+    for (char *at = text; !valid && *at; at++) {
+        if ((unsigned char)*at >= 0x80)
+            *at = '?';
+    }
+    json_decref(valid);
+}
+
 /* Texts from the system (file names, errors) need not be UTF-8; a reply has to be. */
 static json_t *text_to_json(const char *text)
 {
@@ -13,10 +23,8 @@ static json_t *text_to_json(const char *text)
     if (json)
         return json;
     char *plain = strdup(text);
-    for (char *at = plain; at && *at; at++) {
-        if ((unsigned char)*at >= 0x80)
-            *at = '?';
-    }
+    if (plain)
+        codec_make_utf8(plain);
     json = plain ? json_string(plain) : NULL;
     free(plain);
     return json;

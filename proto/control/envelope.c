@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "proto/control/json.h"
+#include "proto/control/wire.h"
 
 void envelope_free(envelope_msg *message)
 {
@@ -25,11 +26,14 @@ json_t *envelope_parse_json(const char *text, size_t size, struct udptun_error *
     char *quoted = strstr(why.text, " near "); /* it may quote a secret: the place will do */
     if (quoted)
         *quoted = '\0';
+    const char *what = why.text;
+    if (code == json_error_null_character) /* jansson names a flag of its own */
+        what = "\\u0000 is not allowed";
     if (code == json_error_out_of_memory || code == json_error_unknown)
         error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
     else
         error_set(err, UDPTUN_E_BAD_REQUEST, NULL, "line %d, column %d: %s", why.line, why.column,
-                  why.text);
+                  what);
     return NULL;
 }
 
@@ -91,12 +95,23 @@ static int decode_json(const uint8_t *data, size_t size, unsigned flags, envelop
 static int decode_protobuf(const uint8_t *data, size_t size, unsigned flags, envelope_msg **out,
                            struct udptun_error *err)
 {
+    int rc = 0;
     if (size >= SCAN_PREFIX_SIZE)
         *out = udptun__control__envelope__unpack(NULL, size - SCAN_PREFIX_SIZE,
                                                  data + SCAN_PREFIX_SIZE);
     if (!*out)
         return error_set(err, UDPTUN_E_BAD_REQUEST, NULL, "not an Envelope in protobuf");
-    return flags & CODEC_SKIP_UNKNOWN ? 0 : codec_check(&(*out)->base, NULL, err);
+    if (flags & CODEC_SKIP_UNKNOWN)
+        return 0;
+    rc = wire_check(&udptun__control__envelope__descriptor, data + SCAN_PREFIX_SIZE,
+                    size - SCAN_PREFIX_SIZE, err);
+    if (rc == 0)
+        rc = codec_check(&(*out)->base, NULL, err);
+    if (rc == UDPTUN_E_BAD_REQUEST) { /* nothing to answer with can be trusted to be text */
+        envelope_free(*out);
+        *out = NULL;
+    }
+    return rc;
 }
 
 int envelope_decode(enum encoding encoding, const uint8_t *data, size_t size, unsigned flags,

@@ -97,6 +97,19 @@ class Connection(TestCase):
                 self.assertEqual(slow.line()["id"], seen)
                 seen += 1
 
+    def test_a_message_that_ends_in_the_middle(self):
+        for part in ('{"action":"hello"', '{"action":"hel', '{'):
+            with self.d.client() as c:
+                c.send('{"action":"hello","id":1}' + part)
+                c.socket.shutdown(socket.SHUT_WR)
+                self.assertEqual(c.line()["id"], 1)
+                self.fails(c.line(), 107, "BAD_REQUEST")
+                self.assertIsNone(c.line())
+        with self.d.client() as c:
+            c.send(" \n")
+            c.socket.shutdown(socket.SHUT_WR)
+            self.assertIsNone(c.line())
+
     def test_half_close_still_gets_the_answers(self):
         self.c.send('{"action":"hello","id":1}{"action":"getStatus","id":2}')
         self.c.socket.shutdown(socket.SHUT_WR)
@@ -278,6 +291,27 @@ class Protobuf(TestCase):
             # no Envelope at all, and the connection goes on
             self.assertIn(f(4, 107), self.call(c, b"\xff\xff"))
             self.assertIn(b"udptund", self.call(c, f(1, "hello")))
+
+    def test_what_protobuf_would_take_in_silence(self):
+        d = self.daemon(state=False)
+        f = self.field
+        role = f(2, 2)
+        with d.client() as c:
+            for body in (f(1, "hel\0lo"), f(1, "hello") + f(2, f(2, "a\0b")), f(1, b"h\xffi"),
+                         f(1, "hello") + f(2, f(2, b"\xff")),
+                         f(1, "configureUdpTunnel") + f(3, f(2, f(1, b"a\0b") + role))):
+                reply = self.call(c, body)
+                self.assertTrue(reply.startswith(f(4, 107)), reply)  # nothing is echoed
+                reply.decode("utf-8")
+            # maxFlows 2^32 + 9, enabled 2, role 2^32 + 2
+            for wrong in (b"\xb0\x01\x89\x80\x80\x80\x10", b"\xf8\x01\x02",
+                          b"\x10\x82\x80\x80\x80\x10"):
+                body = f(1, "configureUdpTunnel") + f(3, f(2, f(1, "a") + role + wrong))
+                reply = self.call(c, body)
+                self.assertIn(f(4, 7), reply)
+                self.assertIn(b"out of range", reply)
+            reply = self.call(c, f(1, "getStatus"))
+            self.assertNotIn(b"listening", reply)
 
     def test_length_over_the_cap(self):
         d = self.daemon(state=False)
