@@ -213,14 +213,15 @@ flow_msg *status_of_flow(const struct udptun_flow_status *f)
     return m;
 }
 
-static bool in_trouble(const char *state)
+/* One that is connecting for the first time is not, until an attempt has failed. */
+static bool in_trouble(const char *state, const char *last_error)
 {
     static const enum udptun_state bad[] = {UDPTUN_DEGRADED, UDPTUN_RECONNECTING, UDPTUN_FAILED};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         if (state && strcmp(state, udptun_state_name(bad[i])) == 0)
             return true;
     }
-    return false;
+    return last_error && state && strcmp(state, udptun_state_name(UDPTUN_CONNECTING)) == 0;
 }
 
 status_msg *status_of_all(struct control *control, const struct object *only)
@@ -235,8 +236,8 @@ status_msg *status_of_all(struct control *control, const struct object *only)
             continue;
         tunnel_status_msg *tunnel = status_of_tunnel(control, object);
         tun2socks_status_msg *tun2socks = status_of_tun2socks(control, object);
-        degraded = degraded || (tunnel && in_trouble(tunnel->state)) ||
-                   (tun2socks && in_trouble(tun2socks->state));
+        degraded = degraded || (tunnel && in_trouble(tunnel->state, tunnel->last_error)) ||
+                   (tun2socks && in_trouble(tun2socks->state, NULL));
         status_append(&m->udp_tunnels, &m->n_udp_tunnels, tunnel);
         status_append(&m->tun2socks, &m->n_tun2socks, tun2socks);
     }

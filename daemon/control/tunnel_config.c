@@ -211,6 +211,9 @@ int tunnel_config_from(const tunnel_msg *message, const struct means *means, con
     rc = udptun_tunnel_config_check(config, err);
     if (rc < 0)
         tunnel_config_error_path(err, path);
+    else if (!server && (message->deny_targets || message->has_insecure))
+        rc = tunnel_config_invalid(err, path, message->deny_targets ? "deny_targets" : "insecure",
+                                   "is not a field of a local");
     return rc;
 }
 

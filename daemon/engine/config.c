@@ -58,11 +58,14 @@ static int invalid(struct udptun_error *err, const char *field, const char *why)
     return error_set(err, UDPTUN_E_INVALID, field, "%s: %s", field, why);
 }
 
-/* With the text at fault, unless there may be a password in it. */
+/* With the text at fault, unless there may be a password in it: who forgot the host, or the '@'
+ * before it, has one all the same. */
 static int invalid_text(struct udptun_error *err, const char *field, const char *why,
                         const char *text)
 {
-    if (strchr(text, '@'))
+    bool is_url = strcmp(field, "via") == 0 || strcmp(field, "tcpProxy") == 0 ||
+                  (strcmp(field, "listen") == 0 && strstr(text, "://"));
+    if (strchr(text, '@') || (is_url && strncmp(text, "udp://", 6) != 0))
         return invalid(err, field, why);
     return error_set(err, UDPTUN_E_INVALID, field, "%s: %s in '%s'", field, why, text);
 }
@@ -357,68 +360,8 @@ static int check(struct tunnel_config *config, const uint8_t *key, struct udptun
     return code;
 }
 
-/* ---- ownership ------------------------------------------------------------------------------ */
-
-static void free_list(const char *const *list, size_t count)
-{
-    for (size_t i = 0; list && i < count; i++)
-        free((void *)(uintptr_t)list[i]);
-    free((void *)(uintptr_t)list);
-}
-
-/* NULL entries stay NULL: check_targets() says what is wrong with them. */
-static bool copy_list(const char *const **list, size_t count)
-{
-    const char *const *from = *list;
-    *list = NULL;
-    if (count == 0)
-        return true;
-    const char **to = (const char **)calloc(count, sizeof *to);
-    *list = to;
-    for (size_t i = 0; to && i < count; i++) {
-        to[i] = from[i] ? strdup(from[i]) : NULL;
-        if (from[i] && !to[i])
-            return false;
-    }
-    return to != NULL;
-}
-
-static bool copy_text(const char **text)
-{
-    const char *from = *text;
-    *text = from ? strdup(from) : NULL;
-    return !from || *text;
-}
-
-/* Everything becomes an own copy or NULL, whatever fails. */
-static bool own(struct udptun_tunnel_config *given)
-{
-    bool whole = true;
-    if (!given->allow_targets)
-        given->allow_count = 0;
-    if (!given->deny_targets)
-        given->deny_count = 0;
-#define OWN(member, name) whole = copy_text(&given->member) && whole;
-    CONFIG_STRINGS(OWN)
-#undef OWN
-    whole = copy_list(&given->allow_targets, given->allow_count) && whole;
-    whole = copy_list(&given->deny_targets, given->deny_count) && whole;
-    given->key = NULL;
-    return whole;
-}
-
-void config_free(struct tunnel_config *config)
-{
-    if (!config)
-        return;
-#define FREE(member, name) free((void *)(uintptr_t)config->given.member);
-    CONFIG_STRINGS(FREE)
-#undef FREE
-    free_list(config->given.allow_targets, config->given.allow_count);
-    free_list(config->given.deny_targets, config->given.deny_count);
-    sodium_memzero(config, sizeof *config);
-    free(config);
-}
+/* ---- life -------------------------------------------------------------------------------------
+ */
 
 struct tunnel_config *config_new(const struct udptun_tunnel_config *given, struct udptun_error *err)
 {
@@ -437,7 +380,7 @@ struct tunnel_config *config_new(const struct udptun_tunnel_config *given, struc
         return NULL;
     }
     config->given = whole;
-    if (!own(&config->given))
+    if (!config_own(&config->given))
         error_set(err, UDPTUN_E_NOMEM, NULL, "tunnel: out of memory");
     else if (check(config, whole.key, err) == UDPTUN_OK)
         return config;

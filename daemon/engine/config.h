@@ -2,8 +2,8 @@
 /*
  * config.h - a tunnel's configuration as the engine keeps it: owned, checked, parsed.
  *
- * config.c checks and parses the fields, config_key.c reads the key, config_compare.c tells what
- * a change needs.
+ * config.c checks and parses the fields, config_own.c copies, config_key.c reads the key,
+ * config_compare.c tells what a change needs.
  */
 #ifndef ENGINE_CONFIG_H
 #define ENGINE_CONFIG_H
@@ -57,6 +57,10 @@ struct tunnel_config *config_new(const struct udptun_tunnel_config *given,
 
 /* 1 to 64 of A-Za-z0-9._- ; else UDPTUN_E_INVALID with field "name". */
 int config_check_name(const char *name, struct udptun_error *err);
+
+/* Everything that `given` points to becomes an own copy, or NULL where memory is short; false then.
+ * The key is not: it becomes NULL. */
+bool config_own(struct udptun_tunnel_config *given);
 
 /* Wipes the key. NULL is accepted. */
 void config_free(struct tunnel_config *config);

@@ -37,7 +37,7 @@ static const struct carrier_ops attempt_ops = {.flush = flush_nothing, .close = 
 /* The machine hangs up, which frees the attempt. */
 static void lost(struct tunnel *t, struct udpt_conn *conn, const char *why)
 {
-    char reason[sizeof t->last_error];
+    char reason[sizeof "server " + sizeof t->last_error];
     snprintf(reason, sizeof reason, "server %s", why);
     tunnel_note_error(t, reason);
     engine_log_gated(t->engine, &t->local->dial_gate, UDPTUN_LOG_WARN, "dialer", "%s: %s",

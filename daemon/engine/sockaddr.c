@@ -74,7 +74,7 @@ static int bind_or_close(int fd, const struct endpoint *ep)
     socklen_t size = sockaddr_from_endpoint(&sa, ep);
     int on = 1, result = 0;
     /* One address, one socket: 0.0.0.0 is a listener of its own. */
-    if (sa.any.sa_family == AF_INET6 &&
+    if (ep->family == ENDPOINT_IP6 &&
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0)
         result = -errno;
     if (result == 0 && bind(fd, &sa.any, size) < 0)

@@ -18,7 +18,8 @@ int udptun_tun2socks_config_check(const struct udptun_tun2socks_config *config,
                                   struct udptun_error *err)
 {
     (void)config;
-    return error_set(err, UDPTUN_E_UNSUPPORTED, NULL, "this library was built without tun2socks");
+    return error_set(err, UDPTUN_E_UNSUPPORTED, "device",
+                     "device: this library was built without tun2socks");
 }
 
 int udptun_tun2socks_configure(udptun_engine *engine, const struct udptun_tun2socks_config *config,

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The actions on tunnels: what they answer, and what a wrong parameter leaves as it was."""
 import socket
+import time
 import unittest
 
-from daemon import TestCase, free_port
+from daemon import DEADLINE_S, TestCase, free_port
 
 LOCAL = {"name": "t", "role": "local", "server": "127.0.0.1:9", "listen": "udp://127.0.0.1:0",
          "target": "127.0.0.1:7"}
@@ -115,6 +116,35 @@ class Tunnels(TestCase):
         after = self.status()["udpTunnels"]
         self.assertEqual(len(after), 1)
         self.assertEqual(after[0]["listen"], before["listen"])
+
+    def test_no_password_is_told_even_where_the_rest_is_wrong(self):
+        for field, value in (("via", "socks5://me:Secret"), ("via", "me:Secret"),
+                             ("via", "http://me:Secret@"), ("via", "ftp://me:Secret@h:1"),
+                             ("tcpProxy", "me:Secret"), ("listen", "socks5://me:Secret"),
+                             ("listen", "http://me:Secret@127.0.0.1:1"),
+                             ("target", "me:Secret@127.0.0.1:1"),
+                             ("server", "me:Secret@127.0.0.1:1")):
+            reply = self.configure(LOCAL, {field: value})
+            self.fails(reply, 7, "INVALID_PARAM", "parameters." + field)
+            self.assertNotIn("Secret", str(reply))
+
+    def test_a_field_of_the_other_role_is_wrong_whatever_it_says(self):
+        for field, value in (("insecure", False), ("denyTargets", []), ("allowTargets", []),
+                             ("filtering", "address"), ("portRange", "2000-3000"),
+                             ("resumeTimeout", 180), ("egress", "direct")):
+            self.fails(self.configure(LOCAL, {field: value}), 7, "INVALID_PARAM",
+                       "parameters." + field)
+
+    def test_health(self):
+        self.ok(self.configure(SERVER))
+        self.assertEqual(self.status()["health"], "ok")
+        self.ok(self.configure(LOCAL, listen="udp://127.0.0.1:0"))  # nobody is at its server
+        end = time.monotonic() + DEADLINE_S
+        while self.status()["health"] == "ok":
+            self.assertLess(time.monotonic(), end)
+        self.assertEqual(self.ok(self.c.call("getStatus", {"name": "s"}))["health"], "ok")
+        self.ok(self.configure(LOCAL, enabled=False))
+        self.assertEqual(self.status()["health"], "ok")
 
     def test_missing_parameters(self):
         for missing in ("name", "role", "server"):
