@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -93,6 +94,8 @@ static int fail(const struct udptun_error *err, enum exit_status status)
 
 static enum exit_status status_of_start(const struct udptun_error *err)
 {
+    if (err->code == UDPTUN_E_INVALID && strcmp(err->field, "metrics") == 0)
+        return EXIT_USAGE; /* of the command line */
     return err->code == UDPTUN_E_BAD_REQUEST || err->code == UDPTUN_E_INVALID ||
                    err->code == UDPTUN_E_UNSUPPORTED
                ? EXIT_BAD_CONFIG

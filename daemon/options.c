@@ -61,8 +61,7 @@ static const char help_text[] =
     "      --pid-file FILE      write the process id there\n"
     "      --log-level LEVEL    error, warn, info or debug (default: info)\n"
     "      --log-format FORMAT  text or json (default: text)\n"
-    "      --metrics PLACE      OpenMetrics by HTTP at /metrics: HOST:PORT of loopback, or\n"
-    "                           unix:PATH\n"
+    "      --metrics PLACE      OpenMetrics by HTTP at /metrics: HOST:PORT or unix:PATH\n"
     "      --check-config       check the config file and exit\n"
     "      --version            print the version and exit\n"
     "  -h, --help               print this and exit\n"
@@ -87,6 +86,8 @@ static enum options_result usage(const char *what, const char *value)
 /* One option that was read; OPTIONS_RUN to go on. */
 static enum options_result take(struct options *o, int option, const char *value)
 {
+    if (value && !*value)
+        return usage("an option has an empty value", NULL);
     switch (option) {
     case 'c':
         o->config_file = value;

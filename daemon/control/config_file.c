@@ -52,6 +52,29 @@ static int check_object(const config_msg *config, ProtobufCMessage *message, con
     return rc;
 }
 
+/* The tunnel that an instance sends datagrams through has to be there, before the instance is: what
+ * the state file has is started after what the config file has. */
+static int check_reference(const config_msg *config, size_t i, struct udptun_error *err)
+{
+    static const char prefix[] = "tunnel:";
+    const tun2socks_msg *instance = config->tun2socks[i];
+    const ProtobufCFieldDescriptor *udp = codec_field(instance->base.descriptor, "udp");
+    const char *text = object_text(&instance->base, udp), *what = "there is no such tunnel";
+    char path[OBJECT_PATH_SIZE];
+    if (!text || strncmp(text, prefix, sizeof prefix - 1) != 0)
+        return 0;
+    for (size_t k = 0; k < config->n_udp_tunnels; k++) {
+        const tunnel_msg *tunnel = config->udp_tunnels[k];
+        if (strcmp(tunnel->name, text + sizeof prefix - 1) != 0)
+            continue;
+        if (tunnel->role == UDPTUN__CONTROL__TUNNEL__ROLE__LOCAL)
+            return 0;
+        what = "the tunnel is no local";
+    }
+    snprintf(path, sizeof path, "tun2socks[%zu]", i);
+    return tunnel_config_invalid(err, path, "udp", what);
+}
+
 int config_check(const config_msg *config, struct udptun_error *err)
 {
     int rc = 0;
@@ -59,18 +82,28 @@ int config_check(const config_msg *config, struct udptun_error *err)
         rc = check_object(config, &config->udp_tunnels[i]->base, "udpTunnels", i, err);
     for (size_t i = 0; rc == 0 && i < config->n_tun2socks; i++)
         rc = check_object(config, &config->tun2socks[i]->base, "tun2socks", i, err);
+    for (size_t i = 0; rc == 0 && i < config->n_tun2socks; i++)
+        rc = check_reference(config, i, err);
     return rc;
 }
 
-/* "FILE: FIELD: what is wrong", the field said once. */
-static int in_file(const char *path, int rc, struct udptun_error *err)
+/* `text` without "NAME: " at its beginning, if it begins so. */
+static const char *behind(const char *text, const char *name)
+{
+    size_t size = strlen(name);
+    bool is = size > 0 && strncmp(text, name, size) == 0 && strncmp(text + size, ": ", 2) == 0;
+    return is ? text + size + 2 : text;
+}
+
+int config_file_error(const char *path, struct udptun_error *err)
 {
     struct udptun_error why = *err;
-    bool said = !why.field[0] || strncmp(why.message, why.field, strlen(why.field)) == 0;
-    error_set(err, rc, why.field, "%.100s: %s%s%s", path, said ? "" : why.field, said ? "" : ": ",
-              why.message);
+    const char *last = strrchr(why.field, '.'); /* what the engine calls the field */
+    const char *what = behind(behind(why.message, why.field), last ? last + 1 : why.field);
+    error_set(err, why.code, why.field, "%.100s: %s%s%s", path, why.field, why.field[0] ? ": " : "",
+              what);
     err->sys_errno = why.sys_errno;
-    return rc;
+    return why.code;
 }
 
 int config_file_load(const char *path, config_msg **out, struct udptun_error *err)
@@ -86,7 +119,7 @@ int config_file_load(const char *path, config_msg **out, struct udptun_error *er
     json_t *json = envelope_parse_json(text, size, err);
     free(text);
     if (!json)
-        return in_file(path, err->code, err);
+        return config_file_error(path, err);
     ProtobufCMessage *message = NULL;
     rc = codec_from_json(&udptun__control__config__descriptor, json, NULL, &message, err);
     json_decref(json);
@@ -95,7 +128,7 @@ int config_file_load(const char *path, config_msg **out, struct udptun_error *er
     if (rc < 0) {
         if (message)
             protobuf_c_message_free_unpacked(message, NULL);
-        return in_file(path, rc, err);
+        return config_file_error(path, err);
     }
     *out = (config_msg *)message;
     return 0;

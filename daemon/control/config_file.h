@@ -14,8 +14,12 @@
  */
 int config_file_load(const char *path, config_msg **out, struct udptun_error *err);
 
-/* As above of a config that was read: names are unique, every object is right, nothing in it is
- * beyond this version. The field of an error is its path in the config. */
+/* Puts "FILE: FIELD: " before the message of an error about an object of the file, the field said
+ * once. Returns its code. */
+int config_file_error(const char *path, struct udptun_error *err);
+
+/* As above of a config that was read: names are unique, every object is right, what
+ * one names is there. The field of an error is its path in the config. */
 int config_check(const config_msg *config, struct udptun_error *err);
 
 #endif

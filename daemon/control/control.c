@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "daemon/control/config_file.h"
 #include "daemon/control/metrics_http.h"
 #include "proto/control/codec.h"
 
@@ -71,7 +72,10 @@ static int start_of_file(struct control *control, ProtobufCMessage *message, con
     struct means means = {0};
     snprintf(path, sizeof path, "%s[%zu]", kind, i);
     int rc = start_object(control, message, path, &means, err);
-    return rc < 0 ? rc : add_object(control, message, &means, true, err);
+    if (rc < 0)
+        means_fini(&means);
+    return rc < 0 ? config_file_error(control->config_path, err)
+                  : add_object(control, message, &means, true, err);
 }
 
 /* Tunnels first: instances may name them. */

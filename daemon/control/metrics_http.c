@@ -98,7 +98,7 @@ static void set_error(struct scraper *s, const char *status)
 
 static void answer(struct scraper *s)
 {
-    bool is_ours = strcmp(s->target, "/metrics") == 0 && s->target_size < TARGET_SIZE;
+    bool is_ours = strcmp(s->target, "/metrics") == 0 || strncmp(s->target, "/metrics?", 9) == 0;
     bool head_only = s->parser.method == HTTP_HEAD;
     if (!is_ours) {
         set_error(s, "404 Not Found");
@@ -253,11 +253,11 @@ static int listen_tcp(struct metrics_http *m, const char *where, struct udptun_e
     int size = snprintf(text, sizeof text, "%s%s", by_name ? "127.0.0.1:" : "",
                         by_name ? where + sizeof name - 1 : where);
     if (size < 0 || (size_t)size >= sizeof text || !endpoint_parse(text, &place))
-        return error_set(err, UDPTUN_E_INVALID, NULL,
+        return error_set(err, UDPTUN_E_INVALID, "metrics",
                          "--metrics %.64s: HOST:PORT or unix:PATH is expected", where);
     if (!endpoint_is_loopback(&place))
-        return error_set(err, UDPTUN_E_INVALID, NULL,
-                         "--metrics %.64s: only an address of loopback is allowed", where);
+        log_write(m->control->log, UDPTUN_LOG_WARN, "metrics",
+                  "whoever can reach %.64s can read the names and numbers of all tunnels", where);
     socklen_t address_size = to_sockaddr(&place, &address);
     m->fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (m->fd < 0 || setsockopt(m->fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) < 0 ||
@@ -280,7 +280,7 @@ struct metrics_http *metrics_http_open(struct control *control, const char *wher
     list_init(&m->scrapers);
     ev_init(&m->accepting, on_accept);
     int rc;
-    if (strncmp(where, "unix:", 5) == 0) {
+    if (strncmp(where, "unix:", 5) == 0 && where[5]) {
         rc = command_listener_open(&m->listener, where + 5, 0660, NULL, err);
         m->fd = m->listener.fd;
     } else {

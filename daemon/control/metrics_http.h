@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* metrics_http.h - the metrics for whoever asks by HTTP, on loopback or a Unix socket only. */
+/* metrics_http.h - the metrics for whoever asks by HTTP, on TCP or a Unix socket. */
 #ifndef CONTROL_METRICS_HTTP_H
 #define CONTROL_METRICS_HTTP_H
 

@@ -33,7 +33,9 @@ class Options(TestCase):
     def test_usage_errors(self):
         for arguments in (["--nonsense"], ["extra"], ["--socket-mode", "999"],
                           ["--log-level", "loud"], ["--log-format", "xml"], ["--config"],
-                          ["--check-config"], ["--state-dir", "x", "--no-state"]):
+                          ["--check-config"], ["--state-dir", "x", "--no-state"],
+                          ["--socket", ""], ["--config", ""], ["--metrics="],
+                          ["--state-dir="]):
             with self.subTest(arguments=arguments):
                 status, out, err = run(*arguments)
                 self.assertEqual((status, out), (2, ""))
@@ -76,12 +78,20 @@ class Config(TestCase):
                 ({"udpTunnels": [dict(SERVER, wait=1)]}, "udpTunnels[0].wait"),
                 ({"udpTunnels": [dict(SERVER, key={"redacted": True})]}, "udpTunnels[0].key"),
                 ({"udpTunnels": [SERVER, SERVER]}, "udpTunnels[1].name"),
-                ({"tun2socks": [{"name": "x"}]}, "tun2socks[0]")):
+                ({"tun2socks": [{"name": "x"}]}, "tun2socks[0]"),
+                ({"tun2socks": [{"name": "x", "device": "pipe", "udp": "tunnel:none"}]},
+                 "tun2socks[0]"),
+                ({"udpTunnels": [SERVER],
+                  "tun2socks": [{"name": "x", "device": "pipe", "udp": "tunnel:s"}]},
+                 "tun2socks[0]"),
+                ({"udpTunnels": [dict(SERVER, keyFile="/nonexistent")]},
+                 "udpTunnels[0].keyFile")):
             with self.subTest(config=config):
                 status, err = self.check(config)
                 self.assertEqual(status, 3, err)
                 self.assertIn(self.path, err)
                 self.assertIn(place, err)
+                self.assertNotRegex(err, r"(\w+): \1: ")
                 self.assertEqual(err.count("\n"), 1)
                 status, err = self.d.run_to_end()
                 self.assertEqual(status, 3)
@@ -106,6 +116,7 @@ class Config(TestCase):
         status, err = other.run_to_end()
         self.assertEqual(status, 1, err)
         self.assertIn("in use", err)
+        self.assertIn(self.path + ": udpTunnels[0].listen: ", err)
 
 
 class Process(TestCase):
