@@ -89,7 +89,7 @@ static void raise_limits(void)
 static int fail(const struct udptun_error *err, enum exit_status status)
 {
     fprintf(stderr, "udptund: %s\n", err->message);
-    return status;
+    return (int)status;
 }
 
 static enum exit_status status_of_start(const struct udptun_error *err)

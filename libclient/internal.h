@@ -78,7 +78,7 @@ void connection_work(struct udptun_client *client);
 void connection_close(struct udptun_client *client);
 
 /* request.c */
-int request_accept(struct udptun_client *client, const struct udptun_client_request *wanted,
+int request_accept(struct udptun_client *client, const struct udptun_client_request *given,
                    udptun_client_reply_fn done, void *arg, struct request **out,
                    struct udptun_error *err);
 /* The subscription again, ahead of everything else. 0 or UDPTUN_E_NOMEM. */

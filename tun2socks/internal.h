@@ -148,10 +148,10 @@ void reassembly_free_all(struct tun2socks *t);
 
 /* ---- icmp.c */
 void icmp_packet(struct tun2socks *t, const struct packet *p);
-/* An error about a packet of `source`; `header` is the first 8 bytes behind its IP header, and
+/* An error about a packet of `source`; `quoted` is the first 8 bytes behind its IP header, and
  * `size` what was behind that header in all. */
 void icmp_error(struct tun2socks *t, const struct endpoint *source,
-                const struct endpoint *destination, uint8_t protocol, const uint8_t header[8],
+                const struct endpoint *destination, uint8_t protocol, const uint8_t quoted[8],
                 size_t size, enum tun2socks_unreachable why, uint32_t mtu);
 
 #endif

@@ -25,5 +25,5 @@ int main(int argc, char **argv)
     /* A full disk or a closed pipe is a failure, too. */
     if (fflush(stdout) != 0 && status == EXIT_OK)
         status = complain(EXIT_OTHER, "standard output: %s", strerror(errno));
-    return status;
+    return (int)status;
 }

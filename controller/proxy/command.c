@@ -207,7 +207,7 @@ void command_run(struct controller *c, const struct client_who *who, const char 
         json_object_set_new(message, "parameters", command->parameters);
     }
     struct udptun_error err;
-    if (command->parameters && json_is_object(command->parameters)) {
+    if (json_is_object(command->parameters)) {
         give_to_handler(command);
     } else {
         error_set(&err, UDPTUN_E_INVALID, "parameters", "parameters: must be an object");

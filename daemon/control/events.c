@@ -110,7 +110,8 @@ void events_log(struct control *control, enum udptun_log_level level, const char
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     event.has_time = 1;
-    event.time = (double)now.tv_sec + (double)(now.tv_nsec / 1000000) / 1e3;
+    long whole_ms = now.tv_nsec / 1000000;
+    event.time = (double)now.tv_sec + (double)whole_ms / 1e3;
     event.level = (char *)(uintptr_t)log_level_name(level);
     event.module = (char *)(uintptr_t)module;
     event.message = (char *)(uintptr_t)text;

@@ -77,7 +77,7 @@ static bool is_cidr(const char *text, int family)
     address[len] = '\0';
     if (slash && (slash[1] < '0' || slash[1] > '9' || strlen(slash + 1) > 3 ||
                   strspn(slash + 1, "0123456789") != strlen(slash + 1) ||
-                  atoi(slash + 1) > (family == AF_INET ? 32 : 128)))
+                  strtol(slash + 1, NULL, 10) > (family == AF_INET ? 32 : 128)))
         return false;
     return inet_pton(family, address, &sink) == 1;
 }
