@@ -206,7 +206,7 @@ enum exit_status run_call(struct cli *cli)
     double more_s = json_number_value(json_object_get(parameters, "wait"));
     json_t *value;
     enum exit_status status = ask(cli, cli->args[0], parameters, more_s, &value);
-    if (status == EXIT_OK && value)
+    if (status == EXIT_OK && (value || cli->json))
         print_json(cli, value);
     json_decref(value);
     return status;

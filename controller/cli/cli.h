@@ -129,6 +129,7 @@ enum exit_status parse_arguments(struct cli *cli, int argc, char **argv);
 const char *option_text(const struct cli *cli, const char *name);
 int64_t option_integer(const struct cli *cli, const char *name, int64_t fallback);
 double option_seconds(const struct cli *cli, const char *name, double fallback);
+bool option_given(const struct cli *cli, const char *name);
 bool option_bool(const struct cli *cli, const char *name);
 
 /* ---- ask.c -------------------------------------------------------------------------------------

@@ -121,6 +121,20 @@ static void print_zsh(void)
         "if [ \"${funcstack[1]}\" = _udptunctl ]; then _bash_complete -F _udptunctl_words; fi");
 }
 
+/* The names of the daemon that the line being typed is about. */
+static void print_fish_names(void)
+{
+    puts(
+        "function __udptunctl_names\n"
+        "  set -l words (commandline -opc)\n"
+        "  set -l socket\n"
+        "  for i in (seq 2 (count $words))\n"
+        "    contains -- $words[$i] -s --socket; and set socket -s $words[(math $i + 1)]\n"
+        "  end\n"
+        "  udptunctl $socket completion names 2>/dev/null\n"
+        "end");
+}
+
 static void print_fish_flag(const struct flag *flag, const char *condition)
 {
     printf("complete -c udptunctl %s -l %s", condition, flag->name);
@@ -133,6 +147,8 @@ static void print_fish_flag(const struct flag *flag, const char *condition)
     fputs(" -d ", stdout);
     print_quoted(flag->help);
     putchar('\n');
+    if (flag->kind == FLAG_BOOL && flag->field)
+        printf("complete -c udptunctl %s -l no-%s\n", condition, flag->name);
 }
 
 static void print_fish(void)
@@ -140,6 +156,7 @@ static void print_fish(void)
     puts(
         "# fish completion of udptunctl\n"
         "complete -c udptunctl -f");
+    print_fish_names();
     for (size_t i = 0; i < flag_count; i++)
         if (flags[i].groups & GROUP_ANY)
             print_fish_flag(&flags[i], "");
@@ -153,8 +170,7 @@ static void print_fish(void)
         if (command->words)
             printf("complete -c udptunctl %s -a '%s'\n", condition, command->words);
         if (command->takes_name)
-            printf("complete -c udptunctl %s -a '(udptunctl completion names 2>/dev/null)'\n",
-                   condition);
+            printf("complete -c udptunctl %s -a '(__udptunctl_names)'\n", condition);
         for (size_t f = 0; f < flag_count; f++)
             if (flags[f].groups & command->groups)
                 print_fish_flag(&flags[f], condition);

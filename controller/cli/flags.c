@@ -106,8 +106,8 @@ const struct flag flags[] = {
     FIELD("mark", "mark", INTEGER, "N", OBJECT, "SO_MARK of outgoing sockets (admin)", NULL),
     FIELD("bind-device", "bindDevice", TEXT, "DEVICE", OBJECT,
           "SO_BINDTODEVICE of outgoing sockets (admin)", NULL),
-    FIELD("ephemeral", "ephemeral", BOOL, NULL, TUNNEL, "not kept over a restart", NULL),
-    FIELD("enabled", "enabled", BOOL, NULL, TUNNEL, "--no-enabled: configured, not running", NULL),
+    FIELD("ephemeral", "ephemeral", BOOL, NULL, OBJECT, "not kept over a restart", NULL),
+    FIELD("enabled", "enabled", BOOL, NULL, OBJECT, "--no-enabled: configured, not running", NULL),
     OPTION("wait", 0, INTEGER, "SECONDS", OBJECT, "return when it is established", NULL),
 };
 

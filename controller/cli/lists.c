@@ -124,8 +124,8 @@ static void print_flows(const struct cli *cli, const json_t *flows, bool more)
 enum exit_status run_flows(struct cli *cli)
 {
     int64_t limit = option_integer(cli, "limit", 0);
-    if (limit < 0)
-        return complain(EXIT_USAGE, "--limit: must not be negative");
+    if (option_given(cli, "limit") && limit < 1)
+        return complain(EXIT_USAGE, "--limit: must be at least 1");
     json_t *flows = json_array();
     json_t *next;
     enum exit_status status = collect_flows(cli, flows, (size_t)limit, &next);

@@ -19,6 +19,11 @@ double option_seconds(const struct cli *cli, const char *name, double fallback)
     return value ? json_number_value(value) : fallback;
 }
 
+bool option_given(const struct cli *cli, const char *name)
+{
+    return json_object_get(cli->options, name) != NULL;
+}
+
 bool option_bool(const struct cli *cli, const char *name)
 {
     return json_is_true(json_object_get(cli->options, name));

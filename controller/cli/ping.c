@@ -6,17 +6,26 @@
 
 #define DEFAULT_COUNT 4
 #define PERIOD_MS     200
+#define CALL_MOST     100 /* the daemon's limit of one call */
 
 static json_t *parameters_of(const struct cli *cli, int64_t count)
 {
     return json_pack("{s:s,s:I}", "name", cli->args[0], "count", (json_int_t)count);
 }
 
-static enum exit_status ping_in_one_call(struct cli *cli, int64_t count)
+/* As JSON, all in one returnValue, though it may take several calls. */
+static enum exit_status ping_as_json(struct cli *cli, int64_t count)
 {
-    json_t *value;
-    enum exit_status status =
-        ask(cli, "pingTunnel", parameters_of(cli, count), (double)count, &value);
+    json_t *all = json_array();
+    enum exit_status status = EXIT_OK;
+    for (int64_t left = count; status == EXIT_OK && left > 0; left -= CALL_MOST) {
+        int64_t turn = left < CALL_MOST ? left : CALL_MOST;
+        json_t *value;
+        status = ask(cli, "pingTunnel", parameters_of(cli, turn), (double)turn, &value);
+        json_array_extend(all, json_object_get(value, "rttMs"));
+        json_decref(value);
+    }
+    json_t *value = json_pack("{s:o}", "rttMs", all);
     if (status == EXIT_OK)
         print_json(cli, value);
     json_decref(value);
@@ -76,5 +85,5 @@ enum exit_status run_ping(struct cli *cli)
     int64_t count = option_integer(cli, "count", DEFAULT_COUNT);
     if (count < 1)
         return complain(EXIT_USAGE, "--count: must be at least 1");
-    return cli->json ? ping_in_one_call(cli, count) : ping_one_by_one(cli, count);
+    return cli->json ? ping_as_json(cli, count) : ping_one_by_one(cli, count);
 }

@@ -11,6 +11,7 @@ import json
 import os
 import pty
 import re
+import select
 import shutil
 import signal
 import socket
@@ -119,6 +120,7 @@ class WithoutDaemon(unittest.TestCase):
                 (["local", "a", "--connections", "many"], "many"),
                 (["local", "a", "--ephemeral=yes"], "--ephemeral=yes"),
                 (["ping", "a", "-c", "0"], "--count"),
+                (["flows", "a", "--limit", "0"], "--limit"),
                 (["--timeout", "0", "status"], "--timeout"),
                 (["local", "a", "--key-file", "-"], "key"),
                 (["call"], "ACTION"),
@@ -167,6 +169,16 @@ class WithoutDaemon(unittest.TestCase):
                 self.assertRegex(text, rf"(?m)^ +{flag}( |$)", command)
             self.assertNotRegex(text, r"(?m)^ +--key( |$)")
 
+    def test_every_field_that_the_daemon_takes_has_its_flag(self):
+        with open(os.path.join(ROOT, "docs/schema/objects.json"), encoding="utf-8") as file:
+            schema = json.load(file)["$defs"]
+        for kind, commands in (("tunnelConfig", ("local", "server")),
+                               ("tun2socksConfig", ("tun2socks",))):
+            text = "".join(ctl("help", command).stdout for command in commands)
+            for field in set(schema[kind]["properties"]) - {"name", "role", "key"}:
+                flag = "--" + re.sub(r"[A-Z]", lambda m: "-" + m.group().lower(), field)
+                self.assertRegex(text, rf"(?m)^ +{flag}( |$)", kind)
+
     def test_completion_scripts_are_valid_and_complete(self):
         script = ctl("completion", "bash").stdout
         path = os.path.join(self.folder, "completion")
@@ -182,6 +194,7 @@ class WithoutDaemon(unittest.TestCase):
         self.assertLessEqual({"error", "warn", "info", "debug"}, set(words.split()))
         self.assertIn("#compdef udptunctl", ctl("completion", "zsh").stdout)
         self.assertIn("-a genkey", ctl("completion", "fish").stdout)
+        self.assertIn("-l no-ephemeral", ctl("completion", "fish").stdout)
         for shell in ("zsh", "fish"):
             if shutil.which(shell):
                 parsed = subprocess.run([shell, "-n", "/dev/stdin"], text=True, timeout=HANG_S,
@@ -412,6 +425,55 @@ class AgainstAScript(unittest.TestCase):
             self.assertNotIn("\033", run.stdout)
 
 
+def complete_in_bash(line, env):
+    """What the last word of `line` becomes."""
+    script = (". <(udptunctl completion bash); COMP_WORDS=($1); COMP_CWORD=$((${#COMP_WORDS[@]}-1));"
+              '_udptunctl_words; echo "${COMPREPLY[*]}"')
+    return subprocess.run(["bash", "-c", script, "-", line], capture_output=True, text=True,
+                          timeout=HANG_S, check=True, env=env).stdout.strip()
+
+
+def complete_in_fish(line, env):
+    script = "udptunctl completion fish | source; complete -C $argv[1]"
+    out = subprocess.run(["fish", "-c", script, line], capture_output=True, text=True,
+                         timeout=HANG_S, check=True, env=env).stdout
+    return " ".join(row.split("\t")[0] for row in out.splitlines())
+
+
+def complete_in_zsh(line, env):
+    """By its line editor, on a terminal: the script as it is installed, found by compinit."""
+    folder = tempfile.mkdtemp()
+    main, other = pty.openpty()
+    try:
+        with open(os.path.join(folder, "_udptunctl"), "w", encoding="utf-8") as file:
+            file.write(ctl("completion", "zsh").stdout)
+        setup = (f"fpath=({folder} $fpath); autoload -U compinit; compinit -u -D; "
+                 "finish() { print -rn -- \"<$BUFFER>\"; exit }; zle -N finish; "
+                 "bindkey '^I' complete-word; bindkey '^F' finish; print ready''now")
+        process = subprocess.Popen(["zsh", "-f", "-i"], stdin=other, stdout=other, stderr=other,
+                                   env=env, start_new_session=True)
+        read_until(main, r"[#%>] ")
+        os.write(main, (setup + "\n").encode())
+        read_until(main, r"readynow")
+        os.write(main, (line + "\t\x06").encode())
+        found = read_until(main, r"<(udptunctl [^>]*)>").group(1)
+        process.wait(HANG_S)
+        return found.split()[-1]
+    finally:
+        os.close(main)
+        os.close(other)
+        shutil.rmtree(folder)
+
+
+def read_until(terminal, pattern):
+    output, end = "", time.monotonic() + HANG_S
+    while not re.search(pattern, output):
+        if not select.select([terminal], [], [], max(0, end - time.monotonic()))[0]:
+            raise AssertionError(f"no {pattern} in {output!r}")
+        output += os.read(terminal, 65536).decode(errors="replace")
+    return re.search(pattern, output)
+
+
 class WithDaemon(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -552,6 +614,53 @@ class WithDaemon(unittest.TestCase):
         self.assertEqual(self.json("call", "removeUdpTunnel", '{"name":"x"}'), {"changed": False})
         self.assertEqual(self.json("call", "removeUdpTunnel", "-", stdin='{"name":"x"}'),
                          {"changed": False})
+        self.assertEqual(self.good("call", "setLogLevel", '{"level":"info"}'), "")
+        self.assertEqual(self.good("-j", "call", "setLogLevel", '{"level":"info"}'), "null\n")
+
+    def test_as_json_pings_of_several_calls_are_one_value(self):
+        self.make_pair()
+        self.assertEqual(len(self.json("ping", "near", "-c", "250")["rttMs"]), 250)
+
+    def test_a_plan_with_prune_changes_nothing(self):
+        self.good("server", "far", "--listen", "127.0.0.1:0")
+        before = self.good("export")
+        plan = self.good("apply", "-f", "-", "--prune", "--dry-run", stdin=json.dumps(
+            {"udpTunnels": [{"name": "new", "role": "server", "listen": "127.0.0.1:0"}]}))
+        self.assertEqual(plan, "created: new\nremoved: far\n(not done: --dry-run)\n")
+        self.assertEqual(self.good("export"), before)
+
+    def test_a_name_of_another_kind_is_a_conflict(self):
+        self.good("server", "far", "--listen", "127.0.0.1:0")
+        self.assertIn("far", self.refused(CONFLICT, "tun2socks", "far", "--device", "pipe").stderr)
+        self.assertEqual(self.tunnel("far")["role"], "server")
+
+    def test_who_watches_is_told_that_the_daemon_is_gone(self):
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        daemon, sock = start_daemon(folder)
+        watchers = [subprocess.Popen([CTL, "-s", sock, *args], stdout=subprocess.PIPE, text=True,
+                                     stderr=subprocess.PIPE, env=clean_environment())
+                    for args in (["-j", "status", "-w"], ["events"])]
+        for watcher in watchers:
+            self.assertTrue(watcher.stdout.readline())
+        stop_daemon(daemon)
+        for watcher in watchers:
+            _, said = watcher.communicate(timeout=HANG_S)
+            self.assertEqual(watcher.returncode, NO_DAEMON, said)
+            self.assertIn("daemon", said)
+
+    def test_the_shells_complete_commands_flags_words_and_names(self):
+        self.good("server", "far-end", "--listen", "127.0.0.1:0")
+        lines = {"comp": "completion", "server x --egr": "--egress", "log-level deb": "debug",
+                 f"-s {self.socket} show far": "far-end", "server x --no-ins": "--no-insecure"}
+        path = clean_environment(PATH=BIN + ":" + os.environ["PATH"], HOME=self.folder)
+        for shell, complete in (("bash", complete_in_bash), ("zsh", complete_in_zsh),
+                                ("fish", complete_in_fish)):
+            if not shutil.which(shell):
+                continue
+            for line, expected in lines.items():
+                with self.subTest(shell=shell, line=line):
+                    self.assertEqual(complete("udptunctl " + line, path), expected)
 
     def test_a_table_fits_the_terminal_and_honours_no_color(self):
         self.good("local", "a-tunnel-with-a-long-name", "--listen", "socks5://127.0.0.1:0",
