@@ -54,9 +54,14 @@ static void put_labels(FILE *out, const struct family *f, const ProtobufCMessage
         fprintf(out, ",role=\"%s\"", role);
 }
 
-/* `cause` "" for a statistic that has none. What was not measured has no sample. */
+/* A label of one statistic alone; `name` "": it has none. */
+struct label {
+    const char *name, *value;
+};
+
+/* What was not measured has no sample. */
 static void put_number(FILE *out, const struct family *f, const struct statistic *s,
-                       const ProtobufCMessage *object, const char *cause,
+                       const ProtobufCMessage *object, struct label label,
                        const ProtobufCFieldDescriptor *field, const ProtobufCMessage *holder)
 {
     const void *value = value_at(holder, field);
@@ -65,8 +70,8 @@ static void put_number(FILE *out, const struct family *f, const struct statistic
         return;
     fprintf(out, "%s%s", s->metric, s->type == STATISTIC_COUNTER ? "_total" : "");
     put_labels(out, f, object);
-    if (*cause)
-        fprintf(out, ",cause=\"%s\"", cause);
+    if (*label.name)
+        fprintf(out, ",%s=\"%s\"", label.name, label.value);
     if (real)
         fprintf(out, "} %.9g\n", *(const double *)value * s->scale);
     else if (field->type == PROTOBUF_C_TYPE_UINT32)
@@ -75,27 +80,55 @@ static void put_number(FILE *out, const struct family *f, const struct statistic
         fprintf(out, "} %" PRIu64 "\n", *(const uint64_t *)value);
 }
 
+static size_t count_of(const ProtobufCMessage *object, const ProtobufCFieldDescriptor *repeated)
+{
+    return *(const size_t *)(const void *)((const char *)object + repeated->quantifier_offset);
+}
+
+/* "connections.rtt_ms": of each in the order of the status. */
+static void put_parts(FILE *out, const struct family *f, const struct statistic *s,
+                      const ProtobufCMessage *object, const char *part)
+{
+    char holder_name[CODEC_NAME_SIZE], number[24];
+    snprintf(holder_name, sizeof holder_name, "%.*s", (int)(part - s->field), s->field);
+    const ProtobufCFieldDescriptor *holder =
+        protobuf_c_message_descriptor_get_field_by_name(object->descriptor, holder_name);
+    const ProtobufCMessage *const *parts =
+        *(const ProtobufCMessage *const *const *)value_at(object, holder);
+    for (size_t i = 0; i < count_of(object, holder); i++) {
+        snprintf(number, sizeof number, "%zu", i);
+        put_number(out, f, s, object, (struct label){"connection", number},
+                   protobuf_c_message_descriptor_get_field_by_name(parts[i]->descriptor, part + 1),
+                   parts[i]);
+    }
+}
+
 static void put_sample(FILE *out, const struct family *f, const struct statistic *s,
                        const ProtobufCMessage *object)
 {
+    const char *part = strchr(s->field, '.');
+    if (part) {
+        put_parts(out, f, s, object, part);
+        return;
+    }
     const ProtobufCFieldDescriptor *field =
         protobuf_c_message_descriptor_get_field_by_name(object->descriptor, s->field);
     if (field->label == PROTOBUF_C_LABEL_REPEATED) {
         fputs(s->metric, out);
         put_labels(out, f, object);
-        fprintf(out, "} %zu\n",
-                *(const size_t *)(const void *)((const char *)object + field->quantifier_offset));
+        fprintf(out, "} %zu\n", count_of(object, field));
         return;
     }
     if (field->type != PROTOBUF_C_TYPE_MESSAGE) {
-        put_number(out, f, s, object, "", field, object);
+        put_number(out, f, s, object, (struct label){"", ""}, field, object);
         return;
     }
     const ProtobufCMessage *parts = *(const ProtobufCMessage *const *)value_at(object, field);
     for (unsigned i = 0; parts && i < parts->descriptor->n_fields; i++) {
         char cause[CODEC_NAME_SIZE];
         codec_json_name(parts->descriptor->fields[i].name, cause);
-        put_number(out, f, s, object, cause, &parts->descriptor->fields[i], parts);
+        put_number(out, f, s, object, (struct label){"cause", cause}, &parts->descriptor->fields[i],
+                   parts);
     }
 }
 

@@ -19,6 +19,8 @@ const struct statistic statistics_of_tunnel[] = {
     {"reconnects", "udptun_tunnel_reconnects", COUNTER, "", 1., "Connections dialled again after one was lost"},
     {"resumed", "udptun_tunnel_resumed", COUNTER, "", 1., "Sessions that went on after all connections were lost"},
     {"rtt_ms", "udptun_tunnel_rtt_seconds", GAUGE, "seconds", MS, "Round trip of the best connection; absent until measured"},
+    {"connections.rtt_ms", "udptun_tunnel_connection_rtt_seconds", GAUGE, "seconds", MS, "Round trip of a connection; absent until measured"},
+    {"connections.queue_ms", "udptun_tunnel_connection_queue_seconds", GAUGE, "seconds", MS, "Age of the oldest byte of a connection that the far end has not acknowledged"},
     {"uptime", "udptun_tunnel_uptime_seconds", GAUGE, "seconds", 1., "Since the tunnel was set up"},
 };
 const struct statistic statistics_of_tun2socks[] = {

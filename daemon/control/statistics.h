@@ -17,7 +17,8 @@ enum statistic_type {
 
 struct statistic {
     const char *field;  /* of TunnelStatus or Tun2socksStatus in control.proto. A number; a message
-                           of numbers: one each, with the label `cause`; repeated: how many */
+                           of numbers: one each, with the label `cause`; repeated: how many;
+                           "connections.rtt_ms": a number of each, with the label `connection` */
     const char *metric; /* of OpenMetrics, without _total; ends with the unit */
     enum statistic_type type;
     const char *unit; /* "bytes", "seconds", "" */

@@ -26,6 +26,18 @@ static bool is_number(const ProtobufCFieldDescriptor *field)
            field->type == PROTOBUF_C_TYPE_DOUBLE || field->type == PROTOBUF_C_TYPE_MESSAGE;
 }
 
+/* The field of a row; `path` "connections.rtt_ms" is one of what is repeated. */
+static const ProtobufCFieldDescriptor *field_of(const ProtobufCMessageDescriptor *kind,
+                                                const char *path)
+{
+    char first[CODEC_NAME_SIZE];
+    snprintf(first, sizeof first, "%.*s", (int)strcspn(path, "."), path);
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field_by_name(kind, first);
+    const char *rest = strchr(path, '.');
+    return field && rest ? field_of(field->descriptor, rest + 1) : field;
+}
+
 /* Each number of a status has a row, and each row has a field. */
 static void compare(const ProtobufCMessageDescriptor *kind, const struct statistic *rows,
                     size_t count)
@@ -33,10 +45,11 @@ static void compare(const ProtobufCMessageDescriptor *kind, const struct statist
     size_t numbers = 0;
     for (unsigned i = 0; i < kind->n_fields; i++)
         numbers += is_number(&kind->fields[i]);
+    for (size_t i = 0; i < count; i++)
+        numbers += strchr(rows[i].field, '.') != NULL;
     assert_int_equal(numbers, count);
     for (size_t i = 0; i < count; i++) {
-        const ProtobufCFieldDescriptor *field =
-            protobuf_c_message_descriptor_get_field_by_name(kind, rows[i].field);
+        const ProtobufCFieldDescriptor *field = field_of(kind, rows[i].field);
         if (!field || !is_number(field))
             fail_msg("%s is no number of a status", rows[i].field);
         const char *end = rows[i].metric + strlen(rows[i].metric) - strlen(rows[i].unit);
@@ -71,6 +84,15 @@ static void the_text_has_the_numbers(void **state)
     tunnel.tx_bytes = UINT64_MAX;
     tunnel.has_rtt_ms = 1;
     tunnel.rtt_ms = 1.5;
+    Udptun__Control__Connection connection = UDPTUN__CONTROL__CONNECTION__INIT;
+    Udptun__Control__Connection unmeasured = UDPTUN__CONTROL__CONNECTION__INIT;
+    Udptun__Control__Connection *connections[] = {&unmeasured, &connection};
+    unmeasured.has_rtt_ms = connection.has_rtt_ms = connection.has_queue_ms = 1;
+    unmeasured.rtt_ms = (double)NAN;
+    connection.rtt_ms = 50;
+    connection.queue_ms = 2;
+    tunnel.connections = connections;
+    tunnel.n_connections = 2;
     tunnel.dropped = &dropped;
     dropped.has_no_flow = 1;
     dropped.no_flow = 7;
@@ -83,7 +105,11 @@ static void the_text_has_the_numbers(void **state)
         "# TYPE udptun_tunnel_tx_bytes counter\n# UNIT udptun_tunnel_tx_bytes bytes\n# HELP ",
         "\nudptun_tunnel_tx_bytes_total{tunnel=\"t\",role=\"local\"} 18446744073709551615\n",
         "\nudptun_tunnel_rtt_seconds{tunnel=\"t\",role=\"local\"} 0.0015\n",
-        "\nudptun_tunnel_connections{tunnel=\"t\",role=\"local\"} 0\n",
+        "\nudptun_tunnel_connections{tunnel=\"t\",role=\"local\"} 2\n",
+        "measured.\nudptun_tunnel_connection_rtt_seconds{tunnel=\"t\",role=\"local\",connection="
+        "\"1\"} 0.05\n",
+        "\nudptun_tunnel_connection_queue_seconds{tunnel=\"t\",role=\"local\",connection=\"1\"} "
+        "0.002\n",
         "\nudptun_tunnel_dropped_packets_total{tunnel=\"t\",role=\"local\",cause=\"noFlow\"} 7\n",
         "\nudptun_tunnel_state{tunnel=\"t\",role=\"local\",udptun_tunnel_state=\"connecting\"} 1\n",
         "\nudptun_tunnel_state{tunnel=\"t\",role=\"local\",udptun_tunnel_state=\"failed\"} 0\n",
@@ -135,7 +161,9 @@ static char *document(void)
         "the daemon has run. `udptun_tunnel_state` and `udptun_tun2socks_state` are state sets:\n"
         "one sample for each state word, 1 for the present one.\n",
         out);
-    put_rows(out, "Tunnels", "`tunnel`, the name; `role`; where it says so, `cause`",
+    put_rows(out, "Tunnels",
+             "`tunnel`, the name; `role`; where it says so, `cause`, or `connection`, its place in "
+             "the status",
              statistics_of_tunnel, statistics_of_tunnel_count);
     put_rows(out, "tun2socks instances", "`tun2socks`, the name; where it says so, `cause`",
              statistics_of_tun2socks, statistics_of_tun2socks_count);
