@@ -3,7 +3,7 @@
  * sim.c - the simulator: real session machines in a world of virtual time.
  *
  *     sim SEED [-v]       one history, printed with -v
- *     sim --seeds N       the histories of seeds 1 to N
+ *     sim --seeds N       the histories of seeds 1 to N; the first that fails is printed
  *
  * A history has an active part, in which sources send, destinations reply and things go wrong, and
  * then a quiet part: nothing goes wrong any more, and when the settling time has passed (the dead
@@ -327,8 +327,12 @@ int main(int argc, char **argv)
     if (!many)
         return run_seed(number, argc == 3) ? 0 : 1;
     uint64_t failed = 0;
-    for (uint64_t seed = 1; seed <= number; seed++)
-        failed += !run_seed(seed, false);
+    for (uint64_t seed = 1; seed <= number; seed++) {
+        if (run_seed(seed, false))
+            continue;
+        if (failed++ == 0) /* once more, with its history */
+            run_seed(seed, true);
+    }
     printf("%llu seeds, %llu failed\n", (unsigned long long)number, (unsigned long long)failed);
     return failed ? 1 : 0;
 }
