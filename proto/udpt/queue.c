@@ -59,8 +59,10 @@ static void pop(struct udpt_binding *b)
 
 void queue_clear(struct udpt_binding *b)
 {
-    while (b->queue_first)
+    while (b->queue_first) {
+        udpt_count_drop(b->session->m, b, UDPT_DROP_NO_FLOW);
         pop(b);
+    }
     LIST_FOREACH_SAFE (node, &b->session->copies) {
         struct queued *q = list_entry(node, struct queued, in_copies);
         if (q->binding == b)

@@ -244,6 +244,43 @@ class Pair(TestCase):
         for s in sources:
             s.close()
 
+    def test_changes_while_running_drop_and_double_nothing(self):
+        changes = [
+            ("local", {"connections": 2}), ("local", {"redundancy": 3, "redundancyMaxSize": 1200}),
+            ("server", {"filtering": "address"}), ("local", {"connections": 8}),
+            ("server", {"maxFlows": 100, "maxSessions": 5}), ("local", {"redundancy": 2}),
+            ("local", {"heartbeatInterval": 2, "deadInterval": 7}), ("local", {"redundancy": 1}),
+            ("server", {"resumeTimeout": 60, "flowTimeout": 100}), ("local", {"connections": 1}),
+            ("server", {"denyTargets": ["192.0.2.0/24"]}), ("local", {"maxQueueBytes": 200000}),
+        ]
+        self.ok(self.c.call("configureUdpTunnel",
+                            {"name": "local", "merge": True, "maxQueueDelayMs": 60000}))
+        self.ok(self.c.call("configureUdpTunnel",
+                            {"name": "server", "merge": True, "maxQueueDelayMs": 60000}))
+        sources = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(4)]
+        sent, number, ports = set(), 0, set()
+        for name, fields in changes * 3:
+            for _ in range(10):
+                for s in sources:
+                    data = b"%d" % number
+                    s.sendto(data.ljust(100 + number % 7 * 200), self.entry)
+                    sent.add(data)
+                    number += 1
+            value = self.ok(self.c.call("configureUdpTunnel",
+                                        {"name": name, "merge": True, **fields}))
+            self.assertNotIn(value["tunnel"]["state"], ("failed", "starting"))
+            for _ in range(10 * len(sources)):
+                data, port = self.echo.recvfrom(65535)
+                sent.remove(data.strip())  # once, and no other
+                ports.add(port)
+        self.assertEqual(sent, set())
+        self.assertEqual(len(ports), len(sources))
+        status = self.ok(self.c.call("getStatus"))["udpTunnels"]
+        for tunnel in status:
+            self.assertEqual(set(tunnel["dropped"].values()), {0}, tunnel)
+        for s in sources:
+            s.close()
+
     def test_answers_stay_in_order_behind_a_ping(self):
         self.c.send('{"action":"pingTunnel","id":1,"parameters":{"name":"local","count":3}}'
                     '{"action":"hello","id":2}')

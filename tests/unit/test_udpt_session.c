@@ -421,6 +421,26 @@ static void datagrams_wait_for_a_leg_but_not_for_long(void **state)
     expect_numbers(p, 2, 1);
 }
 
+static void a_flow_that_floods_lets_others_pass(void **state)
+{
+    struct pair *p = (struct pair *)*state;
+    enum { FLOOD = 800, SIZE = 1200 };
+    static const uint8_t data[SIZE];
+    start_both(p);
+    struct udpt_binding *bulk = open_binding(p, 1), *call = open_binding(p, 2);
+    struct udpt_dest to = dest_of_port(5000);
+    for (unsigned i = 0; i < FLOOD; i++)
+        assert_int_equal(udpt_send(bulk, &to, data, SIZE, p->now_us), UDPTUN_OK);
+    send_number(p, call, &to, 1);
+    pair_run(p, S_US);
+    assert_int_equal(p->received_count, FLOOD + 1);
+    /* Before it goes what was written into the leg's output already, and a round of the flood's. */
+    size_t place = 0;
+    while (p->received[place].size != sizeof(uint32_t))
+        place++;
+    assert_in_range(place, 1, 256 * 1024 / SIZE + 2);
+}
+
 static void copies_go_on_legs_of_their_own_and_arrive_once(void **state)
 {
     struct pair *p = (struct pair *)*state;
@@ -656,6 +676,7 @@ int main(void)
         TEST(idle_flows_end_a_lone_dns_exchange_sooner),
         TEST(caps_evict_the_least_recently_used),
         TEST(datagrams_wait_for_a_leg_but_not_for_long),
+        TEST(a_flow_that_floods_lets_others_pass),
         TEST(copies_go_on_legs_of_their_own_and_arrive_once),
         TEST(a_network_that_came_back_is_tried_at_once),
         TEST(a_goodbye_ends_the_session_at_once),
