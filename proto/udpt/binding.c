@@ -79,7 +79,8 @@ void binding_free(struct udpt_binding *b, enum udpt_close_reason reason, bool te
     table_remove(&s->by_id, &b->node);
     list_remove(&b->in_session);
     list_remove(&b->in_idle);
-    s->orphans -= b->orphan;
+    if (b->orphan)
+        table_remove(&s->orphans, &b->in_orphans);
     s->binding_count--;
     m->binding_count--;
     m->ops->binding_closed(m->arg, b, reason);
@@ -157,42 +158,52 @@ void binding_end(struct udpt_session *s, uint64_t id)
         id_set_add(&s->ended, id, most);
 }
 
+static uint64_t label_hash(const struct udpt_session *s, uint64_t label)
+{
+    return machine_hash(s->m, &label, sizeof label); /* the client chose it */
+}
+
+static bool matches_label(const struct table_node *node, const void *key)
+{
+    const struct udpt_binding *b = table_entry(node, const struct udpt_binding, in_orphans);
+    return b->label == *(const uint64_t *)key;
+}
+
 void binding_orphan_all(struct udpt_session *s)
 {
     LIST_FOREACH (node, &s->bindings) {
         struct udpt_binding *b = list_entry(node, struct udpt_binding, in_session);
-        s->orphans += !b->orphan;
-        b->orphan = true;
         b->told_generation = 0;
+        /* One without a label, or without memory for it, is idle until it expires. */
+        if (!b->orphan && b->label != 0)
+            b->orphan = table_insert(&s->orphans, &b->in_orphans, label_hash(s, b->label)) == 0;
     }
 }
 
 /* The binding that the client had for this source before it was restarted, under its new id. */
 static struct udpt_binding *adopt(struct udpt_session *s, uint64_t id, uint64_t label)
 {
-    LIST_FOREACH (node, &s->bindings) {
-        struct udpt_binding *b = list_entry(node, struct udpt_binding, in_session);
-        if (!b->orphan || b->label != label)
-            continue;
-        table_remove(&s->by_id, &b->node);
-        b->id = id;
-        b->orphan = false;
-        binding_sequence_anew(b);
-        s->orphans--;
-        table_insert(&s->by_id, &b->node, id_hash(id)); /* the table stands: this cannot fail */
-        list_remove(&b->in_session);
-        insert_by_id(b);
-        binding_tell_external(b);
-        return b;
-    }
-    return NULL;
+    struct table_node *node = table_find(&s->orphans, label_hash(s, label), matches_label, &label);
+    if (!node)
+        return NULL;
+    struct udpt_binding *b = table_entry(node, struct udpt_binding, in_orphans);
+    table_remove(&s->orphans, node);
+    b->orphan = false;
+    table_remove(&s->by_id, &b->node);
+    b->id = id;
+    table_insert(&s->by_id, &b->node, id_hash(id)); /* the table stands: this cannot fail */
+    list_remove(&b->in_session);
+    insert_by_id(b);
+    binding_sequence_anew(b);
+    binding_tell_external(b);
+    return b;
 }
 
 struct udpt_binding *binding_remote(struct udpt_session *s, uint64_t id, uint64_t label,
                                     uint16_t want4, uint16_t want6)
 {
     struct udpt_machine *m = s->m;
-    struct udpt_binding *b = s->orphans > 0 && label != 0 ? adopt(s, id, label) : NULL;
+    struct udpt_binding *b = s->orphans.count > 0 ? adopt(s, id, label) : NULL;
     if (b)
         return b;
     if (make_room(s))

@@ -247,14 +247,15 @@ struct udpt_binding {
     struct table_node node; /* session.by_id */
     uint64_t id, label;
     uint64_t created_us, used_us;
-    bool confirmed;              /* local: the server said OPENED, the label need not go along */
-    uint32_t told_generation;    /* server: the control leg on which OPENED was said */
-    bool awaits_port;            /* local: asked for its old port, datagrams wait for OPENED */
-    uint64_t awaits_until_us;    /* ... but not for ever */
-    bool orphan;                 /* server: of an earlier start of the client; its label finds it */
-    bool dns_only;               /* only port 53 so far */
-    struct rx_window *rx_window; /* of sequence numbers, once one came */
-    struct list peers;           /* struct peer */
+    bool confirmed;           /* local: the server said OPENED, the label need not go along */
+    uint32_t told_generation; /* server: the control leg on which OPENED was said */
+    bool awaits_port;         /* local: asked for its old port, datagrams wait for OPENED */
+    uint64_t awaits_until_us; /* ... but not for ever */
+    bool orphan;              /* server: of an earlier start of the client; its label finds it */
+    struct table_node in_orphans; /* session.orphans, while it is one */
+    bool dns_only;                /* only port 53 so far */
+    struct rx_window *rx_window;  /* of sequence numbers, once one came */
+    struct list peers;            /* struct peer */
     uint32_t peer_count;
     struct peer *last_peer;
     struct list rx_ids;     /* struct rx_id */
@@ -335,7 +336,8 @@ struct udpt_session {
     struct credit credit;
     struct age age;
     struct table by_id, peers, rx_ids;
-    uint32_t orphans; /* server: bindings that the restarted client has not asked for */
+    struct table
+        orphans; /* server: bindings that the restarted client has not asked for, by label */
     uint32_t binding_count;
     /* server: the bindings that ended. An id has one life: a datagram or a copy that comes late
      * does not bring one to life again. */

@@ -71,6 +71,7 @@ void session_bury(struct udpt_session *s)
     closing_clear(s);
     id_set_fini(&s->ended);
     table_fini(&s->by_id);
+    table_fini(&s->orphans);
     table_fini(&s->peers);
     table_fini(&s->rx_ids);
     list_remove(&s->in_machine);
