@@ -6,7 +6,7 @@
                                    ▲ getStatus, one after the other
 
 First 10,000 datagrams a second pass while status requests are timed. Then lossless packets/s are
-measured with no watcher and with ten that subscribe to everything, in turn. Nothing is written.
+measured with no watcher and with ten that subscribe to everything, in turn.
 """
 import argparse
 import json
@@ -19,9 +19,21 @@ import tempfile
 import threading
 import time
 
+import page
 from run import tcp_port, udp_port
 
 TUNNELS, RATE, SIZE, WATCHERS = 100, 10_000, 100, 10
+
+
+INTRODUCTION = """## The command socket beside the data path
+
+Written by `cmake --build build --target bench_control` (tests/bench/control.py); do not edit by
+hand. {date}, {cores} cores for everything together.
+
+A udptund with {tunnels} tunnels, one of which carries datagrams of {size} bytes: how long a
+`getStatus` takes meanwhile, asked for one after the other; and what lossless packets/s are left
+when {watchers} connections have subscribed to everything and read it, against none, in turn.
+"""
 
 
 class Client:
@@ -126,9 +138,9 @@ class Bench:
         far.terminate()
         far.wait()
         took_ms.sort()
-        print(f"getStatus, {TUNNELS} tunnels, {rate:,.0f} datagrams/s passing, "
-              f"{len(took_ms)} requests: median {statistics.median(took_ms):.2f} ms, "
-              f"p99 {took_ms[len(took_ms) * 99 // 100]:.2f} ms")
+        return [f"`getStatus` while {rate:,.0f} datagrams/s pass", f"{len(took_ms)} requests",
+                f"{statistics.median(took_ms):.2f} ms",
+                f"{took_ms[len(took_ms) * 99 // 100]:.2f} ms (p99)"]
 
     @staticmethod
     def passed(client):
@@ -151,8 +163,8 @@ class Bench:
             for watcher in watchers:
                 watcher.close()
             ratios.append(watched / alone)
-        print(f"packets/s with {WATCHERS} watchers against none, {len(ratios)} rounds: median "
-              f"{statistics.median(ratios):.3f}, {min(ratios):.3f} to {max(ratios):.3f}")
+        return [f"packets/s with {WATCHERS} watchers against none", f"{len(ratios)} rounds",
+                f"{statistics.median(ratios):.3f} ×", f"{min(ratios):.3f} to {max(ratios):.3f} ×"]
 
 
 def main():
@@ -161,13 +173,21 @@ def main():
     parser.add_argument("--bin", default="build/bin", help="where the programs are (build/bin)")
     parser.add_argument("--seconds", type=int, default=10, help="of status requests (10)")
     parser.add_argument("--rounds", type=int, default=9, help="with and without watchers (9)")
-    bench = Bench(parser.parse_args())
+    parser.add_argument("--write", metavar="FILE", help="put the table into this page's section")
+    options = parser.parse_args()
+    bench = Bench(options)
     try:
         bench.set_up()
-        bench.status_under_load()
-        bench.watchers()
+        rows = [["", "of", "median", "spread"], ["---"] * 4, bench.status_under_load(),
+                bench.watchers()]
     finally:
         bench.close()
+    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    print(table)
+    if options.write:
+        page.write_section(options.write, "control", INTRODUCTION.format(
+            date=time.strftime("%Y-%m-%d", time.gmtime()), cores=os.cpu_count(), tunnels=TUNNELS,
+            size=SIZE, watchers=WATCHERS) + "\n" + table)
 
 
 if __name__ == "__main__":

@@ -25,9 +25,11 @@ import time
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "net"))
 import harness
+import page
+import plots
 from chain import TUNNEL_PORT, UDP_SERVER_PORT, start_shadowsocks
 from harness import CLIENT, SERVER, Network, poll
-from latency_report import as_markdown, as_text, write_section
+from latency_report import as_markdown, as_text, data_of
 
 ENTRY, TARGET = "127.0.0.1:5000", "127.0.0.1:9000"
 
@@ -363,7 +365,9 @@ def main():
             else:
                 print(as_text(results[-1:]), flush=True)
     if options.write:
-        write_section(options.write, as_markdown(results, options))
+        page.write_section(options.write, "latency", as_markdown(results, options))
+        plots.publish(options.write, "latency",
+                      data_of(results, {name: s["rtt"] for name, s in SCENARIOS.items()}))
     return 1 if any("failed" in r for r in results) else 0
 
 

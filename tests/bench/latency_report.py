@@ -2,10 +2,9 @@
 """latency_report.py - tables of what latency.py has measured, for the terminal and for docs."""
 
 import os
-import re
 import time
 
-BEGIN, END = "<!-- latency: begin -->", "<!-- latency: end -->"
+import plots
 
 
 def share(part, whole):
@@ -86,36 +85,31 @@ the one that the target sees.
 """
 
 
+def data_of(results, path_ms):
+    """What the plots need. `path_ms`: the round trip of each scenario's path."""
+    loads, faults = [], []
+    for r in results:
+        for label, classes in r.get("loads", {}).items():
+            loads += [{"scenario": r["scenario"], "load": f"{name} {label}".rstrip(),
+                       "subject": r["subject"], "pathMs": path_ms[r["scenario"]],
+                       "p50Ms": f["p50Ms"], "p90Ms": f["p90Ms"], "p99Ms": f["p99Ms"]}
+                      for name, f in classes.items() if name != "bulk"]
+        if "fault" in r:
+            f = r["fault"]
+            again_ms = f["reconnectedMs"] if "reconnectedMs" in f else f.get("againMs")
+            faults.append({"scenario": r["scenario"], "subject": r["subject"],
+                           "againMs": None if again_ms is None else round(again_ms)})
+    return {"loads": loads, "faults": faults}
+
+
 def as_markdown(results, options):
     text = INTRODUCTION.format(date=time.strftime("%Y-%m-%d", time.gmtime()), cores=os.cpu_count(),
                                seconds=options.seconds, seed=options.seed, queue=options.queue)
+    if any("loads" in r for r in results):
+        text += "\n" + plots.figure("latency", "Round trips of voice and DNS, p50 and p99") + "\n"
+    if any("fault" in r for r in results):
+        text += "\n" + plots.figure("recovery", "How long until it carries again") + "\n"
     for head, rows in tables(results):
         text += "\n" + "\n".join("| " + " | ".join(row) + " |" for row in
                                  [head, ["---"] * len(head), *rows]) + "\n"
-    return f"{BEGIN}\n{text}{END}\n"
-
-
-def _find_section(text):
-    return re.search(re.escape(BEGIN) + ".*" + re.escape(END) + "\n", text, re.S)
-
-
-def section_of(path):
-    """The section of latency in this file, "" when it has none."""
-    if not os.path.exists(path):
-        return ""
-    with open(path, encoding="utf-8") as file:
-        found = _find_section(file.read())
-    return found.group(0) if found else ""
-
-
-def write_section(path, section):
-    """Replace the section in the file, or add it at its end."""
-    text = "# Benchmarks\n"
-    if os.path.exists(path):
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-    old = _find_section(text)
-    text = (text[:old.start()] + section + text[old.end():] if old else
-            text.rstrip("\n") + "\n\n" + section)
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
+    return text

@@ -20,7 +20,8 @@ import sys
 import tempfile
 import time
 
-from latency_report import section_of
+import page
+import plots
 
 ONE_WAY, ECHO, PING = "one way", "echo", "ping"
 ONE_WAY_GRO = "one way to a target with UDP_GRO"
@@ -260,13 +261,40 @@ def median_ratio(ours, theirs, key):
                              for a, b in zip(ours, theirs))
 
 
+def case_name(case):
+    direction, size, flows = case
+    return f"{direction}, {size} bytes, {flows} flow{'s' * (flows > 1)}"
+
+
+def data_of(results, memory):
+    """What the plots need: medians, and medians of each round's ratio to the plain relay."""
+    cases = []
+    for case, by_subject in results.items():
+        base, subjects = by_subject.get("plain relay"), {}
+        for name, m in by_subject.items():
+            row = {key: round(statistics.median(column(m, key)), 3) for key in ("pps", "cpu")}
+            if case[0] in (ECHO, PING):
+                row.update(p50Us=statistics.median(column(m, "p50")),
+                           p99Us=statistics.median(column(m, "p99")))
+            if base:
+                row["ppsVsRelay"] = round(median_ratio(m, base, "pps"), 3)
+            if base and m[0]["ends"]:
+                row["cpuVsRelay"] = round(median_ratio(m, base, "cpu"), 3)
+            subjects[name] = row
+        cases.append({"name": case_name(case), "subjects": subjects})
+    return {"cases": cases, "memory": [
+        {"name": r["name"], "flows": r["flows"],
+         "perFlowKib": [round((b - a) / r["flows"], 3) for a, b in zip(r["rest"], r["full"])]}
+        for r in memory]}
+
+
 def case_table(results, direction):
     lines = []
     for case, by_subject in results.items():
         if case[0] != direction:
             continue
-        flows = "1 flow" if case[2] == 1 else f"{case[2]} flows"
-        lines += [f"### {direction.capitalize()}, {case[1]} bytes, {flows}", ""]
+        name = case_name(case)
+        lines += [f"### {name[0].upper()}{name[1:]}", ""]
         lines.append("| | packets/s | lost | CPU µs/packet, both ends | local + server | "
                      "RTT p50 µs | RTT p99 µs | packets/s vs relay | CPU vs relay |")
         lines.append("| --- " * 9 + "|")
@@ -348,6 +376,8 @@ def machine_facts():
 PREAMBLE = """# Benchmarks
 
 Written by `cmake --build build --target bench` (tests/bench/run.py); do not edit by hand.
+`bench_all` is the target of every benchmark and page (as root, about 25 minutes, on a machine that does
+nothing else meanwhile); `bench_plots` draws the plots again from plots/*.json.
 
 Lossless capacity: 80 datagrams are in flight between the generator and its sink, which are one
 process, so what has arrived is known without an acknowledgement through the tunnel. A datagram
@@ -373,16 +403,18 @@ def write_report(path, results, memory, rounds, seconds):
     reached = goals(results, memory)
     if reached:
         lines += ["## Goals", ""] + reached
-    lines += ["## Throughput and round trips", ""]
+    lines += ["## Throughput and round trips", "",
+              plots.figure("throughput", "Packets a second against the plain relay"), "",
+              plots.figure("cpu", "CPU for a packet against the plain relay"), ""]
     for direction in (ONE_WAY, ONE_WAY_GRO, ECHO, PING):
         lines += case_table(results, direction)
     lines += ["## Memory", "", "Resident size of each end; a flow is one source address, two "
-              "datagrams out and two back.", ""] + memory_table(memory)
+              "datagrams out and two back.", "",
+              plots.figure("memory", "Resident memory for a flow"), ""] + memory_table(memory)
     text = "\n".join(lines).rstrip() + "\n"
     if path:
-        kept = section_of(path)
-        with open(path, "w") as f:
-            f.write(text + ("\n" + kept if kept else ""))
+        page.write_rest(path, text)
+        plots.publish(path, "bench", data_of(results, memory))
     print(text)
 
 
