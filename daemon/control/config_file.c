@@ -49,6 +49,8 @@ static int check_object(const config_msg *config, ProtobufCMessage *message, con
         snprintf(field, sizeof field, "%s.name", path);
         rc = error_set(err, UDPTUN_E_INVALID, field, "%s is there twice", object_name(message));
     }
+    if (rc < 0 && err && !err->field[0]) /* said of the whole object */
+        snprintf(err->field, sizeof err->field, "%s", path);
     return rc;
 }
 
