@@ -53,6 +53,33 @@ int error_set(struct udptun_error *err, int code, const char *field, const char 
     return code;
 }
 
+/* There are two strerror_r(): glibc's gives the text back, POSIX's whether there is one. */
+static const char *found_by_gnu(const char *found, const char *text)
+{
+    (void)text;
+    return found;
+}
+
+static const char *found_by_posix(int failed, const char *text)
+{
+    return failed ? "unknown error" : text;
+}
+
+#define TEXT_OF(number, text, size)                                                                \
+    _Generic(strerror_r(number, text, size), int: found_by_posix, char *: found_by_gnu)(           \
+        strerror_r(number, text, size), text)
+
+char *errno_text(int sys_errno, char text[ERRNO_TEXT_SIZE])
+{
+    char buffer[ERRNO_TEXT_SIZE];
+    const char *found = TEXT_OF(sys_errno, buffer, sizeof buffer);
+    snprintf(text, ERRNO_TEXT_SIZE, "%s", found);
+    /* "Connection refused" stands in the middle of a sentence here; "RFS ..." stays. */
+    if (isupper((unsigned char)text[0]) && islower((unsigned char)text[1]))
+        text[0] = (char)tolower((unsigned char)text[0]);
+    return text;
+}
+
 int error_set_errno(struct udptun_error *err, int code, int sys_errno, const char *field,
                     const char *format, ...)
 {
@@ -62,12 +89,9 @@ int error_set_errno(struct udptun_error *err, int code, int sys_errno, const cha
         fill(err, code, sys_errno, field, format, args);
         va_end(args);
         size_t used = strlen(err->message);
-        char text[128];
-        const char *cause = strerror_r(sys_errno, text, sizeof text);
-        /* "Connection refused" stands in the middle of a sentence here; "RFS ..." stays. */
-        bool lower = isupper((unsigned char)cause[0]) && islower((unsigned char)cause[1]);
-        snprintf(err->message + used, sizeof err->message - used, ": %c%s",
-                 lower ? tolower((unsigned char)cause[0]) : cause[0], cause[0] ? cause + 1 : "");
+        char text[ERRNO_TEXT_SIZE];
+        snprintf(err->message + used, sizeof err->message - used, ": %s",
+                 errno_text(sys_errno, text));
     }
     return code;
 }

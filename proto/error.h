@@ -11,6 +11,11 @@ const char *error_name(int code);
 /* The plain text of a code ("port in use"). */
 const char *error_text(int code);
 
+/* The text of an errno for the end of a clause: "connection refused". Lower-case first letter.
+ * Thread-safe; returns `text`. */
+#define ERRNO_TEXT_SIZE 96
+char *errno_text(int sys_errno, char text[ERRNO_TEXT_SIZE]);
+
 /*
  * Fill `err` and return `code`, so that `return error_set(err, ...)` is one line. `field` may be
  * NULL (none); `err` may be NULL (the caller asked for the code alone). A text that does not fit

@@ -20,7 +20,7 @@ const struct action *action_find(const char *name)
 }
 
 /* "EADDRINUSE"; NULL for 0 and for a number without a name. */
-static const char *errno_text(int number)
+static const char *errno_name(int number)
 {
     return number > 0 ? strerrorname_np(number) : NULL;
 }
@@ -46,7 +46,7 @@ static struct envelope_bytes encode_error(enum encoding encoding, const envelope
     reply.error = &error;
     error.code = (char *)(uintptr_t)error_name(code);
     error.field = err->field[0] ? (char *)(uintptr_t)err->field : NULL;
-    error.errno_ = (char *)(uintptr_t)errno_text(err->sys_errno);
+    error.errno_ = (char *)(uintptr_t)errno_name(err->sys_errno);
     struct envelope_bytes bytes;
     envelope_encode(encoding, &reply, &bytes);
     return bytes;

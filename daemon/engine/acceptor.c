@@ -6,6 +6,7 @@
 
 #include "daemon/engine/sockaddr.h"
 #include "daemon/engine/tunnel.h"
+#include "proto/error.h"
 
 /* Streams taken per turn. */
 enum { MAX_ACCEPTS = 64 };

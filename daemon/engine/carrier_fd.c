@@ -13,6 +13,7 @@
 
 #include "daemon/engine/carrier.h"
 #include "daemon/engine/sockaddr.h"
+#include "proto/error.h"
 
 /* System calls per conn and turn. */
 enum { MAX_READS = 4, MAX_WRITES = 16 };

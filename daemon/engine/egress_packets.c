@@ -216,7 +216,7 @@ static int open_way(const struct tunnel *t)
         return tun_pipe_open(t->engine, egress + 10, tunnel_name(t));
     union socket_address sa;
     socklen_t size = sockaddr_from_path(&sa, egress + 5);
-    int fd = size ? socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) : -1;
+    int fd = size ? socket_open(AF_UNIX, SOCK_SEQPACKET, NULL) : -1;
     if (fd >= 0 && connect(fd, &sa.any, size) < 0) {
         close(fd);
         fd = -1;

@@ -2,12 +2,13 @@
 /*
  * sockaddr.c - endpoints as socket addresses, and what sockets are made of on any system.
  *
- * What differs between systems (how a socket is opened, marked and tuned) is in sockaddr_linux.c.
+ * What differs between systems (how a socket is opened, marked and tuned) is in sockaddr_linux.c and
+ * sockaddr_posix.c.
  */
 #include "daemon/engine/sockaddr.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -182,12 +183,11 @@ int socket_take_error(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_ERROR, &value, &size) < 0 ? errno : value;
 }
 
-char *errno_text(int sys_errno, char text[ERRNO_TEXT_SIZE])
+int socket_prepare(int fd)
 {
-    char buffer[ERRNO_TEXT_SIZE];
-    const char *found = strerror_r(sys_errno, buffer, sizeof buffer);
-    snprintf(text, ERRNO_TEXT_SIZE, "%s", found);
-    if (text[0] >= 'A' && text[0] <= 'Z' && !(text[1] >= 'A' && text[1] <= 'Z'))
-        text[0] = (char)(text[0] - 'A' + 'a');
-    return text;
+    int status = fcntl(fd, F_GETFL), flags = fcntl(fd, F_GETFD);
+    if (status < 0 || flags < 0 || fcntl(fd, F_SETFL, status | O_NONBLOCK) < 0 ||
+        fcntl(fd, F_SETFD, flags | FD_CLOEXEC) < 0)
+        return -errno;
+    return 0;
 }

@@ -16,6 +16,11 @@
 
 #include "proto/endpoint.h"
 
+/* Where a system has no such flag, SO_NOSIGPIPE does it once for the socket. */
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0
+#endif
+
 union socket_address {
     struct sockaddr any;
     struct sockaddr_in ip4;
@@ -70,16 +75,14 @@ int socket_accept(int fd, struct endpoint *peer);
  * nothing to a Unix socket; what the system lacks is skipped. */
 void socket_tune_stream(int fd);
 
+/* How much may wait unsent in the kernel, where the system can limit it. */
+void socket_limit_unsent(int fd, int bytes);
+
 /* Own and far address; family NONE when it has none. */
 struct endpoint socket_local(int fd);
 struct endpoint socket_remote(int fd);
 
 /* The pending error, cleared; 0: none. A positive errno. */
 int socket_take_error(int fd);
-
-/* The text of an errno for the end of a clause: "connection refused". Lower-case first letter.
- * Thread-safe; returns `text`. */
-#define ERRNO_TEXT_SIZE 96
-char *errno_text(int sys_errno, char text[ERRNO_TEXT_SIZE]);
 
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sockaddr_linux.c - opening, marking and tuning of sockets on Linux. */
+/* sockaddr_linux.c - opening, marking and tuning of sockets on Linux; elsewhere sockaddr_posix.c. */
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <string.h>
 #include <unistd.h>
@@ -49,15 +48,6 @@ int socket_open(int family, int type, const struct socket_rules *rules)
     return fd;
 }
 
-int socket_prepare(int fd)
-{
-    int status = fcntl(fd, F_GETFL), flags = fcntl(fd, F_GETFD);
-    if (status < 0 || flags < 0 || fcntl(fd, F_SETFL, status | O_NONBLOCK) < 0 ||
-        fcntl(fd, F_SETFD, flags | FD_CLOEXEC) < 0)
-        return -errno;
-    return 0;
-}
-
 int socket_accept(int fd, struct endpoint *peer)
 {
     union socket_address sa = {0};
@@ -90,4 +80,9 @@ void socket_tune_stream(int fd)
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
         setsockopt(fd, settings[i].level, settings[i].option, &settings[i].value,
                    sizeof settings[i].value);
+}
+
+void socket_limit_unsent(int fd, int bytes)
+{
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof bytes);
 }

@@ -7,7 +7,6 @@
  */
 #include <errno.h>
 #include <limits.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -72,7 +71,7 @@ static void on_dialled(void *arg, int fd, const struct udptun_error *err)
     }
     tun_far_end(t, TUN_SIDE_TCP, NULL);
     int most = INT_MAX; /* a bulk flow needs no short queue, as frames do */
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most, sizeof most);
+    socket_limit_unsent(fd, most);
     s->fd = fd;
     ev_io_init(&s->readable, on_readable, fd, EV_READ);
     ev_io_init(&s->writable, on_writable, fd, EV_WRITE);

@@ -16,6 +16,7 @@
 #include "daemon/engine/dialer.h"
 #include "daemon/engine/tun.h"
 #include "daemon/engine/udp_io.h"
+#include "proto/error.h"
 #include "proto/socks5/socks5.h"
 
 enum {

@@ -3,11 +3,12 @@
 # The network modules; each names its sources, so that both UDP files are tested.
 set(ENGINE_DIR ${CMAKE_SOURCE_DIR}/daemon/engine)
 set(SOCKADDR_SOURCES ${ENGINE_DIR}/sockaddr.c ${ENGINE_DIR}/sockaddr_linux.c)
+set(SOCKADDR_POSIX_SOURCES ${ENGINE_DIR}/sockaddr.c ${ENGINE_DIR}/sockaddr_posix.c)
 unit_test(udp_io_linux test_udp_io.c ${ENGINE_DIR}/udp_io_linux.c ${ENGINE_DIR}/udp_send_linux.c
           ${ENGINE_DIR}/udp_sender.c ${SOCKADDR_SOURCES} LIBS proto_objects)
 target_compile_definitions(unit_udp_io_linux PRIVATE UDP_IO_IS_LINUX)
 unit_test(udp_io_portable test_udp_io.c ${ENGINE_DIR}/udp_io_portable.c ${ENGINE_DIR}/udp_sender.c
-          ${SOCKADDR_SOURCES} LIBS proto_objects)
+          ${SOCKADDR_POSIX_SOURCES} LIBS proto_objects)
 
 # The engine as an app sees it, on real sockets.
 unit_test(engine_config test_engine_config.c LIBS udptun_static)
@@ -23,6 +24,8 @@ unit_test(dialer test_dialer.c own_net.c dns_server.c ${RESOLVER_SOURCES} ${ENGI
           ${ENGINE_DIR}/dial_http.c LIBS proto_objects PkgConfig::CARES libev Threads::Threads)
 set_tests_properties(unit.resolver unit.dialer PROPERTIES SKIP_RETURN_CODE 77)
 unit_test(sockaddr test_sockaddr.c own_net.c ${SOCKADDR_SOURCES} LIBS proto_objects)
+unit_test(sockaddr_posix test_sockaddr.c own_net.c ${SOCKADDR_POSIX_SOURCES} LIBS proto_objects)
+target_compile_definitions(unit_sockaddr_posix PRIVATE SOCKADDR_IS_POSIX)
 unit_test(engine_stream test_engine_stream.c engine_fixture.c LIBS udptun_static Threads::Threads)
 unit_test(filter test_filter.c ${ENGINE_DIR}/filter.c)
 unit_test(engine_filtering test_engine_filtering.c engine_fixture.c
@@ -35,6 +38,11 @@ add_test(NAME engine.exports COMMAND ${CMAKE_COMMAND}
   -DNM=${CMAKE_NM} -DLIBRARY=$<TARGET_FILE:udptun>
   -DSYMBOLS=${CMAKE_SOURCE_DIR}/daemon/engine/libudptun.symbols
   -P ${CMAKE_CURRENT_SOURCE_DIR}/check_symbols.cmake)
+if(UDPTUN_PORTABLE)
+  add_test(NAME engine.portable COMMAND ${CMAKE_COMMAND}
+    -DNM=${CMAKE_NM} -DLIBRARY=$<TARGET_FILE:udptun>
+    -P ${CMAKE_CURRENT_SOURCE_DIR}/check_portable_symbols.cmake)
+endif()
 if(NOT UDPTUN_SANITIZE) # sanitizers bring symbols and data of their own
   set(lwip "")
   if(TARGET lwip_objects)

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "daemon/engine/sockaddr.h"
+#include "proto/error.h"
 #include "tests/unit/own_net.h"
 
 static bool own_net;
@@ -196,6 +197,18 @@ static void protect_hook_sees_the_socket_and_can_refuse_it(void **state)
     assert_int_equal(socket_bind_udp(&any, &rules), -EPERM);
 }
 
+#ifdef SOCKADDR_IS_POSIX
+static void mark_and_device_are_refused(void **state)
+{
+    (void)state;
+    struct socket_rules rules = socket_rules_none();
+    rules.mark = 7;
+    assert_int_equal(socket_open(AF_INET, SOCK_STREAM, &rules), -EOPNOTSUPP);
+    rules = socket_rules_none();
+    strcpy(rules.bind_device, "lo");
+    assert_int_equal(socket_open(AF_INET, SOCK_STREAM, &rules), -EOPNOTSUPP);
+}
+#else
 static void mark_and_device_are_set(void **state)
 {
     (void)state;
@@ -218,6 +231,7 @@ static void mark_and_device_are_set(void **state)
     strcpy(rules.bind_device, "absent0");
     assert_int_equal(socket_open(AF_INET, SOCK_STREAM, &rules), -ENODEV);
 }
+#endif
 
 static void cause_reads_as_the_end_of_a_clause(void **state)
 {
@@ -239,7 +253,11 @@ int main(void)
         cmocka_unit_test(families_share_a_port),
         cmocka_unit_test(only_a_stale_socket_is_replaced),
         cmocka_unit_test(protect_hook_sees_the_socket_and_can_refuse_it),
+#ifdef SOCKADDR_IS_POSIX
+        cmocka_unit_test(mark_and_device_are_refused),
+#else
         cmocka_unit_test(mark_and_device_are_set),
+#endif
         cmocka_unit_test(cause_reads_as_the_end_of_a_clause),
     };
     own_net = own_net_enter();
