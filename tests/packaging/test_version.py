@@ -63,7 +63,7 @@ class Symbols(TestCase):
         self.assertEqual(lines[0], f"lib{library}.so.0 lib{library}0 #MINVER#")
         listed = dict(re.fullmatch(r" (\w+)@Base ([0-9.]+)", line).groups()
                       for line in lines if line.startswith(" "))
-        self.assertEqual(sorted(listed), sorted(exported))
+        self.assertEqual(sorted(listed), sorted(exported), f"packaging/debian/lib{library}0.symbols")
         for name, since in listed.items():
             self.assertLessEqual([int(n) for n in since.split(".")],
                                  [int(n) for n in VERSION.split(".")], name)
