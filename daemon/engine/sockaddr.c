@@ -2,8 +2,8 @@
 /*
  * sockaddr.c - endpoints as socket addresses, and what sockets are made of on any system.
  *
- * What differs between systems (how a socket is opened, marked and tuned) is in sockaddr_linux.c and
- * sockaddr_posix.c.
+ * What differs between systems (how a socket is opened, marked and tuned) is in sockaddr_linux.c
+ * and sockaddr_posix.c.
  */
 #include "daemon/engine/sockaddr.h"
 
@@ -75,8 +75,7 @@ static int bind_or_close(int fd, const struct endpoint *ep)
     socklen_t size = sockaddr_from_endpoint(&sa, ep);
     int on = 1, result = 0;
     /* One address, one socket: 0.0.0.0 is a listener of its own. */
-    if (ep->family == ENDPOINT_IP6 &&
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0)
+    if (ep->family == ENDPOINT_IP6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0)
         result = -errno;
     if (result == 0 && bind(fd, &sa.any, size) < 0)
         result = -errno;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sockaddr_linux.c - opening, marking and tuning of sockets on Linux; elsewhere sockaddr_posix.c. */
+/* sockaddr_linux.c - opening, marking and tuning of sockets on Linux; elsewhere sockaddr_posix.c.
+ */
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <string.h>
