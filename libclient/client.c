@@ -184,6 +184,9 @@ int64_t udptun_client_get_timeout_ms(const udptun_client *client)
 
 int udptun_client_process(udptun_client *client)
 {
+    /* From a callback: what is due is under way up the stack. */
+    if (client->depth > 0)
+        return client->freed || client->fd >= 0 ? UDPTUN_OK : client->last_error.code;
     client_enter(client);
     if (connection_wanted(client) && client_now_ms() >= client->retry_at_ms)
         connection_open(client);

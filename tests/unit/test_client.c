@@ -340,6 +340,37 @@ static void a_callback_may_call_and_cancel(void **state)
     udptun_client_free(client);
 }
 
+static void process_again(void *arg, udptun_client *client, const struct udptun_client_reply *reply)
+{
+    unsigned *replies = arg;
+    assert_int_equal(reply->error.code, UDPTUN_OK);
+    assert_int_equal(udptun_client_process(client), UDPTUN_OK);
+    ++*replies;
+}
+
+static void a_callback_that_processes_loses_nothing_behind_it(void **state)
+{
+    struct far *far = *state;
+    unsigned replies = 0;
+    struct seen last = {0};
+    udptun_client *client = client_to(far, false, NULL);
+    struct udptun_client_request request;
+    udptun_client_request_init(&request, "a");
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(udptun_client_call(client, &request, process_again, &replies, NULL, NULL),
+                         0);
+    call(client, "b", NULL, &last);
+    udptun_client_process(client);
+    far_accept(far);
+    far_say(far,
+            "{\"id\":1,\"statusCode\":0}\n{\"id\":2,\"statusCode\":0}\n"
+            "{\"id\":3,\"statusCode\":0}\n");
+    udptun_client_process(client);
+    assert_int_equal(replies, 2);
+    assert_int_equal(last.calls, 1);
+    udptun_client_free(client);
+}
+
 /* ---- reconnecting ------------------------------------------------------------------------------
  */
 
@@ -495,6 +526,7 @@ int main(void)
         TEST(a_callback_may_free_the_client),
         TEST(a_callback_may_free_the_client_in_every_other_place),
         TEST(a_callback_may_call_and_cancel),
+        TEST(a_callback_that_processes_loses_nothing_behind_it),
         TEST(a_reconnecting_client_waits_for_the_daemon_and_renews_its_subscription),
         TEST(older_structs_keep_the_defaults_of_what_they_lack),
     };

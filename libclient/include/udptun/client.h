@@ -147,10 +147,10 @@ UDPTUN_CLIENT_API int64_t udptun_client_get_timeout_ms(const udptun_client *clie
 
 /*
  * Do what is due: connect, read, write, time out. Call it when the descriptor is ready or the
- * timeout is over; to call it too often is harmless. Returns 0; UDPTUN_E_CANCELLED when the
- * client was freed in a callback (the handle is gone); else the code why there is no connection.
- * A lost connection is told to callbacks as well, so the value may be ignored where nothing
- * frees the client in a callback.
+ * timeout is over; to call it too often is harmless, and in a callback it does nothing. Returns 0;
+ * UDPTUN_E_CANCELLED when the client was freed in a callback (the handle is gone); else the code
+ * why there is no connection. A lost connection is told to callbacks as well, so the value may be
+ * ignored where nothing frees the client in a callback.
  */
 UDPTUN_CLIENT_API int udptun_client_process(udptun_client *client);
 
