@@ -24,7 +24,6 @@ ssize_t device_fd_result(void)
     case ENOMEM:
     case EMSGSIZE:
     case EINVAL: /* a packet that the kernel dislikes; the device stands */
-    case EIO: /* a TUN device that is down: so is what would be sent there, and it comes up again */
         return DEVICE_AGAIN;
     default:
         return DEVICE_LOST;

@@ -122,3 +122,11 @@ def routing(namespace):
         lines = ip(namespace, family, "-d", "route", "show", "table", "all").splitlines()
         text += "\n".join(sorted(re.sub(r" expires \d+sec| linkdown", "", line) for line in lines)) + "\n"
     return text
+
+
+def way(namespace, address, *more):
+    """The device by which an address is reached, or None."""
+    result = subprocess.run(["ip", "-n", namespace.name, "-o", "route", "get", address, *more],
+                            capture_output=True, text=True, check=False)
+    found = re.search(r" dev (\S+)", result.stdout)
+    return found.group(1) if result.returncode == 0 and found else None

@@ -9,7 +9,6 @@ beside the tunnel.
 """
 
 import hashlib
-import os
 import re
 import signal
 import subprocess
@@ -18,7 +17,7 @@ import unittest
 import chain
 import proxy
 import traffic
-from harness import GUARD_S, ROUTER6, SERVER, THIRD, THIRD6, NetTest, need, poll
+from harness import GUARD_S, SERVER, THIRD, THIRD6, NetTest, need, poll
 from test_tun2socks import WEB, curl, start_web
 
 PORT = chain.UDP_SERVER_PORT
@@ -80,6 +79,9 @@ class Whole(NetTest):
         self.assertEqual(proxy.routing(self.net.client), self.before)
         self.assertEqual(self.daemon.call("getStatus")["tun2socks"], [])
 
+    def instance(self):
+        return self.daemon.call("getStatus")["tun2socks"][0]
+
     def count(self, name):
         with self.net.router.inside():
             text = subprocess.run([need("nft"), "list", "counter", "inet", "watch", name],
@@ -131,7 +133,8 @@ class Whole(NetTest):
     def test_the_device_is_deleted(self):
         self.everything_passes()
         proxy.ip(self.net.client, "link", "del", "tun0")
-        poll("the device to be back", lambda: "tun0" in proxy.ip(self.net.client, "link"))
+        poll("the routes to be back", lambda: proxy.way(self.net.client, THIRD) == "tun0" and
+             proxy.way(self.net.client, THIRD6) == "tun0")
         self.everything_passes()
 
     def test_another_default_route(self):
@@ -155,14 +158,24 @@ class Whole(NetTest):
         self.assertEqual(self.client.call("getStatus")["connectionStatus"], 0)
 
     def test_routing_comes_and_goes(self):
-        """The instance outlives the device's being down."""
+        """The instance outlives the device's being down, though it has packets for it then."""
+        listener = self.net.third.listener(THIRD, 8002)
+        self.addCleanup(listener.close)
         for _ in range(3):
             self.everything_passes()
+            app = self.net.client.tcp(THIRD, 8002)
+            far, _ = listener.accept()
+            self.addCleanup(app.close)
+            self.addCleanup(far.close)
             self.client.call("resetRouting")
             self.assertEqual(proxy.routing(self.net.client), self.before)
+            before = self.instance()["dropped"]["device"]
+            far.sendall(b"to whom?")
+            poll("a packet for the device",
+                 lambda before=before: before < self.instance()["dropped"]["device"])
             self.client.call("configureRouting", proxyIp=SERVER)
         self.everything_passes()
-        self.assertEqual(self.daemon.call("getStatus")["tun2socks"][0]["state"], "established")
+        self.assertEqual(self.instance()["state"], "established")
 
     def test_killed_and_started_anew(self):
         self.everything_passes()

@@ -15,14 +15,6 @@ from harness import CLIENT, GUARD_S, ROUTER, ROUTER6, SERVER, SERVER6, THIRD, TH
 STRANGER = "203.0.113.77"  # on the client's own network
 
 
-def way(namespace, address, *more):
-    """The device by which an address is reached, or None."""
-    result = subprocess.run(["ip", "-n", namespace.name, "-o", "route", "get", address, *more],
-                            capture_output=True, text=True, check=False)
-    found = re.search(r" dev (\S+)", result.stdout)
-    return found.group(1) if result.returncode == 0 and found else None
-
-
 class Routing(NetTest):
     """One ProxyController after another, on a client with routes of several kinds."""
 
@@ -63,14 +55,14 @@ class Routing(NetTest):
         reply = client.call("configureRouting", routerIp="10.0.85.1", proxyIp=SERVER,
                             isAutoConnect=False)
         self.assertEqual(reply["connectionStatus"], 0)
-        ways = {address: way(self.net.client, address)
+        ways = {address: proxy.way(self.net.client, address)
                 for address in (SERVER, STRANGER, ROUTER6["client"], THIRD, "1.1.1.1", THIRD6, SERVER6)}
         self.assertEqual(ways, {SERVER: "eth0", STRANGER: "eth0", ROUTER6["client"]: "eth0",
                                 THIRD: "tun0", "1.1.1.1": "tun0", THIRD6: "tun0", SERVER6: "tun0"})
-        self.assertEqual(way(self.net.client, "192.0.2.200"), "eth0")  # a route of the user's own
+        self.assertEqual(proxy.way(self.net.client, "192.0.2.200"), "eth0")  # a route of the user's own
         for address in (THIRD, THIRD6):
-            self.assertEqual(way(self.net.client, address, "mark", "8500"), "eth0")
-        self.assertEqual(way(self.net.client, "224.0.0.251"), "eth0")
+            self.assertEqual(proxy.way(self.net.client, address, "mark", "8500"), "eth0")
+        self.assertEqual(proxy.way(self.net.client, "224.0.0.251"), "eth0")
         client.call("resetRouting")
         self.assert_as_before()
         self.assertIn("tun0", proxy.ip(self.net.client, "link"))
@@ -79,11 +71,11 @@ class Routing(NetTest):
     def test_a_proxy_with_an_ipv6_address(self):
         client = self.start()
         client.call("configureRouting", proxyIp=SERVER6)
-        self.assertEqual(way(self.net.client, SERVER6), "eth0")
-        self.assertEqual([way(self.net.client, address) for address in (SERVER, THIRD6)],
+        self.assertEqual(proxy.way(self.net.client, SERVER6), "eth0")
+        self.assertEqual([proxy.way(self.net.client, address) for address in (SERVER, THIRD6)],
                          ["tun0", "tun0"])
         client.call("configureRouting", proxyIp=SERVER)  # another one instead
-        self.assertEqual([way(self.net.client, address) for address in (SERVER, SERVER6)],
+        self.assertEqual([proxy.way(self.net.client, address) for address in (SERVER, SERVER6)],
                          ["eth0", "tun0"])
         self.assertNotIn(SERVER6, proxy.ip(self.net.client, "-6", "rule"))
 
@@ -93,7 +85,7 @@ class Routing(NetTest):
         client.close()
         other = self.controller.client(self)
         self.assertEqual(other.request("getStatus").get("statusCode"), 5)
-        self.assertEqual(way(self.net.client, THIRD), "tun0")
+        self.assertEqual(proxy.way(self.net.client, THIRD), "tun0")
         # Nobody holds it now: another one may change it, and take it back.
         other.call("configureRouting", proxyIp=SERVER6)
         other.call("resetRouting")
@@ -109,8 +101,8 @@ class Routing(NetTest):
             self.assertIn(f"process {os.getpid()} of user {os.getuid()}", reply["errorMessage"])
             self.assertEqual((reply["error"]["pid"], reply["error"]["uid"]),
                              (os.getpid(), os.getuid()))
-        self.assertEqual(way(self.net.client, SERVER), "eth0")
-        self.assertEqual(way(self.net.client, SERVER6), "tun0")
+        self.assertEqual(proxy.way(self.net.client, SERVER), "eth0")
+        self.assertEqual(proxy.way(self.net.client, SERVER6), "tun0")
         first.call("resetRouting")
         second.call("configureRouting", proxyIp=SERVER)
 
@@ -140,7 +132,7 @@ class Routing(NetTest):
             reply = client.request("configureRouting", proxyIp=SERVER)
             self.assertEqual(reply["statusCode"], 9)
             self.assertIn("no default route", reply["errorMessage"])
-            self.assertEqual(way(self.net.client, THIRD), None)
+            self.assertEqual(proxy.way(self.net.client, THIRD), None)
             # A proxy on the local network needs none.
             client.call("configureRouting", proxyIp=STRANGER)
             client.call("resetRouting")
@@ -172,8 +164,8 @@ class Routing(NetTest):
         self.net._ip(self.net.client, "route del default metric 100", "route del default metric 600")
         try:
             self.assertEqual(client.wait_news(2), [])
-            self.assertIsNone(way(self.net.client, SERVER))
-            self.assertEqual(way(self.net.client, THIRD), "tun0")
+            self.assertIsNone(proxy.way(self.net.client, SERVER))
+            self.assertEqual(proxy.way(self.net.client, THIRD), "tun0")
         finally:
             self.net._ip(self.net.client, f"addr add {ROUTER['client'][:-1]}9/24 dev eth0")
             self.net._ip(self.net.client,
@@ -181,7 +173,7 @@ class Routing(NetTest):
                          f"route add default via {ROUTER['client']} metric 600",
                          f"addr del {ROUTER['client'][:-1]}9/24 dev eth0")
         self.assertEqual(client.wait_news(0), [])
-        self.assertEqual(way(self.net.client, SERVER), "eth0")
+        self.assertEqual(proxy.way(self.net.client, SERVER), "eth0")
 
     def test_what_others_take_away_comes_back(self):
         client = self.start()
@@ -192,8 +184,8 @@ class Routing(NetTest):
         proxy.ip(self.net.client, "-6", "rule", "del", "priority", "8501")
         poll("the routing to be back", lambda: proxy.routing(self.net.client) == routed)
         self.net._ip(self.net.client, "link del tun0")
-        poll("the device and its routes to be back", lambda: way(self.net.client, THIRD) == "tun0" and
-             way(self.net.client, THIRD6) == "tun0")
+        poll("the device and its routes to be back", lambda: proxy.way(self.net.client, THIRD) == "tun0" and
+             proxy.way(self.net.client, THIRD6) == "tun0")
         self.assertEqual(client.call("getDeviceName")["returnValue"], "tun0")
 
     def test_nothing_passes_while_the_device_is_down(self):
@@ -202,10 +194,10 @@ class Routing(NetTest):
         os.kill(self.controller.pid, signal.SIGSTOP)  # it would be up again at once
         # pylint: disable=protected-access
         self.net._ip(self.net.client, "link set tun0 down")
-        self.assertEqual([way(self.net.client, address) for address in (THIRD, THIRD6, SERVER)],
+        self.assertEqual([proxy.way(self.net.client, address) for address in (THIRD, THIRD6, SERVER)],
                          [None, None, "eth0"])
         os.kill(self.controller.pid, signal.SIGCONT)
-        poll("the device to be up", lambda: way(self.net.client, THIRD) == "tun0")
+        poll("the device to be up", lambda: proxy.way(self.net.client, THIRD) == "tun0")
 
     def test_a_second_process_is_refused(self):
         client = self.start()
