@@ -3,7 +3,8 @@
  * internal.h - what the files of tun2socks share.
  *
  *   stack.c     an instance: device, lwIP's netif and listener, packets in and out
- *   tcp.c       the life of a TCP flow        tcp_data.c  its bytes, both ways
+ *   tcp.c       the life of a TCP flow        tcp_data.c  its bytes from the app
+ *                                            tcp_send.c  its bytes to the app
  *   udp.c       bindings and datagrams        fragment.c  datagrams larger than the device's MTU
  *   icmp.c      echo and errors              reassembly.c  fragments that come in
  *
@@ -23,6 +24,17 @@
 #include "tun2socks/packet.h"
 #include "tun2socks/tun2socks.h"
 
+struct chunk; /* tcp_send.c */
+
+enum { REFUSED_SYNS = 16 };
+
+/* A SYN that was answered with ICMP; until then it is not taken for another attempt. */
+struct refused_syn {
+    struct endpoint source, destination;
+    uint32_t sequence;
+    uint64_t until_us;
+};
+
 struct tun2socks {
     struct tun2socks_config config;
     struct device *device; /* NULL: lost */
@@ -30,7 +42,6 @@ struct tun2socks {
     struct tcp_pcb *listener;    /* of any address; its port follows the packets */
     struct packet_buffer *spare; /* the next packet is read into it */
     bool is_working;             /* stack_work() is on the stack */
-    uint64_t now_us;
     struct table flows, bindings;
     struct list open_flows, ending_flows; /* by age, the longest idle first */
     struct list idle_bindings, dns_bindings;
@@ -39,6 +50,10 @@ struct tun2socks {
     uint32_t next_fragment_id;
     struct list partials; /* packets of which some fragments came */
     uint32_t partial_count;
+    struct refused_syn refused[REFUSED_SYNS]; /* the latest; `next_refused` is overwritten next */
+    unsigned next_refused;
+    struct chunk *spare_chunks;
+    uint32_t spare_chunk_count;
 };
 
 /* A packet that lwIP reads in place. Freed by pbuf_free(). */
@@ -74,13 +89,14 @@ struct tun2socks_flow {
     struct packet_buffer *first, **last; /* of the app's bytes, not yet taken by the host */
     size_t first_offset;                 /* bytes of `first` that were taken */
     uint32_t pending_buffers;
-    void *stream;                 /* the host's; NULL: none, or closed */
-    bool app_ended, app_end_told; /* the app's FIN came; the host knows */
-    bool far_ended, far_end_sent; /* the host said so; lwIP knows */
-    bool is_blocked;              /* the host takes no bytes now */
-    bool wants_room;              /* the host waits for stream_room() */
-    bool has_room;                /* ... and is to be told */
-    uint16_t segment_size;        /* what the device cuts segments into, 0: it does not */
+    struct chunk *first_chunk, *last_chunk; /* bytes for the app that it has not acknowledged */
+    void *stream;                           /* the host's; NULL: none, or closed */
+    bool app_ended, app_end_told;           /* the app's FIN came; the host knows */
+    bool far_ended, far_end_sent;           /* the host said so; lwIP knows */
+    bool is_blocked;                        /* the host takes no bytes now */
+    bool wants_room;                        /* the host waits for stream_room() */
+    bool has_room;                          /* ... and is to be told */
+    uint16_t segment_size;                  /* what the device cuts segments into, 0: it does not */
     uint64_t active_us;
 };
 
@@ -94,6 +110,11 @@ struct binding {
 };
 
 /* ---- stack.c */
+static inline uint64_t stack_now(const struct tun2socks *t)
+{
+    return *t->config.now_us;
+}
+
 uint64_t stack_hash(const struct tun2socks *t, const struct endpoint *a, const struct endpoint *b);
 void stack_drop(struct tun2socks *t, enum tun2socks_drop why);
 /* Write a packet; false when it was dropped (and counted). */
@@ -127,6 +148,13 @@ void tcp_data_start(struct tun2socks_flow *flow);
 /* Hand the host what it takes. False: the stream broke. */
 bool tcp_data_push(struct tun2socks_flow *flow);
 void tcp_data_free(struct tun2socks_flow *flow);
+
+/* ---- tcp_send.c */
+void tcp_send_start(struct tun2socks_flow *flow);
+/* lwIP refers to none of it any more. */
+void tcp_send_free(struct tun2socks_flow *flow);
+/* Give back what is kept for flows to come. */
+void tcp_send_trim(struct tun2socks *t);
 
 /* ---- udp.c */
 void udp_packet(struct tun2socks *t, const struct packet *p);

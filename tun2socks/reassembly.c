@@ -62,7 +62,7 @@ static struct partial *find(struct tun2socks *t, const struct packet *p)
     r->destination = p->destination;
     r->id = p->fragment_id;
     r->protocol = p->protocol;
-    r->end_us = t->now_us + LIFE_US;
+    r->end_us = stack_now(t) + LIFE_US;
     list_init(&r->link);
     list_append(&t->partials, &r->link);
     t->partial_count++;
@@ -149,7 +149,7 @@ uint64_t reassembly_tick(struct tun2socks *t)
 {
     while (!list_empty(&t->partials)) {
         struct partial *r = list_entry(t->partials.next, struct partial, link);
-        if (r->end_us > t->now_us)
+        if (r->end_us > stack_now(t))
             return r->end_us;
         stack_drop(t, TUN2SOCKS_DROP_FRAGMENT);
         free_partial(t, r);

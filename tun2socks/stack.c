@@ -216,6 +216,11 @@ void stack_feed(struct tun2socks *t, struct packet_buffer *buffer, const struct 
 
 static void take_fragment(struct tun2socks *t, const struct packet *p);
 
+static size_t tcp_header_size(const struct packet *p)
+{
+    return (size_t)(p->transport[12] >> 4) * 4;
+}
+
 /* The packet at `offset` of `buffer`, which stays the caller's: false; or became lwIP's: true. */
 static bool take_packet(struct tun2socks *t, struct packet_buffer *buffer, size_t offset,
                         size_t size, bool checksum_is_good)
@@ -245,7 +250,8 @@ static bool take_packet(struct tun2socks *t, struct packet_buffer *buffer, size_
     uint8_t kind = p.tcp_flags & (TCP_FLAG_SYN | TCP_FLAG_ACK | TCP_FLAG_RST);
     if (kind == TCP_FLAG_SYN && !tcp_flow_syn(t, &p))
         return false;
-    lwip_port_ack_later(t->now_us);
+    if (p.transport_size > tcp_header_size(&p) || (p.tcp_flags & TCP_FLAG_FIN))
+        lwip_port_ack_later(stack_now(t)); /* its timer goes over all flows: not for mere answers */
     if (p.size < COPY_BELOW_BYTES && buffer->capacity > COPY_BELOW_BYTES) {
         struct packet_buffer *copy = stack_buffer(p.size);
         if (!copy) {
@@ -301,9 +307,8 @@ void tun2socks_batch_end(struct tun2socks *t)
         t->config.datagrams->batch_end(t->config.arg);
 }
 
-void tun2socks_packet(struct tun2socks *t, const void *data, size_t size, uint64_t now_us)
+void tun2socks_packet(struct tun2socks *t, const void *data, size_t size)
 {
-    t->now_us = now_us;
     struct packet_buffer *buffer = size <= PACKET_MAX_SIZE ? stack_buffer(size) : NULL;
     if (!buffer) {
         stack_drop(t, size > PACKET_MAX_SIZE ? TUN2SOCKS_DROP_MALFORMED : TUN2SOCKS_DROP_MEMORY);
@@ -326,11 +331,10 @@ static void lose_device(struct tun2socks *t)
         t->config.device_lost(t->config.arg, &err);
 }
 
-bool tun2socks_readable(struct tun2socks *t, uint64_t now_us)
+bool tun2socks_readable(struct tun2socks *t)
 {
     int left = READ_BATCH;
     bool lost = false;
-    t->now_us = now_us;
     for (; left > 0 && t->device; left--) {
         struct packet_offload offload;
         if (!t->spare && !(t->spare = stack_buffer(PACKET_MAX_SIZE)))
@@ -354,10 +358,9 @@ int tun2socks_fd(const struct tun2socks *t)
     return t->device ? t->device->fd : -1;
 }
 
-uint64_t tun2socks_tick(struct tun2socks *t, uint64_t now_us)
+uint64_t tun2socks_tick(struct tun2socks *t)
 {
-    t->now_us = now_us;
-    uint64_t next = tcp_tick(t), at = lwip_port_tick(now_us);
+    uint64_t next = tcp_tick(t), at = lwip_port_tick(stack_now(t));
     stack_work(t);
     if (at < next)
         next = at;
@@ -428,7 +431,7 @@ void tun2socks_attach(struct tun2socks *t, struct device *device)
 }
 
 struct tun2socks *tun2socks_new(const struct tun2socks_config *config, struct device *device,
-                                uint64_t now_us, struct udptun_error *err)
+                                struct udptun_error *err)
 {
     struct tun2socks *t = calloc(1, sizeof *t);
     if (!t) {
@@ -438,7 +441,6 @@ struct tun2socks *tun2socks_new(const struct tun2socks_config *config, struct de
     }
     t->config = *config;
     t->device = device;
-    t->now_us = now_us;
     table_init(&t->flows);
     table_init(&t->bindings);
     list_init(&t->open_flows);
@@ -475,6 +477,7 @@ void tun2socks_free(struct tun2socks *t)
     if (t->device)
         t->device->ops->close(t->device);
     stack_buffer_free(t->spare);
+    tcp_send_trim(t);
     table_fini(&t->flows);
     table_fini(&t->bindings);
     lwip_port_leave();

@@ -20,6 +20,8 @@
 #include "tun2socks/checksum.h"
 #include "tun2socks/internal.h"
 
+enum { REFUSED_US = 1000000 };
+
 /* ---- the table */
 
 struct flow_key {
@@ -51,7 +53,7 @@ static bool is_ending(const struct tun2socks_flow *flow)
 void tcp_flow_active(struct tun2socks_flow *flow)
 {
     struct tun2socks *t = flow->t;
-    flow->active_us = t->now_us;
+    flow->active_us = stack_now(t);
     if (flow->state != FLOW_DEAD)
         list_move(is_ending(flow) ? &t->ending_flows : &t->open_flows, &flow->age);
 }
@@ -173,6 +175,32 @@ static void send_reset(struct tun2socks *t, const struct packet *syn)
     stack_write(t, parts, 2, &none);
 }
 
+/* Linux answers the ICMP that ends an attempt with that attempt's SYN once more (RFC 6069 lets it
+ * send what the error shows to have been lost), and only then gives up. */
+static void note_refused(struct tun2socks *t, const struct packet *syn)
+{
+    struct reader r = reader_of(syn->transport + 4, 4);
+    t->refused[t->next_refused++ % REFUSED_SYNS] =
+        (struct refused_syn){.source = syn->source,
+                             .destination = syn->destination,
+                             .sequence = reader_u32(&r),
+                             .until_us = stack_now(t) + REFUSED_US};
+}
+
+static bool was_refused(const struct tun2socks *t, const struct packet *syn)
+{
+    struct reader r = reader_of(syn->transport + 4, 4);
+    uint32_t sequence = reader_u32(&r);
+    for (size_t i = 0; i < REFUSED_SYNS; i++) {
+        const struct refused_syn *s = &t->refused[i];
+        if (s->until_us > stack_now(t) && s->sequence == sequence &&
+            endpoint_equal(&s->source, &syn->source) &&
+            endpoint_equal(&s->destination, &syn->destination))
+            return true;
+    }
+    return false;
+}
+
 /* The flow's SYN goes to lwIP, which finds its listener. */
 static void feed_syn(struct tun2socks_flow *flow)
 {
@@ -221,6 +249,8 @@ bool tcp_flow_syn(struct tun2socks *t, const struct packet *p)
         tcp_flow_abort(flow);
     else if (flow)
         return flow->state != FLOW_CONNECTING; /* else: said again while the host is connecting */
+    if (was_refused(t, p))
+        return false;
     forget_earlier(t, p);
     if (t->counters.tcp_flows >= t->config.max_tcp_flows) {
         stack_drop(t, TUN2SOCKS_DROP_TCP_LIMIT); /* it will try again */
@@ -250,13 +280,15 @@ void tun2socks_refused(struct tun2socks_flow *flow, int sys_errno)
     t->counters.tcp_refused++;
     struct packet p;
     enum tun2socks_drop cause;
-    if (!packet_parse(&p, flow->syn->data, flow->syn->capacity, true, &cause))
+    if (!packet_parse(&p, flow->syn->data, flow->syn->capacity, true, &cause)) {
         stack_drop(t, cause);
-    else if (sys_errno == EHOSTUNREACH || sys_errno == ENETUNREACH || sys_errno == ETIMEDOUT)
+    } else if (sys_errno == EHOSTUNREACH || sys_errno == ENETUNREACH || sys_errno == ETIMEDOUT) {
+        note_refused(t, &p);
         icmp_error(t, &p.source, &p.destination, PROTOCOL_TCP, p.transport, p.transport_size,
                    TUN2SOCKS_HOST_UNREACHABLE, 0);
-    else
+    } else {
         send_reset(t, &p);
+    }
     tcp_flow_enter(flow, FLOW_DEAD);
     stack_work(t);
 }
@@ -333,6 +365,7 @@ void tcp_flow_work(struct tun2socks_flow *flow)
     case FLOW_DEAD:
         close_stream(flow);
         tcp_data_free(flow);
+        tcp_send_free(flow);
         stack_buffer_free(flow->syn);
         list_remove(&flow->work);
         free(flow);
@@ -350,15 +383,25 @@ void tun2socks_failed(struct tun2socks_flow *flow)
     stack_work(t);
 }
 
+/* What lwIP has heard of the app without a word to us: keepalives, which RFC 5382 (REQ-5) wants to
+ * keep a flow alive. lwIP's clock counts half seconds. */
+static bool was_heard(const struct tun2socks_flow *flow, uint32_t idle_s)
+{
+    return flow->pcb && (tcp_ticks - flow->pcb->tmr) / 2 + 1 < idle_s;
+}
+
 /* Reset the flows of one list that idled. Returns when the next one will have. */
 static uint64_t expire(struct tun2socks *t, struct list *list, uint32_t idle_s)
 {
     while (!list_empty(list)) {
         struct tun2socks_flow *flow = list_entry(list->next, struct tun2socks_flow, age);
         uint64_t at = flow->active_us + idle_s * UINT64_C(1000000);
-        if (at > t->now_us)
+        if (at > stack_now(t))
             return at;
-        tcp_flow_abort(flow);
+        if (was_heard(flow, idle_s))
+            tcp_flow_active(flow);
+        else
+            tcp_flow_abort(flow);
     }
     return UINT64_MAX;
 }
@@ -374,6 +417,8 @@ uint64_t tcp_tick(struct tun2socks *t)
     uint64_t a = expire(t, &t->open_flows, t->config.tcp_idle_s);
     uint64_t b = expire(t, &t->ending_flows, t->config.tcp_ending_s);
     stack_work(t);
+    if (t->counters.tcp_flows == 0)
+        tcp_send_trim(t);
     return a < b ? a : b;
 }
 

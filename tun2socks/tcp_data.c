@@ -1,20 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tcp_data.c - the bytes of a TCP flow.
+ * tcp_data.c - the bytes of a TCP flow, from the app to the host; tcp_send.c has the other way.
  *
- * Back-pressure. From the app: what the host does not take stays here, lwIP's window is opened
- * again (tcp_recved) only for what it took, so no more than a window waits. To the app: the host
- * reads its stream only as far as tun2socks_room() allows, which is lwIP's send buffer.
+ * Back-pressure: what the host does not take stays here, and lwIP's window is opened again
+ * (tcp_recved) only for what it took, so no more than a window waits.
  */
 #include "lwip/priv/tcp_priv.h"
 
 #include "tun2socks/internal.h"
 
 enum {
-    /* With less room than this none is told, with as much the host is woken: no small reads. */
-    ROOM_LEAST_BYTES = TCP_SND_BUF / 8,
-    ROOM_WAKE_BYTES = TCP_SND_BUF / 2,
-    QUEUE_SPARE = 256, /* of lwIP's count of send buffers, for what one call adds */
     /* Tiny segments cost far more than they count in the window. */
     PENDING_BUFFERS = 4096,
     LARGE_SEGMENT_BYTES = 32768,
@@ -49,27 +44,12 @@ static err_t on_received(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t e
     return ERR_OK;
 }
 
-static err_t on_sent(void *arg, struct tcp_pcb *pcb, u16_t size)
-{
-    struct tun2socks_flow *flow = arg;
-    (void)size;
-    tcp_flow_active(flow);
-    if (flow->wants_room && pcb->snd_buf >= ROOM_WAKE_BYTES) {
-        flow->wants_room = false;
-        flow->has_room = true;
-        stack_note(flow);
-    }
-    if (flow->state == FLOW_LINGERING)
-        stack_note(flow);
-    return ERR_OK;
-}
-
 void tcp_data_start(struct tun2socks_flow *flow)
 {
     struct tcp_pcb *pcb = flow->pcb;
     const struct device *d = flow->t->device;
     tcp_recv(pcb, on_received);
-    tcp_sent(pcb, on_sent);
+    tcp_send_start(flow);
     if (d && d->segmentation_offload && pcb->mss < LARGE_SEGMENT_BYTES) {
         /* The device cuts: lwIP deals in segments as large as a packet can be. */
         size_t headers = (flow->source.family == ENDPOINT_IP4 ? IP4_HEADER_SIZE : IP6_HEADER_SIZE) +
@@ -77,12 +57,8 @@ void tcp_data_start(struct tun2socks_flow *flow)
         flow->segment_size = pcb->mss;
         pcb->mss = (u16_t)((UINT16_MAX - headers) / pcb->mss * pcb->mss);
     }
-    flow->wants_room = false;
-    flow->has_room = true;
     tcp_flow_active(flow);
 }
-
-/* ---- from the app */
 
 static void free_first(struct tun2socks_flow *flow)
 {
@@ -151,58 +127,4 @@ void tun2socks_writable(struct tun2socks_flow *flow)
     tcp_flow_active(flow);
     stack_note(flow);
     stack_work(flow->t);
-}
-
-/* ---- to the app */
-
-size_t tun2socks_room(struct tun2socks_flow *flow)
-{
-    if (flow->state != FLOW_OPEN || flow->far_ended)
-        return 0;
-    size_t room = flow->pcb->snd_buf;
-    if (room < ROOM_LEAST_BYTES || tcp_sndqueuelen(flow->pcb) > TCP_SND_QUEUELEN - QUEUE_SPARE) {
-        flow->wants_room = true;
-        return 0;
-    }
-    return room;
-}
-
-size_t tun2socks_input(struct tun2socks_flow *flow, const void *data, size_t size)
-{
-    struct tcp_pcb *pcb = flow->pcb;
-    const uint8_t *at = data;
-    size_t left = size;
-    if (flow->state != FLOW_OPEN || flow->far_ended)
-        return 0;
-    if (left > pcb->snd_buf)
-        left = pcb->snd_buf;
-    size_t taken_size = 0;
-    /* lwIP takes at most 64 KiB at once and makes segments no larger than half the window. */
-    size_t segment = pcb->mss;
-    if (pcb->snd_wnd_max / 2 > 0 && pcb->snd_wnd_max / 2 < segment)
-        segment = pcb->snd_wnd_max / 2;
-    size_t step = UINT16_MAX / segment * segment;
-    while (left > 0) {
-        size_t piece = left < step ? left : step;
-        u8_t flags = TCP_WRITE_FLAG_COPY | (piece < left ? TCP_WRITE_FLAG_MORE : 0);
-        if (tcp_write(pcb, at + taken_size, (u16_t)piece, flags) != ERR_OK)
-            break;
-        taken_size += piece;
-        left -= piece;
-    }
-    if (taken_size < size)
-        flow->wants_room = true;
-    tcp_output(pcb);
-    tcp_flow_active(flow);
-    return taken_size;
-}
-
-void tun2socks_ended(struct tun2socks_flow *flow)
-{
-    flow->far_ended = true;
-    tcp_flow_active(flow);
-    if (flow->state == FLOW_OPEN) { /* else when it has become so */
-        stack_note(flow);
-        stack_work(flow->t);
-    }
 }

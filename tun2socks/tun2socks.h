@@ -5,8 +5,8 @@
  * An instance takes the packets of one device apart. For every TCP flow it asks its host for a
  * stream to the flow's destination, for every UDP datagram it hands the host source, destination
  * and payload; what the host gives back becomes packets again. It opens no connection and knows
- * neither proxies nor tunnels nor an event loop: the host polls tun2socks_fd(), says what time
- * it is, and comes back when tun2socks_tick() asks for it.
+ * neither proxies nor tunnels nor an event loop: the host polls tun2socks_fd(), keeps a clock, and
+ * comes back when tun2socks_tick() asks for it.
  *
  * Threads: all instances of a process live on one thread, that of the first (lwIP has one copy of
  * its state); tun2socks_new() on another fails with UDPTUN_E_CONFLICT.
@@ -43,7 +43,7 @@ struct tun2socks_stream_host {
     ssize_t (*stream_write)(void *stream, const struct iovec *parts, int count);
     /* The app sends no more. */
     void (*stream_end)(void *stream);
-    /* tun2socks_room() is no longer 0. */
+    /* tun2socks_buffer() is no longer 0. */
     void (*stream_room)(void *stream);
     /* The flow is over and must not be named any more; also after _refused() and _failed(). */
     void (*stream_close)(void *stream);
@@ -66,6 +66,8 @@ typedef void tun2socks_device_lost(void *arg, const struct udptun_error *err);
 
 struct tun2socks_config {
     void *arg;                                       /* of the host's functions */
+    const uint64_t *now_us;                          /* the host's clock, any that never goes back:
+                                                        right whenever it calls */
     const struct tun2socks_stream_host *streams;     /* NULL: every TCP flow is refused */
     const struct tun2socks_datagram_host *datagrams; /* NULL: every datagram is answered with
                                                         ICMP port unreachable */
@@ -83,7 +85,7 @@ struct tun2socks_config {
 /* Takes the device, also when it fails (NULL): UDPTUN_E_NOMEM, or UDPTUN_E_CONFLICT when another
  * thread of the process has instances. */
 struct tun2socks *tun2socks_new(const struct tun2socks_config *config, struct device *device,
-                                uint64_t now_us, struct udptun_error *err);
+                                struct udptun_error *err);
 
 /* Ends every flow (resets, stream_close, binding_close) and closes the device. */
 void tun2socks_free(struct tun2socks *t);
@@ -104,28 +106,30 @@ void tun2socks_attach(struct tun2socks *t, struct device *device);
 int tun2socks_fd(const struct tun2socks *t);
 
 /* Read what is there, up to a bound. True: there may be more, come again soon. */
-bool tun2socks_readable(struct tun2socks *t, uint64_t now_us);
+bool tun2socks_readable(struct tun2socks *t);
 
 /* A packet of a device without a descriptor; followed by tun2socks_batch_end(). */
-void tun2socks_packet(struct tun2socks *t, const void *data, size_t size, uint64_t now_us);
+void tun2socks_packet(struct tun2socks *t, const void *data, size_t size);
 void tun2socks_batch_end(struct tun2socks *t);
 
 /* Let time pass. Returns when to call again at the latest; UINT64_MAX: nothing is timed. To be
  * asked after any of these functions. */
-uint64_t tun2socks_tick(struct tun2socks *t, uint64_t now_us);
+uint64_t tun2socks_tick(struct tun2socks *t);
 
 /* ---- the host about a stream ------------------------------------------------------------------
  */
-/* All but tun2socks_room() and _input() may call stream_close() before they return. */
+/* All but tun2socks_buffer() and _filled() may call stream_close() before they return. */
 
 void tun2socks_connected(struct tun2socks_flow *flow);
 /* `sys_errno`: EHOSTUNREACH, ENETUNREACH and ETIMEDOUT become ICMP host unreachable, all else a
  * reset. stream_close() follows. */
 void tun2socks_refused(struct tun2socks_flow *flow, int sys_errno);
-/* How many bytes tun2socks_input() takes now; 0: wait for stream_room(). */
-size_t tun2socks_room(struct tun2socks_flow *flow);
-/* Bytes for the app; returns how many were taken, at most tun2socks_room(). */
-size_t tun2socks_input(struct tun2socks_flow *flow, const void *data, size_t size);
+/* Where bytes for the app are to be put, and how many have room there; 0: wait for stream_room();
+ * negative: no memory, to be followed by tun2socks_failed(). Else followed by tun2socks_filled().
+ */
+ssize_t tun2socks_buffer(struct tun2socks_flow *flow, void **to);
+/* So many bytes were put there. False: no memory, as above. */
+bool tun2socks_filled(struct tun2socks_flow *flow, size_t size);
 /* The far end sends no more. */
 void tun2socks_ended(struct tun2socks_flow *flow);
 /* stream_write() may be called again. */

@@ -69,7 +69,7 @@ static struct binding *new_binding(struct tun2socks *t, const struct endpoint *s
 
 static void touch(struct tun2socks *t, struct binding *b)
 {
-    b->active_us = t->now_us;
+    b->active_us = stack_now(t);
     list_move(b->is_dns ? &t->dns_bindings : &t->idle_bindings, &b->age);
 }
 
@@ -133,7 +133,7 @@ static uint64_t expire(struct tun2socks *t, struct list *list, uint32_t idle_s)
     struct binding *b;
     while ((b = oldest(list))) {
         uint64_t at = b->active_us + idle_s * UINT64_C(1000000);
-        if (at > t->now_us)
+        if (at > stack_now(t))
             return at;
         free_binding(t, b);
     }

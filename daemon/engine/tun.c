@@ -138,7 +138,7 @@ static void on_device(struct ev_loop *loop, ev_io *watcher, int events)
     struct tun *t = (struct tun *)watcher->data;
     (void)loop;
     (void)events;
-    tun2socks_readable(t->stack, t->engine->now_us);
+    tun2socks_readable(t->stack);
     watch(t);
 }
 
@@ -195,7 +195,7 @@ static void on_turn_end(struct ev_loop *loop, ev_prepare *watcher, int events)
     struct tun *t = (struct tun *)watcher->data;
     uint64_t now_us = t->engine->now_us;
     (void)events;
-    uint64_t at_us = tun2socks_tick(t->stack, now_us);
+    uint64_t at_us = tun2socks_tick(t->stack);
     if (at_us == t->armed_us)
         return;
     ev_timer_stop(loop, &t->deadline);
@@ -262,7 +262,7 @@ static int start(struct tun *t, struct udptun_error *err)
         return UDPTUN_E_SYSTEM;
     tun_fill_config(t, &config);
     config.device_lost = on_lost;
-    t->stack = tun2socks_new(&config, d, t->engine->now_us, err);
+    t->stack = tun2socks_new(&config, d, err);
     if (!t->stack)
         return UDPTUN_E_CONFLICT;
     t->armed_us = UINT64_MAX;

@@ -16,6 +16,7 @@ void tun_fill_config(struct tun *t, struct tun2socks_config *config)
     uint32_t udp_idle_s = (uint32_t)c->given.udp_flow_timeout_s;
     *config = (struct tun2socks_config){
         .arg = t,
+        .now_us = &t->engine->now_us,
         .streams = &tun_stream_host,
         .datagrams = c->udp == TUN_REJECT ? NULL : &tun_datagram_host,
         .echo_reply = c->echo_reply,

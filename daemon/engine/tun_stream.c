@@ -27,22 +27,22 @@ struct tun_stream {
 static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
 {
     struct tun_stream *s = (struct tun_stream *)watcher->data;
-    uint8_t *buffer = s->tun->engine->read_buffer;
+    void *to;
     (void)events;
-    size_t room = tun2socks_room(s->flow);
+    ssize_t room = tun2socks_buffer(s->flow, &to);
     if (room == 0) {
         ev_io_stop(loop, watcher);
         return;
     }
-    ssize_t got = recv(s->fd, buffer, room < ENGINE_READ_SIZE ? room : ENGINE_READ_SIZE, 0);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
+    ssize_t got = room > 0 ? recv(s->fd, to, (size_t)room, 0) : -1;
+    bool is_broken = got < 0 && (room < 0 || (errno != EAGAIN && errno != EINTR));
+    bool is_taken = tun2socks_filled(s->flow, got > 0 ? (size_t)got : 0);
     if (got == 0) {
         ev_io_stop(loop, watcher);
         tun2socks_ended(s->flow);
         return;
     }
-    if (got < 0 || tun2socks_input(s->flow, buffer, (size_t)got) != (size_t)got)
+    if (is_broken || !is_taken)
         tun2socks_failed(s->flow);
 }
 

@@ -220,7 +220,29 @@ static void bindings_idle_and_a_lone_dns_exchange_sooner(void **state)
     assert_int_equal(tun2socks_counters(w.t)->udp_flows, 1);
     world_wait(&w, 3 * 1000000u);
     assert_int_equal(tun2socks_counters(w.t)->udp_flows, 0);
-    assert_int_equal(tun2socks_tick(w.t, w.now_us), UINT64_MAX); /* nothing wakes the host */
+    assert_int_equal(tun2socks_tick(w.t), UINT64_MAX); /* nothing wakes the host */
+    world_fini(&w);
+}
+
+/* RFC 4787 REQ-6: both directions refresh, also when the host's loop has slept until then. */
+static void datagrams_of_either_direction_refresh(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 1500);
+    struct endpoint peer = ep("192.0.2.1:7"), app = ep("10.0.0.2:1");
+    world_feed(&w, packet, world_udp(packet, &app, &peer, payload, 1));
+    for (int i = 0; i < 4; i++) {
+        w.now_us += 299 * UINT64_C(1000000);
+        if (i % 2)
+            assert_true(tun2socks_datagram(w.t, &app, &peer, payload, 1));
+        else
+            world_feed(&w, packet, world_udp(packet, &app, &peer, payload, 1));
+        world_wait(&w, 0);
+        assert_int_equal(tun2socks_counters(w.t)->udp_flows, 1);
+    }
+    world_wait(&w, 301 * 1000000u);
+    assert_int_equal(tun2socks_counters(w.t)->udp_flows, 0);
     world_fini(&w);
 }
 
@@ -290,6 +312,7 @@ int main(void)
         cmocka_unit_test(fragments_that_never_complete_are_forgotten),
         cmocka_unit_test(the_least_recently_used_binding_makes_room),
         cmocka_unit_test(bindings_idle_and_a_lone_dns_exchange_sooner),
+        cmocka_unit_test(datagrams_of_either_direction_refresh),
         cmocka_unit_test(quic_is_refused_where_it_is_to_be),
         cmocka_unit_test(echo_is_answered_or_dropped),
     };

@@ -60,18 +60,19 @@ static void open_flow(struct app_flow *f, const char *to)
 /* The far end sends `size` bytes of the pattern as fast as there is room. */
 static void far_send(struct world_stream *s, uint64_t size)
 {
-    static uint8_t data[100000];
     unsigned idle = 0;
     while (s->sent < size && idle < 400) {
-        size_t room = tun2socks_room(s->flow), piece = sizeof data;
-        piece = room < piece ? room : piece;
-        piece = size - s->sent < piece ? (size_t)(size - s->sent) : piece;
+        void *to;
+        ssize_t room = tun2socks_buffer(s->flow, &to);
+        assert_true(room >= 0);
+        size_t piece = (size_t)room < size - s->sent ? (size_t)room : (size_t)(size - s->sent);
         for (size_t i = 0; i < piece; i++)
-            data[i] = world_pattern(s->sent + i);
-        size_t taken = piece ? tun2socks_input(s->flow, data, piece) : 0;
-        s->sent += taken;
+            ((uint8_t *)to)[i] = world_pattern(s->sent + i);
+        if (room > 0)
+            assert_true(tun2socks_filled(s->flow, piece));
+        s->sent += piece;
         app_run(&a);
-        if (taken == 0) {
+        if (piece == 0) {
             world_wait(&w, SECOND_US / 4);
             app_run(&a);
             idle++;
@@ -231,7 +232,8 @@ static void pressure_holds_both_ways(void **state)
     f.holds_window = true; /* the app reads no more */
     far_send(s, 8 * MEGABYTE);
     assert_true(s->sent < 3 * 1024 * 1024);
-    assert_int_equal(tun2socks_room(s->flow), 0);
+    void *to;
+    assert_int_equal(tun2socks_buffer(s->flow, &to), 0);
     unsigned rooms = s->rooms;
     app_release(&f);
     wait_s(5);
@@ -302,6 +304,48 @@ static void idle_flows_are_reset(void **state)
     end();
 }
 
+/* RFC 5382 REQ-5: an app that sends keepalives keeps its flow. */
+static void keepalives_hold_a_flow(void **state)
+{
+    (void)state;
+    struct app_flow f;
+    begin(1500);
+    open_flow(&f, "192.0.2.1:80");
+    f.pcb->so_options |= SOF_KEEPALIVE;
+    f.pcb->keep_idle = f.pcb->keep_intvl = 200000; /* ms; the flow idles out after 600 s */
+    wait_s(2000);
+    assert_int_equal(tun2socks_counters(w.t)->tcp_flows, 1);
+    f.pcb->so_options &= (u8_t)~SOF_KEEPALIVE;
+    wait_s(1300);
+    assert_int_equal(tun2socks_counters(w.t)->tcp_flows, 0);
+    end();
+}
+
+/* Linux sends a SYN once more when it is told that the host cannot be reached: no new attempt. */
+static void a_refused_syn_that_comes_again_is_none(void **state)
+{
+    (void)state;
+    struct app_flow f;
+    begin(1500);
+    app_connect(&a, &f, "192.0.2.1:80");
+    assert_non_null(a.first);
+    struct world_packet *syn = malloc(sizeof *syn + a.first->size);
+    assert_non_null(syn);
+    memcpy(syn, a.first, sizeof *syn + a.first->size);
+    app_run(&a);
+    assert_int_equal(w.stream_count, 1);
+    tun2socks_refused(w.streams[0].flow, EHOSTUNREACH);
+    world_feed(&w, syn->data, syn->size);
+    assert_int_equal(w.stream_count, 1);
+    assert_int_equal(tun2socks_counters(w.t)->tcp_flows, 0);
+    world_wait(&w, 2 * SECOND_US);
+    world_feed(&w, syn->data, syn->size); /* later it is a new one */
+    assert_int_equal(w.stream_count, 2);
+    free(syn);
+    app_close(&f);
+    end();
+}
+
 static void wrong_checksums_are_dropped(void **state)
 {
     (void)state;
@@ -323,7 +367,7 @@ static void *try_another_thread(void *arg)
     struct world other;
     world_init(&other, 1500);
     struct tun2socks *t =
-        tun2socks_new(&w.config, device_open_callback(1500, NULL, NULL, NULL), 1, err);
+        tun2socks_new(&w.config, device_open_callback(1500, NULL, NULL, NULL), err);
     return t ? t : other.t;
 }
 
@@ -353,6 +397,8 @@ int main(void)
         cmocka_unit_test(a_broken_stream_resets),
         cmocka_unit_test(a_flood_of_syns_meets_the_cap),
         cmocka_unit_test(idle_flows_are_reset),
+        cmocka_unit_test(keepalives_hold_a_flow),
+        cmocka_unit_test(a_refused_syn_that_comes_again_is_none),
         cmocka_unit_test(wrong_checksums_are_dropped),
         cmocka_unit_test(a_second_thread_is_turned_away),
     };

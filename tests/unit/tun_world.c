@@ -126,6 +126,7 @@ void world_init(struct world *w, uint32_t mtu)
     *w = (struct world){.now_us = 1000000, .next_binding = w};
     w->last = &w->first;
     w->config = (struct tun2socks_config){.arg = w,
+                                          .now_us = &w->now_us,
                                           .streams = &stream_host,
                                           .datagrams = &datagram_host,
                                           .echo_reply = true,
@@ -135,8 +136,7 @@ void world_init(struct world *w, uint32_t mtu)
                                           .tcp_ending_s = 60,
                                           .udp_idle_s = 300,
                                           .udp_dns_idle_s = 15};
-    w->t =
-        tun2socks_new(&w->config, device_open_callback(mtu, on_packet, w, NULL), w->now_us, NULL);
+    w->t = tun2socks_new(&w->config, device_open_callback(mtu, on_packet, w, NULL), NULL);
 }
 
 void world_fini(struct world *w)
@@ -151,13 +151,13 @@ void world_wait(struct world *w, uint64_t us)
 {
     uint64_t end = w->now_us + us;
     for (;;) {
-        uint64_t next = tun2socks_tick(w->t, w->now_us);
+        uint64_t next = tun2socks_tick(w->t);
         if (next > end)
             break;
         w->now_us = next > w->now_us ? next : w->now_us + 1;
     }
     w->now_us = end;
-    tun2socks_tick(w->t, w->now_us);
+    tun2socks_tick(w->t);
 }
 
 size_t world_udp(uint8_t *to, const struct endpoint *source, const struct endpoint *destination,
@@ -182,6 +182,6 @@ size_t world_udp(uint8_t *to, const struct endpoint *source, const struct endpoi
 
 void world_feed(struct world *w, const void *data, size_t size)
 {
-    tun2socks_packet(w->t, data, size, w->now_us);
+    tun2socks_packet(w->t, data, size);
     tun2socks_batch_end(w->t);
 }
