@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Proxies that accept and say nothing, talk nonsense or break off, behind a TUN device.
+
+    app ─▶ tun0 ─▶ tun2socks ─▶ a SOCKS5 server of this test, which does as it is told
+
+Whatever they do: the app is told in the end, no flow is left, the status says what is wrong, and
+all is well again when the proxy is.
+"""
+
+import contextlib
+import errno
+import select
+import socket
+import struct
+import threading
+import unittest
+
+import traffic
+from harness import GUARD_S, SERVER, THIRD, NetTest, poll
+from test_tun2socks import configure, route_into, status_of
+
+PROXY_PORT = 1081
+ANSWER = b"\5\0\0\1\0\0\0\0\0\0"
+
+
+class Proxy:
+    """Grants whatever it is asked for and echoes; or, as `mode` says, does not."""
+
+    def __init__(self, net):
+        self.mode = "good"
+        self.listener = net.server.listener(SERVER, PROXY_PORT)
+        self.relay = net.server.udp(SERVER, 0)
+        self.open, self.is_over = [], False
+        self.threads = [threading.Thread(target=run) for run in (self.accept, self.relay_on)]
+        for thread in self.threads:
+            thread.start()
+
+    def accept(self):
+        while not self.is_over:
+            if not select.select([self.listener], [], [], 0.1)[0]:
+                continue
+            sock, _ = self.listener.accept()
+            sock.settimeout(GUARD_S)
+            self.open.append(sock)
+            thread = threading.Thread(target=self.serve, args=(sock, self.mode))
+            self.threads.append(thread)
+            thread.start()
+
+    def serve(self, sock, mode):
+        with contextlib.suppress(OSError):
+            sock.recv(3)
+            if mode == "silent":
+                while sock.recv(100):
+                    pass
+            elif mode == "garbage":
+                sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            elif mode == "silent later":
+                sock.sendall(b"\5\0")
+                while sock.recv(100):
+                    pass
+            elif mode == "garbage later":
+                sock.sendall(b"\5\0\5\0\0\x7fnonsense")
+            else:
+                sock.sendall(b"\5\0")
+                request = sock.recv(100)
+                if request[1] == 3:
+                    sock.sendall(ANSWER[:4] + socket.inet_aton(SERVER) +
+                                 struct.pack("!H", self.relay.getsockname()[1]))
+                else:
+                    sock.sendall(ANSWER)
+                while data := sock.recv(100000):
+                    sock.sendall(data)
+        sock.close()
+
+    def relay_on(self):
+        """Datagrams come back as they are; in between there is nonsense."""
+        while not self.is_over:
+            if not select.select([self.relay], [], [], 0.1)[0]:
+                continue
+            data, peer = self.relay.recvfrom(70000)
+            for nonsense in (b"", b"\0", data[:5], b"\0\0\1" + data[3:], b"\0\0\0\x09" + data[4:],
+                             b"\0\0\0\3\x05a.b.c" + data[10:]):
+                self.relay.sendto(nonsense, peer)
+            self.relay.sendto(data, peer)
+
+    def stop(self):
+        self.is_over = True
+        for sock in self.open:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+        for thread in self.threads:
+            thread.join()
+        self.listener.close()
+        self.relay.close()
+
+
+class BadProxies(NetTest):
+    @classmethod
+    def build(cls):
+        cls.proxy = Proxy(cls.net)
+        cls.addClassCleanup(cls.proxy.stop)
+        cls.client = cls.net.daemon("client")
+        configure(cls.client, name="apps", device="tun:tun0", address="10.85.0.1/24",
+                  tcp=f"socks5://{SERVER}:{PROXY_PORT}", udp=f"socks5://{SERVER}:{PROXY_PORT}")
+        route_into(cls.net)
+
+    def tearDown(self):
+        self.proxy.mode = "good"
+
+    def works(self):
+        app = self.net.client.tcp(THIRD, 80)
+        app.sendall(b"hello")
+        self.assertEqual(app.recv(100), b"hello")
+        app.close()
+        poll("no flow to be left", lambda: status_of(self.client)["tcpFlows"] == 0)
+
+    def is_told(self, mode, errors, said):
+        self.proxy.mode = mode
+        with self.assertRaises(OSError) as caught:
+            self.net.client.tcp(THIRD, 80)
+        self.assertIn(caught.exception.errno, errors)
+        status = status_of(self.client)
+        self.assertEqual((status["state"], status["tcpFlows"]), ("degraded", 0))
+        self.assertRegex(status["lastError"], rf"^tcp: proxy {SERVER}:{PROXY_PORT}: {said}")
+        shown = self.client.ctl("status")
+        self.assertIn("degraded", shown)
+        self.assertIn(f"proxy {SERVER}:{PROXY_PORT}", shown)
+        self.proxy.mode = "good"
+        self.works()
+        status = status_of(self.client)
+        self.assertEqual((status["state"], status.get("lastError")), ("established", None))
+
+    def test_it_says_nothing(self):
+        self.is_told("silent", (errno.EHOSTUNREACH, errno.ETIMEDOUT), "no answer in time")
+
+    def test_it_says_nothing_more(self):
+        self.is_told("silent later", (errno.EHOSTUNREACH, errno.ETIMEDOUT), "no answer in time")
+
+    def test_it_talks_nonsense(self):
+        self.is_told("garbage", (errno.ECONNREFUSED,), ".*SOCKS")
+
+    def test_it_talks_nonsense_later(self):
+        self.is_told("garbage later", (errno.ECONNREFUSED,), "")
+
+    def test_it_breaks_off_in_the_middle(self):
+        app = self.net.client.tcp(THIRD, 80)
+        self.addCleanup(app.close)
+        app.sendall(bytes(1000))
+        app.recv(1)
+        linger = struct.pack("ii", 1, 0)
+        self.proxy.open[-1].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.proxy.open[-1].shutdown(socket.SHUT_RDWR)
+        with self.assertRaises((ConnectionResetError, BrokenPipeError)):
+            while app.recv(10000) or app.send(b"x"):
+                pass
+        self.works()
+
+    def test_nonsense_among_the_datagrams(self):
+        app = self.net.client.udp()
+        self.addCleanup(app.close)
+        for size in (0, 1, 1000):
+            data = traffic.pattern(size, "datagram")
+            app.sendto(data, (THIRD, 9000))
+            self.assertEqual(app.recvfrom(70000), (data, (THIRD, 9000)))
+        app.setblocking(False)
+        with self.assertRaises(BlockingIOError):
+            app.recvfrom(100)
+        self.assertIs(status_of(self.client)["associated"], True)
+
+    def test_an_association_that_is_not_granted(self):
+        for mode, said in (("garbage", ".*SOCKS"), ("silent", "no answer in time")):
+            self.proxy.mode = mode
+            app = self.net.client.udp()
+            self.addCleanup(app.close)
+            app.sendto(b"lost", (THIRD, 9000))
+            poll("the state", lambda: status_of(self.client)["state"] == "degraded")
+            self.assertRegex(status_of(self.client)["lastError"],
+                             rf"^udp: proxy {SERVER}:{PROXY_PORT}: {said}")
+            self.proxy.mode = "good"
+
+            def passes(app=app):
+                app.sendto(b"again", (THIRD, 9000))
+                return select.select([app], [], [], 0.1)[0]
+            poll("datagrams to pass", passes)
+            self.assertEqual(status_of(self.client)["state"], "established")
+
+    def test_a_flood_leaves_flows_alone(self):
+        """What waits for a proxy that says nothing holds every place; those that have one go on."""
+        app = self.net.client.tcp(THIRD, 80)
+        self.addCleanup(app.close)
+        configure(self.client, name="apps", merge=True, maxTcpFlows=16)
+        self.addCleanup(configure, self.client, name="apps", merge=True, maxTcpFlows=4096)
+        self.proxy.mode = "silent"
+        flood = [self.net.client.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(200)]
+        for i, sock in enumerate(flood):
+            self.addCleanup(sock.close)
+            sock.setblocking(False)
+            sock.connect_ex((THIRD, 1000 + i))
+        poll("the cap", lambda: status_of(self.client)["dropped"]["tcpLimit"] >= 180)
+        self.assertEqual(status_of(self.client)["tcpFlows"], 16)
+        data = traffic.pattern(1_000_000, "beside a flood")
+        sender = threading.Thread(target=app.sendall, args=(data,))
+        sender.start()
+        got = b""
+        while len(got) < len(data):
+            got += app.recv(1 << 20)
+        sender.join()
+        self.assertEqual(got, data)
+        self.proxy.mode = "good"
+        for sock in flood:
+            sock.close()
+        app.close()
+        poll("no flow to be left", lambda: status_of(self.client)["tcpFlows"] == 0,
+             seconds=GUARD_S * 2)
+        self.works()
+
+
+if __name__ == "__main__":
+    unittest.main()
