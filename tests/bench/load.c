@@ -30,6 +30,7 @@
 
 struct options {
     struct sockaddr_in to, sink;
+    struct in_addr from;
     unsigned flows, window;
     size_t size;
     double seconds, warmup_seconds;
@@ -65,7 +66,8 @@ static bool parse_address(const char *text, struct sockaddr_in *out)
 static int usage(void)
 {
     fputs(
-        "usage: bench_load --to HOST:PORT --sink HOST:PORT [--flows N] [--size BYTES]\n"
+        "usage: bench_load --to HOST:PORT --sink HOST:PORT [--from HOST] [--flows N] [--size "
+        "BYTES]\n"
         "                  [--window N] [--seconds S] [--warmup S] [--each N] [--echo | --gro]\n"
         "                  [--pid PID]...\n",
         stderr);
@@ -78,10 +80,15 @@ static bool parse_options(int argc, char **argv, struct options *o)
         {"to", 1, NULL, 't'},     {"sink", 1, NULL, 's'},   {"flows", 1, NULL, 'f'},
         {"size", 1, NULL, 'b'},   {"window", 1, NULL, 'w'}, {"seconds", 1, NULL, 'd'},
         {"warmup", 1, NULL, 'u'}, {"echo", 0, NULL, 'e'},   {"pid", 1, NULL, 'p'},
-        {"each", 1, NULL, 'n'},   {"gro", 0, NULL, 'g'},    {NULL, 0, NULL, 0},
+        {"each", 1, NULL, 'n'},   {"gro", 0, NULL, 'g'},    {"from", 1, NULL, 'm'},
+        {NULL, 0, NULL, 0},
     };
-    *o = (struct options){
-        .flows = 1, .window = 80, .size = 1200, .seconds = 1, .warmup_seconds = 0.1};
+    *o = (struct options){.from.s_addr = htonl(0x7f010001u), /* 127.1.0.1 and following */
+                          .flows = 1,
+                          .window = 80,
+                          .size = 1200,
+                          .seconds = 1,
+                          .warmup_seconds = 0.1};
     bool ok = true;
     for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         unsigned long number = optarg ? strtoul(optarg, NULL, 10) : 0;
@@ -89,6 +96,8 @@ static bool parse_options(int argc, char **argv, struct options *o)
             ok &= parse_address(optarg, &o->to);
         else if (c == 's')
             ok &= parse_address(optarg, &o->sink);
+        else if (c == 'm')
+            ok &= inet_pton(AF_INET, optarg, &o->from) == 1;
         else if (c == 'f')
             o->flows = (unsigned)number;
         else if (c == 'b')
@@ -228,7 +237,7 @@ int main(int argc, char **argv)
     struct run r = {0};
     if (!parse_options(argc, argv, &r.o))
         return usage();
-    r.traffic = traffic_new(&r.o.to, r.o.flows, r.o.size);
+    r.traffic = traffic_new(&r.o.to, r.o.from, r.o.flows, r.o.size);
     r.sink_fd = traffic_bind(&r.o.sink, 100);
     r.rtts_ns = malloc(MAX_SAMPLES * sizeof *r.rtts_ns);
     if (!r.traffic || r.sink_fd < 0 || !r.rtts_ns) {

@@ -53,6 +53,10 @@ def resident_kib(pid):
 class Subject:
     """A way from `entrance` to the sink; two processes but for the direct one."""
 
+    host = "127.0.0.1"    # of the entrance
+    source = "127.1.0.1"  # of the first flow
+    sink_host = "127.0.0.1"
+
     def __init__(self, name, bin_dir, work_dir, sink):
         self.name, self.bin, self.work, self.sink = name, bin_dir, work_dir, sink
         self.entrance = sink
@@ -74,14 +78,14 @@ class Subject:
         deadline = time.monotonic() + seconds
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink, \
                 socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            sink.bind(("127.0.0.1", self.sink))
+            sink.bind((self.sink_host, self.sink))
             sink.settimeout(0.1)
             while time.monotonic() < deadline:
                 for p in self.processes:
                     if p.poll() is not None:
                         raise RuntimeError(f"{self.name}: {p.args[0]} ended with {p.returncode}:\n"
                                            + self.last_words())
-                probe.sendto(b"probe", ("127.0.0.1", self.entrance))
+                probe.sendto(b"probe", (self.host, self.entrance))
                 try:
                     sink.recv(100)
                     return
@@ -109,8 +113,9 @@ class Subject:
         self.processes = []
 
     def load(self, **options):
-        command = [os.path.join(self.bin, "bench_load"), "--to", f"127.0.0.1:{self.entrance}",
-                   "--sink", f"127.0.0.1:{self.sink}"]
+        command = [os.path.join(self.bin, "bench_load"), "--to", f"{self.host}:{self.entrance}",
+                   "--from", self.source,
+                   "--sink", f"{self.sink_host}:{self.sink}"]
         for p in self.processes:
             command += ["--pid", str(p.pid)]
         for key, value in options.items():

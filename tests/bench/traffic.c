@@ -40,6 +40,7 @@ struct traffic {
     uint64_t next_number;
     uint32_t run;
     struct sockaddr_in to;
+    uint32_t from; /* source of the first flow, host byte order; the others follow */
     struct batch out, in;
     union source sources[TRAFFIC_BATCH];
 };
@@ -80,13 +81,15 @@ int traffic_bind(const struct sockaddr_in *at, unsigned wait_ms)
     return -1;
 }
 
-struct traffic *traffic_new(const struct sockaddr_in *to, unsigned flows, size_t size)
+struct traffic *traffic_new(const struct sockaddr_in *to, struct in_addr from, unsigned flows,
+                            size_t size)
 {
     struct traffic *t = calloc(1, sizeof *t);
     if (!t)
         return NULL;
     struct sockaddr_in any = {.sin_family = AF_INET};
     t->to = *to;
+    t->from = ntohl(from.s_addr);
     t->flows = flows;
     t->run = (uint32_t)clock_now_ns() ^ (uint32_t)getpid() << 16;
     t->fd = traffic_bind(&any, 100);
@@ -121,19 +124,13 @@ int traffic_socket(const struct traffic *t)
     return t->fd;
 }
 
-/* 127.1.0.1 and following. */
-static struct in_addr flow_source(unsigned flow)
-{
-    return (struct in_addr){.s_addr = htonl(0x7f010001u + flow)};
-}
-
 static bool send_batch(struct traffic *t, unsigned count, uint32_t epoch)
 {
     struct stamp stamp = {.run = t->run, .epoch = epoch, .sent_ns = clock_now_ns()};
     for (unsigned i = 0; i < count; i++) {
         stamp.number = t->next_number++;
         memcpy(t->out.pieces[i].iov_base, &stamp, sizeof stamp);
-        struct in_pktinfo info = {.ipi_spec_dst = flow_source(t->next_flow)};
+        struct in_pktinfo info = {.ipi_spec_dst.s_addr = htonl(t->from + t->next_flow)};
         memcpy(CMSG_DATA(&t->sources[i].header), &info, sizeof info);
         t->next_flow = (t->next_flow + 1) % t->flows;
     }

@@ -27,7 +27,8 @@ struct stamp {
 struct traffic;
 
 /* Datagrams of `size` bytes to `to`, from `flows` sources in turn. NULL and errno. */
-struct traffic *traffic_new(const struct sockaddr_in *to, unsigned flows, size_t size);
+struct traffic *traffic_new(const struct sockaddr_in *to, struct in_addr from, unsigned flows,
+                            size_t size);
 void traffic_free(struct traffic *t);
 
 /* The sending socket, on which echoes come back. */
