@@ -3,9 +3,12 @@
 -- udpt.lua - a Wireshark dissector for UDPT/1 (docs/protocol.md).
 --
 --   tshark -X lua_script:packaging/wireshark/udpt.lua -r FILE -Y udpt
+--   -o tcp.try_heuristic_first:TRUE where the port is another dissector's (7000 is Gryphon's)
 --   or: copy it into the folder that Help > About Wireshark > Folders calls Personal Lua Plugins
 --
--- A TCP stream that begins with a HELLO is recognized by itself; for a capture that begins later:
+-- What an announced id stands for is told on the session's control leg, another TCP stream; it is
+-- remembered by session, so where the capture has the announcement the datagrams of every leg show
+-- their binding and peer. A TCP stream that begins with a HELLO is recognized by itself; for a capture that begins later:
 -- Decode As, UDPT. Inside Shadowsocks and the like there is nothing to see: capture between
 -- udp-local and the proxy's local port, or between the proxy's server and udp-server.
 
@@ -68,6 +71,7 @@ local F = {
     peer6 = ProtoField.ipv6("udpt.peer.ipv6", "Address"),
     peer_name = ProtoField.string("udpt.peer.name", "Host name"),
     peer_port = ProtoField.uint16("udpt.peer.port", "Port"),
+    peer = ProtoField.string("udpt.peer", "Peer"),
     payload = ProtoField.bytes("udpt.payload", "Payload", base.NONE),
     time = ProtoField.uint32("udpt.time", "Sender's clock, ms"),
     received = ProtoField.uint64("udpt.ack.received", "Bytes received"),
@@ -87,6 +91,40 @@ local broken = ProtoExpert.new("udpt.broken", "Not as UDPT/1 has it", expert.gro
     expert.severity.ERROR)
 udpt.experts = { broken }
 
+-- ---- what other streams of the session have told -------------------------------------------------
+
+local tcp_stream = Field.new("tcp.stream")
+local sessions = {}  -- number of the TCP stream -> session, by its HELLO
+local announced = {} -- session -> id -> announcements in their order
+
+function udpt.init()
+    sessions = {}
+    announced = {}
+end
+
+-- An id may be announced anew with another meaning, so each announcement holds from its packet on.
+local function remember(context, id, meaning)
+    local session = sessions[context.stream]
+    if not session or context.visited then
+        return
+    end
+    announced[session] = announced[session] or {}
+    local all = announced[session][id] or {}
+    announced[session][id] = all
+    meaning.number = context.number
+    all[#all + 1] = meaning
+end
+
+local function meaning_of(context, id)
+    local all = (announced[sessions[context.stream]] or {})[id] or {}
+    for i = #all, 1, -1 do
+        if all[i].number <= context.number then
+            return all[i]
+        end
+    end
+    return nil
+end
+
 -- ---- one reader for every field ---------------------------------------------------------------
 --
 -- A reader goes through `tvb` up to `stop`. A field that does not fit raises an error, which
@@ -95,8 +133,8 @@ udpt.experts = { broken }
 local Reader = {}
 Reader.__index = Reader
 
-local function reader(tvb, at, stop, tree)
-    return setmetatable({ tvb = tvb, at = at, stop = stop, tree = tree }, Reader)
+local function reader(tvb, at, stop, tree, context)
+    return setmetatable({ tvb = tvb, at = at, stop = stop, tree = tree, context = context }, Reader)
 end
 
 function Reader:take(size)
@@ -179,15 +217,15 @@ end
 
 -- ---- the handshake ----------------------------------------------------------------------------
 
-local function dissect_handshake(tvb, at, size, tree, summary)
-    local r = reader(tvb, at, at + size - 32, tree)
+local function dissect_handshake(tvb, at, size, tree, summary, context)
+    local r = reader(tvb, at, at + size - 32, tree, context)
     r:take(4)
     r:field(F.size, 2)
     local kind = r:field(F.message, 1):uint()
     if kind == 1 then
         r:field(F.version_low, 1)
         r:field(F.version_high, 1)
-        r:field(F.session, 16)
+        sessions[context.stream] = r:field(F.session, 16):bytes():tohex()
         local leg = r:field(F.leg, 1):uint()
         r:field(F.generation, 4)
         r:field(F.client_incarnation, 8)
@@ -239,10 +277,11 @@ local CONTROL_BODY = {
     [0x04] = token,
     [0x06] = token,
     [0x08] = function(r)
-        r:varint(F.announced)
-        r:field(F.flags, 1)
-        r:varint(F.binding)
-        r:address()
+        local id = r:varint(F.announced)
+        local flags = r:field(F.flags, 1):uint()
+        local binding = r:varint(F.binding)
+        remember(r.context, id,
+            { binding = binding, peer = r:address(), has_sequence = flags % 2 == 1 })
     end,
     [0x0a] = announced_id,
     [0x0c] = announced_id,
@@ -305,10 +344,26 @@ local function dissect_inline(r, summary)
     r:rest(F.payload)
 end
 
--- Whether an announced id begins its payloads with a sequence number was said in its ANNOUNCE,
--- maybe on another stream: what follows the id is shown as it is.
-local function dissect_frame(tvb, at, size, tree, summary)
-    local r = reader(tvb, at, at + size, tree)
+-- Where the announcement is not in the capture, a sequence number cannot be told from the payload.
+local function dissect_announced(r, id, summary)
+    local meaning = meaning_of(r.context, id)
+    if not meaning then
+        summary[#summary + 1] = string.format("datagram by id %d, %d bytes", id, r.stop - r.at)
+        r:rest(F.payload)
+        return
+    end
+    r.tree:add(F.binding, UInt64.new(meaning.binding)):set_generated()
+    r.tree:add(F.peer, meaning.peer):set_generated()
+    if meaning.has_sequence then
+        r:field(F.sequence, 4)
+    end
+    summary[#summary + 1] = string.format("datagram of %d by id %d, %s, %d bytes",
+        meaning.binding, id, meaning.peer, r.stop - r.at)
+    r:rest(F.payload)
+end
+
+local function dissect_frame(tvb, at, size, tree, summary, context)
+    local r = reader(tvb, at, at + size, tree, context)
     r:varint(F.length)
     local id = r:varint(F.id)
     if id == 0 then
@@ -316,8 +371,7 @@ local function dissect_frame(tvb, at, size, tree, summary)
     elseif id == 1 then
         dissect_inline(r, summary)
     else
-        summary[#summary + 1] = string.format("datagram by id %d, %d bytes", id, r.stop - r.at)
-        r:rest(F.payload)
+        dissect_announced(r, id, summary)
     end
 end
 
@@ -349,6 +403,7 @@ end
 function udpt.dissector(tvb, pinfo, root)
     local at, stop = 0, tvb:reported_length_remaining()
     local summary = {}
+    local context = { stream = tcp_stream().value, number = pinfo.number, visited = pinfo.visited }
     pinfo.cols.protocol = "UDPT"
     while at < stop do
         local size, handshake = next_size(tvb, at, stop)
@@ -359,7 +414,7 @@ function udpt.dissector(tvb, pinfo, root)
         end
         local tree = root:add(udpt, tvb(at, size), handshake and "UDPT handshake" or "UDPT frame")
         local ok, reason = pcall(handshake and dissect_handshake or dissect_frame, tvb, at, size,
-            tree, summary)
+            tree, summary, context)
         if ok then
             tree:append_text(": " .. summary[#summary])
         else
