@@ -128,6 +128,18 @@ static bool make_room(struct udpt_session *s)
     return m->binding_count < m->config.max_flows || evict_from(largest(s));
 }
 
+void bindings_keep_caps(struct udpt_machine *m)
+{
+    bool evicted = true;
+    LIST_FOREACH (node, &m->sessions) {
+        struct udpt_session *s = list_entry(node, struct udpt_session, in_machine);
+        while (s->binding_count > m->config.max_flows_per_session && evict_from(s))
+            ;
+    }
+    while (evicted && m->binding_count > m->config.max_flows)
+        evicted = evict_from(largest(udpt_session_next(m, NULL)));
+}
+
 struct udpt_binding *udpt_binding_open(struct udpt_machine *m, uint64_t label, uint64_t now_us,
                                        int *code)
 {

@@ -486,6 +486,8 @@ struct udpt_binding *binding_find(struct udpt_session *s, uint64_t id);
 struct udpt_binding *binding_remote(struct udpt_session *s, uint64_t id, uint64_t label,
                                     uint16_t want4, uint16_t want6);
 void binding_free(struct udpt_binding *b, enum udpt_close_reason reason, bool tell);
+/* The caps were lowered: those used least recently are evicted. */
+void bindings_keep_caps(struct udpt_machine *m);
 void binding_orphan_all(struct udpt_session *s); /* the client was restarted */
 void binding_touch(struct udpt_binding *b);
 void binding_deliver(struct udpt_binding *b, const struct udpt_dest *dest, const uint8_t *data,

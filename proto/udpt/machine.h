@@ -180,7 +180,7 @@ void udpt_machine_stop(struct udpt_machine *m, enum udpt_stop how, uint64_t now_
 void udpt_machine_free(struct udpt_machine *m);
 
 /* Take over what may change while running: connections, timers, caps, redundancy. The role, the
- * key and binding_host_size must be the same. */
+ * key and binding_host_size must be the same. Bindings beyond a lower cap are evicted. */
 void udpt_machine_configure(struct udpt_machine *m, const struct udpt_config *config,
                             uint64_t now_us);
 

@@ -112,6 +112,40 @@ static void each_source_gets_its_own_replies(void **state)
     pair_stop(&p);
 }
 
+static void wait_flows(struct pair *p, const char *name, uint64_t flows)
+{
+    for (int left = DEADLINE_MS / 5; status_of(&p->w, name).flows != flows; left--) {
+        assert_true(left > 0);
+        nap();
+    }
+}
+
+static void a_lower_cap_evicts_what_is_beyond_it(void **state)
+{
+    (void)state;
+    enum { SOURCES = 20, FEW = 7, FEWER = 3 };
+    int clients[SOURCES];
+    struct pair p;
+    pair_start(&p);
+    for (int i = 0; i < SOURCES; i++) {
+        clients[i] = udp_client(p.local_seen.port);
+        exchange(clients[i], &i, sizeof i);
+    }
+    p.local.max_flows = FEW;
+    configure(&p.w, &p.local);
+    wait_flows(&p, "local", FEW);
+    wait_flows(&p, "server", FEW);
+    p.server.max_flows_per_session = FEWER;
+    configure(&p.w, &p.server);
+    wait_flows(&p, "server", FEWER);
+    wait_flows(&p, "local", FEWER);
+    exchange(clients[SOURCES - 1], "last", 4); /* the latest stayed, and no other came */
+    assert_int_equal(status_of(&p.w, "server").flows, FEWER);
+    for (int i = 0; i < SOURCES; i++)
+        close(clients[i]);
+    pair_stop(&p);
+}
+
 struct listing {
     size_t count;
     char last[64];
@@ -705,6 +739,7 @@ int main(void)
         cmocka_unit_test(datagrams_of_every_size_pass_unchanged),
         cmocka_unit_test(a_wildcard_listener_answers_from_where_it_was_asked),
         cmocka_unit_test(each_source_gets_its_own_replies),
+        cmocka_unit_test(a_lower_cap_evicts_what_is_beyond_it),
         cmocka_unit_test(flows_are_listed_page_by_page),
         cmocka_unit_test(a_unix_socket_carries_it),
         cmocka_unit_test(the_same_again_changes_nothing),
