@@ -26,6 +26,7 @@
 #define HEAD_SIZE      ((size_t)8 << 10)
 #define TARGET_SIZE    64
 #define REQUEST_TIME_S 5.
+#define ACCEPT_PAUSE_S 1.
 #define BACKLOG        16
 
 struct metrics_http {
@@ -33,6 +34,7 @@ struct metrics_http {
     struct listener listener; /* of a Unix socket; `fd` -1: none */
     int fd;
     ev_io accepting;
+    ev_timer pause; /* until it is tried again, when descriptors ran out */
     struct list scrapers;
     unsigned count;
 };
@@ -204,6 +206,12 @@ static void on_accept(struct ev_loop *loop, ev_io *watcher, int events)
     (void)events;
     struct metrics_http *m = watcher->data;
     int fd = accept4(watcher->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
+        /* It stays readable, and the loop must not turn for nothing. */
+        ev_io_stop(loop, watcher);
+        ev_timer_set(&m->pause, ACCEPT_PAUSE_S, 0.);
+        ev_timer_start(loop, &m->pause);
+    }
     if (fd < 0)
         return;
     struct scraper *s = m->count < MAX_SCRAPERS ? calloc(1, sizeof *s) : NULL;
@@ -221,6 +229,13 @@ static void on_accept(struct ev_loop *loop, ev_io *watcher, int events)
     m->count++;
     ev_io_start(loop, &s->io);
     ev_timer_start(loop, &s->deadline);
+}
+
+static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)events;
+    struct metrics_http *m = timer->data;
+    ev_io_start(loop, &m->accepting);
 }
 
 /* ---- the listener ---------------------------------------------------------------------------- */
@@ -279,6 +294,8 @@ struct metrics_http *metrics_http_open(struct control *control, const char *wher
     m->fd = m->listener.fd = -1;
     list_init(&m->scrapers);
     ev_init(&m->accepting, on_accept);
+    ev_init(&m->pause, on_pause_over);
+    m->pause.data = m;
     int rc;
     if (strncmp(where, "unix:", 5) == 0 && where[5]) {
         rc = command_listener_open(&m->listener, where + 5, 0660, NULL, err);
@@ -302,6 +319,7 @@ void metrics_http_close(struct metrics_http *m)
     if (!m)
         return;
     ev_io_stop(m->control->loop, &m->accepting);
+    ev_timer_stop(m->control->loop, &m->pause);
     LIST_FOREACH_SAFE (node, &m->scrapers)
         scraper_end(list_entry(node, struct scraper, node));
     if (m->listener.fd >= 0)

@@ -3,7 +3,9 @@
 import http.client
 import os
 import re
+import resource
 import socket
+import time
 import unittest
 
 from daemon import DEADLINE_S, UDPTUND, Daemon, TestCase, free_port
@@ -132,6 +134,28 @@ class Http(TestCase):
         self.ready(d)
         self.assertEqual(self.get()[0].status, 200)
         self.assertIn("whoever can reach 0.0.0.0", d.log_text())
+
+    def test_without_descriptors_it_rests_and_goes_on(self):
+        self.port = free_port()
+        d = self.daemon("--metrics", "127.0.0.1:%d" % self.port)
+        self.ready(d)
+        pid = d.process.pid
+
+        def processor_s():
+            with open("/proc/%d/stat" % pid, encoding="ascii") as f:
+                fields = f.read().rpartition(")")[2].split()
+            return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+        limit = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (0, limit[1]))
+        with socket.create_connection(("127.0.0.1", self.port), DEADLINE_S) as s:
+            s.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            before = processor_s()
+            time.sleep(1)  # in which a loop that turns for nothing takes all it gets
+            self.assertLess(processor_s() - before, 0.1)
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, limit)
+            s.settimeout(DEADLINE_S)
+            self.assertIn(b"200 OK", s.recv(65536))
 
     def test_places_that_are_none(self):
         for place in ("nonsense", "127.0.0.1:99999", "127.0.0.1", "unix:"):
