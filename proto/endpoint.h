@@ -2,8 +2,8 @@
 /*
  * endpoint.h - the address type of the whole project: an IP address and a port, or nothing.
  *
- * An endpoint is a plain value that can be compared and hashed as bytes: all that is unused is
- * zero. It knows no socket; daemon/engine/sockaddr.h converts from and to the system's type.
+ * <udptun/endpoint.h> has the struct, here is what is done with it. It knows no socket;
+ * daemon/engine/sockaddr.h converts from and to the system's type.
  */
 #ifndef PROTO_ENDPOINT_H
 #define PROTO_ENDPOINT_H
@@ -13,22 +13,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum endpoint_family {
-    ENDPOINT_NONE = 0,
-    /* A host name that the far end resolves; `ip` holds a digest of it, so that endpoints of two
-     * names differ. The name itself travels beside (struct udpt_dest). */
-    ENDPOINT_NAME = 3,
-    ENDPOINT_IP4 = 4,
-    ENDPOINT_IP6 = 6,
-};
-
-struct endpoint {
-    uint8_t family; /* enum endpoint_family */
-    uint8_t unused; /* 0 */
-    uint16_t port;  /* host byte order */
-    uint32_t scope; /* IPv6 zone index of a link-local address, else 0; never on the wire */
-    uint8_t ip[16]; /* network byte order, IPv4 in the first four */
-};
+#include <udptun/endpoint.h>
 
 /* "[" + 45 + "%4294967295" + "]:65535" + NUL fits. */
 #define ENDPOINT_TEXT_SIZE 72

@@ -88,58 +88,6 @@ void binding_free(struct udpt_binding *b, enum udpt_close_reason reason, bool te
     free(b);
 }
 
-/* Ends the binding of `s` that was used least recently. False: it has none. */
-static bool evict_from(struct udpt_session *s)
-{
-    struct udpt_binding *oldest = NULL;
-    struct list *heads[] = {&s->lone, &s->idle};
-    for (size_t i = 0; i < 2; i++) {
-        if (list_empty(heads[i]))
-            continue;
-        struct udpt_binding *b = list_entry(heads[i]->next, struct udpt_binding, in_idle);
-        if (!oldest || b->used_us < oldest->used_us)
-            oldest = b;
-    }
-    if (!oldest)
-        return false;
-    binding_free(oldest, UDPT_CLOSE_EVICTED, true);
-    return true;
-}
-
-/* Who gives way when the machine is full: the session with the most, so that one client with many
- * flows cannot keep another from having any. */
-static struct udpt_session *largest(struct udpt_session *s)
-{
-    struct udpt_session *most = s;
-    LIST_FOREACH (node, &s->m->sessions) {
-        struct udpt_session *other = list_entry(node, struct udpt_session, in_machine);
-        if (other->binding_count > most->binding_count)
-            most = other;
-    }
-    return most;
-}
-
-/* Makes room for one more binding of `s`. False: there is none to be had. */
-static bool make_room(struct udpt_session *s)
-{
-    const struct udpt_machine *m = s->m;
-    if (s->binding_count >= m->config.max_flows_per_session && !evict_from(s))
-        return false;
-    return m->binding_count < m->config.max_flows || evict_from(largest(s));
-}
-
-void bindings_keep_caps(struct udpt_machine *m)
-{
-    bool evicted = true;
-    LIST_FOREACH (node, &m->sessions) {
-        struct udpt_session *s = list_entry(node, struct udpt_session, in_machine);
-        while (s->binding_count > m->config.max_flows_per_session && evict_from(s))
-            ;
-    }
-    while (evicted && m->binding_count > m->config.max_flows)
-        evicted = evict_from(largest(udpt_session_next(m, NULL)));
-}
-
 struct udpt_binding *udpt_binding_open(struct udpt_machine *m, uint64_t label, uint64_t now_us,
                                        int *code)
 {
@@ -147,7 +95,7 @@ struct udpt_binding *udpt_binding_open(struct udpt_machine *m, uint64_t label, u
     machine_enter(m, now_us);
     struct udpt_binding *b = NULL;
     *code = UDPTUN_E_LIMIT;
-    if (make_room(s)) {
+    if (caps_make_room(s)) {
         b = binding_new(s, s->next_binding, label);
         *code = b ? UDPTUN_OK : UDPTUN_E_NOMEM;
         s->next_binding += b != NULL;
@@ -218,7 +166,7 @@ struct udpt_binding *binding_remote(struct udpt_session *s, uint64_t id, uint64_
     struct udpt_binding *b = s->orphans.count > 0 ? adopt(s, id, label) : NULL;
     if (b)
         return b;
-    if (make_room(s))
+    if (caps_make_room(s))
         b = binding_new(s, id, label);
     if (!b) {
         binding_end(s, id);

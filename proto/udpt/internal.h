@@ -11,7 +11,8 @@
  *     route.c      which leg a datagram takes: lanes, tokens, copies
  *     credit.c     how many bytes may be under way
  *     age.c        how late a datagram is, by the sender's clock
- *     binding.c    flows: open, close, idle timeouts, eviction; sending and receiving datagrams
+ *     binding.c    flows: open, close, idle timeouts; sending and receiving datagrams
+ *     caps.c       how many flows there may be, and who gives way
  *     queue.c      datagrams that wait for a leg: deadline, caps, deficit round robin
  *     closing.c    bindings that ended, until the far end has heard of it
  *     announce.c   the short ids that stand for (binding, peer), ours and the peer's
@@ -480,14 +481,16 @@ void server_confirm(struct udpt_conn *c, const uint8_t *data, size_t size);
 void server_leg_lost(struct udpt_session *s);
 void server_tick(struct udpt_session *s);
 
+/* caps.c */
+bool caps_make_room(struct udpt_session *s); /* for one binding more; false: there is none */
+void caps_keep(struct udpt_machine *m);      /* they were lowered: the oldest are evicted */
+
 /* binding.c */
 struct udpt_binding *binding_new(struct udpt_session *s, uint64_t id, uint64_t label);
 struct udpt_binding *binding_find(struct udpt_session *s, uint64_t id);
 struct udpt_binding *binding_remote(struct udpt_session *s, uint64_t id, uint64_t label,
                                     uint16_t want4, uint16_t want6);
 void binding_free(struct udpt_binding *b, enum udpt_close_reason reason, bool tell);
-/* The caps were lowered: those used least recently are evicted. */
-void bindings_keep_caps(struct udpt_machine *m);
 void binding_orphan_all(struct udpt_session *s); /* the client was restarted */
 void binding_touch(struct udpt_binding *b);
 void binding_deliver(struct udpt_binding *b, const struct udpt_dest *dest, const uint8_t *data,

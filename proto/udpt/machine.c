@@ -143,7 +143,7 @@ void udpt_machine_configure(struct udpt_machine *m, const struct udpt_config *co
         if (role == UDPT_LOCAL)
             control_settings(s);
     }
-    bindings_keep_caps(m);
+    caps_keep(m);
     machine_wake(m, now_us);
     machine_leave(m);
 }

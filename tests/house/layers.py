@@ -248,6 +248,13 @@ def check_symbol(user, source, symbol):
     return None
 
 
+def declared(tree):
+    """{function: the component whose public header declares it}"""
+    return {name: component_of(path) for path in files_of(tree)
+            if path.endswith(".h") and (component_of(path) or "").endswith("!")
+            for name in re.findall(r"\b(\w+)\(", read(tree, path))}
+
+
 def check_objects(tree, build):
     source_of = {output: source for source, output in objects_of(tree, build)}
     if not source_of:
@@ -257,6 +264,9 @@ def check_objects(tree, build):
     for output, symbols in symbols_of(source_of, "-g", "--defined-only").items():
         for symbol in symbols - {"main"}:
             owners.setdefault(symbol, set()).add(component_of(source_of[output]))
+    for symbol, component in declared(tree).items():
+        if symbol in owners:
+            owners[symbol].add(component)
     for output, symbols in symbols_of(source_of, "-u").items():
         source = source_of[output]
         user = component_of(source)
@@ -273,11 +283,12 @@ def check_objects(tree, build):
             yield f"{source_of[output]}: writable data in a library ({section})"
 
 
-def check_libraries(build):
-    """What a shared library of ours shows to a program has our prefix, and nothing else shows."""
+def check_libraries(tree, build):
+    """What a shared library of ours shows to a program has our prefix or is in a public header."""
+    public = declared(tree)
     for path in sorted(glob.glob(os.path.join(build, "lib", "lib*.so"))):
         for symbol in sorted(symbols_of([path], "-D", "--defined-only")[path]):
-            if not symbol.startswith("udptun_"):
+            if not symbol.startswith("udptun_") and symbol not in public:
                 yield f"{os.path.basename(path)}: exports {symbol}"
 
 
@@ -290,7 +301,7 @@ def main():
     faults = list(check_sources(tree))
     if options.build:
         faults += check_objects(tree, os.path.realpath(options.build))
-        faults += check_libraries(os.path.realpath(options.build))
+        faults += check_libraries(tree, os.path.realpath(options.build))
     for fault in sorted(set(faults)):
         print(fault)
     return 1 if faults else 0

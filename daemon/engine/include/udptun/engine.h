@@ -7,6 +7,9 @@
  * handler, never exits, and keeps no writable state outside its handles: any number of engines
  * live in one process.
  *
+ * A program with neither libev nor a thread to spare has the bare session in <udptun/machine.h>,
+ * and does the input and output itself.
+ *
  * Threads. With the caller's loop, every function is called on the thread that runs that loop.
  * With a thread of the library's own, every function may be called from any thread and returns
  * when the engine has done it; callbacks run on the engine's thread and may call any function

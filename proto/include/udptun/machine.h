@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * machine.h - UDPT/1 as a machine without I/O: one udp-local or one udp-server.
+ *
+ * For a program with a network library of its own. <udptun/engine.h> has sockets, names, proxies,
+ * policies and everything else that a tunnel needs; here is the session alone, and the program
+ * is the host. It is part of libudptun (pkg-config udptun); docs/examples/own-io.c is a host in
+ * a page.
+ *
+ * What goes in: bytes of streams, datagrams, the time, random bytes. What comes out, through
+ * `struct udpt_ops` and the pull functions below: bytes for streams, datagrams, streams wanted
+ * or given up, and the next deadline. It names no socket, clock, thread or event loop; the same
+ * history of inputs gives the same history of outputs.
+ *
+ *     host                                   machine
+ *     ----                                   -------
+ *     datagram from an app     udpt_send ─▶  binding queue ─▶ a leg's output buffer
+ *     udpt_next_ready, udpt_conn_output  ◀─  frames to write
+ *     bytes of a stream  udpt_conn_input ─▶  frames parsed in place
+ *     ops.datagram                       ◀─  one call for each datagram
+ *     udpt_tick at udpt_deadline         ─▶  heartbeats, timeouts, dialling again
+ *
+ * Objects. A *machine* has *sessions* (a local exactly one; it is made anew, with the same
+ * handle, when the server lost it). A session has *legs*: numbered slots, 0 the control leg, each
+ * carried by at most one *conn*, a byte stream of the host's. A *binding* is one local source and
+ * its UDP sockets at the server; the host keeps what it needs behind it, in udpt_binding_host().
+ *
+ * Lifetimes. A conn lives from ops.dial or udpt_accept() until ops.hangup has returned; that is
+ * called exactly once for each, never inside udpt_conn_output() or udpt_conn_sent(), but maybe
+ * inside any other call here, udpt_conn_input() of the same conn included. A binding lives until
+ * ops.binding_closed has returned. Callbacks may call udpt_send(), udpt_binding_error(),
+ * udpt_binding_external() and the functions that only look; nothing else.
+ *
+ * Time is in microseconds of a clock that never goes back; every function that can act takes
+ * the present time. The machine is used on one thread at a time; different machines are
+ * independent, and there is no other state.
+ *
+ * Errors are codes of <udptun/error.h>. Versions: the structs here have no `size`; they stay as
+ * they are within a SONAME of the library.
+ */
+#ifndef UDPTUN_MACHINE_H
+#define UDPTUN_MACHINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <udptun/endpoint.h>
+#include <udptun/error.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#pragma GCC visibility push(default)
+#endif
+
+#define UDPT_KEY_SIZE        32
+#define UDPT_SESSION_ID_SIZE 16
+#define UDPT_MAX_LEGS        33    /* control and 32 data legs */
+#define UDPT_MAX_PAYLOAD_IP4 65507 /* 65535 - 20 - 8 */
+#define UDPT_MAX_PAYLOAD_IP6 65527 /* 65535 - 8, RFC 8200 section 3: the header does not count */
+#define UDPT_NEVER           UINT64_MAX
+
+struct udpt_machine;
+struct udpt_session;
+struct udpt_conn;
+struct udpt_binding;
+
+enum udpt_role { UDPT_LOCAL = 1, UDPT_SERVER };
+
+/* Where a datagram goes to (towards the server) or truly came from (towards the local). */
+struct udpt_dest {
+    struct endpoint ep;
+    const char *name; /* with ENDPOINT_NAME: the host name, not NUL-terminated; else NULL */
+    size_t name_len;  /* 1 to 255 then */
+};
+
+/* A destination of a host name that the server resolves. */
+struct udpt_dest udpt_dest_of_name(const char *name, size_t name_len, uint16_t port);
+struct udpt_dest udpt_dest_of(const struct endpoint *ep);
+
+/* Why a datagram could not be delivered; on the wire in ERROR frames. */
+enum udpt_error_code {
+    UDPT_PORT_UNREACHABLE = 1,
+    UDPT_HOST_UNREACHABLE = 2,
+    UDPT_TOO_BIG = 3, /* `value` is the largest IP packet that passes, 0 when not known */
+    UDPT_POLICY = 4,
+    UDPT_LIMIT = 5,
+};
+
+enum udpt_close_reason {
+    UDPT_CLOSE_IDLE = 1,    /* no datagram for the flow timeout */
+    UDPT_CLOSE_EVICTED = 2, /* the least recently used, when a cap was reached */
+    UDPT_CLOSE_PEER = 3,    /* the other end closed it */
+    UDPT_CLOSE_SESSION = 4, /* its session ended */
+    UDPT_CLOSE_LIMIT = 5,   /* the server could not open it */
+    UDPT_CLOSE_HOST = 6,    /* udpt_binding_close() */
+};
+
+enum udpt_state {
+    UDPT_CONNECTING,   /* local: no session yet */
+    UDPT_ESTABLISHED,  /* control and at least one data leg are up */
+    UDPT_DEGRADED,     /* some of the legs wanted are missing */
+    UDPT_RECONNECTING, /* local: all legs lost */
+    UDPT_DETACHED,     /* server: a session without legs, kept for its resume timeout */
+    UDPT_CLOSED,       /* server: the session is gone; the handle is freed on return */
+};
+
+enum udpt_log { UDPT_LOG_ERROR, UDPT_LOG_WARN, UDPT_LOG_INFO, UDPT_LOG_DEBUG };
+
+/* What a local has to keep to go on with its session after a restart. The secret is one. */
+struct udpt_identity {
+    uint8_t session[UDPT_SESSION_ID_SIZE];
+    uint8_t secret[32];
+    uint64_t epoch, incarnation;
+    /* Above that of every start before; milliseconds since 1970 will do. */
+    uint64_t client_incarnation;
+};
+
+struct udpt_config {
+    enum udpt_role role;
+    bool has_key;
+    uint8_t key[UDPT_KEY_SIZE];
+    unsigned connections;  /* local: most data legs, 1 to 32 */
+    uint32_t heartbeat_ms; /* local; the server takes the client's */
+    uint32_t dead_ms;      /* local; likewise */
+    uint32_t resume_ms;    /* server */
+    uint32_t flow_timeout_ms;
+    uint32_t dns_timeout_ms; /* of a binding that saw one datagram out and one back at most */
+    uint32_t handshake_ms;   /* a conn whose handshake takes longer is hung up */
+    uint32_t max_pending;    /* server: most conns in handshake */
+    uint32_t max_sessions;   /* server */
+    uint32_t max_flows;      /* of the machine */
+    uint32_t max_flows_per_session;
+    uint32_t max_queue_delay_ms;
+    uint32_t max_queue_bytes; /* of one binding */
+    unsigned redundancy;      /* local: copies of a datagram on different legs, 1 to 3 */
+    uint32_t redundancy_max_size;
+    const struct udpt_identity *identity; /* local: a session to go on with, or NULL; only read
+                                             by udpt_machine_new() */
+    size_t binding_host_size;             /* bytes of the host's own behind each binding, zeroed */
+};
+
+/* Defaults of the contract. */
+void udpt_config_init(struct udpt_config *config, enum udpt_role role);
+
+/* The host's part. None may be NULL but where it says so. `arg` is the machine's. */
+struct udpt_ops {
+    /* Fill with unpredictable bytes. */
+    void (*random)(void *arg, void *to, size_t size);
+    /* local: open a stream to the server for `conn`, then udpt_conn_opened() or, when it cannot
+     * be, udpt_conn_lost(); neither from within this call. NULL in a server. */
+    void (*dial)(void *arg, struct udpt_conn *conn);
+    /* Close the stream and forget `conn`, which is freed on return. `reason` says why. */
+    void (*hangup)(void *arg, struct udpt_conn *conn, const char *reason);
+    /* A datagram: at a server to send to `peer`, at a local for the source, from `peer`. `data`
+     * is valid until the udpt_conn_input() that led here returns, not only until this does, so
+     * a host may gather a batch and send it then. */
+    void (*datagram)(void *arg, struct udpt_binding *b, const struct udpt_dest *peer,
+                     const uint8_t *data, size_t size);
+    /* server: a binding came to be, before its first datagram. `want4`, `want6`: the external
+     * ports that it asks to have again, 0 for any. Sockets are opened when the first datagram of
+     * a family goes out. Not 0: refused, the limit is told to the client, and binding_closed
+     * follows. NULL in a local. */
+    int (*binding_opened)(void *arg, struct udpt_binding *b, uint16_t want4, uint16_t want6);
+    /* The binding is freed on return. Called for each, also from udpt_machine_free(). */
+    void (*binding_closed)(void *arg, struct udpt_binding *b, enum udpt_close_reason reason);
+    /* local: the server could not deliver a datagram of `b` to `peer`. */
+    void (*error)(void *arg, struct udpt_binding *b, const struct udpt_dest *peer,
+                  enum udpt_error_code code, uint32_t value);
+    /* A session changed its state. `reason` is "" or a clause. */
+    void (*state)(void *arg, struct udpt_session *s, enum udpt_state state, const char *reason);
+    /* local: the answer to udpt_ping(). */
+    void (*pong)(void *arg, uint64_t token, uint64_t rtt_us);
+    /* One line for the log. */
+    void (*log)(void *arg, enum udpt_log level, const char *text);
+};
+
+/* ---- the machine --------------------------------------------------------------------------- */
+
+/* NULL: out of memory. A local dials at the first udpt_tick(). `ops` must outlive it. */
+struct udpt_machine *udpt_machine_new(const struct udpt_config *config, const struct udpt_ops *ops,
+                                      void *arg, uint64_t now_us);
+
+enum udpt_stop {
+    UDPT_STOP_END,  /* the sessions are over: the far ends let their flows go */
+    UDPT_STOP_KEEP, /* this end will be back: a server keeps session and flows for its resume
+                     * timeout, a local comes again and asks for the same external ports */
+};
+
+/* Puts a goodbye into the output of one leg of each session, as far as there is room; the host
+ * flushes once more and then frees. No datagram passes from here on. */
+void udpt_machine_stop(struct udpt_machine *m, enum udpt_stop how, uint64_t now_us);
+
+/* Hangs up every conn and closes every binding (callbacks run), then frees. NULL is accepted. */
+void udpt_machine_free(struct udpt_machine *m);
+
+/* Take over what may change while running: connections, timers, caps, redundancy. The role, the
+ * key and binding_host_size must be the same. Bindings beyond a lower cap are evicted. */
+void udpt_machine_configure(struct udpt_machine *m, const struct udpt_config *config,
+                            uint64_t now_us);
+
+/* When udpt_tick() is wanted at the latest; UDPT_NEVER: not at all. Ask after every batch of
+ * calls. */
+uint64_t udpt_deadline(const struct udpt_machine *m);
+void udpt_tick(struct udpt_machine *m, uint64_t now_us);
+
+/* local: the session as it stands. False: the server has none yet. */
+bool udpt_machine_identity(const struct udpt_machine *m, struct udpt_identity *identity);
+
+/* local: the network came back, or changed: dial at once instead of waiting out the backoff. */
+void udpt_network_changed(struct udpt_machine *m, uint64_t now_us);
+
+/* local: ping the far end; ops.pong follows with the token. UDPTUN_E_UNREACHABLE when no leg is
+ * up. */
+int udpt_ping(struct udpt_machine *m, uint64_t token, uint64_t now_us);
+
+/* ---- streams ------------------------------------------------------------------------------- */
+
+/* server: a stream came in. `peer` is for status and logs (copied, cut at 63 characters). NULL:
+ * too many handshakes are pending or memory is short, and the host closes the stream. */
+struct udpt_conn *udpt_accept(struct udpt_machine *m, const char *peer, uint64_t now_us);
+
+/* local: the stream that ops.dial asked for is open. */
+void udpt_conn_opened(struct udpt_conn *c, uint64_t now_us);
+
+/* The stream has ended or could not be opened; ops.hangup follows inside. */
+void udpt_conn_lost(struct udpt_conn *c, const char *reason, uint64_t now_us);
+
+/* Bytes of the stream, as many as came. The machine copies only an incomplete frame at the end.
+ * ops.hangup may be called inside; then `c` is gone when this returns false. */
+bool udpt_conn_input(struct udpt_conn *c, const uint8_t *data, size_t size, uint64_t now_us);
+
+/* The next conn that has output and was not handed out since its output was last empty or
+ * blocked, or NULL. The host writes what it can; the rest it writes when the stream is writable
+ * again, without being told. */
+struct udpt_conn *udpt_next_ready(struct udpt_machine *m);
+
+struct udpt_span {
+    const uint8_t *data;
+    size_t size;
+};
+
+/* What is to be written, in up to two pieces; returns their count, 0: nothing. Valid until the
+ * next call into the machine. */
+int udpt_conn_output(struct udpt_conn *c, struct udpt_span spans[2]);
+
+/* That many bytes of it went out. More output may be there afterwards (queued datagrams move
+ * up), so the host asks again while the stream takes bytes. */
+void udpt_conn_sent(struct udpt_conn *c, size_t size, uint64_t now_us);
+
+/* A pointer of the host's own. */
+void udpt_conn_set_host(struct udpt_conn *c, void *host);
+void *udpt_conn_host(const struct udpt_conn *c);
+
+/* ---- bindings and datagrams ------------------------------------------------------------------ */
+
+/* local: a binding for a new source. `label` names the source across restarts of this end (a
+ * keyed hash of it). NULL and `*code` (UDPTUN_E_LIMIT never: the least recently used is evicted,
+ * ops.binding_closed is called for it; UDPTUN_E_NOMEM). */
+struct udpt_binding *udpt_binding_open(struct udpt_machine *m, uint64_t label, uint64_t now_us,
+                                       int *code);
+void udpt_binding_close(struct udpt_binding *b, uint64_t now_us);
+
+/* The host's bytes behind the binding, binding_host_size of them. */
+void *udpt_binding_host(struct udpt_binding *b);
+
+/* server: a socket of the binding is open with this external address. */
+void udpt_binding_external(struct udpt_binding *b, const struct endpoint *external,
+                           uint64_t now_us);
+
+/* server: tell the client that a datagram to `peer` could not be delivered, and count it. */
+void udpt_binding_error(struct udpt_binding *b, const struct udpt_dest *peer,
+                        enum udpt_error_code code, uint32_t value, uint64_t now_us);
+
+/*
+ * Send a datagram of `b`: local, to `peer`; server, truly from `peer`. It is copied. 0, or it was
+ * dropped and counted: UDPTUN_E_LIMIT (queue full), UDPTUN_E_INVALID (too large, or no address),
+ * UDPTUN_E_NOMEM.
+ */
+int udpt_send(struct udpt_binding *b, const struct udpt_dest *peer, const uint8_t *data,
+              size_t size, uint64_t now_us);
+
+/* Count a drop that the host decided (a policy, a full socket). */
+enum udpt_drop {
+    UDPT_DROP_STALE,
+    UDPT_DROP_QUEUE,
+    UDPT_DROP_OVERSIZE,
+    UDPT_DROP_POLICY,
+    UDPT_DROP_NO_FLOW,
+    UDPT_DROP_CAUSES,
+};
+void udpt_count_drop(struct udpt_machine *m, struct udpt_binding *b, enum udpt_drop cause);
+
+/* ---- looking -----------------------------------------------------------------------------------
+ */
+
+struct udpt_counters {
+    uint64_t tx_packets, rx_packets; /* tx is towards the far end of the tunnel */
+    uint64_t tx_bytes, rx_bytes;     /* of payload */
+    uint64_t dropped[UDPT_DROP_CAUSES];
+};
+
+struct udpt_machine_info {
+    enum udpt_state state; /* of a local's session */
+    uint64_t sessions, flows, reconnects, resumed, pending;
+    int64_t rtt_us; /* local: of the best leg, -1: not measured */
+    struct udpt_counters counters;
+};
+
+struct udpt_leg_info {
+    bool control;
+    enum udpt_leg_state { UDPT_LEG_DIALLING, UDPT_LEG_HANDSHAKE, UDPT_LEG_UP } state;
+    int64_t rtt_us;    /* -1: not measured */
+    uint64_t queue_us; /* age of the oldest unacknowledged byte */
+    uint64_t tx_bytes, rx_bytes;
+};
+
+struct udpt_session_info {
+    uint8_t id[UDPT_SESSION_ID_SIZE];
+    enum udpt_state state;
+    const char *peer; /* of the newest conn; valid as long as the session */
+    uint64_t flows, tx_bytes, rx_bytes, age_us;
+    size_t leg_count;
+    struct udpt_leg_info legs[UDPT_MAX_LEGS];
+};
+
+struct udpt_binding_info {
+    uint64_t id; /* unique and never reused within its session */
+    const struct udpt_session *session;
+    struct endpoint external4, external6; /* family NONE: not open or not known */
+    uint64_t peers;
+    bool bulk; /* not a sparse flow: it stays on one leg, in order */
+    uint64_t idle_us, age_us;
+    struct udpt_counters counters;
+};
+
+void udpt_machine_look(const struct udpt_machine *m, uint64_t now_us,
+                       struct udpt_machine_info *info);
+
+/* Sessions in order of creation: the one after `s`, or the first for NULL. */
+struct udpt_session *udpt_session_next(const struct udpt_machine *m, const struct udpt_session *s);
+void udpt_session_look(const struct udpt_session *s, uint64_t now_us,
+                       struct udpt_session_info *info);
+
+/* Bindings of a session in ascending order of id: the first with an id above `after`. */
+struct udpt_binding *udpt_binding_after(const struct udpt_session *s, uint64_t after);
+void udpt_binding_look(const struct udpt_binding *b, uint64_t now_us,
+                       struct udpt_binding_info *info);
+struct udpt_session *udpt_binding_session(const struct udpt_binding *b);
+
+/* server: end a session; its client is told. */
+void udpt_session_close(struct udpt_session *s, uint64_t now_us);
+
+#if defined(__GNUC__)
+#pragma GCC visibility pop
+#endif
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
