@@ -11,6 +11,7 @@
  */
 #include "daemon/control/carry_out.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/control/control.h"
@@ -94,6 +95,22 @@ static bool is_waited_for(const struct change *c, const struct edit *e)
     return false;
 }
 
+/* Without its place: a tunnel keeps its session, an instance has nothing else. */
+static void give_up_place(ProtobufCMessage *message)
+{
+    tunnel_msg *tunnel = object_tunnel(message);
+    if (!tunnel) {
+        object_tun2socks(message)->has_enabled = 1;
+        object_tun2socks(message)->enabled = 0;
+        return;
+    }
+    if (tunnel->listen)
+        protobuf_c_message_free_unpacked(&tunnel->listen->base, NULL);
+    tunnel->listen = NULL;
+    free(tunnel->tcp_proxy); /* it needs a listener */
+    tunnel->tcp_proxy = NULL;
+}
+
 /* It stays there, for those that name it, but it has nothing that another could want. */
 static bool stop(struct change *c, struct edit *e)
 {
@@ -102,10 +119,7 @@ static bool stop(struct change *c, struct edit *e)
     struct udptun_error err;
     if (!stopped)
         return false;
-    if (object_tunnel(stopped))
-        object_tunnel(stopped)->has_enabled = 1, object_tunnel(stopped)->enabled = 0;
-    else
-        object_tun2socks(stopped)->has_enabled = 1, object_tun2socks(stopped)->enabled = 0;
+    give_up_place(stopped);
     int rc = control_apply(c->control, stopped, &object->means, "", NULL, &err);
     protobuf_c_message_free_unpacked(stopped, NULL);
     e->made_way = e->made_way || rc == 0;

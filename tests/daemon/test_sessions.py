@@ -94,6 +94,23 @@ class Sessions(TestCase):
             self.assertEqual(self.seen_from(), before)
         self.assertEqual(len(self.sessions()), 1)
 
+    def test_the_external_port_stays_while_listeners_are_exchanged(self):
+        self.configure()
+        before = self.seen_from()
+        other = dict(self.local, name="other", listen="udp://127.0.0.1:%d" %
+                     free_port(socket.SOCK_DGRAM))
+        self.configure(**other)
+        places = [self.local["listen"], other["listen"]]
+        for near, far in (places[::-1], places):
+            config = {"udpTunnels": [dict(self.local, listen=near), dict(other, listen=far)]}
+            for tunnel in config["udpTunnels"]:
+                del tunnel["wait"]
+            with self.near.client() as c:
+                self.ok(c.call("applyConfig", {"config": config}))
+            self.drained()
+            self.listen = int(near.rpartition(":")[2])
+            self.assertEqual(self.seen_from(), before)
+
     def test_the_external_port_stays_over_an_orderly_restart_of_udp_local(self):
         self.configure()
         before = self.seen_from()
