@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 
+import plots
 import run
 from tun2socks_subjects import BADVPN_TARGET, PROXY, PROXY_PORT, TARGET, TcpSide, TunAndTunnel
 
@@ -30,6 +31,7 @@ UDP_CASES = [(run.ONE_WAY, 1200, 1), (run.ONE_WAY, 1200, 64), (run.ECHO, 1200, 1
 class Report:
     def __init__(self):
         self.lines, self.goals = [], []
+        self.data = {"tcp": [], "udp": []}  # of the plots
 
     def say(self, line=""):
         print(line, flush=True)
@@ -88,6 +90,7 @@ def tcp_throughput(report, side, options):
     subjects = list(tcp_subjects())
     names = [name for name, _ in subjects]
     report.say("## TCP\n")
+    report.say(plots.figure("tun2socks-tcp", "TCP through a TUN device and tun2socks") + "\n")
     report.table("", *(f"{name}, Mbit/s" for name in names), "tun2socks / alone")
     got = {case: {name: [] for name in names} for case in TCP_CASES}
     for i in range(options.rounds):
@@ -100,6 +103,9 @@ def tcp_throughput(report, side, options):
         ratios = [a / b for a, b in zip(of["tun2socks"], of["sink alone"])]
         report.row(f"{direction}, {flows} flow{'s' * (flows > 1)}",
                    *(spread(of[name]) for name in names), spread(ratios, 2))
+        report.data["tcp"].append({
+            "case": f"{direction}, {flows} flow{'s' * (flows > 1)}",
+            "mbit": {name: round(statistics.median(of[name])) for name in names}})
         if flows == 1:
             ratio = statistics.median(ratios)
             report.goal(f"TCP {direction}, 1 flow: at least 0.35 × the sink alone",
@@ -112,6 +118,7 @@ def tcp_throughput(report, side, options):
 def udp_throughput(report, relay, tunnel, subject, options):
     subjects = [relay, tunnel, subject]
     report.say("## UDP\n")
+    report.say(plots.figure("tun2socks-udp", "CPU for a datagram against the plain relay") + "\n")
     report.table("", "way", "packets/s", "lost", "CPU µs/packet, both ends", "near + far",
                  "CPU / plain relay")
     results = {case: {s.name: [] for s in subjects} for case in UDP_CASES}
@@ -121,6 +128,10 @@ def udp_throughput(report, relay, tunnel, subject, options):
             for s in subjects[turn:] + subjects[:turn]:
                 results[case][s.name].append(run.measure(s, case, options.seconds))
     for (direction, size, flows), of in results.items():
+        report.data["udp"].append({
+            "case": f"{direction}, {size} bytes, {flows} flow{'s' * (flows > 1)}",
+            "cpuVsRelay": {s.name: round(run.median_ratio(of[s.name], of[relay.name], "cpu"), 3)
+                           for s in (tunnel, subject)}})
         for name, m in of.items():
             ratios = [a["cpu"] / b["cpu"] for a, b in zip(m, of[relay.name])]
             ends = [statistics.median(x["ends"][k] for x in m) for k in range(2)]
@@ -231,6 +242,7 @@ def main():
     if options.write:
         with open(options.write, "w", encoding="utf-8") as file:
             file.write("".join(page).rstrip() + "\n")
+        plots.publish(options.write, "tun2socks", report.data)
 
 
 if __name__ == "__main__":
