@@ -3,14 +3,18 @@
  * main.c - the process ProxyController: options, signals, the background, exit status.
  *
  * The one place that exits. SIGTERM and SIGINT end the loop, and the routing is put back behind it;
- * SIGHUP opens the log file anew.
+ * SIGHUP opens the log file anew. A service manager is told READY and STOPPING.
  */
 #include <errno.h>
 #include <ev.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "controller/proxy/controller.h"
@@ -85,6 +89,24 @@ static void say_ready(int word)
     close(word);
 }
 
+/* As sd_notify(3): to a service manager, if there is one. */
+static void notify(const char *state)
+{
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    size_t len = path ? strlen(path) : 0;
+    int fd =
+        len > 1 && len < sizeof to.sun_path ? socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0) : -1;
+    if (fd < 0)
+        return;
+    memcpy(to.sun_path, path, len);
+    if (path[0] == '@')
+        to.sun_path[0] = '\0';
+    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
+    (void)sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&to, size);
+    close(fd);
+}
+
 static int run(struct process *p, const struct options *o)
 {
     struct udptun_error err;
@@ -115,7 +137,9 @@ static int run(struct process *p, const struct options *o)
               o->socket_path);
     if (word >= 0)
         say_ready(word);
+    notify("READY=1\nSTATUS=Ready for commands");
     ev_run(p->loop, 0);
+    notify("STOPPING=1\nSTATUS=Putting the routing back");
     controller_close(&p->controller);
     log_write(&p->log, LOG_INFO, "stopped");
     return EXIT_OK;
