@@ -13,7 +13,7 @@ import subprocess
 import unittest
 
 import traffic
-from harness import BIN, GUARD_S, ROOT, THIRD, NetTest, Program, need, poll
+from harness import BIN, GUARD_S, ROOT, SERVER, THIRD, NetTest, Program, need, poll
 
 try:
     import socks
@@ -80,6 +80,8 @@ class Readme(NetTest):
                     terminals[machine].wait_listening(9999, "udp")
             else:
                 said[machine] += shells[machine].do(commands)
+            if "configureRouting" in commands:
+                self.whole_machine(shells["client"])
             if len(terminals) == 2 and not said["client"].count("hello"):
                 terminals["client"].type("hello from the client\n")
                 terminals["server"].wait_log("^hello from the client$")
@@ -88,10 +90,29 @@ class Readme(NetTest):
                 said["client"] += "hello"
         self.assertEqual(len(terminals), 2)
         self.assertRegex(said["client"], r"away.*established")
+        self.assertEqual(said["client"].count('"statusCode":0'), 3)
+        self.assertRegex(said["client"], rf"(?m)^{THIRD} dev tun0 ")
+        self.assertRegex(said["client"], rf"(?m)^{SERVER} via .* dev eth0 ")
+        self.assertNotIn("8502", shells["client"].do("ip rule"))
         self.assertRegex(said["server"], r"(?m)established")
         self.associate()
         for shell in shells.values():
             shell.do("udptunctl shutdown")
+
+    def whole_machine(self, shell):
+        """TCP and UDP of the client, which know of nothing, arrive from the server."""
+        listener = self.net.third.listener(THIRD, 8000)
+        target = self.net.third.udp(THIRD, 9001)
+        app = self.net.client.tcp(THIRD, 8000)
+        datagrams = self.net.client.udp()
+        for sock in (listener, target, app, datagrams):
+            self.addCleanup(sock.close)
+        far, (source, _) = listener.accept()
+        self.addCleanup(far.close)
+        self.assertEqual(source, SERVER)
+        seen = traffic.exchange(self, datagrams, (THIRD, 9001), target)
+        self.assertEqual(seen[0], SERVER)
+        self.assertIn("all.tun", shell.do("udptunctl status"))
 
     def associate(self):
         """The SOCKS5 server of the README's last part works."""
