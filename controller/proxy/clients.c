@@ -309,8 +309,10 @@ int clients_open(struct clients *c, struct ev_loop *loop, const char *path, uid_
     *c = (struct clients){.loop = loop, .ops = ops, .arg = arg};
     list_init(&c->list);
     int rc = listener_open(&c->listener, path, owner, err);
-    if (rc < 0)
+    if (rc < 0) {
+        c->loop = NULL;
         return rc;
+    }
     ev_io_init(&c->acceptable, on_acceptable, c->listener.fd, EV_READ);
     ev_timer_init(&c->rest, on_rested, REST_S, 0.);
     ev_prepare_init(&c->reaper, reap);

@@ -37,7 +37,7 @@ struct clients_ops {
 };
 
 struct clients {
-    struct ev_loop *loop;
+    struct ev_loop *loop; /* NULL: closed */
     const struct clients_ops *ops;
     void *arg;
     struct listener listener;

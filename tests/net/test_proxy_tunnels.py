@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ProxyController between a VPN client and udptund: both or neither, and as udptund replied."""
+
+import fcntl
+import json
+import os
+import pwd
+import signal
+import socket
+import struct
+import subprocess
+import unittest
+
+import proxy
+from harness import BIN, GUARD_S, SERVER, NetTest, need, poll
+
+TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454ca, 1, 0x1000
+KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+
+
+class Tunnels(NetTest):
+    @classmethod
+    def build(cls):
+        cls.daemon = cls.net.daemon("client")
+
+    def setUp(self):
+        self.controller = proxy.ProxyController(self.net, self.net.client,
+                                                udptund=self.daemon.socket_path)
+        self.client = self.controller.client(self)
+
+    def tearDown(self):
+        self.assertEqual(self.controller.stop(), 0, self.controller.log())
+        self.assertIsNone(self.controller.fault())
+        self.net.programs.remove(self.controller)
+        if self.daemon.running():
+            self.daemon.call("applyConfig", {"config": {"udpTunnels": [], "tun2socks": []},
+                                             "prune": True})
+
+    def names(self):
+        status = self.daemon.call("getStatus")
+        return [one["name"] for one in status["udpTunnels"] + status["tun2socks"]]
+
+    def mtu(self):
+        return json.loads(proxy.ip(self.net.client, "-j", "link", "show", "tun0"))[0]["mtu"]
+
+    def configure(self, tun2socks=None, **tunnel):
+        parameters = {"name": "away", "role": "local", "server": "127.0.0.1:9", **tunnel}
+        if tun2socks is not None:
+            parameters["tun2socks"] = {"tcp": "reject", **tun2socks}
+        return self.client.request("configureUdpTunnel", **parameters)
+
+    def assert_refused(self, reply, code, field, word):
+        self.assertEqual((reply["statusCode"], reply["error"].get("field")), (code, field), reply)
+        self.assertIn(word, reply["errorMessage"])
+
+    def test_a_tunnel_alone(self):
+        reply = self.configure()
+        direct = self.daemon.request("configureUdpTunnel", {"name": "away", "role": "local",
+                                                            "server": "127.0.0.1:9"})
+        self.assertEqual(reply["returnValue"].keys(), direct["returnValue"].keys())
+        self.assertIs(reply["returnValue"]["changed"], True)
+        self.assertIs(direct["returnValue"]["changed"], False)
+        self.assertIs(self.client.call("removeUdpTunnel", name="away")["returnValue"]["changed"], True)
+        self.assertIs(self.client.call("removeUdpTunnel", name="away")["returnValue"]["changed"], False)
+        self.assert_refused(self.configure(server="nonsense"), 7, "parameters.server", "server")
+        self.assert_refused(self.configure(rol="local"), 7, "parameters.rol", "unknown")
+        self.assertEqual(self.names(), [])
+
+    def test_both(self):
+        for device in ({}, {"device": "tun:tun0", "address": "10.0.85.1/24", "name": "away.tun"}):
+            reply = self.configure(device, ephemeral=True)
+            self.assertEqual(reply["statusCode"], 0, reply)
+            self.assertEqual(self.names(), ["away", "away.tun"])
+        self.assertIs(reply["returnValue"]["changed"], True)
+        status = self.client.call("getStatus", name="away.tun")
+        self.assertEqual(status["connectionStatus"], 1)
+        instance = status["returnValue"]["tun2socks"][0]
+        self.assertEqual((instance["state"], instance["udp"]), ("established", "tunnel:away"))
+        self.assertEqual(self.mtu(), instance["mtu"])
+        self.assertGreaterEqual(self.mtu(), 9000)
+        self.assertEqual(self.configure({"mtu": 1400})["statusCode"], 0)
+        self.assertEqual(self.mtu(), 1400)
+        self.client.call("removeUdpTunnel", name="away")
+        self.assertEqual((self.names(), self.mtu()), ([], 1500))
+
+    def test_neither(self):
+        for tun2socks, tunnel, code, field in (
+                ({"tcp": "nonsense"}, {}, 7, "parameters.tun2socks.tcp"),
+                ({"tpc": "reject"}, {}, 7, "parameters.tun2socks.tpc"),
+                ({"udp": "tunnel:none"}, {}, 100, "parameters.tun2socks.udp"),
+                ({"name": "away"}, {}, 7, "parameters.tun2socks.name"),
+                ({"device": "fd:0"}, {}, 7, "parameters.tun2socks.device"),
+                ({"device": 7}, {}, 7, "parameters.tun2socks.device"),
+                ({"address": "10.1.1.1/24"}, {}, 7, "parameters.tun2socks.address"),
+                ({}, {"server": "nonsense"}, 7, "parameters.server"),
+                ({}, {"name": 7}, 7, "parameters.name"),
+                # ProxyController is root, and its clients are not.
+                ({}, {"mark": 7}, 2, "parameters.mark"),
+                ({"device": "unix:/tmp/x"}, {}, 2, "parameters.tun2socks.device")):
+            reply = self.configure(tun2socks, **tunnel)
+            self.assertEqual((reply["statusCode"], reply["error"].get("field")), (code, field), reply)
+            self.assertIn(field.split(".")[-1], reply["errorMessage"])
+            self.assertEqual((self.names(), self.mtu()), ([], 1500))
+        reply = self.client.request("configureUdpTunnel", name="away", role="local",
+                                    server="127.0.0.1:9", tun2socks=[])
+        self.assert_refused(reply, 7, "parameters.tun2socks", "must be an object")
+
+    def test_what_is_there_stays_when_another_cannot_be_had(self):
+        self.configure({"mtu": 1400}, key=KEY, connections=3)
+        before = self.daemon.call("exportConfig", {"showSecrets": True})
+        reply = self.configure({"tcp": "nonsense", "mtu": 2000}, connections=4)
+        self.assertEqual(reply["statusCode"], 7)
+        self.assertEqual(self.daemon.call("exportConfig", {"showSecrets": True}), before)
+        self.assertEqual(self.mtu(), 1400)
+        self.assertEqual(self.client.call("getStatus", name="away.tun")["returnValue"]["tun2socks"][0]
+                         ["state"], "established")
+
+    def test_merge(self):
+        self.configure({"blockQuic": True, "name": "apps"}, key=KEY, connections=3)
+        reply = self.client.call("configureUdpTunnel", name="away", merge=True, connections=5,
+                                 tun2socks={"name": "apps", "icmpEcho": "drop"})
+        self.assertIs(reply["returnValue"]["changed"], True)
+        config = self.daemon.call("exportConfig", {"showSecrets": True})
+        tunnel, instance = config["udpTunnels"][0], config["tun2socks"][0]
+        self.assertEqual((tunnel["key"], tunnel["connections"]), (KEY, 5))
+        self.assertEqual((instance["blockQuic"], instance["icmpEcho"], instance["tcp"]),
+                         (True, "drop", "reject"))
+
+    def test_the_device_has_one_reader(self):
+        self.configure({})
+        reply = self.configure({}, name="second")
+        self.assert_refused(reply, 102, "parameters.tun2socks.device", "'away.tun'")
+        self.assertEqual(self.names(), ["away", "away.tun"])
+        self.client.call("removeUdpTunnel", name="away")
+        with self.net.client.inside(), open("/dev/net/tun", "r+b", buffering=0) as tun:
+            fcntl.ioctl(tun, TUNSETIFF, struct.pack("16sH22x", b"tun0", IFF_TUN | IFF_NO_PI))
+            reply = self.configure({})
+            self.assertEqual(reply["statusCode"], 102)
+            self.assertIn("another program is attached", reply["errorMessage"])
+        self.assertEqual(self.names(), [])
+        self.assertEqual(self.configure({})["statusCode"], 0)
+
+    def test_what_others_name_is_not_removed(self):
+        self.configure({"mtu": 1400})
+        self.daemon.call("configureTun2socks", {"name": "other", "device": "tun:tun7", "tcp": "reject",
+                                                "udp": "tunnel:away"})
+        reply = self.client.request("removeUdpTunnel", name="away")
+        self.assertEqual(reply["statusCode"], 102)
+        poll("the instance to be back", lambda: sorted(self.names()) == ["away", "away.tun", "other"])
+        self.assertEqual(self.mtu(), 1400)
+        self.daemon.call("removeTun2socks", {"name": "other"})
+        self.client.call("removeUdpTunnel", name="away")
+        self.assertEqual(self.names(), [])
+
+    def test_without_udptund(self):
+        self.daemon.stop()
+        for tun2socks in (None, {}):
+            reply = self.configure(tun2socks)
+            self.assertEqual(reply["statusCode"], 5)
+            self.assertIn("no daemon answers", reply["errorMessage"])
+        self.assertEqual(self.mtu(), 1500)
+        for action in ("removeUdpTunnel", "getStatus"):
+            self.assertEqual(self.client.request(action, name="away")["statusCode"], 5)
+        self.daemon.start()
+        self.assertEqual(self.configure({})["statusCode"], 0)
+
+    def test_what_udptund_lost_comes_back_and_nothing_else(self):
+        self.configure({}, ephemeral=True, key=KEY, wait=0.1)
+        self.configure(name="kept")
+        self.configure(name="gone", ephemeral=True)
+        self.daemon.kill()
+        self.daemon.start()
+        poll("what was lost", lambda: sorted(self.names()) == ["away", "away.tun", "gone", "kept"])
+        self.assertEqual(self.daemon.call("exportConfig", {"showSecrets": True})["udpTunnels"][0]
+                         .get("key"), KEY)
+        # What somebody else changed meanwhile is not changed back.
+        self.daemon.call("configureUdpTunnel", {"name": "kept", "merge": True, "connections": 2})
+        self.client.call("removeUdpTunnel", name="gone")
+        self.daemon.stop()
+        self.daemon.start()
+        poll("what was lost", lambda: sorted(self.names()) == ["away", "away.tun", "kept"])
+        kept = next(one for one in self.daemon.call("exportConfig")["udpTunnels"]
+                    if one["name"] == "kept")
+        self.assertEqual(kept["connections"], 2)
+
+
+class Socket(NetTest):
+    """What existing clients send, and the command line."""
+
+    def start(self, *options, **more):
+        self.controller = proxy.ProxyController(self.net, self.net.client, options=options, **more)
+        self.addCleanup(self.controller.stop)
+        return self.controller.client(self)
+
+    def test_several_objects_in_one_read(self):
+        client = self.start()
+        client.sock.sendall(b'{"parameters":{},"action":"getDeviceName","id":"a"}'
+                            b'{"action":"resetRouting"} {"id":7,"action":"getDeviceName"}')
+        self.assertEqual([client.reply() for _ in range(3)], [
+            {"statusCode": 0, "action": "getDeviceName", "id": "a", "returnValue": "tun0"},
+            {"statusCode": 0, "action": "resetRouting"},
+            {"statusCode": 0, "action": "getDeviceName", "id": 7, "returnValue": "tun0"}])
+
+    def test_bad_messages(self):
+        client = self.start()
+        for text, code, word in (
+                ('{"action":"nonsense"}', 107, "'nonsense' is unknown"), ("{}", 107, "is missing"),
+                ('{"action":7}', 107, "is missing"), ('{"a":1,"a":2}', 107, "not valid JSON"),
+                ('{"action":"resetRouting","parameters":[]}', 7, "must be an object"),
+                ('{"action":}', 107, "not valid JSON"), ("{\"\xff\":1}", 0, "")):
+            client.sock.sendall(text.encode("latin-1"))
+            reply = client.reply()
+            if code:
+                self.assertEqual(reply["statusCode"], code, reply)
+            self.assertNotEqual(reply["statusCode"], 0)
+            self.assertIn(word, reply["errorMessage"])
+        self.assertEqual(client.call("getDeviceName")["returnValue"], "tun0")
+        client.sock.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        self.assertEqual(client.reply()["statusCode"], 107)
+        with self.assertRaises(ConnectionError):
+            client.reply()
+
+    def test_owner_log_and_background(self):
+        log = os.path.join(self.net.folder, "proxy.log")
+        path = os.path.join(self.net.folder, "owned.sock")
+        user = pwd.getpwnam("nobody")
+        for owner in ("nobody", str(user.pw_uid)):
+            with self.net.client.inside():
+                subprocess.run([os.path.join(BIN, "ProxyController"), "-s", path, "-u", owner, "-l", log,
+                                "-d", "--tun-name", "vpn7", "--tun-address", "10.7.0.1/16"],
+                               check=True, timeout=GUARD_S, capture_output=True)
+            # When the command returns, it is there.
+            client = proxy.Client(path)
+            self.addCleanup(client.close)
+            who = client.sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+            pid = struct.unpack("3i", who)[0]
+            self.addCleanup(lambda pid=pid: os.path.exists(f"/proc/{pid}") and os.kill(pid, 9))
+            found = os.stat(path)
+            self.assertEqual((found.st_uid, found.st_gid, found.st_mode & 0o777),
+                             (user.pw_uid, os.getgid(), 0o660))
+            self.assertEqual(client.call("getDeviceName")["returnValue"], "vpn7")
+            client.call("configureRouting", proxyIp=SERVER)
+            self.assertIn("10.7.0.1/16", proxy.ip(self.net.client, "addr", "show", "vpn7"))
+            os.rename(log, log + ".1")
+            os.kill(pid, signal.SIGHUP)
+            os.kill(pid, signal.SIGTERM)
+            poll("the end", lambda pid=pid: not os.path.exists(f"/proc/{pid}"))
+            self.assertFalse(os.path.exists(path))
+            with open(log, encoding="utf-8") as file:
+                self.assertIn("stopping", file.read())
+
+    def test_wrong_command_lines(self):
+        for options, word in ((["--tun-name", "a/b"], "--tun-name"), (["--mark", "x"], "--mark"),
+                              (["--tun-address", "fd85::1/64"], "--tun-address"),
+                              (["--tun-address6", "10.0.0.1"], "--tun-address6"),
+                              (["-u", "no-such-user"], "no-such-user"), (["a", "b"], "unexpected"),
+                              (["-s", "a", "b"], "twice"), (["--nonsense"], "nonsense")):
+            result = subprocess.run([os.path.join(BIN, "ProxyController"), *options], text=True,
+                                    capture_output=True, check=False, timeout=GUARD_S)
+            self.assertEqual(result.returncode, 2, result)
+            self.assertIn(word, result.stderr)
+        for path in ("/nonexistent/folder/sock", "/etc/passwd", self.net.folder):
+            with self.net.client.inside():
+                result = subprocess.run([os.path.join(BIN, "ProxyController"), path], text=True,
+                                        capture_output=True, check=False, timeout=GUARD_S)
+            self.assertEqual(result.returncode, 1, result)
+            self.assertIn(path, result.stderr)
+            self.assertNotIn("tun0", proxy.ip(self.net.client, "link"))
+
+    def test_one_capability_is_enough(self):
+        proxy.settle(self.net.client)
+        before = proxy.routing(self.net.client)
+        os.chmod(self.net.folder, 0o777)
+        # With a device node as Debian has it, whatever the one here is like.
+        node = "mount -t tmpfs none /dev/net && mknod -m 666 /dev/net/tun c 10 200 && exec \"$@\""
+        client = self.start(under=(
+            need("unshare"), "--mount", "sh", "-c", node, "sh", need("setpriv"), "--reuid", "nobody",
+            "--regid", "nogroup", "--clear-groups", "--no-new-privs", "--bounding-set=-all,+net_admin",
+            "--inh-caps=-all,+net_admin", "--ambient-caps=-all,+net_admin"))
+        client.call("configureRouting", proxyIp=SERVER)
+        self.assertEqual(proxy.way(self.net.client, "1.1.1.1"), "tun0")
+        client.call("resetRouting")
+        self.assertEqual(self.controller.stop(), 0)
+        self.assertEqual(proxy.routing(self.net.client), before)
+
+    def test_none_is_told(self):
+        os.chmod(self.net.folder, 0o777)
+        client = self.start(under=(need("setpriv"), "--reuid", "nobody", "--regid", "nogroup",
+                                   "--clear-groups"))
+        for action, parameters in (("getDeviceName", {}), ("configureRouting", {"proxyIp": SERVER})):
+            reply = client.request(action, **parameters)
+            self.assertEqual(reply["statusCode"], 2)
+            self.assertIn("TUN device tun0", reply["errorMessage"])
+
+
+if __name__ == "__main__":
+    unittest.main()
