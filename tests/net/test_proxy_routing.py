@@ -36,7 +36,8 @@ class Routing(NetTest):
 
     def tearDown(self):
         if self.controller:
-            self.controller.stop()
+            self.assertEqual(self.controller.stop(), 0, self.controller.log())
+            self.assertIsNone(self.controller.fault())
             self.net.programs.remove(self.controller)
         self.assertEqual(proxy.routing(self.net.client), self.before)
         self.assertNotIn("tun0", proxy.ip(self.net.client, "link"))
