@@ -94,7 +94,11 @@ bool fragment_send(struct tun2socks *t, const struct endpoint *source, const str
     memcpy(udp + UDP_CHECKSUM_OFFSET, &value, sizeof value);
     if (!is_whole)
         return send_fragments(t, source, app, udp, data, size);
-    packet_write_ip(header, source, app, PROTOCOL_UDP, total);
+    if (app->family == ENDPOINT_IP4) /* behind the app there may be links of a smaller MTU */
+        packet_write_ip4_fragment(header, source, app, PROTOCOL_UDP, total,
+                                  (uint16_t)t->next_fragment_id++, 0, false);
+    else
+        packet_write_ip(header, source, app, PROTOCOL_UDP, total);
     struct iovec parts[2] = {{header, ip_size + UDP_HEADER_SIZE}, {(void *)(uintptr_t)data, size}};
     return stack_write(t, parts, size ? 2 : 1, &offload);
 }

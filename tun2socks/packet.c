@@ -142,18 +142,22 @@ bool packet_parse(struct packet *p, const void *data, size_t size, bool checksum
     return true;
 }
 
-enum { HOP_LIMIT = 64 };
+enum {
+    HOP_LIMIT = 64,
+    MORE_FRAGMENTS = 0x2000,
+    DONT_FRAGMENT = 0x4000,
+};
 
-size_t packet_write_ip4_fragment(uint8_t *to, const struct endpoint *source,
-                                 const struct endpoint *destination, uint8_t protocol, size_t size,
-                                 uint16_t id, size_t offset, bool more)
+static size_t write_ip4(uint8_t *to, const struct endpoint *source,
+                        const struct endpoint *destination, uint8_t protocol, size_t size,
+                        uint16_t id, uint16_t flags_and_offset)
 {
     uint8_t header[IP4_HEADER_SIZE];
     struct writer w = writer_of(header, sizeof header);
     writer_u16(&w, 0x4500);
     writer_u16(&w, (uint16_t)(IP4_HEADER_SIZE + size));
     writer_u16(&w, id);
-    writer_u16(&w, (uint16_t)((more ? 0x2000 : 0) | offset / 8));
+    writer_u16(&w, flags_and_offset);
     writer_u8(&w, HOP_LIMIT);
     writer_u8(&w, protocol);
     writer_u16(&w, 0);
@@ -165,11 +169,19 @@ size_t packet_write_ip4_fragment(uint8_t *to, const struct endpoint *source,
     return IP4_HEADER_SIZE;
 }
 
+size_t packet_write_ip4_fragment(uint8_t *to, const struct endpoint *source,
+                                 const struct endpoint *destination, uint8_t protocol, size_t size,
+                                 uint16_t id, size_t offset, bool more)
+{
+    return write_ip4(to, source, destination, protocol, size, id,
+                     (uint16_t)((more ? MORE_FRAGMENTS : 0) | offset / 8));
+}
+
 size_t packet_write_ip(uint8_t *to, const struct endpoint *source,
                        const struct endpoint *destination, uint8_t protocol, size_t size)
 {
     if (destination->family == ENDPOINT_IP4)
-        return packet_write_ip4_fragment(to, source, destination, protocol, size, 0, 0, false);
+        return write_ip4(to, source, destination, protocol, size, 0, DONT_FRAGMENT);
     uint8_t header[IP6_HEADER_SIZE];
     struct writer w = writer_of(header, sizeof header);
     writer_u32(&w, UINT32_C(6) << 28);

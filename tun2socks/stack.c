@@ -440,6 +440,7 @@ struct tun2socks *tun2socks_new(const struct tun2socks_config *config, struct de
         return NULL;
     }
     t->config = *config;
+    memcpy(&t->next_fragment_id, config->hash_key, sizeof t->next_fragment_id);
     t->device = device;
     table_init(&t->flows);
     table_init(&t->bindings);
