@@ -152,7 +152,7 @@ def latency(data):
     groups = [group_name(*key) for key in loads]
     if loads:
         yield "latency", Chart(
-            "Answer after: half of them (p50), pale: 99 of 100 (p99)", "ms", groups, subjects,
+            "Answered after: p50; pale, and the number: p99", "ms", groups, subjects,
             [{s: of[s]["p50Ms"] for s in of} for of in loads.values()],
             tops=[{s: of[s]["p99Ms"] for s in of} for of in loads.values()],
             marks=[next(iter(of.values()))["pathMs"] for of in loads.values()], digits=0)

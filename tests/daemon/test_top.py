@@ -17,8 +17,8 @@ import tempfile
 import time
 import unittest
 
-from test_cli import (CTL, HANG_S, OK, USAGE, Echo, clean_environment, ctl, on_terminal,
-                      start_daemon, stop_daemon)
+from test_cli import (CTL, HANG_S, LIB, OK, PERMISSION, USAGE, Echo, clean_environment, ctl,
+                      on_terminal, start_daemon, stop_daemon)
 
 SANITIZED = bool(os.environ.get("UDPTUN_SANITIZE"))
 
@@ -300,6 +300,27 @@ class Top(unittest.TestCase):
         screen = terminal.wait(r"^NAME\^ ")
         self.assertTrue(screen.isascii(), screen)
         self.assertIn("~", screen)
+
+    @unittest.skipUnless(os.geteuid() == 0 and shutil.which("setpriv"),
+                         "only root can be somebody else")
+    def test_who_may_not_is_told_so(self):
+        os.chmod(self.folder, 0o755)
+        shutil.copy(CTL, self.folder)
+        shutil.copy(os.path.join(LIB, "libudptun-client.so.0"), self.folder)
+        self.ctl("server", "far", "--listen", "127.0.0.1:0")
+        command = (f"setpriv --reuid 65534 --regid 65534 --clear-groups {self.folder}/udptunctl "
+                   f"-s {self.socket} top far")
+        os.chmod(self.socket, 0o600)
+        terminal = Terminal(self.folder, command, LD_LIBRARY_PATH=self.folder)
+        self.addCleanup(terminal.close)
+        terminal.wait(f"^ended {PERMISSION}$")
+        self.assertIn("permission denied", terminal.screen())
+        terminal.close()
+        os.chmod(self.socket, 0o666)
+        terminal = Terminal(self.folder, command, LD_LIBRARY_PATH=self.folder)
+        self.addCleanup(terminal.close)
+        terminal.wait("^listFlows: needs the role operator")
+        self.assertIn("far: server, listening", terminal.screen())
 
     def test_what_is_no_terminal_is_told(self):
         self.assertIn("wants a terminal", self.refused("top"))

@@ -148,6 +148,17 @@ void screen_raise(int number)
 /* ---- life --------------------------------------------------------------------------------------
  */
 
+static int open_pipe(void)
+{
+    if (pipe(terminal.signals) != 0)
+        return -1;
+    for (size_t i = 0; i < 2; i++) {
+        fcntl(terminal.signals[i], F_SETFD, FD_CLOEXEC);
+        fcntl(terminal.signals[i], F_SETFL, O_NONBLOCK);
+    }
+    return 0;
+}
+
 static void close_pipe(void)
 {
     for (size_t i = 0; i < 2; i++) {
@@ -192,7 +203,7 @@ enum exit_status screen_check(void)
 
 enum exit_status screen_open(const struct cli *cli)
 {
-    if (pipe2(terminal.signals, O_CLOEXEC | O_NONBLOCK) != 0)
+    if (open_pipe() != 0)
         return complain(EXIT_OTHER, "top: pipe: %s", strerror(errno));
     tcgetattr(STDIN_FILENO, &rescue.settings);
     catch_signals(); /* before ncurses, which leaves alone what is caught */
