@@ -12,7 +12,8 @@
  *   configure.c, status.c, watch.c, show.c, lists.c, ping.c, events.c, admin.c, top/   the commands
  *
  * Of two files only one knows the other: main, parse and the commands know ask, the texts and
- * the options; these know output, units and the tables; and those know nobody.
+ * the options; these know output, units and the tables; and those know nobody. Only help.c and
+ * completion.c print the very table that names them.
  *
  * Every command is a function from a struct cli to an exit status. Flags are kept as JSON from
  * the start: those that are fields of an object in `fields`, ready to be sent, the others in
