@@ -16,20 +16,11 @@
 #include <string.h>
 
 #include "controller/proxy/actions.h"
+#include "controller/proxy/configure.h"
 #include "controller/proxy/controller.h"
 
 /* Longer than udptund lets a configure wait for the tunnel, so that its own answer comes first. */
 static const double GRACE_S = 10.;
-
-struct configure {
-    struct command *command;
-    json_t *tunnel;    /* without tun2socks, merge and wait */
-    json_t *tun2socks; /* as udptund gets it; NULL: none was given */
-    bool on_device;
-    bool merge;
-    double wait_s;
-    bool changed;
-};
 
 static void configure_free(struct configure *job)
 {
@@ -162,7 +153,22 @@ static void apply_both(struct configure *job)
     json_decref(parameters);
 }
 
-static void merge_into(json_t **object, const json_t *list)
+/* Keys and passwords in `whole` are redacted: udptund keeps the present ones. We do know those that
+ * came through us, and need them to set the object up again. */
+static void fill_secrets(json_t *whole, const json_t *known)
+{
+    const char *name;
+    json_t *value;
+    void *next;
+    json_object_foreach_safe(whole, next, name, value)
+    {
+        json_t *secret = json_object_get(known, name);
+        if (secret && json_is_true(json_object_get(value, "redacted")))
+            json_object_set(whole, name, secret);
+    }
+}
+
+static void merge_into(json_t **object, const json_t *list, const json_t *known)
 {
     const char *name = json_string_value(json_object_get(*object, "name"));
     size_t i;
@@ -172,7 +178,8 @@ static void merge_into(json_t **object, const json_t *list)
         const char *other = json_string_value(json_object_get(one, "name"));
         if (!name || !other || strcmp(name, other) != 0)
             continue;
-        json_t *whole = json_copy(one); /* keys in it are redacted: the present ones stay */
+        json_t *whole = json_copy(one);
+        fill_secrets(whole, known);
         json_object_update(whole, *object);
         json_decref(*object);
         *object = whole;
@@ -189,102 +196,18 @@ static void on_exported(void *arg, udptun_client *client, const struct udptun_cl
         return;
     }
     json_t *config = json_loads(reply->value ? reply->value : "{}", 0, NULL);
-    merge_into(&job->tunnel, json_object_get(config, "udpTunnels"));
-    merge_into(&job->tun2socks, json_object_get(config, "tun2socks"));
+    const struct tunnel *known =
+        tunnels_find(&job->command->controller->tunnels,
+                     json_string_value(json_object_get(job->tunnel, "name")));
+    merge_into(&job->tunnel, json_object_get(config, "udpTunnels"), known ? known->object : NULL);
+    merge_into(&job->tun2socks, json_object_get(config, "tun2socks"),
+               known ? known->tun2socks : NULL);
     json_decref(config);
     apply_both(job);
 }
 
-/* ---- what the client gave -------------------------------------------------------------------- */
-
-static int wrong(struct udptun_error *err, const char *field, const char *why)
-{
-    char path[sizeof err->field];
-    snprintf(path, sizeof path, "parameters.tun2socks%s%s", *field ? "." : "", field);
-    return error_set(err, UDPTUN_E_INVALID, path, "%s: %s", path, why);
-}
-
-/* An address of our device is for us to say; the same again does no harm. */
-static int check_address(const struct configure *job, const char *field,
-                         const struct device_address *ours, struct udptun_error *err)
-{
-    const char *text = json_string_value(json_object_get(job->tun2socks, field));
-    struct device_address given;
-    if (!json_object_get(job->tun2socks, field))
-        return UDPTUN_OK;
-    if (!text || !device_address_parse(text, &given) || given.prefix_size != ours->prefix_size ||
-        !endpoint_equal(&given.ip, &ours->ip))
-        return wrong(err, field, "the TUN device has another, see --tun-address");
-    json_object_del(job->tun2socks, field);
-    return UDPTUN_OK;
-}
-
-/* The device, and what a tun2socks part may leave out. */
-static int complete_tun2socks(struct configure *job, const char *name, struct udptun_error *err)
-{
-    const struct controller *c = job->command->controller;
-    char text[128];
-    const json_t *device = json_object_get(job->tun2socks, "device");
-    snprintf(text, sizeof text, "tun:%s", c->device.name);
-    if (device && !json_is_string(device))
-        return wrong(err, "device", "must be a string");
-    if (device && strncmp(json_string_value(device), "fd:", 3) == 0)
-        return wrong(err, "device", "a descriptor cannot be passed here");
-    job->on_device = !device || strcmp(json_string_value(device), text) == 0;
-    if (!json_object_get(job->tun2socks, "name")) {
-        snprintf(text, sizeof text, "%.60s.tun", name);
-        json_object_set_new(job->tun2socks, "name", json_string(text));
-    }
-    if (!json_object_get(job->tun2socks, "udp")) {
-        snprintf(text, sizeof text, "tunnel:%.64s", name);
-        json_object_set_new(job->tun2socks, "udp", json_string(text));
-    }
-    if (!job->on_device)
-        return UDPTUN_OK;
-    json_object_set_new(job->tun2socks, "device", json_string("fd:0"));
-    int rc = check_address(job, "address", &c->device.address, err);
-    return rc < 0 ? rc : check_address(job, "address6", &c->device.address6, err);
-}
-
-static int check_device_is_free(const struct configure *job, const char *name,
-                                struct udptun_error *err)
-{
-    struct controller *c = job->command->controller;
-    const struct tunnel *other = job->on_device ? tunnels_on_device(&c->tunnels) : NULL;
-    if (!other)
-        return UDPTUN_OK;
-    const char *other_name = json_string_value(json_object_get(other->object, "name"));
-    const json_t *instance = json_object_get(other->tun2socks, "name");
-    if (strcmp(other_name, name) == 0 &&
-        json_equal(instance, json_object_get(job->tun2socks, "name")))
-        return UDPTUN_OK;
-    return error_set(err, UDPTUN_E_CONFLICT, "parameters.tun2socks.device",
-                     "parameters.tun2socks.device: %s is in use by the tun2socks instance '%.64s'",
-                     c->device.name, json_string_value(instance));
-}
-
-static int configure_read(struct configure *job, struct udptun_error *err)
-{
-    const json_t *given = job->command->parameters;
-    const json_t *tun2socks = json_object_get(given, "tun2socks");
-    const char *name = json_string_value(json_object_get(given, "name"));
-    const char *const ours[] = {"tun2socks", "merge", "wait"};
-    job->merge = json_is_true(json_object_get(given, "merge"));
-    job->wait_s = json_number_value(json_object_get(given, "wait"));
-    job->wait_s = job->wait_s > 0 && job->wait_s <= 86400. ? job->wait_s : 0.;
-    job->tunnel = json_copy((json_t *)(uintptr_t)given);
-    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
-        json_object_del(job->tunnel, ours[i]);
-    if (!tun2socks)
-        return UDPTUN_OK;
-    if (!json_is_object(tun2socks))
-        return wrong(err, "", "must be an object");
-    if (!name)
-        return error_set(err, UDPTUN_E_INVALID, "parameters.name", "parameters.name: is missing");
-    job->tun2socks = json_copy((json_t *)(uintptr_t)tun2socks);
-    int rc = complete_tun2socks(job, name, err);
-    return rc < 0 ? rc : check_device_is_free(job, name, err);
-}
+/* ---- the first step ---------------------------------------------------------------------------
+ */
 
 void action_configure_udp_tunnel(struct command *command)
 {

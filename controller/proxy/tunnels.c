@@ -153,14 +153,18 @@ static void restored(struct tunnels *t, const struct udptun_error *err)
 {
     t->restoring = false;
     if (err->code < 0) {
-        log_write(t->controller->log, LOG_WARN, "the tunnels cannot be set up again: %s",
-                  err->message);
+        if (!t->told)
+            log_write(t->controller->log, LOG_WARN,
+                      "the tunnels cannot be set up again, and are tried until they can: %s",
+                      err->message);
+        t->told = true;
         if (t->controller->udptund.granted) /* else the next connection has it tried again */
             ev_timer_start(t->controller->loop, &t->retry);
         return;
     }
     t->missing = false;
     t->new_device = false;
+    t->told = false;
     controller_update_status(t->controller);
 }
 

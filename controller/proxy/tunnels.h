@@ -34,6 +34,7 @@ struct tunnels {
     ev_timer retry;
     bool missing;    /* udptund is gone, or what it has is not known yet */
     bool restoring;  /* a restoration is under way */
+    bool told;       /* of a restoration that failed, since the last that did not */
     bool new_device; /* the instance on the device has lost it */
 };
 

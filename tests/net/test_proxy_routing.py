@@ -200,6 +200,16 @@ class Routing(NetTest):
         os.kill(self.controller.pid, signal.SIGCONT)
         poll("the device to be up", lambda: proxy.way(self.net.client, THIRD) == "tun0")
 
+    def test_where_new_devices_have_no_ipv6_it_does_not_leak(self):
+        self.net.client.write_sysctl("ipv6/conf/default/disable_ipv6", "1")
+        try:
+            client = self.start()
+            client.call("configureRouting", proxyIp=SERVER)
+        finally:
+            self.net.client.write_sysctl("ipv6/conf/default/disable_ipv6", "0")
+        self.assertEqual([proxy.way(self.net.client, address) for address in (THIRD, THIRD6, ROUTER6["client"])],
+                         ["tun0", None, "eth0"])
+
     def test_a_second_process_is_refused(self):
         client = self.start()
         client.call("configureRouting", proxyIp=SERVER)

@@ -116,7 +116,7 @@ class Tunnels(NetTest):
                          ["state"], "established")
 
     def test_merge(self):
-        self.configure({"blockQuic": True, "name": "apps"}, key=KEY, connections=3)
+        self.configure({"blockQuic": True, "name": "apps"}, key=KEY, connections=3, ephemeral=True)
         reply = self.client.call("configureUdpTunnel", name="away", merge=True, connections=5,
                                  tun2socks={"name": "apps", "icmpEcho": "drop"})
         self.assertIs(reply["returnValue"]["changed"], True)
@@ -125,6 +125,11 @@ class Tunnels(NetTest):
         self.assertEqual((tunnel["key"], tunnel["connections"]), (KEY, 5))
         self.assertEqual((instance["blockQuic"], instance["icmpEcho"], instance["tcp"]),
                          (True, "drop", "reject"))
+        # Set up again with the key that only the first of them had.
+        self.daemon.kill()
+        self.daemon.start()
+        poll("both to be back", lambda: self.names() == ["away", "apps"])
+        self.assertEqual(self.daemon.call("exportConfig", {"showSecrets": True}), config)
 
     def test_the_device_has_one_reader(self):
         self.configure({})
