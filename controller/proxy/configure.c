@@ -29,18 +29,24 @@ static int check_address(const struct configure *job, const char *field,
     return UDPTUN_OK;
 }
 
+/* "tun0" is what getDeviceName answers, "tun:tun0" what udptund calls it. */
+static bool names_device(const char *text, const char *name)
+{
+    return strcmp(text, name) == 0 ||
+           (strncmp(text, "tun:", 4) == 0 && strcmp(text + 4, name) == 0);
+}
+
 /* The device, and what a tun2socks part may leave out. */
 static int complete_tun2socks(struct configure *job, const char *name, struct udptun_error *err)
 {
     const struct controller *c = job->command->controller;
     char text[128];
     const json_t *device = json_object_get(job->tun2socks, "device");
-    snprintf(text, sizeof text, "tun:%s", c->device.name);
     if (device && !json_is_string(device))
         return wrong(err, "device", "must be a string");
     if (device && strncmp(json_string_value(device), "fd:", 3) == 0)
         return wrong(err, "device", "a descriptor cannot be passed here");
-    job->on_device = !device || strcmp(json_string_value(device), text) == 0;
+    job->on_device = !device || names_device(json_string_value(device), c->device.name);
     if (!json_object_get(job->tun2socks, "name")) {
         snprintf(text, sizeof text, "%.60s.tun", name);
         json_object_set_new(job->tun2socks, "name", json_string(text));

@@ -84,7 +84,13 @@ static void on_hello(void *arg, udptun_client *client, const struct udptun_clien
     struct udptund *u = arg;
     u->greeting = false;
     if (reply->error.code < 0) {
-        settle_waiting(u, &reply->error);
+        struct udptun_error err = reply->error;
+        if (err.code == UDPTUN_E_PERMISSION && reply->json)
+            error_set(&err, UDPTUN_E_PERMISSION, NULL,
+                      "udptund does not take ProxyController for an operator: is its user a member "
+                      "of the group of %s?",
+                      udptun_client_get_socket_path(client));
+        settle_waiting(u, &err);
         retry_later(u);
         return;
     }

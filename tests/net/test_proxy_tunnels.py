@@ -67,7 +67,8 @@ class Tunnels(NetTest):
         self.assertEqual(self.names(), [])
 
     def test_both(self):
-        for device in ({}, {"device": "tun:tun0", "address": "10.0.85.1/24", "name": "away.tun"}):
+        for device in ({}, {"device": "tun0"},
+                       {"device": "tun:tun0", "address": "10.0.85.1/24", "name": "away.tun"}):
             reply = self.configure(device, ephemeral=True)
             self.assertEqual(reply["statusCode"], 0, reply)
             self.assertEqual(self.names(), ["away", "away.tun"])
@@ -287,6 +288,17 @@ class Socket(NetTest):
         client.call("resetRouting")
         self.assertEqual(self.controller.stop(), 0)
         self.assertEqual(proxy.routing(self.net.client), before)
+
+    def test_no_operator_is_told(self):
+        os.chmod(self.net.folder, 0o777)
+        daemon = self.net.daemon("client", name="open", options=("--socket-mode", "0666"))
+        os.chmod(daemon.folder, 0o755)
+        client = self.start(udptund=daemon.socket_path,
+                            under=(need("setpriv"), "--reuid", "nobody", "--regid", "nogroup",
+                                   "--clear-groups"))
+        reply = client.request("getStatus")
+        self.assertEqual(reply["statusCode"], 2)
+        self.assertIn("does not take ProxyController for an operator", reply["errorMessage"])
 
     def test_none_is_told(self):
         os.chmod(self.net.folder, 0o777)
