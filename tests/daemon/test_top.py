@@ -6,6 +6,7 @@ the window, the daemon and the keyboard do, and that the terminal is given back.
 The programs are taken from the folder that UDPTUN_BIN names (build/bin).
 """
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -300,6 +302,39 @@ class Top(unittest.TestCase):
         screen = terminal.wait(r"^NAME\^ ")
         self.assertTrue(screen.isascii(), screen)
         self.assertIn("~", screen)
+
+    def test_text_of_others_is_cut_where_it_must_be_and_harmless(self):
+        said = "日本語で何かが壊れた\x1b[2J\x07 and more that does not fit"
+        status = {"version": "1", "uptime": 1, "health": "ok", "tun2socks": [], "udpTunnels": [
+            {"name": "a", "role": "local", "state": "failed", "lastError": said}]}
+        path = os.path.join(self.folder, "fake.sock")
+        server = socket.socket(socket.AF_UNIX)
+        self.addCleanup(server.close)
+        server.bind(path)
+        server.listen(2)
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    threading.Thread(target=answer, args=(connection,), daemon=True).start()
+
+        def answer(connection):
+            with connection, connection.makefile("r") as lines:
+                for line in lines:
+                    reply = {"id": json.loads(line)["id"], "statusCode": 0, "returnValue": status}
+                    connection.sendall(json.dumps(reply).encode() + b"\n")
+        threading.Thread(target=serve, daemon=True).start()
+        terminal = Terminal(self.folder, f"{CTL} -s {path} top")
+        self.addCleanup(terminal.close)
+        self.assertIn("a: 日本語で何かが壊れた?[2J? and more that does not fit",
+                      terminal.wait("^a: "))
+        for columns in (40, 21, 20, 19, 18):
+            terminal.resize(columns, 12)
+            screen = terminal.wait("^a: 日.*…$")
+            line = re.search("^a: .*$", screen, re.M).group(0)
+            width = sum(2 if ord(char) > 0x2fff else 1 for char in line)
+            self.assertIn(width, (columns - 1, columns))
 
     @unittest.skipUnless(os.geteuid() == 0 and shutil.which("setpriv"),
                          "only root can be somebody else")

@@ -16,7 +16,7 @@ import time
 import unittest
 
 from daemon import DEADLINE_S, TestCase
-from wireshark_capture import (DISSECTOR, ROOT, TO_CLIENT, TO_SERVER, Capture, dissect, summaries,
+from wireshark_capture import (DISSECTOR, PORT, ROOT, TO_CLIENT, TO_SERVER, Capture, dissect, summaries,
                                vectors)
 
 INSIDE = "UDPTUN_TEST_NAMESPACE"
@@ -344,6 +344,14 @@ class MadeUp(TestCase):
         self.assertEqual(self.found(), {})  # Gryphon's
         found = dissect(self.path, DEADLINE_S, "-o", "tcp.try_heuristic_first:TRUE")
         self.assertEqual(found["udpt.message"], ["1", "2", "3"])
+
+    def test_a_capture_that_begins_later_takes_decode_as(self):
+        stream = self.capture.stream()
+        stream.say(TO_SERVER, self.vectors["inline-ip4"] + control(0x04, LABEL))
+        self.assertEqual(self.found(), {})
+        found = dissect(self.path, DEADLINE_S, "-d", f"tcp.port=={PORT},udpt")
+        self.assertEqual(found["udpt.control"], ["4"])
+        self.assertEqual(found["udpt.peer.ipv4"], ["192.0.2.1"])
 
     def test_other_streams_are_left_alone(self):
         for data in (b"GET / HTTP/1.1\r\n\r\n", b"UDPT is not all that it takes", b"UDPT", b"U"):

@@ -369,10 +369,12 @@ static size_t fit(const char *text, int width, wchar_t *fitted, size_t room, int
         text += size;
         left -= size;
     }
-    if (left > 0 && count > 0 && *used >= width) {
-        *used += 1 - wcwidth(fitted[count - 1]);
-        fitted[count - 1] = terminal.is_utf8 ? L'\u2026' : L'~';
-    }
+    if (left == 0 || width == 0)
+        return count;
+    if (count > 0 && (*used >= width || count == room))
+        *used -= wcwidth(fitted[--count]);
+    fitted[count++] = terminal.is_utf8 ? L'\u2026' : L'~';
+    ++*used;
     return count;
 }
 
