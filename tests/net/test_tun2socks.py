@@ -141,10 +141,15 @@ class Tun2socks(NetTest):
             app.recv(100)
 
     def test_nat_behaviour_by_coturn(self):
-        self.net.start("third", need("turnserver"), "--stun-only", "-n", "-L", THIRD, "-L", SECOND,
+        server = self.net.start("third", need("turnserver"), "--stun-only", "-n", "-L", THIRD, "-L", SECOND,
                        "-p", "3478", "--no-tls", "--no-dtls", "--no-cli", "--log-file", "stdout",
                        "--pidfile", os.path.join(self.net.folder, "turn.pid"),
-                       ).wait_listening(3478)
+                       )
+
+        def listens():
+            with open(f"/proc/{server.pid}/net/udp", encoding="ascii") as file:
+                return len({line.split()[1] for line in file if ":0D96 " in line or ":0D97 " in line})
+        poll("two ports on two addresses", lambda: listens() == 4)
         with self.net.client.inside():
             result = subprocess.run([need("turnutils_natdiscovery"), "-m", "-f", THIRD],
                                     capture_output=True, text=True, check=False,
