@@ -92,6 +92,9 @@ static struct device *open_device(struct tun *t, struct udptun_error *err)
         close_pipe(t);
         d = device_open_pipe(&t->pipe_fd, err);
         break;
+    case TUN_DEVICE_APP:
+        d = tun_app_open(t, mtu, err);
+        break;
     case TUN_DEVICE_UNIX:
         d = device_open_unix(c->place, mtu, err);
         break;
@@ -195,6 +198,7 @@ static void on_turn_end(struct ev_loop *loop, ev_prepare *watcher, int events)
     struct tun *t = (struct tun *)watcher->data;
     uint64_t now_us = t->engine->now_us;
     (void)events;
+    tun_app_turn_end(t);
     uint64_t at_us = tun2socks_tick(t->stack);
     if (at_us == t->armed_us)
         return;
@@ -289,6 +293,7 @@ void tun_free(struct tun *t)
     tun2socks_free(t->stack);
     tun_udp_tunnel_leave(t);
     resolver_free(t->resolver);
+    tun_app_free(t);
     tun_config_free(t->config);
     list_remove(&t->object.node);
     free(t);
@@ -308,6 +313,7 @@ struct tun *tun_new(struct udptun_engine *e, struct tun_config *config, struct t
     t->pipe_fd = -1;
     t->started_us = e->now_us;
     list_init(&t->object.node);
+    list_init(&t->held);
     t->object.kind = &tun_kind;
     strcpy(t->object.name, config->given.name);
     init_watchers(t);

@@ -8,7 +8,8 @@
  *                                ├ tun_udp_socks5.c   a SOCKS5 proxy's UDP relay
  *                                └ tun_udp_direct.c   sockets
  *
- * tun.c has the life and the device, tun_registry.c the public functions.
+ * tun.c has the life and the device, tun_app.c a device of the app's own, tun_registry.c the public
+ * functions.
  */
 #ifndef ENGINE_TUN_H
 #define ENGINE_TUN_H
@@ -57,6 +58,10 @@ struct tun {
     char last_error[256];
     char far_error[TUN_SIDE_COUNT][120]; /* "": that side works, as far as is known */
     struct log_gate gate;
+    uint8_t *packet;  /* TUN_DEVICE_APP: one in one piece, for the app */
+    struct list held; /* struct held_packet.node, of the app, until the turn ends */
+    unsigned held_count;
+    bool has_batch;                   /* packets of the app came since the last turn's end */
     int pipe_fd;                      /* TUN_DEVICE_PIPE: the other end; else -1 */
     char pipe_user[OBJECT_NAME_SIZE]; /* the server that has a copy of it, "": none */
 };
@@ -88,6 +93,11 @@ static inline const char *tun_name(const struct tun *t)
 {
     return t->object.name;
 }
+
+/* ---- tun_app.c */
+struct device *tun_app_open(struct tun *t, uint32_t mtu, struct udptun_error *err);
+void tun_app_turn_end(struct tun *t);
+void tun_app_free(struct tun *t);
 
 /* ---- tun_host.c */
 void tun_fill_config(struct tun *t, struct tun2socks_config *config);

@@ -116,6 +116,9 @@ static int check_device(struct tun_config *c, struct udptun_error *err)
     } else if (strcmp(device, "pipe") == 0) {
         c->kind = TUN_DEVICE_PIPE;
         c->place = "";
+    } else if (strcmp(device, "app:") == 0 && c->given.packet) {
+        c->kind = TUN_DEVICE_APP;
+        c->place = "";
     } else {
         return invalid(err, "device", "must be tun:NAME, fd:N, pipe or unix:PATH");
     }

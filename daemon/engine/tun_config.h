@@ -20,7 +20,13 @@
     X(icmp_echo, "icmpEcho")                                                                       \
     X(bind_device, "bindDevice")
 
-enum tun_device_kind { TUN_DEVICE_TUN, TUN_DEVICE_FD, TUN_DEVICE_UNIX, TUN_DEVICE_PIPE };
+enum tun_device_kind {
+    TUN_DEVICE_TUN,
+    TUN_DEVICE_FD,
+    TUN_DEVICE_UNIX,
+    TUN_DEVICE_PIPE,
+    TUN_DEVICE_APP
+};
 
 enum tun_route { TUN_REJECT, TUN_DIRECT, TUN_SOCKS5, TUN_TUNNEL };
 

@@ -31,6 +31,15 @@ int udptun_tun2socks_configure(udptun_engine *engine, const struct udptun_tun2so
     return udptun_tun2socks_config_check(config, err);
 }
 
+int udptun_tun2socks_packet(udptun_engine *engine, const char *name, const void *data, size_t size)
+{
+    (void)engine;
+    (void)name;
+    (void)data;
+    (void)size;
+    return UDPTUN_E_NOT_FOUND;
+}
+
 int udptun_tun2socks_remove(udptun_engine *engine, const char *name, struct udptun_error *err)
 {
     (void)engine;

@@ -75,6 +75,7 @@ static void adopt(struct object *o, const void *config)
     const struct udptun_tun2socks_config *given = &((const struct tun_config *)config)->given;
     tun_of(o)->config->given.arg = given->arg;
     tun_of(o)->config->given.state = given->state;
+    tun_of(o)->config->given.packet = given->packet;
 }
 
 static int reconfigure(struct object *o, void *config, struct udptun_error *err)

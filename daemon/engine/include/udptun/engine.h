@@ -312,7 +312,8 @@ UDPTUN_API udptun_stream *udptun_stream_accept(udptun_engine *engine, const char
 struct udptun_tun2socks_config {
     size_t size;
     const char *name;      /* 1 to 64 of A-Za-z0-9._- ; required */
-    const char *device;    /* "tun:NAME", "fd:", "unix:PATH" or "pipe"; required */
+    const char *device;    /* "tun:NAME", "fd:", "unix:PATH", "pipe" or "app:" (the app
+                              hands packets over by functions); required */
     int fd;                /* with "fd:": packets on it; the engine's own copy is made (-1) */
     const char *address;   /* "10.0.0.1/24", of a tun: device (none) */
     const char *address6;  /* "fd00::1/64" (none) */
@@ -327,9 +328,12 @@ struct udptun_tun2socks_config {
     int64_t mark;               /* SO_MARK of its sockets, Linux (none), 0 to 4294967295 */
     const char *bind_device;    /* SO_BINDTODEVICE, Linux (none) */
     bool enabled;               /* (true) */
-    void *arg;                  /* of the callback below */
+    void *arg;                  /* of the callbacks below */
     /* As udptun_callbacks.state. NULL: none. */
     void (*state)(void *arg, const char *name, enum udptun_state state, const char *reason);
+    /* "app:": an IP packet for the app's device, in one piece, valid until this returns. Called
+     * from deep inside: what it changes by functions of this header happens when the turn ends. */
+    void (*packet)(void *arg, const char *name, const void *data, size_t size);
 };
 
 UDPTUN_API void udptun_tun2socks_config_init_sized(struct udptun_tun2socks_config *config,
@@ -359,6 +363,15 @@ UDPTUN_API int udptun_tun2socks_configure(udptun_engine *engine,
  * it. */
 UDPTUN_API int udptun_tun2socks_remove(udptun_engine *engine, const char *name,
                                        struct udptun_error *err);
+
+/*
+ * device "app:": an IP packet that the app's device has read; copied. Any number of them make one
+ * batch of a turn of the loop. 0, UDPTUN_E_NOT_FOUND (no such instance, or it does not run),
+ * UDPTUN_E_INVALID (another device, or no packet: 1 to 65,575 bytes), UDPTUN_E_LIMIT (from inside
+ * the callback `packet`, and too many wait for the end of the turn).
+ */
+UDPTUN_API int udptun_tun2socks_packet(udptun_engine *engine, const char *name, const void *data,
+                                       size_t size);
 
 #define UDPTUN_TUN2SOCKS_MAX_DROPS 24
 #define UDPTUN_URL_SIZE            320
