@@ -279,17 +279,19 @@ class MadeUp(TestCase):
             listed = re.findall(r"^\| (0x\w\w) \| (\w+) \|", file.read(), re.M)
         self.assertEqual({(f"0x{kind:02x}", name) for kind, name, _, _ in self.FRAMES},
                          set(listed))
+        stream = self.stream()
+        handshake = self.well()
         for kind, name, fields, expected in self.FRAMES:
             with self.subTest(name):
                 self.capture = Capture()
-                stream = self.stream()
-                before = self.well()
-                stream.say(TO_SERVER, control(kind, *fields))
+                self.stream().say(TO_SERVER, control(kind, *fields))
                 found = self.well()
                 self.assertEqual(found["udpt.control"], [str(kind)])
                 for field, values in expected.items():
-                    self.assertEqual(found[field][len(before.get(field, [])):], values, field)
-                self.assertEqual(summaries(self.path, DEADLINE_S)[-1], name)
+                    self.assertEqual(found[field][len(handshake.get(field, [])):], values, field)
+            stream.say(TO_SERVER, control(kind, *fields))
+        stream.capture.write(self.path)
+        self.assertEqual(summaries(self.path, DEADLINE_S)[3:], [row[1] for row in self.FRAMES])
 
     def test_frames_are_found_however_the_stream_is_cut(self):
         frames = b"".join(control(kind, *fields) for kind, _, fields, _ in self.FRAMES)
