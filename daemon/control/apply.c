@@ -124,7 +124,8 @@ int control_apply(struct control *control, ProtobufCMessage *message, const stru
     return apply_tun2socks(control, object_tun2socks(message), means, path, changed, err);
 }
 
-int control_remove(struct control *control, const char *name, struct udptun_error *err)
+int control_remove(struct control *control, const char *name, const char *path,
+                   struct udptun_error *err)
 {
     struct udptun_error why = {0};
     int rc = udptun_remove(control->engine, name, &why);
@@ -138,7 +139,9 @@ int control_remove(struct control *control, const char *name, struct udptun_erro
     }
     *err = why;
     if (rc < 0)
-        tunnel_config_error_path(err, "parameters");
+        tunnel_config_error_path(err, path);
+    if (!*path) /* nothing that was given names it */
+        err->field[0] = '\0';
     return rc;
 }
 

@@ -33,7 +33,7 @@ static int carry_out(struct change *c, struct edit *e, struct udptun_error *err)
     struct control *control = c->control;
     int rc = 0;
     if (!e->wanted || e->other_kind)
-        rc = control_remove(control, e->name, err);
+        rc = control_remove(control, e->name, e->path, err);
     if (rc == 0 && e->other_kind)
         e->made_way = true;
     if (rc == 0 && e->wanted)
@@ -48,7 +48,7 @@ static int put_back(struct change *c, struct edit *e, struct udptun_error *err)
     const struct object *before = ran_before(c, e);
     int rc = 0;
     if (!before || e->other_kind)
-        rc = control_remove(c->control, e->name, err);
+        rc = control_remove(c->control, e->name, "", err);
     if (rc == 0 && before)
         rc = control_apply(c->control, before->message, &before->means, "", NULL, err);
     if (rc == 0)

@@ -99,7 +99,8 @@ int control_apply(struct control *control, ProtobufCMessage *message, const stru
                   const char *path, bool *changed, struct udptun_error *err);
 
 /* End what runs under that name; that nothing does is no error. */
-int control_remove(struct control *control, const char *name, struct udptun_error *err);
+int control_remove(struct control *control, const char *name, const char *path,
+                   struct udptun_error *err);
 
 /* Log that others may read the key of `message`. */
 void control_warn_exposed(struct control *control, ProtobufCMessage *message);

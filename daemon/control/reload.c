@@ -75,6 +75,8 @@ static void conclude(struct control *control, struct call *call, const struct ud
 
 static void finished(struct change *c)
 {
+    if (c->err.field[0])
+        config_file_error(c->control->config_path, &c->err);
     conclude(c->control, c->call, &c->err);
 }
 

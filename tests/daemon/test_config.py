@@ -248,6 +248,20 @@ class Reload(TestCase):
         self.ok(self.c.call("reloadConfig"))
         self.assertEqual(self.configured(), {})
 
+    def test_a_file_that_cannot_be_had_is_told_with_its_place(self):
+        self.start(SERVER)
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", 0))
+            other.listen()
+            self.write(SERVER, dict(SERVER, name="x",
+                                    listen="127.0.0.1:%d" % other.getsockname()[1]))
+            reply = self.fails(self.c.call("reloadConfig"), 104, "PORT_IN_USE",
+                               "udpTunnels[1].listen")
+        place = self.path + ": udpTunnels[1].listen: 127.0.0.1:"
+        self.assertIn(place, reply["errorMessage"])
+        self.assertIn(place, self.d.log_text())
+        self.assertEqual(list(self.status()), ["s"])
+
     def test_a_bad_file_changes_nothing(self):
         self.start(SERVER)
         before = self.configured()

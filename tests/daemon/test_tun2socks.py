@@ -290,6 +290,13 @@ class Tun2socks(TestCase):
         self.assertEqual([t["name"] for t in status["udpTunnels"]], ["x"])
         self.assertEqual(status["tun2socks"], [])
 
+    def test_a_tunnel_that_is_used_is_not_pruned(self):
+        instance = {"name": "t", "device": "unix:" + self.path, "udp": "tunnel:local"}
+        self.apply([LOCAL], [instance])
+        reply = self.c.call("applyConfig", {"config": {"tun2socks": [instance]}, "prune": True})
+        self.fails(reply, 102, "CONFLICT")  # nothing in the request names it
+        self.assertIn("'local'", reply["errorMessage"])
+
     def test_an_instance_lets_go_of_a_tunnel_that_goes(self):
         instance = {"name": "t", "device": "unix:" + self.path, "udp": "tunnel:local"}
         self.apply([LOCAL], [instance])
