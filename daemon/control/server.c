@@ -16,6 +16,7 @@
 #define ACCEPT_PAUSE_S 1.0
 #define ACCEPT_BATCH   16
 #define REFUSAL_LOG_S  1.0
+#define REFUSED_TIME_S 1.0
 
 /* What this user has already. */
 static unsigned connections_of(const struct server *server, uid_t uid)
@@ -36,14 +37,43 @@ static const char *refusal(const struct server *server, const struct peer *peer)
     return NULL;
 }
 
-/* One try, without waiting: who is refused gets told if there is room to tell. */
-static void refuse(int fd, const char *why)
+static void forget(int *fd)
 {
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+static void forget_refused(struct server *server)
+{
+    for (unsigned i = 0; i < SERVER_REFUSED; i++)
+        forget(&server->refused[i]);
+}
+
+static void on_forget(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    forget_refused(timer->data);
+}
+
+/* One try, without waiting: who is refused gets told if there is room to tell. It stays open for a
+ * moment, unread: a client that writes before it reads has to find the reason and no broken pipe.
+ */
+static void refuse(struct server *server, int fd, const char *why)
+{
+    struct ev_loop *loop = server->control->loop;
+    int *slot = &server->refused[server->next_refused++ % SERVER_REFUSED];
     struct envelope_bytes bytes = dispatch_refusal(UDPTUN_E_LIMIT, why);
     if (bytes.data)
         (void)!send(fd, bytes.data, bytes.size, MSG_NOSIGNAL | MSG_DONTWAIT);
     free(bytes.data);
-    close(fd);
+    shutdown(fd, SHUT_WR);
+    forget(slot);
+    *slot = fd;
+    ev_timer_stop(loop, &server->forget);
+    ev_timer_set(&server->forget, REFUSED_TIME_S, 0.);
+    ev_timer_start(loop, &server->forget);
 }
 
 static void admit(struct server *server, int fd)
@@ -61,11 +91,11 @@ static void admit(struct server *server, int fd)
             log_write(server->control->log, UDPTUN_LOG_WARN, "control", "user %u: %s",
                       (unsigned)peer.uid, why);
         }
-        refuse(fd, why);
+        refuse(server, fd, why);
         return;
     }
     if (conn_open(server, fd, &peer) < 0)
-        refuse(fd, "out of memory");
+        refuse(server, fd, "out of memory");
 }
 
 static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
@@ -106,6 +136,11 @@ void server_start(struct server *server, struct control *control, struct listene
     list_init(&server->connections);
     server->count = 0;
     server->refusal_logged = 0.;
+    server->next_refused = 0;
+    for (unsigned i = 0; i < SERVER_REFUSED; i++)
+        server->refused[i] = -1;
+    ev_init(&server->forget, on_forget);
+    server->forget.data = server;
     ev_io_init(&server->accepting, on_accept, server->listener.fd, EV_READ);
     server->accepting.data = server;
     ev_init(&server->pause, on_pause_over);
@@ -118,6 +153,8 @@ void server_stop(struct server *server)
     struct ev_loop *loop = server->control->loop;
     ev_io_stop(loop, &server->accepting);
     ev_timer_stop(loop, &server->pause);
+    ev_timer_stop(loop, &server->forget);
+    forget_refused(server);
     LIST_FOREACH_SAFE (node, &server->connections)
         conn_send_and_end(list_entry(node, struct conn, node));
     command_listener_close(&server->listener);

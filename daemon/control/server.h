@@ -21,6 +21,7 @@
 #define SERVER_MAX_CONNECTIONS 256
 #define SERVER_MAX_PER_USER    64 /* root and the daemon's own user apart */
 #define SERVER_KEPT_FOR_ROOT   8
+#define SERVER_REFUSED         8 /* refused connections that are still open for a moment */
 
 struct control;
 struct call;
@@ -31,8 +32,11 @@ struct server {
     struct list connections;
     unsigned count;
     ev_io accepting;
-    ev_timer pause;           /* accepting goes on after it when descriptors ran out */
-    ev_tstamp refusal_logged; /* a user who insists does not fill the log */
+    ev_timer pause;              /* accepting goes on after it when descriptors ran out */
+    ev_tstamp refusal_logged;    /* a user who insists does not fill the log */
+    int refused[SERVER_REFUSED]; /* the latest, in a ring; -1: none */
+    unsigned next_refused;
+    ev_timer forget; /* closes them */
 };
 
 struct conn {

@@ -245,6 +245,7 @@ class Connection(TestCase):
         with self.d.client() as c:
             self.fails(c.line(), 103, "LIMIT")
             self.assertIsNone(c.line())
+            c.send('{"action":"hello"}')  # no broken pipe for who writes before reading
         clients.pop().close()
         for c in clients:
             c.close()

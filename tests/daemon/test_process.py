@@ -366,6 +366,31 @@ class Roles(TestCase):
             self.ok(c.call("hello"))
             c.close()
 
+    def test_eight_places_are_kept_for_root(self):
+        script = ("import os, sys; sys.path.insert(0, %r)\n"
+                  "from daemon import Client\n"
+                  "user = int(sys.argv[1])\n"
+                  "os.setgroups([]); os.setgid(user); os.setuid(user)\n"
+                  "cs = [Client(%r) for _ in range(64)]\n"
+                  "print(sum(c.call('hello')['statusCode'] == 0 for c in cs), flush=True)\n"
+                  "sys.stdin.read()\n"
+                  % (os.path.dirname(os.path.abspath(__file__)), self.d.socket))
+        had = []
+        for user in range(54321, 54325):
+            child = subprocess.Popen([sys.executable, "-B", "-c", script, str(user)], text=True,
+                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            self.addCleanup(child.wait, DEADLINE_S)
+            self.addCleanup(child.stdout.close)
+            self.addCleanup(child.stdin.close)
+            had.append(int(child.stdout.readline()))
+        self.assertEqual(had, [64, 64, 64, 56])
+        clients = [self.d.client() for _ in range(9)]
+        for c in clients:
+            self.addCleanup(c.close)
+        for c in clients[:8]:
+            self.ok(c.call("hello"))
+        self.fails(clients[8].line(), 103, "LIMIT")
+
 
 if __name__ == "__main__":
     unittest.main()
