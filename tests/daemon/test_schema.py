@@ -18,7 +18,7 @@ def messages():
     with open(os.path.join(schema.ROOT, "proto/control/control.proto"), encoding="utf-8") as f:
         text = re.sub(r"//.*", "", f.read())
     found = {}
-    for name, body in re.findall(r"^message (\w+) \{(.*?)^\}", text, re.S | re.M):
+    for name, body in re.findall(r"^message (\w+) \{(?:\}|(.*?)^\})", text, re.S | re.M):
         fields = re.findall(r"(?:(?:optional|repeated) )?([\w.]+) (\w+) = \d+;", body)
         found[name] = {re.sub(r"_(\w)", lambda m: m[1].upper(), field).rstrip("_"): kind
                        for kind, field in fields if kind not in ("reserved",)}
@@ -53,6 +53,30 @@ class Schemas(TestCase):
                 self.compare(proto, kind, document, document, action)
         self.assertEqual(set(actions) | {"objects", "reply", "event"},
                          {name.removesuffix(".json") for name in os.listdir(schema.FOLDER)})
+
+    def test_the_page_has_every_action_code_and_field(self):
+        def read(path):
+            with open(os.path.join(schema.ROOT, path), encoding="utf-8") as f:
+                return f.read()
+        page = read("docs/command-socket.md")
+        proto = messages()
+        roles = dict(re.findall(r'\{"(\w+)", ROLE_(\w+),', read("daemon/control/actions.c")))
+        rows = dict(re.findall(r"^\| `(\w+)` \| ((?:observer|operator|admin) \|.*)$", page, re.M))
+        self.assertEqual(set(rows), set(proto["Parameters"]))
+        for action, kind in proto["Parameters"].items():
+            self.assertEqual(rows[action].split()[0].upper(), roles[action], action)
+            fields = {"merge", "wait"} if "name" in proto[kind] and "merge" in proto[kind] \
+                else set(proto[kind])
+            for field in fields:
+                self.assertIn("`%s`" % field, rows[action], action)
+        for kind, title in (("Tunnel", "## Tunnels\n"), ("Tun2socks", "## tun2socks instances\n")):
+            part = page.partition(title)[2].partition("\n## ")[0]
+            for field in set(proto[kind]) - {"merge", "wait"}:
+                self.assertIn("`%s`" % field, part, kind)
+        codes = re.findall(r'X\(UDPTUN_\w+, (-?\d+), "(\w+)"', read("proto/include/udptun/error.h"))
+        for number, name in codes:
+            if int(number) > -200:  # those have no number of their own on the wire
+                self.assertIn("| %d | %s |" % (-int(number), name), page)
 
     def test_the_schema_has_every_event_of_the_protocol(self):
         proto = messages()

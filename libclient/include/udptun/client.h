@@ -3,9 +3,21 @@
  * client.h - libudptun-client: drive udptund over its command socket.
  *
  * A *client* is one connection to the daemon. A *call* is an action with its parameters as JSON
- * text, as docs/protocol of the daemon lists them; the *reply* is JSON text. The library knows
- * the envelope (ids, status codes, errors, events) and leaves the content to the two ends, so an
- * action of a newer daemon needs no newer library.
+ * text; the *reply* is JSON text. docs/command-socket.md lists them; `udptunctl call ACTION JSON` is
+ * the quickest way to try one. The library knows the envelope (ids, status codes,
+ * errors, events) and leaves the content to the two ends, so an action of a newer daemon needs no
+ * newer library.
+ *
+ *     struct udptun_error err;
+ *     char *status;
+ *     udptun_client *client = udptun_client_new(NULL, &err);
+ *     if (client && udptun_client_get_status(client, NULL, &status, &err) == 0) {
+ *         puts(status);
+ *         udptun_client_free_text(status);
+ *     } else {
+ *         fprintf(stderr, "%s\n", err.message);
+ *     }
+ *     udptun_client_free(client);
  *
  * Two ways to run it:
  *

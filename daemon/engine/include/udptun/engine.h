@@ -169,8 +169,8 @@ struct udptun_callbacks {
 };
 
 /*
- * A tunnel. Field by field what the command socket takes (docs/protocol of the daemon: the
- * tunnel object); a string that is NULL is absent, a number that is UDPTUN_DEFAULT takes the
+ * A tunnel. Field by field what the command socket takes (docs/command-socket.md);
+ * a string that is NULL is absent, a number that is UDPTUN_DEFAULT takes the
  * default named here.
  */
 #define UDPTUN_DEFAULT (-1)
