@@ -103,8 +103,9 @@ static int check_device(struct tun_config *c, struct udptun_error *err)
         return invalid(err, "device", "is missing");
     if ((c->place = behind(device, "tun:"))) {
         c->kind = TUN_DEVICE_TUN;
-        if (!*c->place || strlen(c->place) >= SOCKET_DEVICE_SIZE)
-            return invalid(err, "device", "a name of 1 to 15 characters must follow tun:");
+        if (!*c->place || strlen(c->place) >= SOCKET_DEVICE_SIZE || strpbrk(c->place, "/: \t\n"))
+            return invalid(err, "device",
+                           "a name of 1 to 15 characters without / and space must follow tun:");
     } else if ((c->place = behind(device, "unix:"))) {
         c->kind = TUN_DEVICE_UNIX;
         if (!*c->place || strlen(c->place) >= SOCKET_PATH_SIZE)

@@ -175,7 +175,8 @@ class Tun2socks(TestCase):
                 ("mtu", 100, "INVALID_PARAM", 7), ("maxTcpFlows", 0, "INVALID_PARAM", 7),
                 ("udpFlowTimeout", 0, "INVALID_PARAM", 7), ("address", "10.0.0.1", "INVALID_PARAM", 7),
                 ("address6", "fd00::1/64", "INVALID_PARAM", 7),
-                ("device", "fd:0", "INVALID_PARAM", 7), ("device", "fd:x", "INVALID_PARAM", 7)):
+                ("device", "fd:0", "INVALID_PARAM", 7), ("device", "tun:a/b", "INVALID_PARAM", 7),
+                ("device", "fd:x", "INVALID_PARAM", 7)):
             with self.subTest(field=field, value=value):
                 self.fails(self.configure(**{field: value}), code, name, "parameters." + field)
         for field, value in (("address", "10.0.0.1/33"), ("address", "fd00::1/64"),
