@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -77,11 +78,15 @@ static int go_to_background(void)
     return pid < 0 ? -1 : word[1];
 }
 
+/* Standard error stays for the log where it is a file. */
 static void say_ready(int word)
 {
     unsigned char status = EXIT_OK;
+    struct stat st;
+    bool keeps_stderr = fstat(STDERR_FILENO, &st) == 0 && S_ISREG(st.st_mode);
+    int last = keeps_stderr ? STDOUT_FILENO : STDERR_FILENO;
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    for (int fd = STDIN_FILENO; null >= 0 && fd <= STDERR_FILENO; fd++)
+    for (int fd = STDIN_FILENO; null >= 0 && fd <= last; fd++)
         dup2(null, fd);
     if (null > STDERR_FILENO)
         close(null);

@@ -39,7 +39,9 @@
  * own traffic in the device.
  *
  * Only one ProxyController may do so in a network namespace: routing_open() takes a lock on the
- * namespace itself, which ends with the process.
+ * namespace itself, which ends with the process. It guards against a second start by mistake, whose
+ * recovery would take the first one's routing away; not against malice, for any process may take
+ * it.
  */
 #ifndef PROXY_ROUTING_H
 #define PROXY_ROUTING_H

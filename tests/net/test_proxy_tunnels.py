@@ -255,6 +255,18 @@ class Socket(NetTest):
             with open(log, encoding="utf-8") as file:
                 self.assertIn("stopping", file.read())
 
+    def test_a_service_manager_is_told(self):
+        path = os.path.join(self.net.folder, "notify.sock")
+        manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(manager.close)
+        manager.settimeout(GUARD_S)
+        manager.bind(path)
+        client = self.start(under=("env", f"NOTIFY_SOCKET={path}"))
+        self.assertTrue(manager.recv(100).startswith(b"READY=1\n"))
+        client.call("configureRouting", proxyIp=SERVER)
+        self.assertEqual(self.controller.stop(), 0)
+        self.assertTrue(manager.recv(100).startswith(b"STOPPING=1\n"))
+
     def test_wrong_command_lines(self):
         for options, word in ((["--tun-name", "a/b"], "--tun-name"), (["--mark", "x"], "--mark"),
                               (["--tun-address", "fd85::1/64"], "--tun-address"),
