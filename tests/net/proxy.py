@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import subprocess
+import unittest
 
 from harness import BIN, GUARD_S, Program, poll
 
@@ -95,6 +96,15 @@ class ProxyController(Program):
         client = Client(self.path)
         test.addCleanup(client.close)
         return client
+
+
+def need_tun2socks(daemon):
+    """Where udptund was built without tun2socks the test is skipped."""
+    reply = daemon.request("configureTun2socks", {"name": "probe", "device": "tun:probe0",
+                                                  "tcp": "reject"})
+    if reply["statusCode"] == 105:
+        raise unittest.SkipTest(reply["errorMessage"])
+    daemon.call("removeTun2socks", {"name": "probe"})
 
 
 def ip(namespace, *arguments):

@@ -48,6 +48,7 @@ class Whole(NetTest):
         cls.server = net.daemon("server")
         cls.server.configure(name="far", role="server", listen=f"127.0.0.1:{PORT}")
         cls.daemon = net.daemon("client")
+        proxy.need_tun2socks(cls.daemon)
         cls.controller = proxy.ProxyController(net, net.client, udptund=cls.daemon.socket_path)
         cls.digest = start_web(net)
         net.start("third", need("dnsmasq"), "--keep-in-foreground", "--no-resolv", "--no-hosts",

@@ -22,6 +22,7 @@ class Tunnels(NetTest):
     @classmethod
     def build(cls):
         cls.daemon = cls.net.daemon("client")
+        proxy.need_tun2socks(cls.daemon)
 
     def setUp(self):
         self.controller = proxy.ProxyController(self.net, self.net.client,

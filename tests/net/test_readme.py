@@ -81,6 +81,8 @@ class Readme(NetTest):
             else:
                 said[machine] += shells[machine].do(commands)
             if "configureRouting" in commands:
+                if '"statusCode":105' in said[machine]:
+                    self.skipTest("udptund was built without tun2socks")
                 self.whole_machine(shells["client"])
             if len(terminals) == 2 and not said["client"].count("hello"):
                 terminals["client"].type("hello from the client\n")
