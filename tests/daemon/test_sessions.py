@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sessions outlive restarts of either end, killed or stopped: the target sees the same external port."""
+import json
 import os
 import signal
 import socket
@@ -92,6 +93,23 @@ class Sessions(TestCase):
         for _ in range(2):
             self.restart()
             self.assertEqual(self.seen_from(), before)
+        self.assertEqual(len(self.sessions()), 1)
+
+    def test_the_external_port_stays_when_it_is_enabled_after_the_start(self):
+        self.configure()
+        before = self.seen_from()
+        self.wait_for_file()
+        self.assertEqual(self.near.stop(signal.SIGKILL), -signal.SIGKILL)
+        self.drained()
+        path = os.path.join(self.near.state, "state.json")
+        with open(path, encoding="utf-8") as f:
+            state = json.load(f)
+        state["udpTunnels"][0]["enabled"] = False
+        with open(path, "w", encoding="utf-8") as f:
+            json.dump(state, f)
+        self.near.start()
+        self.configure()  # the kept session is read while the daemon runs
+        self.assertEqual(self.seen_from(), before)
         self.assertEqual(len(self.sessions()), 1)
 
     def test_the_external_port_stays_while_listeners_are_exchanged(self):
