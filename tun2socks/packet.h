@@ -53,12 +53,13 @@ struct packet {
 bool packet_parse(struct packet *p, const void *data, size_t size, bool checksum_is_good,
                   enum tun2socks_drop *cause);
 
-/* Write the IP header of a packet with `size` bytes behind it, which nobody is to cut: so it needs no
- * identification of its own (RFC 6864 section 4.1). Returns its size. */
+/* Write the IP header of a packet with `size` bytes behind it, which nobody is to cut: so it needs
+ * no identification of its own (RFC 6864 section 4.1). Returns its size. */
 size_t packet_write_ip(uint8_t *to, const struct endpoint *source,
                        const struct endpoint *destination, uint8_t protocol, size_t size);
 
-/* The same of an IPv4 packet that may be cut, or is a fragment: `offset` in bytes, a multiple of 8. */
+/* The same of an IPv4 packet that may be cut, or is a fragment: `offset` in bytes, a multiple of 8.
+ */
 size_t packet_write_ip4_fragment(uint8_t *to, const struct endpoint *source,
                                  const struct endpoint *destination, uint8_t protocol, size_t size,
                                  uint16_t id, size_t offset, bool more);

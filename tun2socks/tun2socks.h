@@ -145,6 +145,9 @@ void tun2socks_failed(struct tun2socks_flow *flow);
 bool tun2socks_datagram(struct tun2socks *t, const struct endpoint *app,
                         const struct endpoint *source, const void *data, size_t size);
 
+/* A datagram that was handed to the host is lost, and its app is not told: it is counted. */
+void tun2socks_lost(struct tun2socks *t);
+
 enum tun2socks_unreachable {
     TUN2SOCKS_PORT_UNREACHABLE,
     TUN2SOCKS_HOST_UNREACHABLE,
@@ -173,7 +176,8 @@ void tun2socks_unreachable(struct tun2socks *t, const struct endpoint *app,
     X(FAMILY, "family", "a reply of the other IP version than its app")                            \
     X(FRAGMENT, "fragment", "fragments that overlap, contradict or never complete")                \
     X(DEVICE, "device", "the device took no more")                                                 \
-    X(MEMORY, "memory", "no memory")
+    X(MEMORY, "memory", "no memory")                                                               \
+    X(FAR_END, "farEnd", "a datagram that what lies behind did not take")
 
 enum tun2socks_drop {
 #define TUN2SOCKS_DROP_ENUM(symbol, name, what) TUN2SOCKS_DROP_##symbol,

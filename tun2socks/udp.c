@@ -113,6 +113,11 @@ bool tun2socks_datagram(struct tun2socks *t, const struct endpoint *app,
     return fragment_send(t, source, app, data, size);
 }
 
+void tun2socks_lost(struct tun2socks *t)
+{
+    stack_drop(t, TUN2SOCKS_DROP_FAR_END);
+}
+
 void tun2socks_unreachable(struct tun2socks *t, const struct endpoint *app,
                            const struct endpoint *destination, enum tun2socks_unreachable why,
                            uint32_t mtu)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tun_udp_direct.c - UDP of a tun2socks instance by sockets: one per binding and family. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "daemon/engine/tun.h"
 #include "daemon/engine/udp_io.h"
+#include "proto/error.h"
 
 enum { MAX_RECEIVES = 4 };
 
@@ -57,9 +59,13 @@ static struct tun_binding *open_binding(struct tun *t, const struct endpoint *so
     struct endpoint any = {.family = source->family};
     int fd = socket_bind_udp(&any, &rules);
     if (fd < 0) {
+        char text[ERRNO_TEXT_SIZE], message[96];
+        snprintf(message, sizeof message, "no socket: %s", errno_text(-fd, text));
+        tun_far_end(t, TUN_SIDE_UDP, message);
         free(b);
         return NULL;
     }
+    tun_far_end(t, TUN_SIDE_UDP, NULL);
     udp_setup(fd, UDP_WANT_ERRORS);
     b->tun = t;
     b->source = *source;
@@ -75,12 +81,15 @@ static void datagram(struct tun *t, struct tun_binding **binding, const struct e
     if (!*binding)
         *binding = open_binding(t, source);
     struct tun_binding *b = *binding;
-    if (!b)
+    if (!b) {
+        tun2socks_lost(t->stack);
         return;
+    }
     union socket_address sa;
     socklen_t sa_size = sockaddr_from_endpoint(&sa, destination);
     if (sendto(b->io.fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT, &sa.any, sa_size) < 0) {
         int cause = errno;
+        tun2socks_lost(t->stack);
         if (udp_errors(b->io.fd, failed, b) == 0) /* else it was an earlier datagram's */
             tun_udp_failed(t, source, destination, cause, 0);
     }

@@ -103,8 +103,11 @@ static void send_frame(struct tun_binding *b, const struct endpoint *destination
     socks5_write_udp_header(&w, &to);
     struct iovec parts[2] = {{header, writer_size(&w)}, {(void *)(uintptr_t)data, size}};
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-    if (sendmsg(b->io.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno == EMSGSIZE)
-        tun_udp_failed(b->tun, &b->source, destination, EMSGSIZE, 0);
+    if (sendmsg(b->io.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
+        return;
+    tun2socks_lost(b->tun->stack);
+    if (errno == ECONNREFUSED) /* said of an earlier one, but true */
+        relay_failed(b, &b->relay, errno, 0);
 }
 
 static void drop_queue(struct tun_binding *b, bool send)
@@ -114,6 +117,8 @@ static void drop_queue(struct tun_binding *b, bool send)
         list_remove(&q->node);
         if (send)
             send_frame(b, &q->destination, q->data, q->size);
+        else if (!b->tun->is_closing)
+            tun2socks_lost(b->tun->stack);
         free(q);
     }
     b->queue_packets = b->queue_bytes = 0;
@@ -122,11 +127,13 @@ static void drop_queue(struct tun_binding *b, bool send)
 static void queue(struct tun_binding *b, const struct endpoint *destination, const void *data,
                   size_t size)
 {
-    if (b->queue_packets == QUEUE_PACKETS || b->queue_bytes + size > QUEUE_BYTES)
+    struct queued *q = NULL;
+    if (b->queue_packets < QUEUE_PACKETS && b->queue_bytes + size <= QUEUE_BYTES)
+        q = (struct queued *)malloc(sizeof *q + size);
+    if (!q) {
+        tun2socks_lost(b->tun->stack);
         return;
-    struct queued *q = (struct queued *)malloc(sizeof *q + size);
-    if (!q)
-        return;
+    }
     q->destination = *destination;
     q->size = size;
     if (size)
@@ -156,8 +163,10 @@ static bool connect_relay(struct tun_binding *b)
     union socket_address sa;
     socklen_t size = sockaddr_from_endpoint(&sa, &b->relay);
     int fd = socket_bind_udp(&any, &rules);
-    if (fd < 0)
+    if (fd < 0) {
+        relay_failed(b, &b->relay, -fd, 0);
         return false;
+    }
     if (connect(fd, &sa.any, size) < 0) {
         relay_failed(b, &b->relay, errno, 0);
         close(fd);
@@ -190,7 +199,8 @@ static void go_unassociated(struct tun_binding *b)
     struct tun *t = b->tun;
     b->relay = t->config->udp_url.host.ep;
     t->associated = 0;
-    connect_relay(b);
+    if (!connect_relay(b))
+        drop_queue(b, false);
 }
 
 static void on_associated(void *arg, int fd, const struct udptun_error *err)
@@ -247,8 +257,10 @@ static void datagram(struct tun *t, struct tun_binding **binding, const struct e
     struct tun_binding *b = *binding;
     if (!b) {
         b = (struct tun_binding *)calloc(1, sizeof *b);
-        if (!b)
+        if (!b) {
+            tun2socks_lost(t->stack);
             return;
+        }
         b->tun = t;
         b->source = *source;
         b->control.fd = b->io.fd = -1;
@@ -261,6 +273,8 @@ static void datagram(struct tun *t, struct tun_binding **binding, const struct e
         send_frame(b, destination, data, size);
     else if (b->dialer)
         queue(b, destination, data, size);
+    else
+        tun2socks_lost(t->stack);
 }
 
 static void binding_close(struct tun *t, struct tun_binding *b)

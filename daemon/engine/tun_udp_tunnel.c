@@ -50,6 +50,7 @@ static void datagram(struct tun *t, struct tun_binding **binding, const struct e
                      const struct endpoint *destination, const void *data, size_t size)
 {
     if (!find_tunnel(t)) {
+        tun2socks_lost(t->stack);
         tun2socks_unreachable(t->stack, source, destination, TUN2SOCKS_HOST_UNREACHABLE, 0);
         return;
     }

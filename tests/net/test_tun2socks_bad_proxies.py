@@ -170,12 +170,14 @@ class BadProxies(NetTest):
     def test_an_association_that_is_not_granted(self):
         for mode, said in (("garbage", ".*SOCKS"), ("silent", "no answer in time")):
             self.proxy.mode = mode
+            lost = status_of(self.client)["dropped"]["farEnd"]
             app = self.net.client.udp()
             self.addCleanup(app.close)
             app.sendto(b"lost", (THIRD, 9000))
             poll("the state", lambda: status_of(self.client)["state"] == "degraded")
-            self.assertRegex(status_of(self.client)["lastError"],
-                             rf"^udp: proxy {SERVER}:{PROXY_PORT}: {said}")
+            status = status_of(self.client)
+            self.assertRegex(status["lastError"], rf"^udp: proxy {SERVER}:{PROXY_PORT}: {said}")
+            self.assertGreater(status["dropped"]["farEnd"], lost)
             self.proxy.mode = "good"
 
             def passes(app=app):

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """tun2socks at the server, and a tunnel whose own connections go into a TUN device.
 
-    app ─▶ udp-local ─▶ ss-tunnel ─▶ ss-server ─▶ udp-server ─IP packets─▶ tun2socks
-                                        ▲                                     │
-                                  third ◀┴──────────── ss-local -U ◀──────────┘
+    app ─▶ udp-local ─▶ ss-tunnel ─▶ obfs-local ┄┄▶ obfs-server ─▶ ss-server ─▶ udp-server
+                                                                       ▲           │ IP packets
+                                                 third ◀───────────────┤           ▼
+                                                                   ss-local -U ◀─ tun2socks
 
-One ss-server serves both hops: TCP from the client's ss-tunnel, UDP from the server's ss-local.
+One ss-server serves both hops: TCP from the client's ss-tunnel through the obfuscation, UDP from the
+server's ss-local.
 """
 
 import os
@@ -30,6 +32,10 @@ class Tun2socksServer(NetTest):
                   *key).wait_listening(8388)
         net.start("server", need("ss-local"), "-s", "127.0.0.1", "-p", "8388", "-b", "127.0.0.1",
                   "-l", str(RELAY), "-U", *key).wait_listening(RELAY, "udp")
+        net.start("server", need("obfs-server"), "-s", SERVER, "-p", "8443", "--obfs", "tls",
+                  "-r", "127.0.0.1:8388").wait_listening(8443)
+        net.start("client", need("obfs-local"), "-s", SERVER, "-p", "8443", "-l", "1984",
+                  "--obfs", "tls", "--obfs-host", "www.example.com").wait_listening(1984)
         cls.client = net.daemon("client")
         cls.server = net.daemon("server")
         cls.peer = net.daemon("server", name="peer")
@@ -43,7 +49,7 @@ class Tun2socksServer(NetTest):
             name = egress.partition(":")[0]
             cls.server.configure(name=name, role="server", listen=f"127.0.0.1:{PORT + i}",
                                  egress=egress)
-            net.start("client", need("ss-tunnel"), "-s", SERVER, "-p", "8388", "-b", "127.0.0.1",
+            net.start("client", need("ss-tunnel"), "-s", "127.0.0.1", "-p", "1984", "-b", "127.0.0.1",
                       "-l", str(chain.TUNNEL_PORT + i), "-L", f"127.0.0.1:{PORT + i}",
                       *key).wait_listening(chain.TUNNEL_PORT + i)
             status = cls.client.configure(
