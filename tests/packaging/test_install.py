@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import unittest
 
-from common import PREFIX, install, read, run, source
+from common import BUILD, PREFIX, install, read, run, source
 from daemon import DEADLINE_S, TestCase
 
 CC = os.environ.get("CC", "cc")
@@ -21,6 +21,28 @@ target_link_libraries(udp-local PRIVATE udptun::udptun)
 add_executable(client-status {examples}/client-status.c)
 target_link_libraries(client-status PRIVATE udptun::udptun-client)
 """
+
+
+class Prefix(TestCase):
+    """`cmake --install --prefix`, to another place than the one configured."""
+
+    def test_all_goes_there_and_names_it(self):
+        prefix = tempfile.mkdtemp(prefix="udptun-prefix-")
+        self.addCleanup(shutil.rmtree, prefix)
+        said = run(os.environ.get("CMAKE", "cmake"), "--install", BUILD, "--prefix", prefix)
+        for line in said.split("\n"):
+            if line.startswith("-- Installing: "):
+                self.assertIn(f": {prefix}/", line)
+        self.assertTrue(os.path.exists(f"{prefix}/etc/udptund/udptund.json"))
+        service, = glob.glob(f"{prefix}/**/udptund.service", recursive=True)
+        self.assertIn(f"ExecStart={prefix}/sbin/udptund --config {prefix}/etc/udptund/", read(service))
+        for package in ("udptun", "udptun-client"):
+            found, = glob.glob(f"{prefix}/**/pkgconfig/{package}.pc", recursive=True)
+            flags = run("pkg-config", "--cflags", "--libs", package,
+                        env={"PKG_CONFIG_PATH": os.path.dirname(found)})
+            program = os.path.join(prefix, package)
+            example = {"udptun": "udp-local", "udptun-client": "client-status"}[package]
+            run(CC, source("docs/examples", example + ".c"), *flags.split(), "-o", program)
 
 
 class Install(TestCase):
