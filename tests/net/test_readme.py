@@ -29,6 +29,12 @@ def blocks():
     return [(machine, bool(terminal), commands) for machine, terminal, commands in found]
 
 
+def built():
+    """The programs that the README's `packaging/quickstart` builds: a fresh clone has no others."""
+    with open(os.path.join(ROOT, "packaging", "quickstart"), encoding="utf-8") as file:
+        return re.search(r"cmake --build .* --target (.+)", file.read()).group(1).split()
+
+
 class Shell(Program):
     """A shell on a machine, with everything that it starts: all of it ends with the shell."""
 
@@ -36,10 +42,11 @@ class Shell(Program):
              " && exec bash -e")
 
     def __init__(self, network, machine):
-        # The README is followed in a clone; here its build folder is the one under test.
+        # The README is followed in a clone; here its programs are those under test.
         clone = os.path.join(network.folder, f"clone-{machine}")
-        os.makedirs(os.path.join(clone, "build"))
-        os.symlink(BIN, os.path.join(clone, "build", "bin"))
+        os.makedirs(os.path.join(clone, "build", "bin"))
+        for program in built():
+            os.symlink(os.path.join(BIN, program), os.path.join(clone, "build", "bin", program))
         self.lines = 0
         super().__init__(network, getattr(network, machine),
                          ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
