@@ -312,8 +312,9 @@ void client_welcomed(struct udpt_conn *c)
         return;
     }
     if (s->established && !is_same_session(s, &h->welcome)) {
-        if (!h->welcome.known && h->welcome.epoch == s->epoch && c->since_us < s->founded_us) {
-            /* Its HELLO was under way when another leg founded the session. */
+        if (c->since_us < s->founded_us) {
+            /* Its HELLO was under way when another leg founded the session; or this answer was, of
+             * a server that has been restarted since. */
             c->blameless = true;
             conn_kill(c, "overtaken by another connection");
             return;
