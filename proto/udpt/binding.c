@@ -438,7 +438,7 @@ static int send(struct udpt_binding *b, const struct udpt_dest *peer, const uint
     route_classify(b, size);
     if (!b->queue_first && !route_is_thin(b) && !binding_held(b)) {
         struct udpt_conn *c = route_sticky(b);
-        if (c && !binding_held(b) && route_writable(c) && credit_allows(c, size) &&
+        if (c && !binding_held(b) && route_writable(c) && credit_allows(c) &&
             binding_write(b, c, peer, data, size))
             return UDPTUN_OK;
     }

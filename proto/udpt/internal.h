@@ -72,6 +72,9 @@ enum {
 #define ACK_DELAY_US (10 * MS_US)
 /* ... or when so much has come. */
 #define ACK_SIZE (256 * 1024)
+/* How long a box with Nagle's algorithm may hold back the end of what was written, beside a round
+ * trip: Linux's delayed acknowledgement at most, and a little. */
+#define DELAYED_ACK_US (42 * MS_US)
 /* The sender's clock is told again when it has moved this much. */
 #define CLOCK_STEP_US (4 * MS_US)
 /* A leg that has data unacknowledged for longer than this, and heard nothing meanwhile, is given
@@ -146,6 +149,7 @@ struct udpt_conn {
     struct mark marks[MARKS];
     unsigned mark_first, mark_count;
     int64_t rtt_us, min_rtt_us; /* smoothed as RFC 6298, -1: not measured */
+    int64_t rtt_var_us;         /* likewise, 0 */
     int64_t peer_clock_ms;      /* the last CLOCK heard, unfolded */
     bool has_peer_clock;
     uint64_t answered_here;   /* like tx_acked, but told on this very stream */
@@ -295,9 +299,17 @@ struct credit {
     uint64_t under_way; /* bytes unacknowledged on all legs */
     uint64_t budget;
     uint64_t window_us, window_acked;
-    bool limited;                   /* something had to wait in this window */
-    uint64_t rates[CREDIT_WINDOWS]; /* bytes a second */
-    unsigned next_rate;
+    bool limited;                  /* something had to wait in this window */
+    const struct udpt_conn *round; /* a stream that something was written on in this window ... */
+    uint64_t round_end;            /* ... up to here, and it is not acknowledged yet; NULL: it is,
+                                    * or nothing was written since the window began (end 0) */
+    struct {
+        uint64_t size, time_us;
+    } windows[CREDIT_WINDOWS]; /* of those that tell what the path carries */
+    unsigned next_window;
+    bool started;        /* the bandwidth has stopped growing at the first gain */
+    uint64_t grown_rate; /* until then: the last that was well above the one before */
+    unsigned plateau;    /* windows since then */
 };
 
 struct age {
@@ -454,9 +466,10 @@ struct udpt_conn *route_for_ack(struct udpt_session *s, struct udpt_conn *owing,
 
 /* credit.c */
 void credit_init(struct credit *k, uint64_t now_us);
-bool credit_allows(const struct udpt_conn *c, size_t size);
-void credit_acked(struct udpt_session *s, uint64_t size);
-void credit_lost(struct udpt_session *s, uint64_t size); /* its leg died */
+bool credit_allows(const struct udpt_conn *c); /* to send one more datagram on it */
+/* `size` more bytes of `c` are acknowledged. */
+void credit_acked(struct udpt_conn *c, uint64_t size);
+void credit_lost(struct udpt_conn *c); /* what it has under way died with it */
 
 /* age.c */
 void age_reset(struct age *a);

@@ -211,7 +211,9 @@ bool leg_frame(struct udpt_conn *c, uint64_t id, struct reader *body, size_t siz
 void leg_rtt_sample(struct udpt_conn *c, uint64_t rtt_us)
 {
     int64_t sample = rtt_us < 1 ? 1 : (int64_t)rtt_us;
-    /* RFC 6298 section 2.3, alpha 1/8. */
+    /* RFC 6298 section 2.3, alpha 1/8, beta 1/4. */
+    if (c->rtt_us >= 0)
+        c->rtt_var_us += (llabs(sample - c->rtt_us) - c->rtt_var_us) / 4;
     c->rtt_us = c->rtt_us < 0 ? sample : c->rtt_us + (sample - c->rtt_us) / 8;
     if (c->min_rtt_us < 0 || sample < c->min_rtt_us)
         c->min_rtt_us = sample;
@@ -249,8 +251,9 @@ void leg_acked(struct udpt_conn *c, uint64_t received, uint64_t delay_us)
         return;
     if (c->leaving)
         machine_wake(c->m, now_us);
-    credit_acked(c->session, received - c->tx_acked);
+    uint64_t fresh = received - c->tx_acked;
     c->tx_acked = received;
+    credit_acked(c, fresh);
     c->progress_us = now_us;
     while (c->mark_count > 0 && c->marks[c->mark_first].counted <= received) {
         c->mark_first = (c->mark_first + 1) % MARKS;

@@ -15,12 +15,24 @@
 /* How often stale heads are looked for while something waits. */
 #define SWEEP_US (50 * MS_US)
 
-/* The bound is on the age at delivery, so the way there is taken off, as far as half of it. */
-static bool is_stale(const struct udpt_session *s, const struct queued *q)
+/* How long what is written on `c` now may be on its way: half the least round trip, what the queues
+ * on the way add to that at present, and its variation as in RFC 6298. */
+static uint64_t way_us(const struct udpt_session *s, const struct udpt_conn *c)
 {
+    uint64_t way = s->min_rtt_us / 2;
+    if (c && c->rtt_us > (int64_t)s->min_rtt_us)
+        way += (uint64_t)(c->rtt_us - (int64_t)s->min_rtt_us) + 4 * (uint64_t)c->rtt_var_us;
+    return way;
+}
+
+/* The bound is on the age at delivery, so the way there is taken off, as far as half of it: what
+ * the receiver would drop need not travel. */
+static bool is_stale(const struct udpt_binding *b, const struct queued *q)
+{
+    const struct udpt_session *s = b->session;
     uint64_t most_us = s->m->config.max_queue_delay_ms * MS_US;
-    uint64_t way_us = s->min_rtt_us + s->min_rtt_us / 2;
-    most_us -= way_us < most_us / 2 ? way_us : most_us / 2;
+    uint64_t way = way_us(s, b->conn);
+    most_us -= way < most_us / 2 ? way : most_us / 2;
     return s->m->now_us - q->since_us > most_us;
 }
 
@@ -72,7 +84,7 @@ void queue_clear(struct udpt_binding *b)
 
 bool queue_drop_stale(struct udpt_binding *b)
 {
-    if (!is_stale(b->session, b->queue_first))
+    if (!is_stale(b, b->queue_first))
         return false;
     udpt_count_drop(b->session->m, b, UDPT_DROP_STALE);
     pop(b);
@@ -166,7 +178,7 @@ static bool serve(struct udpt_binding *b, struct udpt_conn *c)
             continue;
         if (q->size > b->deficit)
             break;
-        if (!route_writable(c) || !credit_allows(c, q->size) || !binding_write_queued(b, c, q))
+        if (!route_writable(c) || !credit_allows(c) || !binding_write_queued(b, c, q))
             return false;
         b->deficit -= (uint32_t)q->size;
         pop(b);

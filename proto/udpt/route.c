@@ -25,8 +25,6 @@
 
 /* Below this round-trip time nothing is gained by spreading. */
 #define FAR_US (2 * MS_US)
-/* Linux's delayed acknowledgement at most, and a little. */
-#define DELAYED_ACK_US (42 * MS_US)
 /* A segment of MTU 1500 less TLS and AEAD framing. */
 #define THIN_WRITE_SIZE 1390
 /* Sparse datagrams never wait longer for a token. */

@@ -72,6 +72,8 @@ static void plan_replies(struct node *n, const struct binding_host *h, unsigned 
 {
     struct world *w = n->world;
     uint64_t count = probe ? 1 : rng_between(&w->rng, 0, 2);
+    if (w->has_silent_dest && dest == w->silent_dest)
+        return;
     for (uint64_t i = 0; i < count; i++) {
         struct reply reply = {.due_us = w->now_us + rng_between(&w->rng, 0, 50000),
                               .port = h->port,

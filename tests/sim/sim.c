@@ -3,7 +3,9 @@
  * sim.c - the simulator: real session machines in a world of virtual time.
  *
  *     sim SEED [-v]       one history, printed with -v
- *     sim --seeds N       the histories of seeds 1 to N; the first that fails is printed
+ *     sim --seeds N       the histories of seeds 1 to N, or of A to B with A-B for N; the first
+ *                         that fails is printed
+ *     sim --bulk          a flow that offers more than the path carries, on several paths
  *
  * A history has an active part, in which sources send, destinations reply and things go wrong, and
  * then a quiet part: nothing goes wrong any more, and when the settling time has passed (the dead
@@ -57,7 +59,7 @@ void broken(struct world *w, const char *format, ...)
 
 /* ---- the plan of a seed --------------------------------------------------------------------- */
 
-static void plan_node(struct world *w, struct node *n, bool server, unsigned index)
+void plan_node(struct world *w, struct node *n, bool server, unsigned index)
 {
     n->world = w;
     n->server = server;
@@ -198,8 +200,7 @@ static void step(struct world *w)
             flows_check(w, &w->locals[i]);
 }
 
-/* Until `until_us`; false when an invariant broke or time stood still. */
-static bool run_until(struct world *w, uint64_t until_us)
+bool run_until(struct world *w, uint64_t until_us)
 {
     while (!w->failed) {
         uint64_t us = next_us(w);
@@ -270,6 +271,28 @@ static void settle_and_probe(struct world *w)
     }
 }
 
+bool world_end(struct world *w)
+{
+    for (unsigned i = 0; i <= w->local_count; i++) {
+        if (node_of(w, i)->machine)
+            node_describe(node_of(w, i));
+        node_leave(node_of(w, i), LEAVE_CRASH, 0);
+    }
+    while (w->replies) {
+        struct reply *r = w->replies;
+        w->replies = r->next;
+        free(r);
+    }
+    stream_free_all(w);
+    return !w->failed;
+}
+
+void world_free(struct world *w)
+{
+    free(w->sent);
+    free(w);
+}
+
 static bool run_seed(uint64_t seed, bool verbose)
 {
     struct world *w = calloc(1, sizeof *w);
@@ -283,18 +306,7 @@ static bool run_seed(uint64_t seed, bool verbose)
         settle_and_probe(w);
     if (!w->failed)
         oracle_verdict(w);
-    for (unsigned i = 0; i <= w->local_count; i++) {
-        if (node_of(w, i)->machine)
-            node_describe(node_of(w, i));
-        node_leave(node_of(w, i), LEAVE_CRASH, 0);
-    }
-    while (w->replies) {
-        struct reply *r = w->replies;
-        w->replies = r->next;
-        free(r);
-    }
-    stream_free_all(w);
-    bool ok = !w->failed;
+    bool ok = world_end(w);
     if (verbose || !ok)
         printf(
             "seed %llu: %s; %u faults, %llu up, %llu down, %llu of a known age, %llu lost while "
@@ -304,14 +316,14 @@ static bool run_seed(uint64_t seed, bool verbose)
             (unsigned long long)w->delivered[UP], (unsigned long long)w->delivered[DOWN],
             (unsigned long long)w->aged, (unsigned long long)w->calm_lost,
             (double)w->slowest_us / 1e6, (unsigned long long)w->steps, (unsigned long long)w->hash);
-    free(w->sent);
-    free(w);
+    world_free(w);
     return ok;
 }
 
 static int usage(void)
 {
-    fputs("usage: sim SEED [-v] | sim --seeds COUNT\n", stderr);
+    fputs("usage: sim SEED [-v] | sim --seeds COUNT | sim --seeds FIRST-LAST | sim --bulk\n",
+          stderr);
     return 2;
 }
 
@@ -320,19 +332,28 @@ int main(int argc, char **argv)
     if (argc < 2)
         return usage();
     setvbuf(stdout, NULL, _IOLBF, 0); /* the history so far is there when it is interrupted */
+    if (strcmp(argv[1], "--bulk") == 0 && argc == 2) {
+        unsigned bad = 0;
+        for (unsigned i = 0; i < bulk_paths(); i++)
+            bad += !run_bulk(i, false);
+        return bad ? 1 : 0;
+    }
     bool many = strcmp(argv[1], "--seeds") == 0;
     if (many ? argc != 3 : argc > 3 || (argc == 3 && strcmp(argv[2], "-v") != 0))
         return usage();
-    uint64_t number = strtoull(argv[many ? 2 : 1], NULL, 10);
+    char *rest;
+    uint64_t number = strtoull(argv[many ? 2 : 1], &rest, 10);
     if (!many)
         return run_seed(number, argc == 3) ? 0 : 1;
-    uint64_t failed = 0;
-    for (uint64_t seed = 1; seed <= number; seed++) {
+    uint64_t first = *rest == '-' ? number : 1, failed = 0;
+    uint64_t last = *rest == '-' ? strtoull(rest + 1, NULL, 10) : number;
+    for (uint64_t seed = first; seed <= last; seed++) {
         if (run_seed(seed, false))
             continue;
         if (failed++ == 0) /* once more, with its history */
             run_seed(seed, true);
     }
-    printf("%llu seeds, %llu failed\n", (unsigned long long)number, (unsigned long long)failed);
+    printf("%llu seeds, %llu failed\n", (unsigned long long)(last - first + 1),
+           (unsigned long long)failed);
     return failed ? 1 : 0;
 }

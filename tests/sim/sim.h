@@ -13,6 +13,7 @@
  *   flows.c   whether the two ends agree on which flows there are
  *   oracle.c  what was sent, and whether what arrives is that, once, at the right place
  *   fault.c   what goes wrong and when
+ *   bulk.c    no fault, but a flow that offers more than the path carries
  *   sim.c     the loop, the traffic, the verdict
  */
 #ifndef SIM_SIM_H
@@ -162,6 +163,8 @@ struct world {
     bool narrow;           /* the streams of a local share the bandwidth */
     uint64_t lost_once_in; /* segments, 0: none */
     size_t capacity, largest_chunk, largest_payload;
+    bool has_silent_dest; /* one destination never answers */
+    unsigned silent_dest;
     bool proxied; /* connecting succeeds whatever the server does, as with ss-tunnel */
     uint64_t next_traffic_us, next_fault_us;
     /* what happened */
@@ -178,6 +181,18 @@ struct world {
 void say(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* An invariant is broken: the line is printed whatever -v says, and the run fails. */
 void broken(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- sim.c */
+void plan_node(struct world *w, struct node *n, bool server, unsigned index);
+/* Until `until_us`; false when an invariant broke or time stood still. */
+bool run_until(struct world *w, uint64_t until_us);
+/* All in it ends; whether it broke nothing, to the last. */
+bool world_end(struct world *w);
+void world_free(struct world *w);
+
+/* ---- bulk.c */
+unsigned bulk_paths(void);
+bool run_bulk(unsigned number, bool verbose);
 
 /* ---- stream.c */
 struct stream *stream_dial(struct world *w, struct node *local, struct udpt_conn *conn);
