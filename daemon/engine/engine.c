@@ -76,10 +76,18 @@ uint64_t engine_hash(const struct udptun_engine *e, const void *data, size_t siz
     return hash;
 }
 
+/* One that goes on while the machine sleeps, as Linux's CLOCK_MONOTONIC does not: else what is sent
+ * afterwards would be as late for the far end as the sleep was long. */
+#ifdef CLOCK_BOOTTIME
+#define ENGINE_CLOCK CLOCK_BOOTTIME
+#else
+#define ENGINE_CLOCK CLOCK_MONOTONIC
+#endif
+
 void engine_refresh(struct udptun_engine *e)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(ENGINE_CLOCK, &now);
     e->now_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 

@@ -134,8 +134,8 @@ void session_leg_up(struct udpt_session *s, struct udpt_conn *c)
 {
     if (*c->peer)
         snprintf(s->peer, sizeof s->peer, "%s", c->peer);
-    if (session_legs_up(s) == 1)
-        age_reset(&s->age); /* an end may have slept meanwhile, and its clock with it */
+    if (s->detached_us != 0)
+        age_reset(&s->age); /* the far end may be another one, with another clock */
     s->detached_us = 0;
     s->outage_us = 0;
     s->legs[c->leg].failures = 0;
