@@ -167,10 +167,10 @@ static void flows_are_listed_page_by_page(void **state)
     struct listing l = {0};
     bool more = true;
     pair_start(&p);
+    int clients[SOURCES]; /* open to the end, so that no two have the same port */
     for (int i = 0; i < SOURCES; i++) {
-        int client = udp_client(p.local_seen.port);
-        exchange(client, "x", 1);
-        close(client);
+        clients[i] = udp_client(p.local_seen.port);
+        exchange(clients[i], "x", 1);
     }
     for (size_t page = 1; more; page++) {
         assert_int_equal(udptun_each_flow(p.w.engine, "server", l.count ? l.last : NULL, PAGE,
@@ -179,6 +179,8 @@ static void flows_are_listed_page_by_page(void **state)
         assert_int_equal(l.count, page * PAGE < SOURCES ? page * PAGE : SOURCES);
     }
     assert_int_equal(l.count, SOURCES);
+    for (int i = 0; i < SOURCES; i++)
+        close(clients[i]);
     assert_int_equal(udptun_each_flow(p.w.engine, "server", "nonsense", 1, list_flow, &l, NULL),
                      UDPTUN_E_INVALID);
     assert_int_equal(udptun_each_flow(p.w.engine, "none", NULL, 1, list_flow, &l, NULL),
