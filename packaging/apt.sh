@@ -25,7 +25,9 @@ apt_begin() {
             printf '%s %s%s %s %s\n' "$3" "$signed_by" "$uri" "$release" "$component"
         done >"$1/sources.list"
     [ -s "$1/sources.list" ] || return
-    apt_private update >"$1/log" 2>&1
+    # A list that cannot be had just now may be one that nothing is taken from.
+    apt_private update >"$1/log" 2>&1 || true
+    compgen -G "$1/lists/*_InRelease" >/dev/null
 }
 
 apt_private() {

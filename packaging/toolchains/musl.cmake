@@ -11,4 +11,6 @@ set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
 set(CMAKE_CROSSCOMPILING_EMULATOR env)
 set(ENV{PKG_CONFIG_LIBDIR} ${sysroot}/lib/pkgconfig)
+# Its ioctl() takes an int, into which the kernel's numbers do not go.
+set(CMAKE_C_FLAGS_INIT "-isystem ${sysroot}/include -Wno-sign-conversion")
 set(CMAKE_EXE_LINKER_FLAGS_INIT "-static")

@@ -134,7 +134,8 @@ void params_get(struct reader *r, struct udpt_params *params)
     while (!r->failed && reader_left(r) > 0) {
         uint64_t id = reader_varint(r);
         uint64_t size = reader_varint(r);
-        const uint8_t *bytes = reader_bytes(r, size > reader_left(r) ? reader_left(r) + 1 : size);
+        const uint8_t *bytes =
+            reader_bytes(r, size > reader_left(r) ? reader_left(r) + 1 : (size_t)size);
         if (!bytes || id == 0 || id >= 10)
             continue;
         struct reader value = reader_of(bytes, (size_t)size);
