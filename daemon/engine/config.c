@@ -7,6 +7,7 @@
  */
 #include "daemon/engine/config.h"
 
+#include <errno.h>
 #include <sodium.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -203,6 +204,15 @@ static int check_device(struct tunnel_config *config, struct udptun_error *err)
         return invalid(err, "bindDevice", "is not the name of a network interface");
     memcpy(config->rules.bind_device, device, len + 1);
     return UDPTUN_OK;
+}
+
+int config_try_mark(const struct socket_rules *rules, struct udptun_error *err)
+{
+    int failed = -socket_try_mark(rules->mark);
+    int code = failed == EPERM        ? UDPTUN_E_PERMISSION
+               : failed == EOPNOTSUPP ? UDPTUN_E_UNSUPPORTED
+                                      : UDPTUN_E_SYSTEM;
+    return failed ? error_set_errno(err, code, failed, "mark", "mark") : UDPTUN_OK;
 }
 
 /* ---- the roles ------------------------------------------------------------------------------ */

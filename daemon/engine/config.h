@@ -65,6 +65,10 @@ bool config_own(struct udptun_tunnel_config *given);
 /* Wipes the key. NULL is accepted. */
 void config_free(struct tunnel_config *config);
 
+/* Whether sockets may be marked as the rules say: a device may come later, but the right does not.
+ * 0, UDPTUN_E_PERMISSION, UDPTUN_E_UNSUPPORTED or UDPTUN_E_SYSTEM. */
+int config_try_mark(const struct socket_rules *rules, struct udptun_error *err);
+
 /* What the machine is told. */
 void config_fill_udpt(const struct tunnel_config *config, struct udpt_config *udpt);
 

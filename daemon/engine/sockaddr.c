@@ -68,6 +68,19 @@ struct endpoint sockaddr_to_endpoint(const union socket_address *sa, socklen_t s
     return ep;
 }
 
+int socket_try_mark(int64_t mark)
+{
+    struct socket_rules rules = socket_rules_none();
+    rules.mark = mark;
+    if (mark == SOCKET_NO_MARK)
+        return 0;
+    int fd = socket_open(AF_INET, SOCK_DGRAM, &rules);
+    if (fd < 0)
+        return fd;
+    close(fd);
+    return 0;
+}
+
 /* Binds, and reports the failure with the socket closed. */
 static int bind_or_close(int fd, const struct endpoint *ep)
 {

@@ -55,6 +55,8 @@ struct endpoint sockaddr_to_endpoint(const union socket_address *sa, socklen_t s
 /* A non-blocking, close-on-exec socket that meets `rules` (NULL: none apply, as for a socket
  * that stays on this host). `type` is SOCK_STREAM or SOCK_DGRAM. */
 int socket_open(int family, int type, const struct socket_rules *rules);
+/* 0, or why no socket may have that mark (-EPERM, -EOPNOTSUPP). */
+int socket_try_mark(int64_t mark);
 /* Apply rules to a socket that was made elsewhere. */
 int socket_apply_rules(int fd, const struct socket_rules *rules);
 /* Non-blocking and close-on-exec for a descriptor that came from elsewhere. */

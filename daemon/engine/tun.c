@@ -261,6 +261,9 @@ static int start(struct tun *t, struct udptun_error *err)
     t->resolver = resolver_new(t->engine->loop, &rules);
     if (!t->resolver)
         return error_set(err, UDPTUN_E_NOMEM, NULL, "%s: out of memory", tun_name(t));
+    int code = config_try_mark(&rules, err);
+    if (code)
+        return code;
     struct device *d = open_device(t, err);
     if (!d)
         return UDPTUN_E_SYSTEM;

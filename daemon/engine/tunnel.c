@@ -199,7 +199,9 @@ static int start(struct tunnel *t, struct tunnel *heir_of, struct udptun_error *
     t->resolver = resolver_new(t->engine->loop, &rules);
     if (!t->resolver)
         return error_set(err, UDPTUN_E_NOMEM, NULL, "%s: out of memory", tunnel_name(t));
-    int code = is_local ? local_new(t, err) : server_new(t, err);
+    int code = config_try_mark(&rules, err);
+    if (!code)
+        code = is_local ? local_new(t, err) : server_new(t, err);
     if (!code)
         code = open_listener(t, heir_of, err);
     if (code)

@@ -366,6 +366,19 @@ class Roles(TestCase):
             self.ok(c.call("hello"))
             c.close()
 
+    def test_a_mark_that_may_not_be_set_is_told_at_once(self):
+        d = Daemon(self)
+        os.chown(d.folder, 54321, 54321)
+        command = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups", *d.command()]
+        d.command = lambda: command
+        d.start()
+        with d.client() as c:
+            self.ok(c.call("configureUdpTunnel", SERVER))
+            self.fails(c.call("configureUdpTunnel", dict(SERVER, mark=5)), 2, "PERMISSION_DENIED",
+                       "parameters.mark")
+            tunnels = self.ok(c.call("getStatus"))["udpTunnels"]
+            self.assertEqual([t["state"] for t in tunnels], ["listening"])
+
     def test_eight_places_are_kept_for_root(self):
         script = ("import os, sys; sys.path.insert(0, %r)\n"
                   "from daemon import Client\n"
