@@ -187,9 +187,18 @@ static bool prefers(const struct udpt_conn *c, const struct udpt_conn *other)
     return c->last_tx_us < other->last_tx_us;
 }
 
+/* Is there a copy that `c` has not carried? */
+static bool has_copy_for(const struct udpt_session *s, const struct udpt_conn *c)
+{
+    LIST_FOREACH (node, &s->copies)
+        if (!(list_entry(node, struct queued, in_copies)->legs & UINT64_C(1) << c->leg))
+            return true;
+    return false;
+}
+
 struct tokens {
     unsigned legs, usable;
-    struct udpt_conn *best; /* usable */
+    struct udpt_conn *best; /* usable, for something that waits */
     struct udpt_conn *idle; /* not usable, but idle longest */
     uint64_t next_us;       /* when time alone makes one usable */
 };
@@ -197,6 +206,7 @@ struct tokens {
 static struct tokens count_tokens(const struct udpt_session *s)
 {
     struct tokens t = {.next_us = UDPT_NEVER};
+    bool fresh = !list_empty(&s->thin);
     for (unsigned i = CONTROL_LEG + 1; i < UDPT_MAX_LEGS; i++) {
         struct udpt_conn *c = data_leg(s, i);
         if (!c || is_bulk_leg(c))
@@ -204,7 +214,7 @@ static struct tokens count_tokens(const struct udpt_session *s)
         t.legs++;
         if (is_usable(c)) {
             t.usable++;
-            if (!t.best || prefers(c, t.best))
+            if ((fresh || has_copy_for(s, c)) && (!t.best || prefers(c, t.best)))
                 t.best = c;
         } else if (!c->handed_out && conn_pending(c) == 0) {
             uint64_t at_us = c->last_tx_us + s->min_rtt_us + DELAYED_ACK_US;
@@ -226,15 +236,6 @@ static uint64_t oldest_waiting(const struct udpt_session *s)
             oldest_us = b->queue_first->since_us;
     }
     return oldest_us;
-}
-
-/* A copy that could go on `c`, or with NULL on any leg. */
-static bool has_copy_for(const struct udpt_session *s, const struct udpt_conn *c)
-{
-    LIST_FOREACH (node, &s->copies)
-        if (!(list_entry(node, struct queued, in_copies)->legs & UINT64_C(1) << c->leg))
-            return true;
-    return false;
 }
 
 static bool fits(const struct udpt_conn *c, const struct queued *q, size_t limit)
@@ -316,7 +317,7 @@ static void flush_thin(struct udpt_session *s)
         }
         if (!c && m->now_us >= forced_us)
             c = t.idle;
-        if (!c || (!fresh && !has_copy_for(s, c))) {
+        if (!c) {
             machine_wake(m, t.next_us);
             machine_wake(m, forced_us > m->now_us ? forced_us : m->now_us + THIN_WAIT_US);
             return;
