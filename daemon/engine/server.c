@@ -23,8 +23,7 @@ static void taken(struct tunnel *t, int fd, const struct endpoint *from)
     struct udpt_conn *conn = udpt_accept(t->machine, peer, t->engine->now_us);
     if (!conn) {
         engine_log_gated(t->engine, &t->server->accept_gate, UDPTUN_LOG_WARN, "server",
-                         "%s: %s refused: too many connections are in their handshake",
-                         tunnel_name(t), peer);
+                         "%s: %s refused: stopping, or out of memory", tunnel_name(t), peer);
         close(fd);
         return;
     }

@@ -37,11 +37,26 @@ struct udpt_conn *conn_new(struct udpt_machine *m, enum conn_state state)
     return c;
 }
 
+/* The handshake that takes longest gives way: an honest one needs a round trip, so that who only
+ * opens streams keeps nobody out. */
+static void make_room_for_handshake(struct udpt_machine *m)
+{
+    LIST_FOREACH (node, &m->conns) {
+        struct udpt_conn *c = list_entry(node, struct udpt_conn, in_machine);
+        if (c->state == CONN_AWAIT_HELLO || c->state == CONN_AWAIT_CONFIRM) {
+            conn_kill(c, "too many handshakes are under way");
+            return;
+        }
+    }
+}
+
 struct udpt_conn *udpt_accept(struct udpt_machine *m, const char *peer, uint64_t now_us)
 {
-    if (m->stopping || m->pending >= m->config.max_pending)
+    if (m->stopping || m->config.max_pending == 0)
         return NULL;
     machine_enter(m, now_us);
+    if (m->pending >= m->config.max_pending)
+        make_room_for_handshake(m);
     struct udpt_conn *c = conn_new(m, CONN_AWAIT_HELLO);
     if (c) {
         snprintf(c->peer, sizeof c->peer, "%s", peer);

@@ -219,8 +219,9 @@ int udpt_ping(struct udpt_machine *m, uint64_t token, uint64_t now_us);
 
 /* ---- streams ------------------------------------------------------------------------------- */
 
-/* server: a stream came in. `peer` is for status and logs (copied, cut at 63 characters). NULL:
- * too many handshakes are pending or memory is short, and the host closes the stream. */
+/* server: a stream came in. `peer` is for status and logs (copied, cut at 63 characters). Of more
+ * than max_pending handshakes the oldest is ended. NULL: the machine is stopping or memory is
+ * short, and the host closes the stream. */
 struct udpt_conn *udpt_accept(struct udpt_machine *m, const char *peer, uint64_t now_us);
 
 /* local: the stream that ops.dial asked for is open. */
