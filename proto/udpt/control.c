@@ -187,7 +187,8 @@ static bool heard_announce(struct udpt_conn *c, struct reader *r)
     struct udpt_dest dest;
     frame_get_address(r, &dest);
     if (!reader_done(r) || id < FRAME_FIRST_ANNOUNCED || id >= FRAME_ID_LIMIT ||
-        (id % 2 == 1) != local || flags & ~ANNOUNCE_SEQUENCE || binding == 0)
+        (id % 2 == 1) != local || flags & ~ANNOUNCE_SEQUENCE || binding == 0 ||
+        (local && dest.ep.family == ENDPOINT_NAME))
         return false;
     struct udpt_binding *b = binding_find(s, binding);
     if (b) /* else it has ended, and CLOSE is under way */

@@ -25,10 +25,8 @@ enum frame_result frame_parse(const uint8_t *data, size_t available, uint64_t *i
     *size = 0;
     struct reader r = reader_of(data, available);
     uint64_t length = reader_varint(&r);
-    if (r.failed) {
-        /* The first byte alone tells an eight-byte length, which no frame has. */
-        return available > 0 && data[0] >> 6 == 3 ? FRAME_BROKEN : FRAME_PARTIAL;
-    }
+    if (r.failed)
+        return FRAME_PARTIAL;
     if (length == 0 || length > FRAME_MAX_LENGTH)
         return FRAME_BROKEN;
     *size = (size_t)(r.at - data) + (size_t)length;
@@ -36,7 +34,7 @@ enum frame_result frame_parse(const uint8_t *data, size_t available, uint64_t *i
         return FRAME_PARTIAL;
     *body = reader_of(r.at, (size_t)length);
     *id = reader_varint(body);
-    return body->failed ? FRAME_BROKEN : FRAME_WHOLE;
+    return body->failed || *id >= FRAME_ID_LIMIT ? FRAME_BROKEN : FRAME_WHOLE;
 }
 
 size_t frame_address_size(const struct udpt_dest *dest)

@@ -168,9 +168,10 @@ static bool inline_datagram(struct udpt_conn *c, struct reader *body)
 {
     struct inline_header h;
     frame_get_inline(body, &h);
-    if (body->failed || h.binding == 0)
-        return false;
     struct udpt_session *s = c->session;
+    if (body->failed || h.binding == 0 ||
+        (h.dest.ep.family == ENDPOINT_NAME && s->m->config.role == UDPT_LOCAL))
+        return false;
     struct udpt_binding *b = binding_find(s, h.binding);
     if (!b && s->m->config.role == UDPT_SERVER) {
         if (!binding_has_ended(s, h.binding))

@@ -312,12 +312,14 @@ static void lengths_that_no_frame_has(void **state)
     struct reader r;
     size_t whole;
     static const uint8_t EMPTY[] = {0x00};
-    static const uint8_t EIGHT[] = {0xc0};
-    static const uint8_t LONG[] = {0x80, 0x01, 0x01, 0x24}; /* FRAME_MAX_LENGTH + 1 */
+    static const uint8_t EIGHT[] = {0xc0, 0, 0, 0, 0, 0, 0, 2, 4, 'x'}; /* longer than need be */
+    static const uint8_t LONG[] = {0x80, 0x01, 0x01, 0x24};             /* FRAME_MAX_LENGTH + 1 */
     static const uint8_t MOST[] = {0x80, 0x01, 0x01, 0x23};
     static const uint8_t NO_ID[] = {0x01, 0x40};
     assert_int_equal(frame_parse(EMPTY, sizeof EMPTY, &id, &r, &whole), FRAME_BROKEN);
-    assert_int_equal(frame_parse(EIGHT, sizeof EIGHT, &id, &r, &whole), FRAME_BROKEN);
+    for (size_t i = 0; i < sizeof EIGHT; i++)
+        assert_int_equal(frame_parse(EIGHT, i, &id, &r, &whole), FRAME_PARTIAL);
+    assert_int_equal(frame_parse(EIGHT, sizeof EIGHT, &id, &r, &whole), FRAME_WHOLE);
     assert_int_equal(frame_parse(LONG, sizeof LONG, &id, &r, &whole), FRAME_BROKEN);
     assert_int_equal(frame_parse(MOST, sizeof MOST, &id, &r, &whole), FRAME_PARTIAL);
     assert_int_equal(frame_parse(NO_ID, sizeof NO_ID, &id, &r, &whole), FRAME_BROKEN);
