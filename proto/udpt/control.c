@@ -317,7 +317,8 @@ static bool heard_leave(struct udpt_conn *c, struct reader *r)
     struct udpt_session *s = c->session;
     uint64_t leg = reader_varint(r);
     uint64_t generation = reader_varint(r);
-    if (!reader_done(r) || leg == CONTROL_LEG || leg >= UDPT_MAX_LEGS)
+    if (!reader_done(r) || leg == CONTROL_LEG || leg >= UDPT_MAX_LEGS ||
+        s->m->config.role == UDPT_LOCAL)
         return false;
     struct udpt_conn *leaving = s->legs[leg].conn;
     if (leaving && leaving->generation == generation) {
@@ -340,6 +341,8 @@ static bool heard_settings(struct udpt_conn *c, struct reader *r)
     params_get(r, &params);
     if (r->failed)
         return false;
+    if (c->session->m->config.role == UDPT_LOCAL) /* what it uses is for the client to say */
+        return true;
     if (params.heartbeat_ms >= 100)
         c->session->params.heartbeat_ms = params.heartbeat_ms;
     if (params.dead_ms >= 200)
