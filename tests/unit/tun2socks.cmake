@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # tun2socks without a kernel: packets by the callback device.
-unit_test(engine_tun test_engine_tun.c engine_fixture.c LIBS udptun_static Threads::Threads)
+if(TARGET udptun_static)
+  unit_test(engine_tun test_engine_tun.c engine_fixture.c LIBS udptun_static Threads::Threads)
+endif()
 unit_test(tun_packet test_tun_packet.c tun_world.c LIBS tun2socks_static)
 unit_test(tun_device test_tun_device.c LIBS tun2socks_static)
 unit_test(tun_icmp test_tun_icmp.c tun_world.c LIBS tun2socks_static)
