@@ -198,15 +198,15 @@ static bool has_copy_for(const struct udpt_session *s, const struct udpt_conn *c
 
 struct tokens {
     unsigned legs, usable;
-    struct udpt_conn *best; /* usable, for something that waits */
+    struct udpt_conn *best; /* usable */
     struct udpt_conn *idle; /* not usable, but idle longest */
     uint64_t next_us;       /* when time alone makes one usable */
 };
 
-static struct tokens count_tokens(const struct udpt_session *s)
+/* `for_copies`: nothing but copies waits, and `best` is a leg that has not carried all of them. */
+static struct tokens count_tokens(const struct udpt_session *s, bool for_copies)
 {
     struct tokens t = {.next_us = UDPT_NEVER};
-    bool fresh = !list_empty(&s->thin);
     for (unsigned i = CONTROL_LEG + 1; i < UDPT_MAX_LEGS; i++) {
         struct udpt_conn *c = data_leg(s, i);
         if (!c || is_bulk_leg(c))
@@ -214,7 +214,7 @@ static struct tokens count_tokens(const struct udpt_session *s)
         t.legs++;
         if (is_usable(c)) {
             t.usable++;
-            if ((fresh || has_copy_for(s, c)) && (!t.best || prefers(c, t.best)))
+            if ((!for_copies || has_copy_for(s, c)) && (!t.best || prefers(c, t.best)))
                 t.best = c;
         } else if (!c->handed_out && conn_pending(c) == 0) {
             uint64_t at_us = c->last_tx_us + s->min_rtt_us + DELAYED_ACK_US;
@@ -304,8 +304,8 @@ static void flush_thin(struct udpt_session *s)
     struct udpt_machine *m = s->m;
     drop_old_copies(s);
     while (!list_empty(&s->thin) || !list_empty(&s->copies)) {
-        struct tokens t = count_tokens(s);
         bool fresh = !list_empty(&s->thin);
+        struct tokens t = count_tokens(s, !fresh);
         uint64_t forced_us = fresh ? oldest_waiting(s) + THIN_WAIT_US : UDPT_NEVER;
         struct udpt_conn *c = t.best;
         if (c && t.usable * 4 < t.legs * 3) { /* scarce: spaced evenly over a round trip */
@@ -476,7 +476,7 @@ struct udpt_conn *route_for_ack(struct udpt_session *s, struct udpt_conn *owing,
         return owing;
     /* An acknowledgement of its own takes a token from the datagrams. It has one to spare while
      * most are free; else it waits for data to ride on, though not for long. */
-    struct tokens t = count_tokens(s);
+    struct tokens t = count_tokens(s, false);
     if (t.best && (t.usable * 2 > t.legs || age_us >= ACK_SCARCE_US))
         return t.best;
     if (age_us >= ACK_FORCED_US)
