@@ -8,6 +8,7 @@ All that goes to third's networks goes through the device: its routes are the cl
 udp-server are reached on the server's network, which stays on the wire.
 """
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -288,23 +289,41 @@ class Tun2socksProxies(NetTest):
         self.assertIs(status_of(self.client)["associated"], False)
 
     def test_a_proxy_that_dies_resets_its_flows(self):
-        listener = self.net.third.listener(THIRD, 8003)
-        self.addCleanup(listener.close)
-        app = self.net.client.tcp(THIRD, 8003)
-        self.addCleanup(app.close)
+        """In the middle of a transfer, in either direction."""
         proxy = next(p for p in self.net.programs if p.name == "microsocks")
-        proxy.kill()
-        try:
-            with self.assertRaises((ConnectionResetError, BrokenPipeError)):
-                while app.recv(100) != b"":
-                    pass
-                raise ConnectionResetError(errno.ECONNRESET, "an end is as good")
-            app.close()
-            poll("no flow to be left", lambda: status_of(self.client)["tcpFlows"] == 0)
-        finally:
-            proxy.start()
-            proxy.wait_listening(1081)
-        self.assertEqual(curl(self.net, f"http://{THIRD}:{WEB}/")[0], 0)
+        for is_up in (True, False):
+            listener = self.net.third.listener(THIRD, 8003)
+            app = self.net.client.tcp(THIRD, 8003)
+            far, _ = listener.accept()
+            far.settimeout(GUARD_S)
+            sender, receiver = (app, far) if is_up else (far, app)
+            failures = []
+
+            def pour(sock=sender, into=failures):
+                try:
+                    while True:
+                        sock.sendall(bytes(100000))
+                except OSError as error:
+                    into.append(error.errno)
+            pouring = threading.Thread(target=pour)
+            pouring.start()
+            passed = 0
+            while passed < 3_000_000:
+                passed += len(receiver.recv(100000))
+            proxy.kill()
+            try:
+                with contextlib.suppress(ConnectionResetError): # an end is as good
+                    while receiver.recv(100000):
+                        pass
+                pouring.join()
+                self.assertIn(failures[0], (errno.ECONNRESET, errno.EPIPE))
+                for sock in (app, far, listener):
+                    sock.close()
+                poll("no flow to be left", lambda: status_of(self.client)["tcpFlows"] == 0)
+            finally:
+                proxy.start()
+                proxy.wait_listening(1081)
+            self.assertEqual(curl(self.net, f"http://{THIRD}:{WEB}/")[0], 0)
 
 
 class Tun2socksMtu(NetTest):
