@@ -85,7 +85,7 @@ static enum dial_step replied(struct dial_proxy *p, uint8_t reply)
             code = replies[i].code;
             sys_errno = replies[i].sys_errno;
         }
-    error_set(&p->err, code, NULL, "SOCKS5: %s (%u)", socks5_reply_text(reply), reply);
+    error_set(&p->err, code, DIAL_OF_TARGET, "SOCKS5: %s (%u)", socks5_reply_text(reply), reply);
     p->err.sys_errno = sys_errno;
     return DIAL_FAILED;
 }

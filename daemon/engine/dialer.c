@@ -94,7 +94,8 @@ static int code_of(int sys_errno)
 }
 
 /* "proxy 127.0.0.1:1080: CLAUSE", "192.0.2.1:443: CLAUSE"; `where` NULL: the hop as configured. */
-static void fail(struct dialer *d, int code, int sys_errno, const char *where, const char *clause)
+static void fail_about(struct dialer *d, const char *field, int code, int sys_errno,
+                       const char *where, const char *clause)
 {
     char hop[URL_TEXT_SIZE];
     struct url plain = *hop_of(d);
@@ -102,10 +103,15 @@ static void fail(struct dialer *d, int code, int sys_errno, const char *where, c
     if (plain.kind != URL_UNIX)
         plain.kind = URL_HOST_PORT;
     struct udptun_error err;
-    error_set(&err, code, NULL, "%s%s: %s", proxy ? "proxy " : "",
+    error_set(&err, code, field, "%s%s: %s", proxy ? "proxy " : "",
               where ? where : url_format(&plain, hop), clause);
     err.sys_errno = sys_errno;
     fail_with(d, &err);
+}
+
+static void fail(struct dialer *d, int code, int sys_errno, const char *where, const char *clause)
+{
+    fail_about(d, NULL, code, sys_errno, where, clause);
 }
 
 static void fail_errno(struct dialer *d, int sys_errno, const char *where)
@@ -166,7 +172,7 @@ static void wait_for(struct dialer *d, int events)
 static void fail_proxy(struct dialer *d)
 {
     const struct udptun_error err = d->proxy.err;
-    fail(d, err.code, err.sys_errno, NULL, err.message);
+    fail_about(d, err.field, err.code, err.sys_errno, NULL, err.message);
 }
 
 /* False: the dialer is gone. */

@@ -9,6 +9,7 @@
 #define ENGINE_DIALER_H
 
 #include <stdint.h>
+#include <string.h>
 
 #include <udptun/error.h>
 
@@ -40,6 +41,15 @@ struct dial_config {
  * "proxy 127.0.0.1:1080: wrong user or password". The dialer is gone when `done` is called.
  */
 typedef void dial_done(void *arg, int fd, const struct udptun_error *err);
+
+/* In `field` of an error that the proxy `via` has reported of the server: the proxy itself works.
+ */
+#define DIAL_OF_TARGET "target"
+
+static inline bool dial_is_of_target(const struct udptun_error *err)
+{
+    return strcmp(err->field, DIAL_OF_TARGET) == 0;
+}
 
 /* Starts; `config` is copied. `done` is called exactly once, never from inside this function,
  * unless dial_cancel() comes first. NULL: out of memory. */

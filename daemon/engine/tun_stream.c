@@ -61,9 +61,8 @@ static void on_dialled(void *arg, int fd, const struct udptun_error *err)
     s->dialer = NULL;
     if (fd < 0) {
         /* Through a proxy only what it reported about the target is the app's business alone. */
-        bool is_proxy = t->config->tcp == TUN_SOCKS5 && !strstr(err->message, "SOCKS5: ");
-        if (is_proxy)
-            tun_far_end(t, TUN_SIDE_TCP, err->message);
+        bool is_proxy = t->config->tcp == TUN_SOCKS5 && !dial_is_of_target(err);
+        tun_far_end(t, TUN_SIDE_TCP, is_proxy ? err->message : NULL);
         engine_log_gated(t->engine, &t->gate, is_proxy ? UDPTUN_LOG_WARN : UDPTUN_LOG_DEBUG,
                          "tun2socks", "%s: %s", tun_name(t), err->message);
         tun2socks_refused(s->flow, err->sys_errno);

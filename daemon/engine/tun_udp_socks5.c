@@ -208,7 +208,7 @@ static void on_associated(void *arg, int fd, const struct udptun_error *err)
     struct tun_binding *b = (struct tun_binding *)arg;
     struct tun *t = b->tun;
     b->dialer = NULL;
-    if (fd < 0 && err->sys_errno == ECONNREFUSED && !strstr(err->message, "SOCKS5: ") &&
+    if (fd < 0 && err->sys_errno == ECONNREFUSED && !dial_is_of_target(err) &&
         t->config->udp_url.host.ep.family != ENDPOINT_NONE) {
         t->unassociated_until_us = t->engine->now_us + UNASSOCIATED_US;
         go_unassociated(b);
