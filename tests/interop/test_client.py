@@ -340,6 +340,8 @@ class Flows(Interop):
             data = wire.frame(1, body, size, size)
             for i in range(1, len(data)):
                 self.client.send(data[:i], 1)
+                self.client.control("PING", 2, token=n)  # so that it reads them one by one
+                self.client.wait("PONG", token=n)
                 self.client.send(data[i:], 1)
                 n += 1
         for _ in range(n):
