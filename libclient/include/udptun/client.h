@@ -3,8 +3,8 @@
  * client.h - libudptun-client: drive udptund over its command socket.
  *
  * A *client* is one connection to the daemon. A *call* is an action with its parameters as JSON
- * text; the *reply* is JSON text. docs/command-socket.md lists them; `udptunctl call ACTION JSON` is
- * the quickest way to try one. The library knows the envelope (ids, status codes,
+ * text; the *reply* is JSON text. docs/command-socket.md lists them; `udptunctl call ACTION JSON`
+ * is the quickest way to try one. The library knows the envelope (ids, status codes,
  * errors, events) and leaves the content to the two ends, so an action of a newer daemon needs no
  * newer library.
  *
