@@ -22,7 +22,7 @@
 #include "proto/udpt/internal.h"
 
 #define WINDOW_US          (250 * MS_US)
-#define GAIN_PERCENT       135
+#define GAIN_PERCENT       130
 #define START_GAIN_PERCENT 200
 #define FIRST_BUDGET       (16 * 1024)
 #define LEAST_BUDGET       (8 * 1024)

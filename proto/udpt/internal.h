@@ -143,9 +143,10 @@ struct udpt_conn {
     uint64_t rx_counted_us;        /* when the first byte came that is not reported yet */
     bool ack_owed;
     uint64_t last_rx_us, last_tx_us, last_clock_us;
-    uint64_t progress_us;         /* when an acknowledgement last told something new */
-    uint64_t probe_end, probe_us; /* round-trip time is measured on this byte, 0: on none */
-    uint64_t ping_sent_us;        /* of the heartbeat under way, 0: none */
+    uint64_t progress_us;                      /* when an acknowledgement last told something new */
+    uint64_t probe_start, probe_end, probe_us; /* round-trip time is measured on these bytes, end 0:
+                                                * on none */
+    uint64_t ping_sent_us;                     /* of the heartbeat under way, 0: none */
     struct mark marks[MARKS];
     unsigned mark_first, mark_count;
     int64_t rtt_us, min_rtt_us; /* smoothed as RFC 6298, -1: not measured */

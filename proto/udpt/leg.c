@@ -52,6 +52,7 @@ void leg_count_sent(struct udpt_conn *c, size_t size)
     c->ack_last = false;
     c->session->credit.under_way += size;
     if (c->probe_end == 0) {
+        c->probe_start = c->tx_counted - size;
         c->probe_end = c->tx_counted;
         c->probe_us = now_us;
     }
@@ -252,6 +253,9 @@ void leg_acked(struct udpt_conn *c, uint64_t received, uint64_t delay_us)
         return;
     if (c->leaving)
         machine_wake(c->m, now_us);
+    /* The delay is that of the oldest byte: of the probe's only when none was before it. Taken off
+     * wrongly it would make the path look near. */
+    bool oldest = c->tx_acked >= c->probe_start;
     uint64_t fresh = received - c->tx_acked;
     c->tx_acked = received;
     credit_acked(c, fresh);
@@ -262,7 +266,7 @@ void leg_acked(struct udpt_conn *c, uint64_t received, uint64_t delay_us)
     }
     if (c->probe_end != 0 && received >= c->probe_end) {
         uint64_t elapsed_us = now_us - c->probe_us;
-        leg_rtt_sample(c, elapsed_us > delay_us ? elapsed_us - delay_us : elapsed_us);
+        leg_rtt_sample(c, oldest && elapsed_us > delay_us ? elapsed_us - delay_us : elapsed_us);
         c->probe_end = 0;
     }
     if (!list_empty(&c->session->waiting))
