@@ -37,7 +37,7 @@ static void check(const struct node *n, struct udpt_binding *b, struct udpt_sess
     struct world *w = n->world;
     if (binding_find(there, b->id) || !oracle_is_calm(w))
         h->astray_us = 0;
-    else if (h->astray_us == 0)
+    else if (h->astray_us < w->last_fault_us) /* seen before a fault: it may be another matter */
         h->astray_us = w->now_us;
     else if (w->now_us > h->astray_us + patience_us(w))
         broken(w, "flow %llu is open at the %s alone, for %.3f s", (unsigned long long)b->id,
