@@ -34,7 +34,8 @@ static void lost(struct fd_carrier *f, int sys_errno)
 {
     struct tunnel *t = f->base.tunnel;
     char text[ERRNO_TEXT_SIZE];
-    const char *reason = sys_errno ? errno_text(sys_errno, text) : "closed by the peer";
+    /* That the peer ended it means more to the machine, who knows how far things were. */
+    const char *reason = sys_errno ? errno_text(sys_errno, text) : "";
     udpt_conn_lost(f->base.conn, reason, t->engine->now_us);
     tunnel_touch(t);
 }

@@ -94,18 +94,24 @@ static int code_of(int sys_errno)
 }
 
 /* "proxy 127.0.0.1:1080: CLAUSE", "192.0.2.1:443: CLAUSE"; `where` NULL: the hop as configured. */
-static void fail_about(struct dialer *d, const char *field, int code, int sys_errno,
-                       const char *where, const char *clause)
+static void describe(const struct dialer *d, const char *field, int code, int sys_errno,
+                     const char *where, const char *clause, struct udptun_error *err)
 {
     char hop[URL_TEXT_SIZE];
     struct url plain = *hop_of(d);
     bool proxy = d->config.via.kind != URL_NONE;
     if (plain.kind != URL_UNIX)
         plain.kind = URL_HOST_PORT;
-    struct udptun_error err;
-    error_set(&err, code, field, "%s%s: %s", proxy ? "proxy " : "",
+    error_set(err, code, field, "%s%s: %s", proxy ? "proxy " : "",
               where ? where : url_format(&plain, hop), clause);
-    err.sys_errno = sys_errno;
+    err->sys_errno = sys_errno;
+}
+
+static void fail_about(struct dialer *d, const char *field, int code, int sys_errno,
+                       const char *where, const char *clause)
+{
+    struct udptun_error err;
+    describe(d, field, code, sys_errno, where, clause, &err);
     fail_with(d, &err);
 }
 
@@ -120,17 +126,24 @@ static void fail_errno(struct dialer *d, int sys_errno, const char *where)
     fail(d, code_of(sys_errno), sys_errno, where, errno_text(sys_errno, text));
 }
 
+void dial_overdue(const struct dialer *d, struct udptun_error *err)
+{
+    const char *clause = "connection timed out";
+    if (d->lookup)
+        clause = "name resolution timed out";
+    else if (d->fd >= 0 && d->config.via.kind != URL_NONE)
+        clause = "no answer in time";
+    describe(d, NULL, UDPTUN_E_TIMEOUT, ETIMEDOUT, NULL, clause, err);
+}
+
 static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct dialer *d = (struct dialer *)timer->data;
+    struct udptun_error err;
     (void)loop;
     (void)events;
-    if (d->lookup)
-        fail(d, UDPTUN_E_TIMEOUT, ETIMEDOUT, NULL, "name resolution timed out");
-    else if (d->fd >= 0 && d->config.via.kind != URL_NONE)
-        fail(d, UDPTUN_E_TIMEOUT, ETIMEDOUT, NULL, "no answer in time");
-    else
-        fail(d, UDPTUN_E_TIMEOUT, ETIMEDOUT, NULL, "connection timed out");
+    dial_overdue(d, &err);
+    fail_with(d, &err);
 }
 
 /* Where the association's datagrams go: a proxy that names no address means its own. */

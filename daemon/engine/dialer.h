@@ -56,6 +56,9 @@ static inline bool dial_is_of_target(const struct udptun_error *err)
 struct dialer *dial_start(struct ev_loop *loop, const struct dial_config *config, dial_done *done,
                           void *arg);
 
+/* What `done` would be told if its time were over now: for who has less patience. */
+void dial_overdue(const struct dialer *d, struct udptun_error *err);
+
 /* Ends it without a call of `done`. NULL is accepted. */
 void dial_cancel(struct dialer *d);
 

@@ -134,6 +134,10 @@ static void on_random(void *arg, void *to, size_t size)
 static void on_hangup(void *arg, struct udpt_conn *conn, const char *reason)
 {
     struct tunnel *t = (struct tunnel *)arg;
+    char overdue[sizeof t->last_error];
+    if (strcmp(reason, UDPT_REASON_NOT_OPENED) == 0 &&
+        local_dial_overdue(conn, overdue, sizeof overdue))
+        reason = overdue;
     engine_log(t->engine, UDPTUN_LOG_DEBUG, "local", "%s: connection ended: %s", tunnel_name(t),
                reason);
     /* Without a session the reason is why there is none; a failed dial has told it already. */

@@ -98,6 +98,10 @@ void local_close_flow(struct front *front, const struct endpoint *source);
 /* ops.dial (local_dial.c). */
 void local_dial(void *arg, struct udpt_conn *conn);
 
+/* The machine gives up a conn whose stream is being dialled: what that waits for, as last_error has
+ * it. False: it is not being dialled by us. */
+bool local_dial_overdue(struct udpt_conn *conn, char *text, size_t size);
+
 /* ---- fronts
  * -------------------------------------------------------------------------------------- */
 

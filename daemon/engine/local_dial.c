@@ -100,3 +100,16 @@ void local_dial(void *arg, struct udpt_conn *conn)
     if (!a->dialer)
         ev_timer_start(t->engine->loop, &a->failed);
 }
+
+bool local_dial_overdue(struct udpt_conn *conn, char *text, size_t size)
+{
+    const struct carrier *c = (const struct carrier *)udpt_conn_host(conn);
+    const struct dialer *dialer =
+        c && c->ops == &attempt_ops ? ((const struct attempt *)c)->dialer : NULL;
+    if (!dialer)
+        return false;
+    struct udptun_error err;
+    dial_overdue(dialer, &err);
+    snprintf(text, size, "server %s", err.message);
+    return true;
+}

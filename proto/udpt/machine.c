@@ -189,7 +189,7 @@ static void tick_unjoined(struct udpt_conn *c)
     else if (c->state == CONN_CLOSING)
         conn_kill(c, "%s", c->reason);
     else if (c->state == CONN_DIALLING)
-        conn_kill(c, "the connection could not be opened in time");
+        conn_kill(c, "%s", UDPT_REASON_NOT_OPENED);
     else
         conn_kill(c, "no %s in time",
                   c->state == CONN_AWAIT_WELCOME ? "answer from the udp-server" : "handshake");

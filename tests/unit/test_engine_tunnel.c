@@ -374,11 +374,40 @@ static void refused_with_keys(const uint8_t *server, const uint8_t *local)
     configure(&p.w, &p.local);
     p.client = udp_client(p.local_seen.port);
     assert_int_equal(send(p.client, "x", 1, 0), 1);
-    world_wait_log(&p.w, "key");
+    world_wait_log(&p.w, "is not let in: its handshake is not proved by our key");
+    /* The user of the local is told what to look at. */
+    while (!strstr(status_of(&p.w, "local").last_error, "is the key the same?"))
+        nap();
     assert_int_equal(status_of(&p.w, "server").sessions, 0);
     assert_int_equal(status_of(&p.w, "server").counters.tx_packets, 0);
     assert_int_not_equal(status_of(&p.w, "local").state, UDPTUN_ESTABLISHED);
     pair_stop(&p);
+}
+
+static void a_proxy_that_says_nothing_is_named(void **state)
+{
+    (void)state;
+    struct world w;
+    struct seen seen = {0};
+    char via[64];
+    world_start(&w);
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof at;
+    int proxy = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(proxy, (const struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(listen(proxy, 64), 0);
+    assert_int_equal(getsockname(proxy, (struct sockaddr *)&at, &size), 0);
+    snprintf(via, sizeof via, "socks5://127.0.0.1:%d", ntohs(at.sin_port));
+    struct udptun_tunnel_config local = local_config(&w, &seen, "192.0.2.1:1");
+    local.via = via;
+    configure(&w, &local);
+    while (!status_of(&w, "local").last_error[0])
+        nap();
+    char expected[128];
+    snprintf(expected, sizeof expected, "server proxy %s: no answer in time", via + 9);
+    assert_string_equal(status_of(&w, "local").last_error, expected);
+    world_stop(&w);
+    close(proxy);
 }
 
 static void peers_that_do_not_prove_the_key_get_nothing(void **state)
@@ -753,6 +782,7 @@ int main(void)
         cmocka_unit_test(a_disabled_tunnel_is_there_but_does_not_run),
         cmocka_unit_test(a_removed_server_comes_back_and_traffic_flows_again),
         cmocka_unit_test(a_local_may_come_before_its_server),
+        cmocka_unit_test(a_proxy_that_says_nothing_is_named),
         cmocka_unit_test(peers_that_do_not_prove_the_key_get_nothing),
         cmocka_unit_test(the_same_key_lets_through),
         cmocka_unit_test(targets_are_allowed_and_denied),

@@ -146,6 +146,10 @@ struct udpt_config {
 /* Defaults of the contract. */
 void udpt_config_init(struct udpt_config *config, enum udpt_role role);
 
+/* Why ops.hangup comes for a stream that ops.dial asked for and that did not come to be in time.
+ * The host may know more. */
+#define UDPT_REASON_NOT_OPENED "the connection could not be opened in time"
+
 /* The host's part. None may be NULL but where it says so. `arg` is the machine's. */
 struct udpt_ops {
     /* Fill with unpredictable bytes. */
@@ -227,7 +231,8 @@ struct udpt_conn *udpt_accept(struct udpt_machine *m, const char *peer, uint64_t
 /* local: the stream that ops.dial asked for is open. */
 void udpt_conn_opened(struct udpt_conn *c, uint64_t now_us);
 
-/* The stream has ended or could not be opened; ops.hangup follows inside. */
+/* The stream has ended or could not be opened; ops.hangup follows inside. `reason` is for status
+ * and logs (copied): why, "" when the peer ended it in order. */
 void udpt_conn_lost(struct udpt_conn *c, const char *reason, uint64_t now_us);
 
 /* Bytes of the stream, as many as came. The machine copies only an incomplete frame at the end.
