@@ -76,7 +76,7 @@ void action_ping_tunnel(struct call *call)
     const struct object *object = objects_find(&call->control->objects, given->name);
     uint32_t wanted = given->has_count ? given->count : 1;
     if (!object || !object_tunnel(object->message)) {
-        action_fail(call, UDPTUN_E_NOT_FOUND, "parameters.name", "%.64s: not found", given->name);
+        action_fail_not_found(call, given->name);
     } else if (object_tunnel(object->message)->role != UDPTUN__CONTROL__TUNNEL__ROLE__LOCAL) {
         action_fail(call, UDPTUN_E_INVALID, "parameters.name",
                     "%.64s is a udp-server; its clients can be asked to ping", given->name);

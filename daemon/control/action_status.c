@@ -12,9 +12,14 @@
 
 #define FLOWS_UNLESS_TOLD 100
 
-static void fail_not_found(struct call *call, const char *name)
+void action_fail_not_found(struct call *call, const char *name)
 {
-    action_fail(call, UDPTUN_E_NOT_FOUND, "parameters.name", "%.64s: not found", name);
+    const struct object *o = objects_find(&call->control->objects, name);
+    if (o && o->message && !object_tunnel(o->message))
+        action_fail(call, UDPTUN_E_NOT_FOUND, "parameters.name",
+                    "%.64s: is a tun2socks instance, not a tunnel", name);
+    else
+        action_fail(call, UDPTUN_E_NOT_FOUND, "parameters.name", "%.64s: not found", name);
 }
 
 void action_get_status(struct call *call)
@@ -22,7 +27,7 @@ void action_get_status(struct call *call)
     const char *name = ((const Udptun__Control__NameParameters *)call->parameters)->name;
     const struct object *only = name ? objects_find(&call->control->objects, name) : NULL;
     if (name && (!only || !only->message)) {
-        fail_not_found(call, name);
+        action_fail_not_found(call, name);
         return;
     }
     return_msg value = UDPTUN__CONTROL__RETURN_VALUE__INIT;
@@ -51,7 +56,7 @@ void action_list_sessions(struct call *call)
     if (!list) {
         action_fail(call, UDPTUN_E_NOMEM, NULL, "out of memory");
     } else if (udptun_each_session(call->control->engine, name, add_session, list) < 0) {
-        fail_not_found(call, name);
+        action_fail_not_found(call, name);
     } else {
         value.action_case = UDPTUN__CONTROL__RETURN_VALUE__ACTION_LIST_SESSIONS;
         value.list_sessions = (Udptun__Control__ListSessionsReturn *)list;
@@ -93,7 +98,7 @@ void action_list_flows(struct call *call)
         udptun_each_flow(call->control->engine, given->name, given->after,
                          limit < FLOWS_PER_REPLY ? limit : FLOWS_PER_REPLY, add_flow, &page, &more);
     if (rc == UDPTUN_E_NOT_FOUND) {
-        fail_not_found(call, given->name);
+        action_fail_not_found(call, given->name);
     } else if (rc < 0) {
         action_fail(call, UDPTUN_E_INVALID, "parameters.after",
                     "parameters.after: no cursor of this tunnel");

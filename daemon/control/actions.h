@@ -40,4 +40,7 @@ void action_return_changed(struct call *call, bool changed);
 void action_fail(struct call *call, int code, const char *field, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* There is no `parameters.name`, or it is not of the kind that the action is about. */
+void action_fail_not_found(struct call *call, const char *name);
+
 #endif

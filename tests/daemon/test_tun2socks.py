@@ -248,6 +248,10 @@ class Tun2socks(TestCase):
         self.ok(self.c.call("configureUdpTunnel", tunnel))
         self.fails(self.configure(name="t"), 102, "CONFLICT", "parameters.name")
         self.ok(self.configure(udp="tunnel:t"))
+        for action in ("listFlows", "listSessions", "pingTunnel"):
+            reply = self.c.call(action, {"name": "n"})
+            self.fails(reply, 100, "NOT_FOUND", "parameters.name")
+            self.assertIn("is a tun2socks instance", reply["errorMessage"])
         self.fails(self.c.call("configureUdpTunnel", dict(tunnel, name="n")), 102, "CONFLICT",
                    "parameters.name")
         self.fails(self.c.call("removeUdpTunnel", {"name": "t"}), 102, "CONFLICT",
