@@ -315,7 +315,7 @@ static int check_server(struct tunnel_config *config, struct udptun_error *err)
         code = parse_port_range(config, err);
     if (!code && listens_beyond_host(&config->listen) && !config->has_key && !given->insecure)
         code = invalid(err, "key",
-                       "a server that listens beyond loopback needs one, or insecure said");
+                       "a server that listens beyond loopback needs one, unless \"insecure\"");
     return code;
 }
 

@@ -94,8 +94,7 @@ static struct object *start(struct udptun_engine *e, void *config, struct object
 
 static void removed(struct object *o, bool with_engine)
 {
-    (void)with_engine;
-    tun_enter_state(tun_of(o), UDPTUN_DISABLED, "removed");
+    tun_enter_state(tun_of(o), UDPTUN_DISABLED, with_engine ? "stopped" : "removed");
 }
 
 static void bury(struct object *o)

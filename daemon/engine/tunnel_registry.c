@@ -63,7 +63,7 @@ static void removed(struct object *o, bool with_engine)
 {
     struct tunnel *t = tunnel_of(o);
     t->farewell = with_engine && t->config->given.keep_session ? UDPT_STOP_KEEP : UDPT_STOP_END;
-    tunnel_enter_state(t, UDPTUN_DISABLED, "removed");
+    tunnel_enter_state(t, UDPTUN_DISABLED, with_engine ? "stopped" : "removed");
 }
 
 static void bury(struct object *o)
