@@ -87,6 +87,7 @@ void conn_end(struct conn *c)
         ev_timer_stop(loop, &c->deadline);
         ev_timer_stop(loop, &c->lookout);
         close(c->readable.fd);
+        server_keep_spares(c->server);
         if (c->call)
             call_abandon(c->call);
         c->call = NULL;

@@ -4,6 +4,7 @@
 #include "daemon/control/server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -50,11 +51,30 @@ static void forget_refused(struct server *server)
         forget(&server->refused[i]);
 }
 
+void server_keep_spares(struct server *server)
+{
+    for (unsigned i = 0; i < SERVER_SPARES; i++)
+        if (server->spares[i] < 0)
+            server->spares[i] = fcntl(server->listener.fd, F_DUPFD_CLOEXEC, 0);
+}
+
+static bool give_up_spare(struct server *server)
+{
+    for (unsigned i = 0; i < SERVER_SPARES; i++) {
+        if (server->spares[i] >= 0) {
+            forget(&server->spares[i]);
+            return true;
+        }
+    }
+    return false;
+}
+
 static void on_forget(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop;
     (void)events;
     forget_refused(timer->data);
+    server_keep_spares(timer->data);
 }
 
 /* One try, without waiting: who is refused gets told if there is room to tell. It stays open for a
@@ -105,27 +125,38 @@ static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
     ev_io_start(loop, &server->accepting);
 }
 
+/* One that waits. False: there is none, or it has to wait on. */
+static bool accept_one(struct server *server)
+{
+    int fd;
+    do
+        fd = accept4(server->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    while (fd < 0 && errno == EMFILE && give_up_spare(server));
+    if (fd >= 0) {
+        admit(server, fd);
+        return true;
+    }
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        log_write(server->control->log, UDPTUN_LOG_WARN, "control",
+                  "cannot accept connections for now: %s", strerror(errno));
+        ev_io_stop(server->control->loop, &server->accepting);
+        ev_timer_set(&server->pause, ACCEPT_PAUSE_S, 0.);
+        ev_timer_start(server->control->loop, &server->pause);
+        return false;
+    }
+    return errno != EAGAIN;
+}
+
 static void on_accept(struct ev_loop *loop, ev_io *watcher, int events)
 {
+    (void)loop;
     (void)events;
     struct server *server = watcher->data;
-    for (unsigned i = 0; i < ACCEPT_BATCH; i++) {
-        int fd = accept4(watcher->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (fd >= 0) {
-            admit(server, fd);
-            continue;
-        }
-        if (errno == EAGAIN)
-            return;
-        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            log_write(server->control->log, UDPTUN_LOG_WARN, "control",
-                      "cannot accept connections for now: %s", strerror(errno));
-            ev_io_stop(loop, watcher);
-            ev_timer_set(&server->pause, ACCEPT_PAUSE_S, 0.);
-            ev_timer_start(loop, &server->pause);
-            return;
-        }
-    }
+    for (unsigned i = 0; i < ACCEPT_BATCH; i++)
+        if (!accept_one(server))
+            break;
+    /* The kernel wants a free number even to say that nobody waits. */
+    server_keep_spares(server);
 }
 
 void server_start(struct server *server, struct control *control, struct listener *listener)
@@ -139,6 +170,9 @@ void server_start(struct server *server, struct control *control, struct listene
     server->next_refused = 0;
     for (unsigned i = 0; i < SERVER_REFUSED; i++)
         server->refused[i] = -1;
+    for (unsigned i = 0; i < SERVER_SPARES; i++)
+        server->spares[i] = -1;
+    server_keep_spares(server);
     ev_init(&server->forget, on_forget);
     server->forget.data = server;
     ev_io_init(&server->accepting, on_accept, server->listener.fd, EV_READ);
@@ -158,4 +192,6 @@ void server_stop(struct server *server)
     LIST_FOREACH_SAFE (node, &server->connections)
         conn_send_and_end(list_entry(node, struct conn, node));
     command_listener_close(&server->listener);
+    while (give_up_spare(server))
+        continue;
 }

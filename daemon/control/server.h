@@ -22,6 +22,7 @@
 #define SERVER_MAX_PER_USER    64 /* root and the daemon's own user apart */
 #define SERVER_KEPT_FOR_ROOT   8
 #define SERVER_REFUSED         8 /* refused connections that are still open for a moment */
+#define SERVER_SPARES          4 /* connections that can still come when descriptors ran out */
 
 struct control;
 struct call;
@@ -37,6 +38,9 @@ struct server {
     int refused[SERVER_REFUSED]; /* the latest, in a ring; -1: none */
     unsigned next_refused;
     ev_timer forget; /* closes them */
+    /* Descriptors held for nothing but their numbers: given up to accept somebody who comes to see
+     * why there are none left, had again before anything else gets them. -1: given up. */
+    int spares[SERVER_SPARES];
 };
 
 struct conn {
@@ -66,6 +70,9 @@ void server_start(struct server *server, struct control *control, struct listene
 
 /* Ends every connection; calls under way lose theirs. */
 void server_stop(struct server *server);
+
+/* A descriptor was closed: spares that were given up are had again. */
+void server_keep_spares(struct server *server);
 
 /* Send the answer to the connection's call, which is over with this; takes over `bytes`. The
  * connection may be gone afterwards. */

@@ -2,6 +2,7 @@
 """The command socket as such: framing, limits, order, both encodings."""
 import json
 import os
+import resource
 import socket
 import struct
 import unittest
@@ -34,6 +35,24 @@ class Connection(TestCase):
         self.assertEqual(hello["limits"]["messageSize"], 1 << 20)
         self.assertEqual(hello["role"], "admin")
         self.assertTrue(hello["version"] and hello["features"])
+
+    def test_it_answers_when_tunnels_took_all_descriptors(self):
+        hard = resource.prlimit(self.d.process.pid, resource.RLIMIT_NOFILE)[1]
+        resource.prlimit(self.d.process.pid, resource.RLIMIT_NOFILE, (48, hard))
+        server = {"role": "server", "listen": "127.0.0.1:0"}
+        reply, count = {"statusCode": 0}, 0
+        while reply["statusCode"] == 0:
+            count += 1
+            reply = self.c.call("configureUdpTunnel", dict(server, name=f"t{count}"))
+        self.assertIn("too many open files", reply["errorMessage"])
+        for _ in range(8):
+            with self.d.client() as first, self.d.client() as second:
+                self.assertEqual(self.ok(first.call("hello"))["server"], "udptund")
+                tunnels = self.ok(second.call("getStatus"))["udpTunnels"]
+                self.assertEqual(len(tunnels), count - 1)
+        with self.d.client() as other:
+            self.ok(other.call("removeUdpTunnel", {"name": "t1"}))
+        self.ok(self.c.call("configureUdpTunnel", dict(server, name="again")))
 
     def test_id_is_echoed_as_it_came(self):
         for value in (0, -1, 2**63 - 1, "x", "", "y" * 64, "\u20ac"):
