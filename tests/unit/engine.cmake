@@ -16,6 +16,9 @@ unit_test(policy test_policy.c own_net.c ${ENGINE_DIR}/policy.c ${SOCKADDR_SOURC
           LIBS proto_objects)
 unit_test(url test_url.c ${ENGINE_DIR}/url.c ${SOCKADDR_SOURCES} LIBS proto_objects)
 unit_test(engine_tunnel test_engine_tunnel.c engine_fixture.c LIBS udptun_static Threads::Threads)
+if(UDPTUN_PORTABLE)
+  target_compile_definitions(unit_engine_tunnel PRIVATE UDP_IO_IS_PORTABLE)
+endif()
 set(RESOLVER_SOURCES ${ENGINE_DIR}/resolver.c ${ENGINE_DIR}/resolver_ares.c ${SOCKADDR_SOURCES})
 unit_test(resolver test_resolver.c own_net.c dns_server.c ${RESOLVER_SOURCES}
           LIBS proto_objects PkgConfig::CARES libev)

@@ -66,6 +66,7 @@ static void datagrams_of_every_size_pass_unchanged(void **state)
 }
 
 /* 127.0.0.0/8 is all this host's, so a host with several addresses is at hand. */
+#ifndef UDP_IO_IS_PORTABLE
 static void a_wildcard_listener_answers_from_where_it_was_asked(void **state)
 {
     (void)state;
@@ -91,6 +92,7 @@ static void a_wildcard_listener_answers_from_where_it_was_asked(void **state)
     assert_int_equal(status_of(&p.w, "local").flows, 1);
     pair_stop(&p);
 }
+#endif
 
 static void each_source_gets_its_own_replies(void **state)
 {
@@ -768,7 +770,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(datagrams_of_every_size_pass_unchanged),
+#ifndef UDP_IO_IS_PORTABLE /* which does not know the local address of a datagram */
         cmocka_unit_test(a_wildcard_listener_answers_from_where_it_was_asked),
+#endif
         cmocka_unit_test(each_source_gets_its_own_replies),
         cmocka_unit_test(a_lower_cap_evicts_what_is_beyond_it),
         cmocka_unit_test(flows_are_listed_page_by_page),
