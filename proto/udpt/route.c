@@ -93,8 +93,10 @@ void route_classify(struct udpt_binding *b, size_t size)
         b->bulk = true;
     if (!b->bulk)
         s->rate_size += size;
-    if (b->bulk && !was_bulk && b->queue_first) /* what waits for a token waits for its leg now */
+    if (b->bulk && !was_bulk && b->queue_first) { /* what waits for a token waits for its leg now */
         queue_route(b);
+        queue_pump_all(s); /* it may be free, and with nothing under way no ack comes to tell */
+    }
 }
 
 bool route_is_thin(const struct udpt_binding *b)
