@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * binding.c - flows: one local source and the UDP sockets that stand for it at the server
- * (RFC 4787: endpoint-independent mapping). Their life, and datagrams in and out.
+ * (RFC 4787: endpoint-independent mapping). Their life; datagram.c has what they carry.
  */
 #include <stdlib.h>
 
@@ -154,7 +154,7 @@ static struct udpt_binding *adopt(struct udpt_session *s, uint64_t id, uint64_t 
     table_insert(&s->by_id, &b->node, id_hash(id)); /* the table stands: this cannot fail */
     list_remove(&b->in_session);
     insert_by_id(b);
-    binding_sequence_anew(b);
+    datagram_sequence_anew(b);
     binding_tell_external(b);
     return b;
 }
@@ -272,185 +272,4 @@ void binding_expire(struct udpt_session *s)
                                                                         : config->flow_timeout_ms;
     expire(s, &s->lone, lone_ms * MS_US);
     expire(s, &s->idle, config->flow_timeout_ms * MS_US);
-}
-
-/* ---- datagrams ------------------------------------------------------------------------------ */
-
-bool binding_fresh(struct udpt_binding *b, uint32_t sequence)
-{
-    struct rx_window *w = b->rx_window;
-    if (!w) {
-        w = b->rx_window = (struct rx_window *)calloc(1, sizeof *w);
-        if (!w)
-            return true; /* a copy too many is better than none */
-        w->highest = sequence;
-        w->bits[sequence / 64 % (RX_WINDOW_BITS / 64)] |= UINT64_C(1) << sequence % 64;
-        return true;
-    }
-    int32_t ahead = (int32_t)(sequence - w->highest);
-    if (ahead <= -RX_WINDOW_BITS)
-        return false;
-    if (ahead >= RX_WINDOW_BITS)
-        memset(w->bits, 0, sizeof w->bits);
-    for (uint32_t i = w->highest + 1; ahead < RX_WINDOW_BITS && (int32_t)(sequence - i) >= 0; i++)
-        w->bits[i / 64 % (RX_WINDOW_BITS / 64)] &= ~(UINT64_C(1) << i % 64);
-    if (ahead > 0)
-        w->highest = sequence;
-    uint64_t *word = &w->bits[sequence / 64 % (RX_WINDOW_BITS / 64)];
-    uint64_t bit = UINT64_C(1) << sequence % 64;
-    bool fresh = !(*word & bit);
-    *word |= bit;
-    return fresh;
-}
-
-void binding_sequence_anew(struct udpt_binding *b)
-{
-    free(b->rx_window);
-    b->rx_window = NULL;
-}
-
-void binding_deliver(struct udpt_binding *b, const struct udpt_dest *dest, const uint8_t *data,
-                     size_t size)
-{
-    struct udpt_session *s = b->session;
-    struct udpt_machine *m = s->m;
-    b->rx_packets++;
-    b->rx_bytes += size;
-    s->rx_bytes += size;
-    m->counters.rx_packets++;
-    m->counters.rx_bytes += size;
-    b->dns_only = b->dns_only && dest->ep.port == DNS_PORT;
-    binding_touch(b);
-    m->ops->datagram(m->arg, b, dest, data, size);
-}
-
-bool binding_held(const struct udpt_binding *b)
-{
-    uint64_t now_us = b->session->m->now_us;
-    if (b->awaits_port && now_us < b->awaits_until_us)
-        return true;
-    for (unsigned i = 0; b->hold_us != 0 && i < UDPT_MAX_LEGS; i++) {
-        const struct udpt_conn *c = b->session->legs[i].conn;
-        uint64_t since_us = c && c != b->conn ? leg_unacked_since(c) : 0;
-        if (since_us != 0 && since_us <= b->hold_us)
-            return true;
-    }
-    return false;
-}
-
-/* One datagram into the output of `c`, by its short id where one is live. */
-static bool write_datagram(struct udpt_binding *b, struct udpt_conn *c, uint64_t since_us,
-                           const struct udpt_dest *dest, const uint8_t *data, size_t size,
-                           const uint32_t *sequence)
-{
-    leg_send_clock(c, since_us);
-    struct peer *p = peer_of(b, dest);
-    uint64_t id = FRAME_INLINE;
-    struct inline_header header = {.binding = b->id, .label = b->label, .dest = *dest};
-    bool live = p && announce_live(p, sequence != NULL, &id);
-    size_t head_size = live && sequence ? sizeof *sequence : 0;
-    if (!live) {
-        if (b->session->m->config.role == UDPT_LOCAL && !b->confirmed)
-            header.flags = INLINE_LABEL;
-        if (sequence) {
-            header.flags |= INLINE_SEQUENCE;
-            header.sequence = *sequence;
-        }
-        head_size = frame_inline_size(&header);
-    }
-    size_t whole = frame_size(id, head_size + size);
-    uint8_t *to = conn_reserve(c, whole);
-    if (!to)
-        return false;
-    size_t at = frame_put_header(to, id, head_size + size);
-    struct writer w = writer_of(to + at, head_size);
-    if (!live)
-        frame_put_inline(&w, &header);
-    else if (sequence)
-        writer_u32(&w, *sequence);
-    if (size > 0)
-        memcpy(to + at + head_size, data, size);
-    conn_commit(c, whole);
-    leg_count_sent(c, whole);
-    if (p && !live)
-        announce_used(p);
-    return true;
-}
-
-static void count_sent(struct udpt_binding *b, size_t size)
-{
-    struct udpt_machine *m = b->session->m;
-    b->tx_packets++;
-    b->tx_bytes += size;
-    b->session->tx_bytes += size;
-    m->counters.tx_packets++;
-    m->counters.tx_bytes += size;
-}
-
-bool binding_write(struct udpt_binding *b, struct udpt_conn *c, const struct udpt_dest *dest,
-                   const uint8_t *data, size_t size)
-{
-    bool sequenced = route_copies(b->session) > 1;
-    uint32_t sequence = b->next_sequence;
-    if (!write_datagram(b, c, b->session->m->now_us, dest, data, size,
-                        sequenced ? &sequence : NULL))
-        return false;
-    b->next_sequence += sequenced;
-    count_sent(b, size);
-    b->written_us = b->session->m->now_us;
-    b->hold_us = 0;
-    return true;
-}
-
-bool binding_write_queued(struct udpt_binding *b, struct udpt_conn *c, struct queued *q)
-{
-    bool first = !q->written;
-    size_t size = queue_payload_size(q);
-    if (first && route_copies(b->session) > 1) {
-        q->sequenced = true;
-        q->sequence = b->next_sequence++;
-    }
-    if (!write_datagram(b, c, q->since_us, &q->dest, q->data, size,
-                        q->sequenced ? &q->sequence : NULL))
-        return false;
-    q->written = true;
-    if (!first) /* copies are no datagrams of the app's, and have no order to keep */
-        return true;
-    count_sent(b, size);
-    b->written_us = b->session->m->now_us;
-    b->hold_us = 0;
-    return true;
-}
-
-static int send(struct udpt_binding *b, const struct udpt_dest *peer, const uint8_t *data,
-                size_t size)
-{
-    struct udpt_session *s = b->session;
-    size_t most = peer->ep.family == ENDPOINT_IP4 ? UDPT_MAX_PAYLOAD_IP4 : UDPT_MAX_PAYLOAD_IP6;
-    if (size > most || frame_address_size(peer) == 0) {
-        udpt_count_drop(s->m, b, UDPT_DROP_OVERSIZE);
-        return UDPTUN_E_INVALID;
-    }
-    if (s->ending)
-        return UDPTUN_E_UNREACHABLE;
-    b->dns_only = b->dns_only && peer->ep.port == DNS_PORT;
-    binding_touch(b);
-    route_classify(b, size);
-    if (!b->queue_first && !route_is_thin(b) && !binding_held(b)) {
-        struct udpt_conn *c = route_sticky(b);
-        if (c && !binding_held(b) && route_writable(c) && credit_allows(c) &&
-            binding_write(b, c, peer, data, size))
-            return UDPTUN_OK;
-    }
-    return queue_put(b, peer, data, size);
-}
-
-int udpt_send(struct udpt_binding *b, const struct udpt_dest *peer, const uint8_t *data,
-              size_t size, uint64_t now_us)
-{
-    struct udpt_machine *m = b->session->m;
-    machine_enter(m, now_us);
-    int result = send(b, peer, data, size);
-    machine_leave(m);
-    return result;
 }

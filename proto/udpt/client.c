@@ -242,13 +242,13 @@ void client_leg_lost(struct udpt_session *s, const struct udpt_conn *c)
 static void forget(struct udpt_session *s)
 {
     s->established = s->proven = false;
-    route_drop_copies(s);
+    sparse_drop_copies(s);
     closing_clear(s);
     announce_reset(s);
     LIST_FOREACH (node, &s->bindings) {
         struct udpt_binding *b = list_entry(node, struct udpt_binding, in_session);
         b->confirmed = false;
-        binding_sequence_anew(b);
+        datagram_sequence_anew(b);
         b->awaits_port =
             b->external4.family != ENDPOINT_NONE || b->external6.family != ENDPOINT_NONE;
         b->awaits_until_us = s->m->now_us + s->m->config.max_queue_delay_ms * MS_US;

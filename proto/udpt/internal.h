@@ -8,10 +8,12 @@
  *     conn.c       one byte stream: handshake, output buffer, reassembly of frames
  *     leg.c        a stream as part of a session: heartbeat, acknowledgement, round-trip time
  *     session.c    what both ends share: init and end, state, legs up and down
- *     route.c      which leg a datagram takes: lanes, tokens, copies
+ *     route.c      which lane a datagram takes, and which leg where it keeps to one
+ *     sparse.c     sparse flows: legs as tokens, copies, streams
  *     credit.c     how many bytes may be under way
  *     age.c        how late a datagram is, by the sender's clock
- *     binding.c    flows: open, close, idle timeouts; sending and receiving datagrams
+ *     binding.c    flows: open, close, idle timeouts
+ *     datagram.c   datagrams of a flow, out and in; which copy is the first
  *     caps.c       how many flows there may be, and who gives way
  *     queue.c      datagrams that wait for a leg: deadline, caps, deficit round robin
  *     closing.c    bindings that ended, until the far end has heard of it
@@ -56,6 +58,8 @@ enum {
     PEERS_MAX = 64,
     /* Deficit round robin: bytes that a binding may send each round. */
     QUEUE_QUANTUM = 1500,
+    /* Bytes of one write of sparse datagrams: a segment of MTU 1500 less TLS and AEAD framing. */
+    THIN_WRITE_SIZE = 1390,
 
     /* Flows that ended are remembered, beyond those that a session may have at once. */
     ENDED_SPARE = 1024,
@@ -456,14 +460,20 @@ bool route_writable(const struct udpt_conn *c);         /* a datagram may be wri
 void route_update(struct udpt_session *s);              /* legs came or went, or were measured */
 void route_want_flush(struct udpt_session *s);          /* the thin lane, at the end of the turn */
 void route_flush(struct udpt_session *s);
-void route_forget(struct udpt_session *s, const struct udpt_conn *c);
 unsigned route_copies(const struct udpt_session *s);
-void route_drop_copies(struct udpt_session *s); /* who would drop them as copies has forgotten */
-unsigned route_legs_needed(const struct udpt_session *s); /* data legs */
+unsigned route_legs_needed(const struct udpt_session *s);                        /* data legs */
+struct udpt_conn *route_data_leg(const struct udpt_session *s, unsigned number); /* up, or NULL */
+bool route_is_bulk_leg(const struct udpt_conn *c);
+uint64_t route_load(const struct udpt_conn *c); /* bytes unacknowledged */
+
+/* sparse.c */
+void sparse_flush(struct udpt_session *s);
+void sparse_drop_copies(struct udpt_session *s); /* who would drop them as copies has forgotten */
+void sparse_forget(struct udpt_session *s, const struct udpt_conn *c);
 /* The stream for an acknowledgement that is owed since `age_us`; NULL: not now, but at *retry_us.
  */
-struct udpt_conn *route_for_ack(struct udpt_session *s, struct udpt_conn *owing, uint64_t age_us,
-                                uint64_t *retry_us);
+struct udpt_conn *sparse_for_ack(struct udpt_session *s, struct udpt_conn *owing, uint64_t age_us,
+                                 uint64_t *retry_us);
 
 /* credit.c */
 void credit_init(struct credit *k, uint64_t now_us);
@@ -507,20 +517,22 @@ struct udpt_binding *binding_remote(struct udpt_session *s, uint64_t id, uint64_
 void binding_free(struct udpt_binding *b, enum udpt_close_reason reason, bool tell);
 void binding_orphan_all(struct udpt_session *s); /* the client was restarted */
 void binding_touch(struct udpt_binding *b);
-void binding_deliver(struct udpt_binding *b, const struct udpt_dest *dest, const uint8_t *data,
-                     size_t size);
 void binding_expire(struct udpt_session *s);
-bool binding_fresh(struct udpt_binding *b, uint32_t sequence); /* this copy is the first */
 bool binding_has_ended(const struct udpt_session *s, uint64_t id);
 void binding_end(struct udpt_session *s, uint64_t id); /* server: the id is used up */
 void binding_tell_external(struct udpt_binding *b);    /* server: OPENED, for each family */
+
+/* datagram.c */
+void datagram_deliver(struct udpt_binding *b, const struct udpt_dest *dest, const uint8_t *data,
+                      size_t size);
+bool datagram_fresh(struct udpt_binding *b, uint32_t sequence); /* this copy is the first */
 /* The far end is another one, which counts from 0. */
-void binding_sequence_anew(struct udpt_binding *b);
-bool binding_held(const struct udpt_binding *b); /* its datagrams must wait whatever the leg */
+void datagram_sequence_anew(struct udpt_binding *b);
+bool datagram_held(const struct udpt_binding *b); /* its datagrams must wait whatever the leg */
 /* Write one datagram into the stream's output. False: the stream broke. */
-bool binding_write(struct udpt_binding *b, struct udpt_conn *c, const struct udpt_dest *dest,
-                   const uint8_t *data, size_t size);
-bool binding_write_queued(struct udpt_binding *b, struct udpt_conn *c, struct queued *q);
+bool datagram_write(struct udpt_binding *b, struct udpt_conn *c, const struct udpt_dest *dest,
+                    const uint8_t *data, size_t size);
+bool datagram_write_queued(struct udpt_binding *b, struct udpt_conn *c, struct queued *q);
 
 /* queue.c */
 int queue_put(struct udpt_binding *b, const struct udpt_dest *dest, const uint8_t *data,

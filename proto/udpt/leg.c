@@ -141,7 +141,7 @@ static void deliver(struct udpt_conn *c, struct udpt_binding *b, const struct ud
     if (age_is_stale(c))
         udpt_count_drop(c->m, b, UDPT_DROP_STALE);
     else
-        binding_deliver(b, dest, payload->at, reader_left(payload));
+        datagram_deliver(b, dest, payload->at, reader_left(payload));
 }
 
 /* A datagram of an announced id. */
@@ -159,7 +159,7 @@ static void announced_datagram(struct udpt_conn *c, uint64_t id, struct reader *
     }
     if (rx->flags & ANNOUNCE_SEQUENCE) {
         uint32_t sequence = reader_u32(body);
-        if (body->failed || !binding_fresh(rx->binding, sequence))
+        if (body->failed || !datagram_fresh(rx->binding, sequence))
             return;
     }
     deliver(c, rx->binding, &rx->dest, body);
@@ -186,7 +186,7 @@ static bool inline_datagram(struct udpt_conn *c, struct reader *body)
     }
     if (!b)
         udpt_count_drop(c->m, NULL, UDPT_DROP_NO_FLOW);
-    else if (!(h.flags & INLINE_SEQUENCE) || binding_fresh(b, h.sequence))
+    else if (!(h.flags & INLINE_SEQUENCE) || datagram_fresh(b, h.sequence))
         deliver(c, b, &h.dest, body);
     return true;
 }
@@ -337,7 +337,7 @@ void leg_tick(struct udpt_conn *c)
     if (c->state == CONN_UP && c->ack_owed) {
         uint64_t retry_us;
         struct udpt_conn *on =
-            route_for_ack(c->session, c, m->now_us - c->rx_counted_us, &retry_us);
+            sparse_for_ack(c->session, c, m->now_us - c->rx_counted_us, &retry_us);
         if (on)
             leg_send_acks(c->session, on);
         else

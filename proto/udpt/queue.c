@@ -156,13 +156,13 @@ int queue_put(struct udpt_binding *b, const struct udpt_dest *dest, const uint8_
 void queue_route(struct udpt_binding *b)
 {
     struct udpt_session *s = b->session;
-    if (route_is_thin(b) && !binding_held(b)) {
+    if (route_is_thin(b) && !datagram_held(b)) {
         list_move(&s->thin, &b->in_waiting);
         route_want_flush(s);
         return;
     }
-    struct udpt_conn *c = binding_held(b) ? NULL : route_sticky(b);
-    if (c && binding_held(b)) /* it moves to another leg and the old one is not done */
+    struct udpt_conn *c = datagram_held(b) ? NULL : route_sticky(b);
+    if (c && datagram_held(b)) /* it moves to another leg and the old one is not done */
         c = NULL;
     list_move(c ? &s->legs[c->leg].waiting : &s->waiting, &b->in_waiting);
 }
@@ -178,7 +178,7 @@ static bool serve(struct udpt_binding *b, struct udpt_conn *c)
             continue;
         if (q->size > b->deficit)
             break;
-        if (!route_writable(c) || !credit_allows(c) || !binding_write_queued(b, c, q))
+        if (!route_writable(c) || !credit_allows(c) || !datagram_write_queued(b, c, q))
             return false;
         b->deficit -= (uint32_t)q->size;
         pop(b);

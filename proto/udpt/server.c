@@ -111,7 +111,7 @@ static void restart_client(struct udpt_session *s, uint64_t incarnation)
     session_drop_legs(s, "its client was restarted");
     for (unsigned i = 0; i < UDPT_MAX_LEGS; i++)
         s->legs[i].generation = 0;
-    route_drop_copies(s);
+    sparse_drop_copies(s);
     closing_clear(s);
     id_set_fini(&s->ended); /* its ids begin anew, with higher ones */
     announce_reset(s);

@@ -159,7 +159,7 @@ void session_leg_down(struct udpt_session *s, struct udpt_conn *c)
     }
     LIST_FOREACH_SAFE (node, &leg->waiting)
         list_move(&s->waiting, node);
-    route_forget(s, c);
+    sparse_forget(s, c);
     credit_lost(c);
     if (s->ending)
         return;
