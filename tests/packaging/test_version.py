@@ -4,9 +4,11 @@ import ctypes
 import glob
 import os
 import re
+import shutil
+import tempfile
 import unittest
 
-from common import BUILD, read, run, source
+from common import BUILD, install, read, run, source
 from daemon import TestCase
 
 VERSION = re.search(r"^project\(udptun VERSION ([0-9.]+)", read(source("CMakeLists.txt")),
@@ -28,18 +30,22 @@ class Version(TestCase):
                                ("udptun-client", "udptun_client_version")):
             path = os.path.join(BUILD, "lib", f"lib{name}.so.{VERSION}")
             self.assertTrue(os.path.exists(path), path)
-            if b"__asan_init" in open(path, "rb").read():
-                continue  # such a library cannot be loaded into this process
+            with open(path, "rb") as f:
+                if b"__asan_init" in f.read():
+                    continue  # such a library cannot be loaded into this process
             call = getattr(ctypes.CDLL(path), function)
             call.restype = ctypes.c_char_p
             self.assertEqual(call().decode(), VERSION)
 
     def test_what_finds_the_libraries(self):
-        found = glob.glob(os.path.join(BUILD, "**", "udptun*.pc"), recursive=True)
+        folder = tempfile.mkdtemp(prefix="udptun-version-")
+        self.addCleanup(shutil.rmtree, folder)
+        install(folder)
+        found = glob.glob(os.path.join(folder, "**", "udptun*.pc"), recursive=True)
         self.assertEqual(len(found), 2, found)
         for path in found:
             self.assertIn(f"\nVersion: {VERSION}\n", read(path))
-        found = glob.glob(os.path.join(BUILD, "**", "udptun*-config-version.cmake"), recursive=True)
+        found = glob.glob(os.path.join(folder, "**", "udptun*-config-version.cmake"), recursive=True)
         self.assertEqual(len(found), 2, found)
         for path in found:
             self.assertIn(f'set(PACKAGE_VERSION "{VERSION}")', read(path))
