@@ -35,13 +35,13 @@ static void note(struct age *a, int64_t offset_ms, uint64_t now_us)
 void age_heard(struct udpt_conn *c, uint32_t clock_ms)
 {
     struct udpt_session *s = c->session;
-    /* The clock has 32 bits: unfolded around the last one of this conn. */
-    if (!c->has_peer_clock)
-        c->peer_clock_ms = clock_ms;
-    else
-        c->peer_clock_ms += (int32_t)(clock_ms - (uint32_t)c->peer_clock_ms);
+    /* The clock has 32 bits, and all legs tell the same one: unfolded around the last one heard on
+     * any. */
+    int64_t last_ms = s->age.known ? s->age.clock_ms : clock_ms;
+    c->peer_clock_ms = last_ms + (int32_t)(clock_ms - (uint32_t)last_ms);
     c->has_peer_clock = true;
     note(&s->age, (int64_t)(s->m->now_us / MS_US) - c->peer_clock_ms, s->m->now_us);
+    s->age.clock_ms = c->peer_clock_ms;
 }
 
 bool age_is_stale(const struct udpt_conn *c)

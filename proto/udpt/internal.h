@@ -321,6 +321,7 @@ struct age {
     bool known;
     uint64_t window_us;
     int64_t past_ms, present_ms; /* least of (our clock - the sender's) */
+    int64_t clock_ms;            /* the sender's, as last heard, unfolded */
 };
 
 struct udpt_session {
@@ -504,6 +505,8 @@ void server_hello(struct udpt_conn *c);
 void server_confirm(struct udpt_conn *c, const uint8_t *data, size_t size);
 void server_leg_lost(struct udpt_session *s);
 void server_tick(struct udpt_session *s);
+/* What the client wishes, within bounds; what is absent stays. */
+void server_agree(struct udpt_session *s, const struct udpt_params *wanted);
 
 /* caps.c */
 bool caps_make_room(struct udpt_session *s); /* for one binding more; false: there is none */

@@ -80,6 +80,8 @@ static void plan_world(struct world *w)
     static const size_t chunks[] = {7, 1500, 16384, 65536};
     static const size_t payloads[] = {200, 1472, 9000, 65507};
     w->now_us = rng_between(r, 0, 1000 * SECOND_US);
+    if (rng_once_in(r, 8)) /* CLOCK's 32 bits of milliseconds will not do */
+        w->now_us = (UINT64_C(1) << 32) * 1000 - rng_between(r, 5, 60) * SECOND_US;
     w->local_count = (unsigned)rng_between(r, 1, MAX_LOCALS);
     w->delay_us = rng_between(r, 50, 150000);
     w->bytes_per_s = rng_between(r, 2000000, 100000000);
