@@ -13,11 +13,12 @@
  * way when nothing queues, each estimate of the bandwidth is lower than the one before, and a short
  * path ends at LEAST_BUDGET.
  *
- * Bandwidth is the mean of the last windows. A window lasts WINDOW_US, and until the first of what
- * was written in it is acknowledged: acknowledgements come in clumps, above all when TCP has
- * repaired a loss. The clump without the wait before it, or the best of several windows, would
- * overstate the bandwidth, and with it the budget, and make for more losses. At first the gain is
- * larger, until the bandwidth grows no more by it, as in TCP's slow start.
+ * Bandwidth is the mean of the last windows. A window begins where something is written, lasts
+ * WINDOW_US, and until the first of what was written in it is acknowledged: acknowledgements come
+ * in clumps, above all when TCP has repaired a loss. The clump without the wait before it, or the
+ * best of several windows, would overstate the bandwidth, and with it the budget, and make for more
+ * losses. At first the gain is larger, until the bandwidth grows no more by it, as in TCP's slow
+ * start.
  */
 #include "proto/udpt/internal.h"
 
@@ -112,6 +113,11 @@ bool credit_allows(const struct udpt_conn *c)
         return false;
     }
     if (k->round_end == 0) {
+        /* A pause of the app's before it is no time in which the path carried nothing. */
+        if (s->m->now_us - k->window_us >= WINDOW_US) {
+            k->window_us = s->m->now_us;
+            k->window_acked = 0;
+        }
         k->round = c;
         k->round_end = c->tx_counted + 1;
     }

@@ -5,7 +5,8 @@
  * No fault here, but paths of several lengths and widths, each with a box with Nagle's algorithm on
  * it. The credit must come to what the path carries: neither may the bulk flow starve, by a budget
  * that is too small for its acknowledgements or by an age at which the receiver drops, nor may the
- * sparse one lose a datagram to the queue that the bulk flow makes.
+ * sparse one lose a datagram to the queue that the bulk flow makes. Silences of the app before it
+ * say nothing of the path.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,13 +17,17 @@ enum { BULK_SIZE = 1200, SPARSE_SIZE = 172, BULK_DEST = 0, SPARSE_DEST = 1 };
 #define SPARSE_STEP_US 20000
 #define START_US       (5 * SECOND_US)
 #define MEASURED_US    (10 * SECOND_US)
+#define BURST_US       (SECOND_US * 3 / 10)
+#define PAUSE_US       (9 * SECOND_US)
 /* Of what the line carries; its framing, and that of the sparse flow, is in it. */
 #define LEAST_PERCENT 85
 
 static const struct path {
     uint64_t delay_us, bytes_per_s;
-} paths[] = {{10000, 125000},  {10000, 625000},  {10000, 2500000}, {25000, 625000},
-             {50000, 1250000}, {100000, 125000}, {100000, 625000}, {100000, 2500000}};
+    unsigned pauses; /* bursts with a silence after each, before all else */
+} paths[] = {{10000, 125000, 0},  {10000, 625000, 0},  {10000, 2500000, 0}, {25000, 625000, 0},
+             {50000, 1250000, 0}, {100000, 125000, 0}, {100000, 625000, 0}, {100000, 2500000, 0},
+             {10000, 2500000, 3}, {100000, 2500000, 3}};
 
 static void plan(struct world *w, const struct path *p, uint64_t seed)
 {
@@ -71,6 +76,10 @@ bool run_bulk(unsigned number, bool verbose)
     w->verbose = verbose;
     run_until(w, 3 * SECOND_US);
     offer(w, 2 * SECOND_US, false);
+    for (unsigned i = 0; i < p->pauses; i++) {
+        offer(w, BURST_US, true);
+        run_until(w, w->now_us + PAUSE_US);
+    }
     offer(w, START_US, true);
     uint32_t first = w->sent_count;
     uint64_t from_us = w->now_us, size = 0, lost = 0;
@@ -90,8 +99,9 @@ bool run_bulk(unsigned number, bool verbose)
     if (lost > 0)
         broken(w, "%llu datagrams of the sparse flow are lost", (unsigned long long)lost);
     bool ok = world_end(w);
-    printf("bulk at %.0f ms, %.0f Mbit/s: %llu %% of the line, %llu sparse datagrams lost%s\n",
-           (double)p->delay_us / 500, (double)p->bytes_per_s * 8 / 1e6, (unsigned long long)percent,
+    printf("bulk at %.0f ms, %.0f Mbit/s%s: %llu %% of the line, %llu sparse datagrams lost%s\n",
+           (double)p->delay_us / 500, (double)p->bytes_per_s * 8 / 1e6,
+           p->pauses > 0 ? ", after pauses" : "", (unsigned long long)percent,
            (unsigned long long)lost, ok ? "" : " FAILED");
     world_free(w);
     return ok;
