@@ -14,6 +14,8 @@
 
 /* CLOSE waits no longer than this for the datagrams before it. */
 #define CLOSE_WAIT_US S_US
+/* How many of those said are looked through for the one that a CLOSED names. */
+#define ACKED_LOOKS 64
 
 static uint64_t oldest_unacked(const struct udpt_session *s)
 {
@@ -54,7 +56,8 @@ static void forget(struct udpt_session *s, struct closing *closing)
 
 void closing_add(struct udpt_session *s, uint64_t id, enum udpt_close_reason reason)
 {
-    /* Where none is acknowledged the oldest goes: a datagram of it is answered with another. */
+    /* Where none is acknowledged the oldest goes. At a server a datagram of it is answered with
+     * another CLOSE; what a local has not said, ends at the server when it is idle. */
     if (s->closing_count >= ENDED_SPARE + (uint64_t)s->m->config.max_flows_per_session)
         forget(s, list_entry(list_empty(&s->said) ? s->unsaid.next : s->said.next, struct closing,
                              in_session));
@@ -83,8 +86,13 @@ void closing_control_up(struct udpt_session *s)
 
 void closing_acked(struct udpt_session *s, uint64_t id)
 {
-    /* They are acknowledged in the order in which they were said: it is the first as a rule. */
+    /* They are acknowledged in the order in which they were said: it is the first as a rule. One
+     * that is not among the first is said again on the next control leg; to look for it would let a
+     * strange peer keep us busy. */
+    unsigned looks = ACKED_LOOKS;
     LIST_FOREACH (node, &s->said) {
+        if (looks-- == 0)
+            return;
         struct closing *closing = list_entry(node, struct closing, in_session);
         if (closing->id != id)
             continue;
