@@ -149,6 +149,8 @@ static struct udpt_binding *adopt(struct udpt_session *s, uint64_t id, uint64_t 
     struct udpt_binding *b = table_entry(node, struct udpt_binding, in_orphans);
     table_remove(&s->orphans, node);
     b->orphan = false;
+    while (!list_empty(&b->peers)) /* they are found by the id, which changes */
+        peer_free(list_entry(b->peers.next, struct peer, in_binding));
     table_remove(&s->by_id, &b->node);
     b->id = id;
     table_insert(&s->by_id, &b->node, id_hash(id)); /* the table stands: this cannot fail */
