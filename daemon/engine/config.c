@@ -407,9 +407,6 @@ void config_fill_udpt(const struct tunnel_config *config, struct udpt_config *ud
     udpt_config_init(udpt, given->role == UDPTUN_LOCAL ? UDPT_LOCAL : UDPT_SERVER);
     udpt->has_key = config->has_key;
     memcpy(udpt->key, config->key, UDPT_KEY_SIZE);
-    udpt->connections = (unsigned)given->connections;
-    udpt->heartbeat_ms = (uint32_t)given->heartbeat_interval_s * 1000;
-    udpt->dead_ms = (uint32_t)given->dead_interval_s * 1000;
     udpt->resume_ms = (uint32_t)given->resume_timeout_s * 1000;
     udpt->flow_timeout_ms = (uint32_t)given->flow_timeout_s * 1000;
     udpt->dns_timeout_ms =
@@ -420,6 +417,11 @@ void config_fill_udpt(const struct tunnel_config *config, struct udpt_config *ud
     udpt->max_flows_per_session = (uint32_t)given->max_flows_per_session;
     udpt->max_queue_delay_ms = (uint32_t)given->max_queue_delay_ms;
     udpt->max_queue_bytes = (uint32_t)given->max_queue_bytes;
+    if (given->role != UDPTUN_LOCAL) /* it takes what its client tells it, else the defaults */
+        return;
+    udpt->connections = (unsigned)given->connections;
+    udpt->heartbeat_ms = (uint32_t)given->heartbeat_interval_s * 1000;
+    udpt->dead_ms = (uint32_t)given->dead_interval_s * 1000;
     udpt->redundancy = (unsigned)given->redundancy;
     udpt->redundancy_max_size = (uint32_t)given->redundancy_max_size;
 }

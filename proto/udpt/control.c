@@ -343,14 +343,8 @@ static bool heard_settings(struct udpt_conn *c, struct reader *r)
         return false;
     if (c->session->m->config.role == UDPT_LOCAL) /* what it uses is for the client to say */
         return true;
-    if (params.heartbeat_ms >= 100)
-        c->session->params.heartbeat_ms = params.heartbeat_ms;
-    if (params.dead_ms >= 200)
-        c->session->params.dead_ms = params.dead_ms;
-    if (params.redundancy > 0) {
-        c->session->params.redundancy = params.redundancy;
-        c->session->params.redundancy_max_size = params.redundancy_max_size;
-    }
+    server_agree(c->session, &params);
+    route_update(c->session); /* copies take legs of their own */
     return true;
 }
 

@@ -67,7 +67,7 @@ void server_hello(struct udpt_conn *c)
     c->state = CONN_AWAIT_CONFIRM;
 }
 
-/* The client's wishes, within bounds that keep a strange one harmless. */
+/* Bounds keep a strange client harmless. */
 static uint64_t within(uint64_t value, uint64_t least, uint64_t most, uint64_t absent)
 {
     if (value == 0)
@@ -75,13 +75,25 @@ static uint64_t within(uint64_t value, uint64_t least, uint64_t most, uint64_t a
     return value < least ? least : value > most ? most : value;
 }
 
+void server_agree(struct udpt_session *s, const struct udpt_params *wanted)
+{
+    struct udpt_params *p = &s->params;
+    p->heartbeat_ms = within(wanted->heartbeat_ms, 100, 3600 * 1000, p->heartbeat_ms);
+    p->dead_ms = within(wanted->dead_ms, 200, 86400 * 1000, p->dead_ms);
+    p->redundancy = within(wanted->redundancy, 1, 3, p->redundancy);
+    p->redundancy_max_size =
+        within(wanted->redundancy_max_size, 1, UDPT_MAX_PAYLOAD_IP6, p->redundancy_max_size);
+}
+
+/* With a HELLO all begins as this server is set to. */
 static void agree(struct udpt_session *s, const struct hello *hello)
 {
     const struct udpt_config *config = &s->m->config;
-    s->params = hello->params;
-    s->params.heartbeat_ms =
-        within(hello->params.heartbeat_ms, 100, 3600 * 1000, config->heartbeat_ms);
-    s->params.dead_ms = within(hello->params.dead_ms, 200, 86400 * 1000, config->dead_ms);
+    s->params = (struct udpt_params){.heartbeat_ms = config->heartbeat_ms,
+                                     .dead_ms = config->dead_ms,
+                                     .redundancy = config->redundancy,
+                                     .redundancy_max_size = config->redundancy_max_size};
+    server_agree(s, &hello->params);
 }
 
 static struct udpt_session *create(struct udpt_conn *c)

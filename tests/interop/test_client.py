@@ -45,6 +45,15 @@ class Handshake(Interop):
                 client.open(leg)
             self.assertEqual(refused.exception.args[0], 3)
 
+    def test_a_hello_without_parameters(self):
+        self.real_server()
+        client = self.our_client()
+        client.parameters = {}
+        client.open()
+        client.parameters = {1: 10000, 2: 30000}  # of our own part
+        self.opened(client)
+        self.assertFalse(any(name == "END" for _, name, _ in client.events))
+
     def test_too_many_sessions(self):
         self.real_server(maxSessions=1)
         self.our_client().established()
@@ -247,6 +256,15 @@ class Flows(Interop):
         self.client.control("PING", 1, token=3)
         self.client.wait("PONG", token=3)
         self.assertTrue(peer.has_nothing())
+
+    def test_settings_change_what_they_name_alone(self):
+        peer, source = self.opened(self.client)
+        self.client.control("SETTINGS", parameters={7: 2})  # up to what size stays as it was
+        self.client.control("PING", token=4)
+        self.client.wait("PONG", token=4)
+        peer.send(b"twice", source)
+        self.assertEqual(self.client.wait("DATAGRAM")["payload"], b"twice")
+        self.client.wait("COPY")
 
     def test_open_asks_for_the_ports_again(self):
         free = Udp(self)
