@@ -204,6 +204,9 @@ def enter_namespace():
         os.environ["UDPTUN_BENCH_NAMESPACE"] = "1"
         os.execvp("unshare", ["unshare", "--net", sys.executable, *sys.argv])
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    # The idle flows of each round keep their ports for a minute after they have ended.
+    with open("/proc/sys/net/ipv4/ip_local_port_range", "w") as f:
+        f.write("1024 65535")
 
 
 def main():
