@@ -48,7 +48,9 @@ static int bind_there(struct listener *l, const struct sockaddr_un *address, uid
     l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (l->fd < 0)
         return failed(l->path, err);
-    mode_t before = umask(0777); /* nobody connects before owner and mode are right */
+    /* Its mode from the beginning: chmod() by name might meet what the owner put there since.
+     * Nobody connects before listen(). */
+    mode_t before = umask(0117);
     int rc = bind(l->fd, (const struct sockaddr *)address, sizeof *address);
     int cause = errno;
     umask(before);
@@ -57,8 +59,7 @@ static int bind_there(struct listener *l, const struct sockaddr_un *address, uid
         return failed(l->path, err);
     l->device = st.st_dev;
     l->inode = st.st_ino;
-    if ((owner != (uid_t)-1 && lchown(l->path, owner, (gid_t)-1) < 0) || chmod(l->path, 0660) < 0 ||
-        listen(l->fd, BACKLOG) < 0)
+    if ((owner != (uid_t)-1 && lchown(l->path, owner, (gid_t)-1) < 0) || listen(l->fd, BACKLOG) < 0)
         return failed(l->path, err);
     return UDPTUN_OK;
 }

@@ -79,7 +79,9 @@ static int bind_socket(struct listener *l, const struct sockaddr_un *address, mo
     l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (l->fd < 0)
         return error_set_errno(err, UDPTUN_E_SYSTEM, errno, NULL, "command socket");
-    mode_t before = umask(0777); /* nobody connects before owner and mode are right */
+    /* Its mode from the beginning: chmod() by name might meet another file that was put there.
+     * Nobody connects before listen(). */
+    mode_t before = umask(~mode & 0777);
     int failed = bind(l->fd, (const struct sockaddr *)address, sizeof *address);
     int why = errno;
     umask(before);
@@ -92,7 +94,7 @@ static int bind_socket(struct listener *l, const struct sockaddr_un *address, mo
                                    group);
         l->group = getegid(); /* an unprivileged daemon, not in the default group */
     }
-    if (chmod(l->path, mode) < 0 || listen(l->fd, BACKLOG) < 0 || stat(l->path, &st) < 0)
+    if (listen(l->fd, BACKLOG) < 0 || lstat(l->path, &st) < 0)
         return error_set_errno(err, UDPTUN_E_SYSTEM, errno, NULL, "%s", l->path);
     l->device = st.st_dev;
     l->inode = st.st_ino;
