@@ -54,7 +54,9 @@ static void watch_signal(struct process *p, ev_signal *watcher,
     ev_signal_start(p->loop, watcher);
 }
 
-/* Into the background, as daemon(7) has it. The process that was started waits for the word of the
+/* Into the background, as daemon(7) has it but for chdir("/"): the socket, the log and udptund's
+ * socket may be given relative to where we were started, and are used again later (log_reopen(),
+ * listener_close(), every new connection). The process that was started waits for the word of the
  * one that goes on, and exits with its status. Returns where that word is to be written, or -1. */
 static int go_to_background(void)
 {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* clang-format off */
 /*
  * routing.h - makes the kernel's routing be what a plan says, and nothing of ours otherwise.
  *
@@ -19,14 +20,14 @@
  * - To delete the user's default route and put it back means a journal on disk, a moment without
  *   any route, and a wrong route if the network changed meanwhile. Here there is nothing to be put
  *   back: without our rules all is as it was, metrics, lifetimes and router advertisements
- * included.
+ *   included.
  * - "goto" rather than a host route by the present gateway: what goes outside meets the user's
  *   rules and routes as if ours were not there. So a new default route holds for the proxy at once,
  *   without our doing, and even while no ProxyController runs.
  * - The table has a second default route, "unreachable". It counts while the device is down or
- * gone: then nothing passes beside it. IPv6 goes into the device, too; where the device may have no
- *   IPv6 (disable_ipv6), unreachable is the only one. So IPv6 is never switched off, and does not
- * leak.
+ *   gone: then nothing passes beside it. IPv6 goes into the device, too; where the device may have
+ *   no IPv6 (disable_ipv6), unreachable is the only one. So IPv6 is never switched off, and does
+ *   not leak.
  * - No file tells what was added. Rules and routes bear a protocol number of ours (PLAN_PROTOCOL),
  *   and rules a priority from a range; those are ours and no others are. After kill -9 at whatever
  *   step, the next start makes an empty plan be (routing_set(NULL)) and all is as it was. A journal
@@ -43,6 +44,7 @@
  * recovery would take the first one's routing away; not against malice, for any process may take
  * it.
  */
+/* clang-format on */
 #ifndef PROXY_ROUTING_H
 #define PROXY_ROUTING_H
 

@@ -233,9 +233,10 @@ class Socket(NetTest):
         user = pwd.getpwnam("nobody")
         for owner in ("nobody", str(user.pw_uid)):
             with self.net.client.inside():
-                subprocess.run([os.path.join(BIN, "ProxyController"), "-s", path, "-u", owner, "-l", log,
-                                "-d", "--tun-name", "vpn7", "--tun-address", "10.7.0.1/16"],
-                               check=True, timeout=GUARD_S, capture_output=True)
+                subprocess.run([os.path.join(BIN, "ProxyController"), "-s", os.path.basename(path), "-u",
+                                owner, "-l", os.path.basename(log), "-d", "--tun-name", "vpn7",
+                                "--tun-address", "10.7.0.1/16"],
+                               cwd=self.net.folder, check=True, timeout=GUARD_S, capture_output=True)
             # When the command returns, it is there.
             client = proxy.Client(path)
             self.addCleanup(client.close)
