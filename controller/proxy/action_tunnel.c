@@ -22,25 +22,19 @@
 /* Longer than udptund lets a configure wait for the tunnel, so that its own answer comes first. */
 static const double GRACE_S = 10.;
 
-static void configure_free(struct configure *job)
-{
-    json_decref(job->tunnel);
-    json_decref(job->tun2socks);
-    free(job);
-}
-
-/* The device is nobody's if the job that wanted it failed. */
+/* Only the job that has the device may give it back: to what was on it before, or to nobody. */
 static void configure_fail(struct configure *job, const struct udptun_error *err)
 {
     struct controller *c = job->command->controller;
     struct udptun_error ignored;
     const struct tunnel *other = tunnels_on_device(&c->tunnels);
-    if (job->on_device && other)
+    struct command *command = job->command;
+    if (configure_has_device(job) && other)
         device_attach(&c->device, tunnels_mtu(other->tun2socks), &ignored);
-    else if (job->on_device)
+    else if (configure_has_device(job))
         device_detach(&c->device);
-    command_fail(job->command, err);
     configure_free(job);
+    command_fail(command, err);
 }
 
 /* `text` with the places of applyConfig named as the client named them. */
@@ -70,7 +64,9 @@ static void on_configured(void *arg, udptun_client *client, const struct udptun_
     struct configure *job = arg;
     struct controller *c = job->command->controller;
     json_t *value = NULL;
-    if (!job->tun2socks && reply->error.code == 0) {
+    /* After TIMEOUT, if that is udptund's word, it runs: it is only not established yet. */
+    bool runs = reply->error.code == 0 || (reply->error.code == UDPTUN_E_TIMEOUT && reply->json);
+    if (!job->tun2socks && runs) {
         /* Of a merge alone only the new fields are known, unless we knew the rest. */
         struct tunnel *known =
             tunnels_find(&c->tunnels, json_string_value(json_object_get(job->tunnel, "name")));
@@ -85,8 +81,9 @@ static void on_configured(void *arg, udptun_client *client, const struct udptun_
         if (value)
             json_object_set_new(value, "changed", json_true());
     }
-    command_return_reply(job->command, reply, value, COMMAND_NO_STATUS);
+    struct command *command = job->command;
     configure_free(job);
+    command_return_reply(command, reply, value, COMMAND_NO_STATUS);
 }
 
 /* The tunnel as the client gave it; after applyConfig it is a repetition. */
@@ -126,10 +123,9 @@ static void on_applied(void *arg, udptun_client *client, const struct udptun_cli
     json_decref(value);
     tunnels_remember(&c->tunnels, json_incref(job->tunnel), json_incref(job->tun2socks),
                      job->on_device);
-    if (job->on_device) {
-        c->tunnels.missing = c->tunnels.new_device = false;
-        controller_update_status(c);
-    }
+    if (job->on_device)
+        tunnels_device_in_place(&c->tunnels);
+    configure_release_device(job); /* tunnels.c knows now who has it, however long we wait */
     ask_for_tunnel(job);
 }
 
@@ -153,40 +149,6 @@ static void apply_both(struct configure *job)
     json_decref(parameters);
 }
 
-/* Keys and passwords in `whole` are redacted: udptund keeps the present ones. We do know those that
- * came through us, and need them to set the object up again. */
-static void fill_secrets(json_t *whole, const json_t *known)
-{
-    const char *name;
-    json_t *value;
-    void *next;
-    json_object_foreach_safe(whole, next, name, value)
-    {
-        json_t *secret = json_object_get(known, name);
-        if (secret && json_is_true(json_object_get(value, "redacted")))
-            json_object_set(whole, name, secret);
-    }
-}
-
-static void merge_into(json_t **object, const json_t *list, const json_t *known)
-{
-    const char *name = json_string_value(json_object_get(*object, "name"));
-    size_t i;
-    json_t *one;
-    json_array_foreach(list, i, one)
-    {
-        const char *other = json_string_value(json_object_get(one, "name"));
-        if (!name || !other || strcmp(name, other) != 0)
-            continue;
-        json_t *whole = json_copy(one);
-        fill_secrets(whole, known);
-        json_object_update(whole, *object);
-        json_decref(*object);
-        *object = whole;
-        return;
-    }
-}
-
 static void on_exported(void *arg, udptun_client *client, const struct udptun_client_reply *reply)
 {
     (void)client;
@@ -195,19 +157,17 @@ static void on_exported(void *arg, udptun_client *client, const struct udptun_cl
         configure_fail(job, &reply->error);
         return;
     }
+    struct udptun_error err;
     json_t *config = json_loads(reply->value ? reply->value : "{}", 0, NULL);
-    const struct tunnel *known =
-        tunnels_find(&job->command->controller->tunnels,
-                     json_string_value(json_object_get(job->tunnel, "name")));
-    merge_into(&job->tunnel, json_object_get(config, "udpTunnels"), known ? known->object : NULL);
-    merge_into(&job->tun2socks, json_object_get(config, "tun2socks"),
-               known ? known->tun2socks : NULL);
+    int rc = configure_merge(job, config, &err);
     json_decref(config);
-    apply_both(job);
+    if (rc < 0)
+        configure_fail(job, &err);
+    else
+        apply_both(job);
 }
 
-/* ---- the first step ---------------------------------------------------------------------------
- */
+/* ---- the first step -------------------------------------------------------------------------- */
 
 void action_configure_udp_tunnel(struct command *command)
 {
@@ -220,7 +180,6 @@ void action_configure_udp_tunnel(struct command *command)
     }
     job->command = command;
     if (configure_read(job, &err) < 0) {
-        job->on_device = false; /* nothing was done to it */
         configure_fail(job, &err);
         return;
     }

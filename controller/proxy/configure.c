@@ -3,6 +3,7 @@
 #include "controller/proxy/configure.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "controller/proxy/controller.h"
@@ -36,21 +37,52 @@ static bool names_device(const char *text, const char *name)
            (strncmp(text, "tun:", 4) == 0 && strcmp(text + 4, name) == 0);
 }
 
-/* The device, and what a tun2socks part may leave out. */
-static int complete_tun2socks(struct configure *job, const char *name, struct udptun_error *err)
+void configure_instance_name(char *text, size_t size, const char *tunnel)
 {
-    const struct controller *c = job->command->controller;
-    char text[128];
+    snprintf(text, size, "%.60s.tun", tunnel);
+}
+
+static int check_given_device(const struct configure *job, struct udptun_error *err)
+{
     const json_t *device = json_object_get(job->tun2socks, "device");
     if (device && !json_is_string(device))
         return wrong(err, "device", "must be a string");
     if (device && strncmp(json_string_value(device), "fd:", 3) == 0)
         return wrong(err, "device", "a descriptor cannot be passed here");
-    job->on_device = !device || names_device(json_string_value(device), c->device.name);
-    if (!json_object_get(job->tun2socks, "name")) {
-        snprintf(text, sizeof text, "%.60s.tun", name);
-        json_object_set_new(job->tun2socks, "name", json_string(text));
+    return UDPTUN_OK;
+}
+
+static int reserve_device(struct configure *job, const char *name, struct udptun_error *err)
+{
+    struct controller *c = job->command->controller;
+    const struct tunnel *other = tunnels_on_device(&c->tunnels);
+    if (c->on_device_job)
+        return error_set(err, UDPTUN_E_CONFLICT, "parameters.tun2socks.device",
+                         "parameters.tun2socks.device: %s is being configured for another command",
+                         c->device.name);
+    if (other) {
+        const char *other_name = json_string_value(json_object_get(other->object, "name"));
+        const json_t *instance = json_object_get(other->tun2socks, "name");
+        if (strcmp(other_name, name) != 0 ||
+            !json_equal(instance, json_object_get(job->tun2socks, "name")))
+            return error_set(
+                err, UDPTUN_E_CONFLICT, "parameters.tun2socks.device",
+                "parameters.tun2socks.device: %s is in use by the tun2socks instance '%.64s'",
+                c->device.name, json_string_value(instance));
     }
+    c->on_device_job = job;
+    return UDPTUN_OK;
+}
+
+/* The device, and what a tun2socks part may leave out. A descriptor is one that a merge found at
+ * udptund: ours. */
+static int complete_tun2socks(struct configure *job, const char *name, struct udptun_error *err)
+{
+    const struct controller *c = job->command->controller;
+    const char *device = json_string_value(json_object_get(job->tun2socks, "device"));
+    char text[128];
+    job->on_device =
+        !device || strncmp(device, "fd:", 3) == 0 || names_device(device, c->device.name);
     if (!json_object_get(job->tun2socks, "udp")) {
         snprintf(text, sizeof text, "tunnel:%.64s", name);
         json_object_set_new(job->tun2socks, "udp", json_string(text));
@@ -59,24 +91,9 @@ static int complete_tun2socks(struct configure *job, const char *name, struct ud
         return UDPTUN_OK;
     json_object_set_new(job->tun2socks, "device", json_string("fd:0"));
     int rc = check_address(job, "address", &c->device.address, err);
-    return rc < 0 ? rc : check_address(job, "address6", &c->device.address6, err);
-}
-
-static int check_device_is_free(const struct configure *job, const char *name,
-                                struct udptun_error *err)
-{
-    struct controller *c = job->command->controller;
-    const struct tunnel *other = job->on_device ? tunnels_on_device(&c->tunnels) : NULL;
-    if (!other)
-        return UDPTUN_OK;
-    const char *other_name = json_string_value(json_object_get(other->object, "name"));
-    const json_t *instance = json_object_get(other->tun2socks, "name");
-    if (strcmp(other_name, name) == 0 &&
-        json_equal(instance, json_object_get(job->tun2socks, "name")))
-        return UDPTUN_OK;
-    return error_set(err, UDPTUN_E_CONFLICT, "parameters.tun2socks.device",
-                     "parameters.tun2socks.device: %s is in use by the tun2socks instance '%.64s'",
-                     c->device.name, json_string_value(instance));
+    if (rc == 0)
+        rc = check_address(job, "address6", &c->device.address6, err);
+    return rc < 0 ? rc : reserve_device(job, name, err);
 }
 
 int configure_read(struct configure *job, struct udptun_error *err)
@@ -85,6 +102,7 @@ int configure_read(struct configure *job, struct udptun_error *err)
     const json_t *tun2socks = json_object_get(given, "tun2socks");
     const char *name = json_string_value(json_object_get(given, "name"));
     const char *const ours[] = {"tun2socks", "merge", "wait"};
+    char text[128];
     job->merge = json_is_true(json_object_get(given, "merge"));
     job->wait_s = json_number_value(json_object_get(given, "wait"));
     job->wait_s = job->wait_s > 0 && job->wait_s <= 86400. ? job->wait_s : 0.;
@@ -98,6 +116,77 @@ int configure_read(struct configure *job, struct udptun_error *err)
     if (!name)
         return error_set(err, UDPTUN_E_INVALID, "parameters.name", "parameters.name: is missing");
     job->tun2socks = json_copy((json_t *)(uintptr_t)tun2socks);
-    int rc = complete_tun2socks(job, name, err);
-    return rc < 0 ? rc : check_device_is_free(job, name, err);
+    if (!json_object_get(job->tun2socks, "name")) {
+        configure_instance_name(text, sizeof text, name);
+        json_object_set_new(job->tun2socks, "name", json_string(text));
+    }
+    int rc = check_given_device(job, err);
+    return rc < 0 || job->merge ? rc : complete_tun2socks(job, name, err);
+}
+
+/* ---- merge ----------------------------------------------------------------------------------- */
+
+/* Keys and passwords in `whole` are redacted: udptund keeps the present ones. We do know those that
+ * came through us, and need them to set the object up again. */
+static void fill_secrets(json_t *whole, const json_t *known)
+{
+    const char *name;
+    json_t *value;
+    void *next;
+    json_object_foreach_safe(whole, next, name, value)
+    {
+        json_t *secret = json_object_get(known, name);
+        if (secret && json_is_true(json_object_get(value, "redacted")))
+            json_object_set(whole, name, secret);
+    }
+}
+
+static void merge_into(json_t **object, const json_t *list, const json_t *known)
+{
+    const char *name = json_string_value(json_object_get(*object, "name"));
+    size_t i;
+    json_t *one;
+    json_array_foreach(list, i, one)
+    {
+        const char *other = json_string_value(json_object_get(one, "name"));
+        if (!name || !other || strcmp(name, other) != 0)
+            continue;
+        json_t *whole = json_copy(one);
+        fill_secrets(whole, known);
+        json_object_update(whole, *object);
+        json_decref(*object);
+        *object = whole;
+        return;
+    }
+}
+
+int configure_merge(struct configure *job, const json_t *config, struct udptun_error *err)
+{
+    const char *name = json_string_value(json_object_get(job->tunnel, "name"));
+    const struct tunnel *known = tunnels_find(&job->command->controller->tunnels, name);
+    merge_into(&job->tunnel, json_object_get(config, "udpTunnels"), known ? known->object : NULL);
+    merge_into(&job->tun2socks, json_object_get(config, "tun2socks"),
+               known ? known->tun2socks : NULL);
+    return complete_tun2socks(job, name, err);
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+bool configure_has_device(const struct configure *job)
+{
+    return job->command->controller->on_device_job == job;
+}
+
+void configure_release_device(struct configure *job)
+{
+    if (configure_has_device(job))
+        job->command->controller->on_device_job = NULL;
+}
+
+void configure_free(struct configure *job)
+{
+    configure_release_device(job);
+    json_decref(job->tunnel);
+    json_decref(job->tun2socks);
+    free(job);
 }

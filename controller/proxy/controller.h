@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* clang-format off */
 /*
  * controller.h - ProxyController as a whole: its state, and what may change it.
  *
- *     VPN client ─▶ clients.c: whole objects ─▶ command.c: action ─▶ action_routing.c ─▶
- * controller.c └────▶ action_tunnel.c, action_remove.c controller.c ─▶ plan.c: what is to be ─▶
- * routing.c: netlink        device.c: the TUN device tunnels.c ─▶ udptund.c ─▶ libclient ─▶ udptund
- * the device's descriptor netwatch.c ─▶ controller.c: put right what somebody changed, tell the
- * client
+ *     VPN client ─▶ clients.c ─▶ command.c ┬▶ action_routing.c ─▶ controller.c
+ *                                          └▶ action_tunnel.c, action_remove.c ─▶ tunnels.c, udptund.c
+ *     controller.c ┬▶ plan.c: what is to be ─▶ routing.c: netlink
+ *                  └▶ device.c: the TUN device
+ *     tunnels.c, tunnels_restore.c ─▶ udptund.c ─▶ libclient ─▶ udptund, with the device's descriptor
+ *     netwatch.c ─▶ controller.c: put right what somebody changed, tell the client
  *
  * Everything is on one libev loop. Netlink is spoken synchronously, udptund never.
  */
+/* clang-format on */
 #ifndef PROXY_CONTROLLER_H
 #define PROXY_CONTROLLER_H
 
@@ -32,6 +35,8 @@ enum connection_status {
     STATUS_RECONNECTING = 2, /* it is, but the proxy cannot be reached or udptund is gone */
 };
 
+struct configure;
+
 struct controller {
     struct ev_loop *loop;
     struct log *log;
@@ -42,6 +47,7 @@ struct controller {
     struct clients clients;
     struct udptund udptund;
     struct tunnels tunnels;
+    struct configure *on_device_job; /* has the device reserved; NULL: none (configure.h) */
 
     bool routed;
     struct endpoint proxy;    /* while routed */

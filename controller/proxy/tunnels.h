@@ -4,10 +4,11 @@
  *
  * udptund keeps no object whose device is a descriptor, and no ephemeral one: after its restart the
  * tun2socks instance on our device is gone. When the connection to it comes back, what is missing
- * there is set up again; what is there is left as it is, for others may have changed it.
+ * there is set up again, each tunnel for itself (tunnels_restore.c); what is there is left as it
+ * is, for others may have changed it.
  *
- * The device has one reader: at most one instance at a time is on it. Its descriptor stays open
- * here meanwhile, so that packets wait rather than fail while udptund restarts.
+ * The device has one reader: at most one instance at a time is on it (configure.h). Its descriptor
+ * stays open here meanwhile, so that packets wait rather than fail while udptund restarts.
  */
 #ifndef PROXY_TUNNELS_H
 #define PROXY_TUNNELS_H
@@ -23,19 +24,28 @@ struct controller;
 
 struct tunnel {
     struct list node;
-    json_t *object;    /* without tun2socks, merge and wait */
-    json_t *tun2socks; /* its instance, or NULL */
-    bool on_device;    /* that is on our device */
+    json_t *object;                 /* without tun2socks, merge and wait */
+    json_t *tun2socks;              /* its instance, or NULL */
+    bool on_device;                 /* that is on our device */
+    bool object_due, tun2socks_due; /* the restoration under way has yet to set it up */
+    bool told;                      /* that it cannot be set up again, since it last could */
 };
 
 struct tunnels {
     struct controller *controller;
     struct list list;
     ev_timer retry;
-    bool missing;    /* udptund is gone, or what it has is not known yet */
-    bool restoring;  /* a restoration is under way */
-    bool told;       /* of a restoration that failed, since the last that did not */
+    bool missing;    /* what is on the device: udptund is gone, or what it has is not known yet */
     bool new_device; /* the instance on the device has lost it */
+
+    /* Of tunnels_restore.c. */
+    bool restoring;         /* a round is under way */
+    bool again;             /* another has been asked for meanwhile */
+    bool failed, succeeded; /* some did in this round */
+    bool told;              /* that udptund does not answer, since it last did */
+    struct tunnel
+        *under_way;        /* which udptund is asked for; NULL: none, or it was forgotten since */
+    bool device_under_way; /* with the device's descriptor */
 };
 
 void tunnels_init(struct tunnels *t, struct controller *c);
@@ -55,7 +65,10 @@ bool tunnels_in_place(const struct tunnels *t);
 
 /* The connection to udptund is lost. */
 void tunnels_lost(struct tunnels *t);
-/* It is there again. */
+/* What is on the device is at udptund as it should be. */
+void tunnels_device_in_place(struct tunnels *t);
+void tunnels_restore_init(struct tunnels *t);
+/* It is there again, or may have lost something: look what, and set it up until all is there. */
 void tunnels_restore(struct tunnels *t);
 /* The device was made anew. */
 void tunnels_device_is_new(struct tunnels *t);

@@ -133,6 +133,71 @@ class Tunnels(NetTest):
         poll("both to be back", lambda: self.names() == ["away", "apps"])
         self.assertEqual(self.daemon.call("exportConfig", {"showSecrets": True}), config)
 
+    def instance(self, name):
+        config = self.daemon.call("exportConfig")
+        return next(one for one in config["tun2socks"] if one["name"] == name)
+
+    def test_a_merge_leaves_what_is_not_given(self):
+        self.configure({"device": "tun:tun7", "udp": "reject"})
+        self.client.call("configureUdpTunnel", name="away", merge=True,
+                         tun2socks={"icmpEcho": "drop"})
+        instance = self.instance("away.tun")
+        self.assertEqual((instance["device"], instance["udp"], instance["icmpEcho"]),
+                         ("tun:tun7", "reject", "drop"))
+        self.assertEqual(self.mtu(), 1500)
+        reply = self.client.request("configureUdpTunnel", name="away", merge=True,
+                                    tun2socks={"device": "fd:0"})
+        self.assert_refused(reply, 7, "parameters.tun2socks.device", "descriptor")
+        # What is on our device stays there, and is seen to be.
+        self.client.call("configureUdpTunnel", name="away", merge=True,
+                         tun2socks={"device": "tun0", "udp": "tunnel:away"})
+        self.client.call("configureUdpTunnel", name="away", merge=True, tun2socks={"mtu": 1400})
+        self.assertEqual((self.mtu(), self.instance("away.tun")["udp"]), (1400, "tunnel:away"))
+        self.assert_refused(self.configure({}, name="second"), 102, "parameters.tun2socks.device",
+                            "'away.tun'")
+
+    def test_the_device_is_left(self):
+        for _ in range(2):
+            self.assertEqual(self.configure({})["statusCode"], 0)
+            self.assertGreaterEqual(self.mtu(), 9000)
+            self.assertEqual(self.configure({"device": "tun:tun7"})["statusCode"], 0)
+            self.assertEqual(self.mtu(), 1500)
+        self.assertEqual(self.configure({}, name="second")["statusCode"], 0)
+
+    def ask(self, client, **parameters):
+        client.sock.sendall(json.dumps({"action": "configureUdpTunnel", "parameters": {
+            "role": "local", "server": "127.0.0.1:9", **parameters}}).encode())
+
+    def test_two_want_the_device_at_once(self):
+        for tcp in ("reject", "nonsense"):
+            second = self.controller.client(self)
+            self.daemon.signal(signal.SIGSTOP)
+            self.ask(self.client, name="away", tun2socks={"tcp": "reject"})
+            poll("the first to have the device", lambda: self.mtu() >= 9000)
+            self.ask(second, name="second", tun2socks={"tcp": tcp})
+            # The answer is there before udptund has said a word.
+            self.assert_refused(second.reply(), 102, "parameters.tun2socks.device", "configured")
+            self.daemon.signal(signal.SIGCONT)
+            self.assertEqual(self.client.reply()["statusCode"], 0)
+            self.assertEqual(self.names(), ["away", "away.tun"])
+            self.assertGreaterEqual(self.mtu(), 9000)
+            self.client.call("removeUdpTunnel", name="away")
+            self.ask(second, name="second", tun2socks={"tcp": "reject"})
+            self.assertEqual(second.reply()["statusCode"], 0)
+            second.call("removeUdpTunnel", name="second")
+            self.assertEqual((self.names(), self.mtu()), ([], 1500))
+
+    def test_one_that_waits_keeps_the_device_for_nobody_else(self):
+        self.ask(self.client, name="away", wait=1, tun2socks={"tcp": "reject"})
+        second = self.controller.client(self)
+        poll("both to be there", lambda: self.names() == ["away", "away.tun"])
+        self.ask(second, name="away", tun2socks={"tcp": "reject", "mtu": 1400})
+        self.assertEqual(second.reply()["statusCode"], 0)
+        self.assertEqual(self.client.reply()["statusCode"], 106)
+        self.assertEqual(self.mtu(), 1400)
+        second.call("removeUdpTunnel", name="away")
+        self.assertEqual((self.names(), self.mtu()), ([], 1500))
+
     def test_the_device_has_one_reader(self):
         self.configure({})
         reply = self.configure({}, name="second")
@@ -158,6 +223,38 @@ class Tunnels(NetTest):
         self.daemon.call("removeTun2socks", {"name": "other"})
         self.client.call("removeUdpTunnel", name="away")
         self.assertEqual(self.names(), [])
+
+    def test_what_cannot_come_back_keeps_no_other_away(self):
+        port = 5399
+        self.configure(name="port", listen=f"udp://127.0.0.1:{port}", target="192.0.2.1:53",
+                       ephemeral=True)
+        self.configure(name="before", ephemeral=True)
+        self.configure({}, ephemeral=True)
+        self.daemon.kill()
+        taken = self.net.client.udp("127.0.0.1", port)
+        self.addCleanup(taken.close)
+        self.daemon.start()
+        poll("the others", lambda: sorted(self.names()) == ["away", "away.tun", "before"])
+        self.controller.wait_log("tunnel 'port' cannot be set up again")
+        age = self.daemon.call("getStatus", {"name": "before"})["udpTunnels"][0]["uptime"]
+        taken.close()
+        poll("all", lambda: sorted(self.names()) == ["away", "away.tun", "before", "port"])
+        self.controller.wait_log("tunnel 'port' is set up again")
+        self.assertGreaterEqual(
+            self.daemon.call("getStatus", {"name": "before"})["udpTunnels"][0]["uptime"], age)
+
+    def test_one_that_names_another_comes_back(self):
+        self.configure(name="carrier", ephemeral=True)
+        self.configure({"udp": "tunnel:carrier"}, ephemeral=True)
+        self.daemon.kill()
+        self.daemon.start()
+        poll("all", lambda: sorted(self.names()) == ["away", "away.tun", "carrier"])
+
+    def test_one_that_is_not_established_in_time_is_remembered(self):
+        self.assertEqual(self.configure(name="slow", ephemeral=True, wait=0.1)["statusCode"], 106)
+        self.daemon.kill()
+        self.daemon.start()
+        poll("it to be back", lambda: self.names() == ["slow"])
 
     def test_without_udptund(self):
         self.daemon.stop()
