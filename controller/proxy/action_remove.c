@@ -4,16 +4,18 @@
  *
  *     exportConfig  ->  removeTun2socks  ->  removeUdpTunnel  ->  reply
  *
- * udptund is asked which instance that is, for we may have been restarted since: one whose device
- * is a descriptor and whose datagrams go into that tunnel. The instance goes first, because it
- * names the tunnel; if the tunnel then may not go, because others name it too, the instance is set
- * up again.
+ * udptund is asked which instance that is, for we may have been restarted since: the one that we
+ * remember, or one whose datagrams go into that tunnel and whose device is a descriptor or whose
+ * name is the one that we give. If any other instance names the tunnel nothing is removed. The
+ * instance goes first, because it names the tunnel; if the tunnel then may not go all the same,
+ * because others name it since, the instance is set up again.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "controller/proxy/actions.h"
+#include "controller/proxy/configure.h"
 #include "controller/proxy/controller.h"
 
 struct removal {
@@ -55,6 +57,8 @@ static void on_instance_removed(void *arg, udptun_client *client,
     (void)client;
     struct removal *job = arg;
     if (reply->error.code < 0) {
+        if (job->changed)
+            tunnels_restore(&job->command->controller->tunnels);
         command_return_reply(job->command, reply, NULL, COMMAND_NO_STATUS);
         json_decref(job->instances);
         free(job);
@@ -78,6 +82,12 @@ static void remove_next_instance(struct removal *job)
     json_decref(parameters);
 }
 
+static bool names_tunnel(const struct removal *job, const json_t *instance)
+{
+    const char *udp = json_string_value(json_object_get(instance, "udp"));
+    return udp && strncmp(udp, "tunnel:", 7) == 0 && strcmp(udp + 7, job->name) == 0;
+}
+
 /* The instance came with the tunnel. */
 static bool belongs(const struct removal *job, const json_t *instance)
 {
@@ -86,9 +96,29 @@ static bool belongs(const struct removal *job, const json_t *instance)
     if (known && known->tun2socks && json_equal(json_object_get(known->tun2socks, "name"), name))
         return true;
     const char *device = json_string_value(json_object_get(instance, "device"));
-    const char *udp = json_string_value(json_object_get(instance, "udp"));
-    return device && udp && strncmp(device, "fd:", 3) == 0 && strncmp(udp, "tunnel:", 7) == 0 &&
-           strcmp(udp + 7, job->name) == 0;
+    char ours[128];
+    configure_instance_name(ours, sizeof ours, job->name);
+    return names_tunnel(job, instance) &&
+           ((device && strncmp(device, "fd:", 3) == 0) ||
+            (json_is_string(name) && strcmp(json_string_value(name), ours) == 0));
+}
+
+/* Which instances go with the tunnel. UDPTUN_E_CONFLICT: one that stays names it. */
+static int choose_instances(struct removal *job, const json_t *config, struct udptun_error *err)
+{
+    size_t i;
+    json_t *instance;
+    json_array_foreach(json_object_get(config, "tun2socks"), i, instance)
+    {
+        json_t *name = json_object_get(instance, "name");
+        if (belongs(job, instance))
+            json_array_append(job->instances, name);
+        else if (names_tunnel(job, instance))
+            return error_set(err, UDPTUN_E_CONFLICT, "parameters.name",
+                             "parameters.name: %.64s is in use by the tun2socks instance '%.64s'",
+                             job->name, json_string_value(name));
+    }
+    return UDPTUN_OK;
 }
 
 static void on_exported(void *arg, udptun_client *client, const struct udptun_client_reply *reply)
@@ -103,15 +133,16 @@ static void on_exported(void *arg, udptun_client *client, const struct udptun_cl
         free(job);
         return;
     }
-    size_t i;
-    json_t *instance;
-    json_array_foreach(json_object_get(config, "tun2socks"), i, instance)
-    {
-        if (belongs(job, instance))
-            json_array_append(job->instances, json_object_get(instance, "name"));
-    }
+    struct udptun_error err;
+    int rc = choose_instances(job, config, &err);
     json_decref(config);
-    remove_next_instance(job);
+    if (rc == 0) {
+        remove_next_instance(job);
+        return;
+    }
+    command_fail(job->command, &err);
+    json_decref(job->instances);
+    free(job);
 }
 
 void action_remove_udp_tunnel(struct command *command)

@@ -216,10 +216,26 @@ class Tunnels(NetTest):
         self.configure({"mtu": 1400})
         self.daemon.call("configureTun2socks", {"name": "other", "device": "tun:tun7", "tcp": "reject",
                                                 "udp": "tunnel:away"})
+        before = len(self.daemon.log())
         reply = self.client.request("removeUdpTunnel", name="away")
-        self.assertEqual(reply["statusCode"], 102)
-        poll("the instance to be back", lambda: sorted(self.names()) == ["away", "away.tun", "other"])
+        self.assert_refused(reply, 102, "parameters.name", "'other'")
+        self.assertEqual(sorted(self.names()), ["away", "away.tun", "other"])
+        self.assertNotIn("away.tun", self.daemon.log()[before:])
         self.assertEqual(self.mtu(), 1400)
+        self.daemon.call("removeTun2socks", {"name": "other"})
+        self.client.call("removeUdpTunnel", name="away")
+        self.assertEqual(self.names(), [])
+
+    def test_an_instance_elsewhere_goes_with_its_tunnel_after_a_restart(self):
+        self.configure({"device": "tun:tun7"})
+        self.daemon.call("configureTun2socks", {"name": "other", "device": "tun:tun8", "tcp": "reject",
+                                                "udp": "tunnel:away"})
+        self.assertEqual(self.controller.stop(), 0)
+        self.controller.start()
+        self.client = self.controller.client(self)
+        reply = self.client.request("removeUdpTunnel", name="away")
+        self.assert_refused(reply, 102, "parameters.name", "'other'")
+        self.assertEqual(sorted(self.names()), ["away", "away.tun", "other"])
         self.daemon.call("removeTun2socks", {"name": "other"})
         self.client.call("removeUdpTunnel", name="away")
         self.assertEqual(self.names(), [])
