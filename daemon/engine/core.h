@@ -32,7 +32,7 @@ struct udptun_engine {
     ev_prepare turn_end;          /* flushes what the turn brought about */
     struct netwatch *netwatch;    /* NULL: the system brings no news of its network */
     ev_timer again;               /* keeps the loop awake when a turn could not finish */
-    uint64_t now_us;              /* CLOCK_MONOTONIC at the start of this turn or call */
+    uint64_t now_us;              /* ENGINE_CLOCK (engine.c) at the start of this turn or call */
     struct list objects;          /* struct object.node, by name */
     struct list dead;             /* struct object.node, removed and to be freed */
     struct list dirty;            /* struct tunnel.dirty, with output or a new deadline */

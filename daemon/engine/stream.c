@@ -292,15 +292,11 @@ static void accept_stream(struct stream_call *call)
         return;
     }
     struct udpt_conn *conn = udpt_accept(t->machine, call->text ? call->text : "app", e->now_us);
-    if (!conn) {
-        error_set(call->err, UDPTUN_E_LIMIT, NULL, "'%s' takes no more connections now",
-                  call->name);
-        return;
-    }
-    struct udptun_stream *s = stream_new(t, conn);
-    tunnel_touch(t);
+    struct udptun_stream *s = conn ? stream_new(t, conn) : NULL;
+    tunnel_touch(t); /* an older handshake may have given way */
     if (!s) {
-        udpt_conn_lost(conn, "out of memory", e->now_us);
+        if (conn)
+            udpt_conn_lost(conn, "out of memory", e->now_us);
         error_set(call->err, UDPTUN_E_NOMEM, NULL, "out of memory");
         return;
     }

@@ -297,8 +297,44 @@ static void garbage_ends_the_stream_and_nothing_else(void **state)
         turn(&n);
     await_echo(&n, "undisturbed");
     assert_int_equal(n.count, before + 1);
-    assert_null(udptun_stream_accept(n.server, "none", NULL, "x", NULL));
+    net_stop(&n);
+}
+
+static void a_stream_that_no_server_takes_is_told_why(void **state)
+{
+    (void)state;
+    struct net n;
+    struct udptun_error err;
+    net_start(&n);
+    assert_null(udptun_stream_accept(n.server, "none", NULL, "x", &err));
+    assert_int_equal(err.code, UDPTUN_E_NOT_FOUND);
+    assert_null(udptun_stream_accept(n.local, "local", NULL, "x", &err));
+    assert_int_equal(err.code, UDPTUN_E_INVALID);
     assert_null(udptun_stream_accept(n.local, "local", NULL, "x", NULL));
+    await_state(&n, UDPTUN_ESTABLISHED);
+    net_stop(&n);
+}
+
+static void of_too_many_strangers_the_oldest_gives_way(void **state)
+{
+    (void)state;
+    enum { MOST = 128 }; /* handshakes under way, as proto/udpt/machine.c has it */
+    struct net n;
+    struct pipe pipe = {.net = &n};
+    struct end end = {&pipe, 1};
+    net_start(&n);
+    await_state(&n, UDPTUN_ESTABLISHED);
+    await_echo(&n, "let in"); /* the session's own handshake is over */
+    for (unsigned i = 0; i < MOST; i++)
+        assert_non_null(udptun_stream_accept(n.server, "server", &end, "x", NULL));
+    turn(&n);
+    assert_int_equal(n.closed, 0);
+    assert_non_null(udptun_stream_accept(n.server, "server", &end, "x", NULL));
+    while (n.closed == 0)
+        turn(&n);
+    await_echo(&n, "undisturbed");
+    assert_int_equal(n.closed, 1);
+    n.closed -= MOST + 1; /* of these net_stop() knows nothing */
     net_stop(&n);
 }
 
@@ -310,6 +346,8 @@ int main(void)
         cmocka_unit_test(cut_streams_are_opened_again),
         cmocka_unit_test(a_refused_stream_is_asked_for_again),
         cmocka_unit_test(garbage_ends_the_stream_and_nothing_else),
+        cmocka_unit_test(a_stream_that_no_server_takes_is_told_why),
+        cmocka_unit_test(of_too_many_strangers_the_oldest_gives_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

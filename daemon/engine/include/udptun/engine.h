@@ -295,8 +295,10 @@ UDPTUN_API void udptun_stream_input(udptun_stream *stream, const void *data, siz
 UDPTUN_API void udptun_stream_writable(udptun_stream *stream);
 /* The stream ended or could not be opened; `reason` goes to logs and state. */
 UDPTUN_API void udptun_stream_closed(udptun_stream *stream, const char *reason);
-/* server: a stream came in at the app. `peer` is for status and logs. NULL and `err` when the
- * tunnel is absent, no server, or full. */
+/* server: a stream came in at the app. `peer` is for status and logs. Of too many that have not
+ * said yet who they are the oldest is closed for it. NULL and `err`: UDPTUN_E_NOT_FOUND (no such
+ * tunnel), UDPTUN_E_INVALID (no server that runs, or one without callbacks.stream_write),
+ * UDPTUN_E_NOMEM. */
 UDPTUN_API udptun_stream *udptun_stream_accept(udptun_engine *engine, const char *name,
                                                void *stream_arg, const char *peer,
                                                struct udptun_error *err);
