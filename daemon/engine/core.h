@@ -62,6 +62,9 @@ void engine_refresh(struct udptun_engine *e);
  */
 void engine_settle(struct udptun_engine *e);
 
+/* Another turn follows this one at once: what is left is for its end. */
+void engine_turn_again(struct udptun_engine *e);
+
 /* A callback that may be called while a machine is on the stack is put between these two. */
 static inline void engine_enter_app(struct udptun_engine *e)
 {

@@ -119,6 +119,12 @@ void engine_settle(struct udptun_engine *e)
     registry_free_dead(e);
 }
 
+void engine_turn_again(struct udptun_engine *e)
+{
+    if (!ev_is_active(&e->again))
+        ev_timer_start(e->loop, &e->again);
+}
+
 static void end_turn(struct udptun_engine *e)
 {
     for (int round = 0; round < MAX_ROUNDS && !idle(e); round++) {
@@ -127,8 +133,8 @@ static void end_turn(struct udptun_engine *e)
         flush_dirty(e);
         engine_settle(e);
     }
-    if (!idle(e) && !ev_is_active(&e->again))
-        ev_timer_start(e->loop, &e->again);
+    if (!idle(e))
+        engine_turn_again(e);
     if (e->batch_used && !ev_is_active(&e->trim))
         ev_timer_start(e->loop, &e->trim);
 }

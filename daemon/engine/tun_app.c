@@ -3,7 +3,9 @@
  * tun_app.c - the device "app:": packets by function calls, for an app without a descriptor.
  *
  * A packet goes to the app from deep inside the stack. So the app's own, when it hands over one
- * from inside its callback, waits for the end of the turn, as a removal does.
+ * from inside its callback, waits for the end of the turn, as a removal does, and those that come
+ * after it wait behind it. What it hands over meanwhile is for the next turn: an app that answers
+ * each packet with another would else keep the loop in one turn for ever.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -72,7 +74,7 @@ static void feed(struct tun *t, const void *data, size_t size)
 
 void tun_app_turn_end(struct tun *t)
 {
-    while (!list_empty(&t->held)) {
+    for (unsigned left = t->held_count; left > 0; left--) {
         struct held_packet *p = list_entry(t->held.next, struct held_packet, node);
         list_remove(&p->node);
         t->held_count--;
@@ -96,6 +98,7 @@ static int hold(struct tun *t, const void *data, size_t size)
     list_init(&p->node);
     list_append(&t->held, &p->node);
     t->held_count++;
+    engine_turn_again(t->engine); /* this turn's end may be under way, or behind it already */
     return UDPTUN_OK;
 }
 
@@ -119,7 +122,7 @@ static void run_packet(void *arg)
     else if (t->config->kind != TUN_DEVICE_APP || !call->data || call->size == 0 ||
              call->size > PACKET_MAX_SIZE)
         call->code = UDPTUN_E_INVALID;
-    else if (e->in_app > 0)
+    else if (e->in_app > 0 || !list_empty(&t->held))
         call->code = hold(t, call->data, call->size);
     else
         feed(t, call->data, call->size);

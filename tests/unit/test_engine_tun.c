@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * test_engine_tun.c - tun2socks in an app's own process, by the public header: the app's device is
- * a callback, its UDP goes straight to an echo.
+ * a callback, its UDP goes straight to an echo. Turns are told apart on a loop of the test's own.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <ev.h>
 
 #include "proto/buffer.h"
 #include "tests/unit/engine_fixture.h"
@@ -153,11 +154,125 @@ static void an_instance_is_removed_by_its_device(void **state)
     world_stop(&d.w);
 }
 
+/* ---- turns --------------------------------------------------------------------------------------
+ */
+
+/* An app on the loop's own thread, whose pings the instance answers before the call returns. */
+struct pinger {
+    udptun_engine *engine;
+    struct ev_loop *loop;
+    ev_timer guard; /* against hanging */
+    unsigned replies, answer_until;
+    unsigned sequences[4]; /* of the first replies */
+};
+
+static void ping(struct pinger *p, unsigned sequence)
+{
+    static const struct endpoint far = {.family = ENDPOINT_IP4, .ip = {10, 0, 0, 9}};
+    uint8_t packet[IP4_HEADER_SIZE + ICMP_HEADER_SIZE];
+    size_t at = packet_write_ip(packet, &app, &far, PROTOCOL_ICMP, ICMP_HEADER_SIZE);
+    struct writer out = writer_of(packet + at, ICMP_HEADER_SIZE);
+    writer_u8(&out, 8); /* echo request */
+    writer_u8(&out, 0);
+    writer_u16(&out, 0);
+    writer_u16(&out, 1);
+    writer_u16(&out, (uint16_t)sequence);
+    uint16_t sum = checksum_end(checksum_add(0, packet + at, ICMP_HEADER_SIZE));
+    memcpy(packet + at + 2, &sum, sizeof sum);
+    assert_int_equal(udptun_tun2socks_packet(p->engine, "app", packet, sizeof packet), UDPTUN_OK);
+}
+
+static void on_reply(void *arg, const char *name, const void *data, size_t size)
+{
+    struct pinger *p = arg;
+    struct packet reply;
+    enum tun2socks_drop cause;
+    (void)name;
+    assert_true(packet_parse(&reply, data, size, false, &cause));
+    assert_int_equal(reply.protocol, PROTOCOL_ICMP);
+    unsigned sequence = (unsigned)(reply.transport[6] << 8 | reply.transport[7]);
+    if (p->replies < sizeof p->sequences / sizeof *p->sequences)
+        p->sequences[p->replies] = sequence;
+    p->replies++;
+    if (p->replies < p->answer_until)
+        ping(p, sequence + 1);
+}
+
+static void on_guard(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)timer;
+    (void)events;
+    ev_break(loop, EVBREAK_ONE);
+    fail_msg("nothing wakes the loop");
+}
+
+static void pinger_start(struct pinger *p, unsigned answer_until)
+{
+    struct udptun_engine_config engine;
+    struct udptun_tun2socks_config config;
+    struct udptun_error err = {0};
+    *p = (struct pinger){.loop = ev_loop_new(EVFLAG_AUTO), .answer_until = answer_until};
+    udptun_engine_config_init(&engine);
+    engine.loop = p->loop;
+    p->engine = udptun_engine_new(&engine, &err);
+    assert_non_null(p->engine);
+    udptun_tun2socks_config_init(&config);
+    config.name = "app";
+    config.device = "app:";
+    config.arg = p;
+    config.packet = on_reply;
+    if (udptun_tun2socks_configure(p->engine, &config, NULL, &err) != UDPTUN_OK)
+        fail_msg("%s", err.message);
+    ev_timer_init(&p->guard, on_guard, DEADLINE_MS / 1000., 0.);
+    ev_timer_start(p->loop, &p->guard);
+}
+
+static void pinger_stop(struct pinger *p)
+{
+    ev_timer_stop(p->loop, &p->guard);
+    udptun_engine_free(p->engine);
+    ev_loop_destroy(p->loop);
+}
+
+static void an_app_that_answers_every_packet_leaves_the_loop_its_turns(void **state)
+{
+    (void)state;
+    enum { TURNS = 50 };
+    struct pinger p;
+    pinger_start(&p, 100000);
+    ping(&p, 0);
+    for (unsigned turn = 0; turn < TURNS; turn++) {
+        unsigned before = p.replies;
+        ev_run(p.loop, EVRUN_ONCE);
+        assert_in_range(p.replies - before, 0, 1);
+    }
+    assert_true(p.replies > TURNS / 2); /* it goes on all the same */
+    pinger_stop(&p);
+}
+
+static void packets_of_the_app_keep_their_order(void **state)
+{
+    (void)state;
+    struct pinger p;
+    pinger_start(&p, 2);
+    ping(&p, 10); /* hands over 11 from inside the callback */
+    ping(&p, 20);
+    assert_int_equal(p.replies, 1);
+    while (p.replies < 3)
+        ev_run(p.loop, EVRUN_ONCE);
+    assert_int_equal(p.sequences[0], 10);
+    assert_int_equal(p.sequences[1], 11);
+    assert_int_equal(p.sequences[2], 20);
+    pinger_stop(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(packets_by_functions),
         cmocka_unit_test(an_instance_is_removed_by_its_device),
+        cmocka_unit_test(an_app_that_answers_every_packet_leaves_the_loop_its_turns),
+        cmocka_unit_test(packets_of_the_app_keep_their_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

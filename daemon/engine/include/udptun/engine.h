@@ -369,8 +369,9 @@ UDPTUN_API int udptun_tun2socks_remove(udptun_engine *engine, const char *name,
 /*
  * device "app:": an IP packet that the app's device has read; copied. Any number of them make one
  * batch of a turn of the loop. 0, UDPTUN_E_NOT_FOUND (no such instance, or it does not run),
- * UDPTUN_E_INVALID (another device, or no packet: 1 to 65,575 bytes), UDPTUN_E_LIMIT (from inside
- * the callback `packet`, and too many wait for the end of the turn).
+ * UDPTUN_E_INVALID (another device, or no packet: 1 to 65,575 bytes), UDPTUN_E_LIMIT (it has to
+ * wait for the end of the turn, since this is inside the callback `packet` or behind one that was
+ * handed over there, and too many do).
  */
 UDPTUN_API int udptun_tun2socks_packet(udptun_engine *engine, const char *name, const void *data,
                                        size_t size);
