@@ -2,30 +2,26 @@
 /*
  * carry_out.c - see carry_out.h.
  *
- * Edits of one change may need each other: a port or a device passes from one object to another, or
- * a name that is to be removed is used by an object that is to let go of it. So what cannot be had
- * is tried again after the others, in rounds, until a round gets nothing done. Then two objects may
- * be waiting for each other (they exchange their ports): those whose place another one waits for
- * make way, that is, they stop, and it is tried once more. Putting back goes by the same rounds, in
- * the other direction.
+ * Edits of one change may need each other: a port or a device passes from one object to another. So
+ * what cannot be had is tried again after the others, in rounds, until a round gets nothing done.
+ * Then objects may be waiting for each other (they exchange their ports), or for one that is to be
+ * removed: those that another one waits for make way (make_way.c), and it is tried once more.
+ * Putting back goes by the same rounds, in the other direction.
+ *
+ * A removal says goodbye, and its session cannot be put back. So it waits until nothing can fail
+ * any more, the state on the disk included; whether it will be possible is looked at beforehand.
+ * An object that takes the name of one of the other kind cannot wait that long: it comes after all
+ * the others.
  */
 #include "daemon/control/carry_out.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/control/control.h"
+#include "daemon/control/make_way.h"
 #include "daemon/control/tunnel_config.h"
-#include "proto/control/codec.h"
 
 /* ---- one edit -------------------------------------------------------------------------------- */
-
-/* The object that ran before, NULL: none did. */
-static const struct object *ran_before(const struct change *c, const struct edit *e)
-{
-    const struct object *object = objects_find(&c->control->objects, e->name);
-    return object && object->message && !object->last_error[0] ? object : NULL;
-}
 
 /* What the engine runs becomes what is wanted. */
 static int carry_out(struct change *c, struct edit *e, struct udptun_error *err)
@@ -40,12 +36,13 @@ static int carry_out(struct change *c, struct edit *e, struct udptun_error *err)
         rc = control_apply(control, e->wanted, &e->means, e->path, &e->changed, err);
     e->changed = e->changed || e->differs;
     e->applied = rc == 0;
+    e->code = rc;
     return rc;
 }
 
 static int put_back(struct change *c, struct edit *e, struct udptun_error *err)
 {
-    const struct object *before = ran_before(c, e);
+    const struct object *before = edit_ran_before(c, e);
     int rc = 0;
     if (!before || e->other_kind)
         rc = control_remove(c->control, e->name, "", err);
@@ -56,88 +53,6 @@ static int put_back(struct change *c, struct edit *e, struct udptun_error *err)
     return rc;
 }
 
-/* ---- making way ------------------------------------------------------------------------------ */
-
-/* What only one object can have: the part of "udp://127.0.0.1:53" or "tun:tun0" behind the last
- * colon. "" when there is none, or none that is known yet. */
-static const char *place_in(const char *text)
-{
-    const char *colon = text ? strrchr(text, ':') : NULL;
-    return colon && strcmp(colon, ":0") != 0 ? colon + 1 : "";
-}
-
-static const char *place_of(const ProtobufCMessage *message)
-{
-    const ProtobufCFieldDescriptor *field = codec_field(message->descriptor, "listen");
-    if (!field)
-        field = codec_field(message->descriptor, "device");
-    return place_in(object_text(message, field));
-}
-
-/* Whether another edit that could not be carried out waits for what `e` has. An address is not
- * looked at: to make way for nothing costs no more than the change, which fails then, would. */
-static bool is_waited_for(const struct change *c, const struct edit *e)
-{
-    const struct object *object = ran_before(c, e);
-    struct udptun_tunnel_status status;
-    if (!object || !e->wanted)
-        return false;
-    const char *place = place_of(object->message);
-    if (object_tunnel(object->message) &&
-        udptun_status(c->control->engine, e->name, &status) == 0 && status.listen[0])
-        place = place_in(status.listen); /* of PORT 0 */
-    for (size_t i = 0; *place && i < c->count; i++) {
-        const struct edit *other = &c->edits[i];
-        if (other != e && !other->applied && other->wanted &&
-            strcmp(place_of(other->wanted), place) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* Without its place: a tunnel keeps its session, an instance has nothing else. */
-static void give_up_place(ProtobufCMessage *message)
-{
-    tunnel_msg *tunnel = object_tunnel(message);
-    if (!tunnel) {
-        object_tun2socks(message)->has_enabled = 1;
-        object_tun2socks(message)->enabled = 0;
-        return;
-    }
-    if (tunnel->listen)
-        protobuf_c_message_free_unpacked(&tunnel->listen->base, NULL);
-    tunnel->listen = NULL;
-    free(tunnel->tcp_proxy); /* it needs a listener */
-    tunnel->tcp_proxy = NULL;
-}
-
-/* It stays there, for those that name it, but it has nothing that another could want. */
-static bool stop(struct change *c, struct edit *e)
-{
-    const struct object *object = ran_before(c, e);
-    ProtobufCMessage *stopped = codec_copy(object->message);
-    struct udptun_error err;
-    if (!stopped)
-        return false;
-    give_up_place(stopped);
-    int rc = control_apply(c->control, stopped, &object->means, "", NULL, &err);
-    protobuf_c_message_free_unpacked(stopped, NULL);
-    e->made_way = e->made_way || rc == 0;
-    return rc == 0;
-}
-
-/* Whether any did that had not before. */
-static bool make_way(struct change *c)
-{
-    bool any = false;
-    for (size_t i = 0; i < c->count; i++) {
-        struct edit *e = &c->edits[i];
-        if (!e->applied && !e->made_way && is_waited_for(c, e))
-            any = stop(c, e) || any;
-    }
-    return any;
-}
-
 /* ---- rounds ---------------------------------------------------------------------------------- */
 
 /* Others of the same change may have to go first: those that hold the port, or that are named. */
@@ -146,14 +61,15 @@ static bool may_come_later(int code)
     return code == UDPTUN_E_PORT_IN_USE || code == UDPTUN_E_NOT_FOUND || code == UDPTUN_E_CONFLICT;
 }
 
-/* Those that are left, removals or the others: how many were carried out, or a code that ends it.
- * `err` becomes that of the first that has to wait. */
-static int carry_out_all(struct change *c, bool removals, struct udptun_error *err)
+/* Those that are left, removals aside, and that take a name of the other kind or (false) do not:
+ * how many were carried out, or a code that ends it. `err` becomes that of the first that has to
+ * wait. */
+static int carry_out_all(struct change *c, bool other_kind, struct udptun_error *err)
 {
     int done = 0;
     for (size_t i = 0; i < c->count; i++) {
         struct edit *e = &c->edits[i];
-        if (e->applied || e->is_removal != removals)
+        if (e->applied || e->is_removal || e->other_kind != other_kind)
             continue;
         struct udptun_error why = {0};
         int rc = carry_out(c, e, &why);
@@ -168,24 +84,89 @@ static int carry_out_all(struct change *c, bool removals, struct udptun_error *e
     return done;
 }
 
-/* Removals first: they make room. Whether anything was done that may help the rest. */
+/* Whether anything was done that may help the rest. */
 static bool carry_out_round(struct change *c, struct udptun_error *err)
 {
-    int removed = carry_out_all(c, true, err);
-    int made = removed < 0 ? removed : carry_out_all(c, false, err);
+    int made = carry_out_all(c, false, err);
+    if (made < 0)
+        return false;
+    if (err->code < 0 && (made > 0 || change_make_way(c)))
+        return true;
+    if (err->code == UDPTUN_E_PORT_IN_USE) /* nobody of this change has it */
+        return false;
+    made = carry_out_all(c, true, err);
     if (made < 0 || err->code == 0)
         return false;
-    return removed + made > 0 || make_way(c);
+    return made > 0 || change_make_way(c);
+}
+
+static const struct edit *edit_of(const struct change *c, const char *name)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        if (strcmp(c->edits[i].name, name) == 0)
+            return &c->edits[i];
+    }
+    return NULL;
+}
+
+/* No object that runs afterwards uses one that is removed. */
+static int check_removals(struct change *c)
+{
+    const struct objects *objects = &c->control->objects;
+    for (size_t i = 0; i < objects->count; i++) {
+        const struct object *object = &objects->items[i];
+        const struct edit *edit = edit_of(c, object->name);
+        ProtobufCMessage *user = object->last_error[0] ? NULL : object->message;
+        if (edit)
+            user = edit->wanted;
+        const char *name = user ? object_used_by(user) : NULL;
+        const struct edit *used = name ? edit_of(c, name) : NULL;
+        if (!used || !used->is_removal || !edit_ran_before(c, used))
+            continue;
+        error_set(&c->err, UDPTUN_E_CONFLICT, "name", "name: %s '%s' uses '%s'",
+                  object_tunnel(user) ? "tunnel" : "tun2socks instance", object->name, name);
+        tunnel_config_error_path(&c->err, used->path);
+        if (!*used->path) /* nothing that was given names it */
+            c->err.field[0] = '\0';
+        return c->err.code;
+    }
+    return 0;
 }
 
 int change_carry_out(struct change *c)
 {
+    if (check_removals(c) < 0)
+        return c->err.code;
     do
         c->err = (struct udptun_error){0};
     while (carry_out_round(c, &c->err));
     if (c->err.code < 0)
         change_put_back(c);
     return c->err.code;
+}
+
+/* In rounds: of two that are removed one may use the other. */
+void change_end_removed(struct change *c)
+{
+    struct udptun_error err;
+    int done;
+    do {
+        err = (struct udptun_error){0};
+        done = 0;
+        for (size_t i = 0; i < c->count; i++) {
+            struct edit *e = &c->edits[i];
+            struct udptun_error why = {0};
+            if (!e->is_removal || e->applied)
+                continue;
+            if (carry_out(c, e, &why) == 0)
+                done++;
+            else
+                err = why;
+        }
+    } while (done > 0 && err.code < 0);
+    if (err.code < 0)
+        log_write(c->control->log, UDPTUN_LOG_ERROR, "control",
+                  "what was removed cannot be ended: %s", err.message);
 }
 
 /* How many were put back; those that are left have their reason in `err`, the last one's. */
@@ -211,7 +192,7 @@ static bool clear(struct change *c)
     bool any = false;
     for (size_t i = 0; i < c->count; i++) {
         struct edit *e = &c->edits[i];
-        if (e->applied && ran_before(c, e) && stop(c, e)) {
+        if (e->applied && edit_ran_before(c, e) && edit_stop(c, e)) {
             e->applied = false;
             any = true;
         }

@@ -111,6 +111,8 @@ static void drop_edit(struct change *c, struct edit *e)
 static void finish(struct change *c)
 {
     bool kept = c->err.code == 0 && !c->dry_run;
+    if (kept)
+        change_end_removed(c);
     for (size_t i = 0; i < c->count; i++) {
         if (kept)
             keep_edit(c, &c->edits[i]);

@@ -9,7 +9,7 @@
  *
  * so that a disk that is full is found before anything that runs is touched, and an object that
  * cannot be had leaves the state as it was. When a step fails, what the ones before it did to the
- * engine is put back.
+ * engine is put back. What cannot be put back, the end of a removed object's sessions, comes last.
  */
 #ifndef CONTROL_CHANGE_H
 #define CONTROL_CHANGE_H

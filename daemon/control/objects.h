@@ -47,6 +47,7 @@ struct edit {
     bool changed;        /* what runs, or what is kept */
     bool applied;        /* the engine runs what is wanted */
     bool made_way;       /* the engine does not run the present object, or not all of it */
+    int code;            /* of the latest attempt */
 };
 
 void objects_fini(struct objects *o);

@@ -8,7 +8,7 @@ import stat
 import time
 import unittest
 
-from daemon import TestCase, free_port
+from daemon import Daemon, TestCase, free_port
 
 PATIENCE_S = 30  # against hanging only
 
@@ -182,6 +182,124 @@ class Sessions(TestCase):
         self.configure()
         self.seen_from()
         self.assertEqual(self.near.stop(), 0)
+        self.wait_for_sessions([])
+
+    def flows(self):
+        with self.near.client() as c:
+            return [f["source"] for f in self.ok(c.call("listFlows", {"name": "near"}))["flows"]]
+
+    def apply(self, *tunnels):
+        with self.near.client() as c:
+            return c.call("applyConfig", {"config": {"udpTunnels": list(tunnels)}, "prune": True})
+
+    def busy_place(self):
+        """HOST:PORT that another process has."""
+        other = socket.socket()
+        self.addCleanup(other.close)
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        return "127.0.0.1:%d" % other.getsockname()[1]
+
+    def established(self):
+        """Its external port, its session and its flows: what is not to be lost."""
+        port = self.seen_from()
+        self.wait_for_file()
+        return port, self.sessions()[0]["session"], self.flows()
+
+    def still(self, before):
+        """Nothing of it was touched, so nothing has to be waited for."""
+        sessions = self.sessions()
+        self.assertEqual([(s["session"], s["state"]) for s in sessions],
+                         [(before[1], "established")])
+        self.assertEqual(self.flows(), before[2])
+        self.assertTrue(os.path.exists(self.kept_file()))
+        self.drained()
+        self.assertEqual(self.seen_from(), before[0])
+
+    def test_a_prune_that_fails_ends_no_session(self):
+        self.configure()
+        before = self.established()
+        self.assertEqual(len(before[2]), 1)
+        new = {"name": "new", "role": "server", "listen": self.busy_place()}
+        self.fails(self.apply(new), 104, "PORT_IN_USE", "parameters.config.udpTunnels[0].listen")
+        self.still(before)
+        new["listen"] = "127.0.0.1:%d" % free_port()
+        self.assertEqual(self.ok(self.apply(new)),
+                         {"created": ["new"], "changed": [], "removed": ["near"]})
+        self.wait_for_sessions([])  # it said goodbye
+        self.ok(self.apply())  # after the file was removed
+        self.assertFalse(os.path.exists(self.kept_file()))
+
+    def test_a_prune_that_passes_a_port_on_and_fails_ends_no_session(self):
+        self.configure()
+        before = self.established()
+        heir = dict(self.local, name="heir")
+        del heir["wait"]
+        new = {"name": "new", "role": "server", "listen": self.busy_place()}
+        self.fails(self.apply(heir, new), 104, "PORT_IN_USE",
+                   "parameters.config.udpTunnels[1].listen")
+        self.wait_for_sessions(["established"])
+        self.drained()
+        self.assertEqual(self.seen_from(), before[0])
+        self.assertEqual([s["session"] for s in self.sessions()], [before[1]])
+        self.assertEqual(self.ok(self.apply(heir)),
+                         {"created": ["heir"], "changed": [], "removed": ["near"]})
+        self.drained()
+        self.seen_from()
+        self.wait_for_sessions(["established"])
+        self.assertNotEqual(self.sessions()[0]["session"], before[1])
+
+    def test_a_prune_of_what_others_use_ends_no_session(self):
+        self.configure()
+        instance = {"name": "i", "device": "pipe", "udp": "tunnel:used"}
+        used = dict(self.local, name="used", listen="udp://127.0.0.1:0")
+        del used["wait"]
+        with self.near.client() as c:
+            self.ok(c.call("configureUdpTunnel", dict(used, enabled=False)))
+            if c.call("configureTun2socks", instance)["statusCode"] == 105:
+                self.skipTest("no tun2socks in this build")
+            before = self.established()
+            reply = c.call("applyConfig", {"config": {"tun2socks": [instance]}, "prune": True})
+            self.fails(reply, 102, "CONFLICT")
+            self.still(before)
+
+    def test_a_reload_that_fails_ends_no_session(self):
+        self.near = Daemon(self)
+        config = os.path.join(self.near.folder, "config.json")
+        self.near.arguments += ["--config", config]
+        del self.local["wait"]
+
+        def write(*tunnels):
+            with open(config, "w", encoding="utf-8") as f:
+                json.dump({"udpTunnels": tunnels}, f)
+        write(self.local)
+        self.near.start()
+        before = self.established()
+        write({"name": "new", "role": "server", "listen": self.busy_place()})
+        with self.near.client() as c:
+            self.fails(c.call("reloadConfig"), 104, "PORT_IN_USE", "udpTunnels[0].listen")
+            self.still(before)
+            write()
+            self.ok(c.call("reloadConfig"))
+        self.wait_for_sessions([])
+
+    def state_cannot_be_replaced(self):
+        """A directory is in its place; what is prepared can be written all the same."""
+        path = os.path.join(self.near.state, "state.json")
+        if os.path.exists(path):
+            os.unlink(path)
+        os.mkdir(path)
+        return path
+
+    def test_a_removal_that_cannot_be_kept_ends_no_session(self):
+        self.configure()
+        before = self.established()
+        path = self.state_cannot_be_replaced()
+        with self.near.client() as c:
+            self.fails(c.call("removeUdpTunnel", {"name": "near"}), 12, "SYSTEM_MISCONFIGURED")
+            self.still(before)
+            os.rmdir(path)
+            self.ok(c.call("removeUdpTunnel", {"name": "near"}))
         self.wait_for_sessions([])
 
     def test_a_damaged_file_costs_the_session_and_nothing_else(self):

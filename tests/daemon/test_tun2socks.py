@@ -308,6 +308,24 @@ class Tun2socks(TestCase):
         done = self.apply([dict(LOCAL, name="other")], [dict(instance, udp="tunnel:other")])
         self.assertEqual(done, {"created": ["other"], "changed": ["t"], "removed": ["local"]})
 
+    def test_what_is_removed_lets_go_of_what_it_used(self):
+        instance = {"name": "t", "device": "unix:" + self.path, "udp": "tunnel:local"}
+        server = {"name": "local", "role": "server", "listen": "127.0.0.1:0"}
+        self.apply([LOCAL], [instance])
+        self.assertEqual(self.apply([server], []),
+                         {"created": [], "changed": ["local"], "removed": ["t"]})
+        pipe = {"name": "pipe", "device": "pipe"}
+        self.apply([dict(server, egress="tun2socks:pipe")], [pipe])
+        done = self.apply([], [dict(pipe, device="unix:" + self.path)])
+        self.assertEqual(done, {"created": [], "changed": ["pipe"], "removed": ["local"]})
+
+    def test_the_device_of_one_that_is_removed_passes_on(self):
+        instance = {"name": "t", "device": "unix:" + self.path}
+        self.apply([], [instance])
+        self.assertEqual(self.apply([], [dict(instance, name="heir")]),
+                         {"created": ["heir"], "changed": [], "removed": ["t"]})
+        self.assertEqual([t["state"] for t in self.instances()], ["established"])
+
     def test_devices_are_exchanged(self):
         a, b = ("unix:%s%s" % (self.path, n) for n in "ab")
         for first, second in ((a, b), (b, a)):
