@@ -36,6 +36,7 @@ static int carry_out(struct change *c, struct edit *e, struct udptun_error *err)
         rc = control_apply(control, e->wanted, &e->means, e->path, &e->changed, err);
     e->changed = e->changed || e->differs;
     e->applied = rc == 0;
+    e->has_run = e->has_run || (rc == 0 && e->wanted);
     e->code = rc;
     return rc;
 }

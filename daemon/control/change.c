@@ -100,7 +100,7 @@ static void drop_edit(struct change *c, struct edit *e)
     struct object *object = objects_find(&control->objects, e->name);
     if (object && !object->message) /* its place was kept for nothing */
         objects_set(&control->objects, object, NULL);
-    if (e->is_new && e->applied)
+    if (e->is_new && e->has_run) /* a session may have been founded, and kept */
         identity_forget(&control->store, control->worker, e->name);
     free_message(e->wanted);
     e->wanted = NULL;

@@ -46,6 +46,7 @@ struct edit {
     bool needs_identity; /* to be read from the disk before it is applied */
     bool changed;        /* what runs, or what is kept */
     bool applied;        /* the engine runs what is wanted */
+    bool has_run;        /* the engine ran what is wanted, if only until it was put back */
     bool made_way;       /* the engine does not run the present object, or not all of it */
     int code;            /* of the latest attempt */
 };

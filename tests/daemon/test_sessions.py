@@ -302,6 +302,40 @@ class Sessions(TestCase):
             self.ok(c.call("removeUdpTunnel", {"name": "near"}))
         self.wait_for_sessions([])
 
+    def configure_while_the_worker_reads(self):
+        """The state is committed behind the second reading, when the tunnel may be up by then."""
+        request = {"action": "configureUdpTunnel", "parameters": dict(self.local, wait=0)}
+        requests = ({"action": "reloadConfig"}, request, {"action": "reloadConfig"})
+        clients = [self.near.client() for _ in range(4)]
+        for client in clients:
+            self.addCleanup(client.close)
+            self.ok(client.call("getStatus"))
+        for client, request in zip(clients, requests):
+            client.send(json.dumps(request))
+            self.ok(clients[3].call("getStatus"))  # it is taken before the next
+        return [client.line() for client in clients[:3]][1]
+
+    def test_a_new_tunnel_that_cannot_be_kept_leaves_no_file(self):
+        self.near = Daemon(self)
+        config = os.path.join(self.near.folder, "config.json")
+        self.near.arguments += ["--config", config]
+        with open(config, "w", encoding="utf-8") as f:
+            f.write("{}")
+        self.near.start()
+        path = self.state_cannot_be_replaced()
+        with open(config, "w", encoding="utf-8") as f:
+            f.write(" " * (15 << 20))  # long to read, and nothing in it
+        until = time.monotonic() + PATIENCE_S
+        while "near: connecting -> established" not in self.near.log_text():
+            self.assertLess(time.monotonic(), until)
+            self.fails(self.configure_while_the_worker_reads(), 12, "SYSTEM_MISCONFIGURED")
+        self.wait_for_sessions([])
+        os.rmdir(path)
+        with self.near.client() as c:  # behind what the worker had to do
+            self.ok(c.call("configureUdpTunnel", {"name": "o", "role": "server",
+                                                  "listen": "127.0.0.1:0"}))
+        self.assertEqual(os.listdir(self.near.state), ["state.json"])
+
     def test_a_damaged_file_costs_the_session_and_nothing_else(self):
         self.configure()
         self.seen_from()
