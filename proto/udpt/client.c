@@ -211,15 +211,15 @@ void client_attempt_ended(struct udpt_conn *c)
     if (s->ending)
         return;
     if (c->blameless) {
-        machine_wake(s->m, s->m->now_us);
-        return;
+        leg->retry_us = s->m->now_us;
+        machine_wake(s->m, leg->retry_us);
+    } else {
+        back_off(s, leg);
     }
-    back_off(s, leg);
-    if (session_legs_up(s) == 0 && !is_probing(s)) {
+    if (session_legs_up(s) == 0 && !is_probing(s))
         s->probe_us = leg->retry_us;
-        machine_wake(s->m, s->probe_us);
-    }
-    client_update_state(s, c->reason);
+    if (!c->blameless)
+        client_update_state(s, c->reason);
 }
 
 void client_leg_lost(struct udpt_session *s, const struct udpt_conn *c)
@@ -323,8 +323,16 @@ void client_welcomed(struct udpt_conn *c)
         uint8_t id[UDPT_SESSION_ID_SIZE];
         memcpy(id, s->id, sizeof id);
         leg->attempt = NULL;
-        client_session_lost(s, h->welcome.epoch == s->epoch ? "the udp-server let it expire"
-                                                            : "the udp-server was restarted");
+        client_session_lost(s, h->welcome.epoch == s->epoch
+                                   ? "the udp-server let it expire"
+                                   : "the udp-server was restarted, or another one answers");
+        if (h->welcome.known) {
+            /* It knows this id, of a session that we had there before the streams were led to
+             * another udp-server, say; the secret of that one is gone. */
+            c->blameless = true;
+            conn_kill(c, "the session id is taken");
+            return;
+        }
         memcpy(s->id, id, sizeof id);
     } else if (!s->established && h->welcome.known) {
         /* Founded by a CONFIRM whose leg died; its secret went with it. */

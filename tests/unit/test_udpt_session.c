@@ -37,6 +37,12 @@ static void start_both(struct pair *p)
     assert_int_equal(p->ends[LOCAL].state, UDPT_ESTABLISHED);
 }
 
+static void cut_all(struct pair *p)
+{
+    for (size_t i = 0; i < p->link_count; i++)
+        pair_cut(p, i);
+}
+
 static struct udpt_binding *open_binding(struct pair *p, uint64_t label)
 {
     int code;
@@ -187,8 +193,7 @@ static void lost_legs_come_back_and_flows_go_on(void **state)
     struct udpt_dest to = dest_of_port(5000);
     send_number(p, b, &to, 0);
     pair_run(p, S_US);
-    for (size_t i = 0; i < p->link_count; i++)
-        pair_cut(p, i);
+    cut_all(p);
     assert_int_equal(p->ends[LOCAL].state, UDPT_RECONNECTING);
     assert_int_equal(p->ends[SERVER].state, UDPT_DETACHED);
     pair_run(p, S_US);
@@ -266,6 +271,31 @@ static void a_restarted_local_founds_a_new_session(void **state)
     assert_int_equal(info.sessions, 2); /* the old one waits for its resume timeout */
     pair_run(p, 181 * S_US);
     udpt_machine_look(p->ends[SERVER].m, p->now_us, &info);
+    assert_int_equal(info.sessions, 1);
+}
+
+static void a_local_led_to_another_server_and_back_has_a_new_session_at_once(void **state)
+{
+    struct pair *p = (struct pair *)*state;
+    start_both(p);
+    struct udpt_machine *first = p->ends[SERVER].m;
+    cut_all(p);
+    pair_start(p, SERVER); /* another one, where the same address leads */
+    pair_run(p, S_US);
+    assert_int_equal(p->ends[LOCAL].state, UDPT_ESTABLISHED);
+    cut_all(p);
+    udpt_machine_free(p->ends[SERVER].m);
+    p->ends[SERVER].m = first;
+    unsigned hangups = p->ends[LOCAL].hangups;
+    pair_run(p, S_US);
+    assert_int_equal(p->ends[LOCAL].state, UDPT_ESTABLISHED);
+    /* One stream told that the id is taken there; no other was refused. */
+    assert_int_equal(p->ends[LOCAL].hangups, hangups + 1);
+    struct udpt_machine_info info;
+    udpt_machine_look(first, p->now_us, &info);
+    assert_int_equal(info.sessions, 2);
+    pair_run(p, 181 * S_US);
+    udpt_machine_look(first, p->now_us, &info);
     assert_int_equal(info.sessions, 1);
 }
 
@@ -527,8 +557,7 @@ static void lose_what_is_on_its_way(struct pair *p)
             while (udpt_conn_output(c, spans) > 0)
                 udpt_conn_sent(c, spans[0].size, p->now_us);
         }
-    for (size_t i = 0; i < p->link_count; i++)
-        pair_cut(p, i);
+    cut_all(p);
     pair_run(p, 2 * S_US);
     assert_int_equal(p->ends[LOCAL].state, UDPT_ESTABLISHED);
 }
@@ -669,6 +698,7 @@ int main(void)
         TEST(a_restarted_server_gets_the_same_flow_and_port),
         TEST(a_port_that_is_taken_is_said),
         TEST(a_restarted_local_founds_a_new_session),
+        TEST(a_local_led_to_another_server_and_back_has_a_new_session_at_once),
         TEST(a_local_that_kept_its_session_keeps_flows_and_ports),
         TEST(nobody_takes_a_session_over_without_its_secret),
         TEST(a_wrong_key_gets_nothing),
