@@ -33,7 +33,7 @@ static void plan(struct world *w, const struct path *p, uint64_t seed)
 {
     w->seed = seed;
     w->rng = (struct rng){seed};
-    w->local_count = 1;
+    w->server_count = w->local_count = 1;
     w->delay_us = p->delay_us;
     w->bytes_per_s = p->bytes_per_s;
     w->capacity = 1 << 20;
@@ -42,12 +42,12 @@ static void plan(struct world *w, const struct path *p, uint64_t seed)
     w->silent_dest = BULK_DEST;
     w->has_silent_dest = w->proxied = w->nagle = w->narrow = true;
     w->active_until_us = w->next_traffic_us = w->next_fault_us = UDPT_NEVER;
-    plan_node(w, &w->server, true, 0);
+    plan_node(w, &w->servers[0], true, 0);
     plan_node(w, &w->locals[0], false, 0);
     w->locals[0].config.redundancy = 1;
     w->locals[0].config.connections = 8;
-    w->server.config.max_queue_delay_ms = w->locals[0].config.max_queue_delay_ms = 500;
-    w->server.config.max_queue_bytes = w->locals[0].config.max_queue_bytes = 1 << 20;
+    w->servers[0].config.max_queue_delay_ms = w->locals[0].config.max_queue_delay_ms = 500;
+    w->servers[0].config.max_queue_bytes = w->locals[0].config.max_queue_bytes = 1 << 20;
 }
 
 /* Twice what the line carries, for as long as `for_us`. */

@@ -16,7 +16,10 @@ enum fault {
     FAULT_END_SESSION, /* by the server's administrator */
     FAULT_NETWORK,     /* no fault, but the local is told that the network changed */
     FAULT_CONFIGURE,   /* no fault either: another number of connections, and of copies */
+    FAULT_MOVE,        /* what is behind the proxy is another server, for one local */
+    FAULT_MOVE_ALL,    /* for all of them */
     FAULT_COUNT,
+    FAULT_SIMPLE_COUNT = FAULT_MOVE, /* those before need no second server */
 };
 
 static bool is_of(const struct stream *s, const struct node *local)
@@ -74,7 +77,7 @@ static void down(struct world *w, struct node *n, bool orderly)
     enum leaving how = !orderly ? LEAVE_CRASH : rng_once_in(&w->rng, 2) ? LEAVE_KEEP : LEAVE_END;
     bool silent = !orderly && rng_once_in(&w->rng, 3);
     for (struct stream *s = w->streams; silent && s; s = s->next)
-        s->half_open |= n->server || is_of(s, n);
+        s->half_open |= s->server.node == n || is_of(s, n);
     if (silent)
         w->last_silent_us = w->now_us;
     uint64_t down_us = rng_between(&w->rng, 0, 5 * SECOND_US);
@@ -83,11 +86,64 @@ static void down(struct world *w, struct node *n, bool orderly)
         w->last_fault_us = n->up_again_us;
 }
 
-static void end_session(struct world *w)
+static void end_session(struct world *w, const struct node *server)
 {
-    struct udpt_session *s = w->server.machine ? udpt_session_next(w->server.machine, NULL) : NULL;
-    if (s)
-        udpt_session_close(s, w->now_us);
+    struct udpt_session *s = server->machine ? udpt_session_next(server->machine, NULL) : NULL;
+    if (!s)
+        return;
+    w->closes = s;
+    udpt_session_close(s, w->now_us);
+    w->closes = NULL;
+}
+
+/*
+ * A load balancer takes the local to another server: at once, or for a while some of its new
+ * streams reach the one and some the other. That is the worse, for each of the two knows at most
+ * the session of a moment ago. When it is over, what still reaches another server is cut.
+ */
+static void move(struct world *w, struct node *local, struct node *server)
+{
+    static const unsigned percents[] = {20, 50, 80, 100};
+    local->next_reached = server;
+    local->next_percent = percents[rng_between(&w->rng, 0, 3)];
+    uint64_t for_us = rng_once_in(&w->rng, 3) ? 0 : rng_between(&w->rng, 0, 8 * SECOND_US);
+    local->moves_until_us = w->now_us + for_us;
+    say(w, "%s is led to %s, with %u %% of its new streams for %.3f s", local->name, server->name,
+        local->next_percent, (double)for_us / 1e6);
+    if (local->moves_until_us > w->last_fault_us)
+        w->last_fault_us = local->moves_until_us;
+}
+
+static struct node *another_server(struct world *w, const struct node *local)
+{
+    uint64_t on = rng_between(&w->rng, 1, w->server_count - 1);
+    return &w->servers[(local->reached->index + on) % w->server_count];
+}
+
+static void moved(struct world *w, struct node *local)
+{
+    local->reached = local->next_reached;
+    local->moves_until_us = UDPT_NEVER;
+    say(w, "%s reaches %s alone now", local->name, local->reached->name);
+    for (struct stream *s = w->streams; s; s = s->next)
+        if (is_of(s, local) && s->server.node != local->reached)
+            stream_cut(w, s);
+}
+
+void moves_run(struct world *w)
+{
+    for (unsigned i = 0; i < w->local_count; i++)
+        if (w->locals[i].moves_until_us <= w->now_us)
+            moved(w, &w->locals[i]);
+}
+
+uint64_t moves_next_us(const struct world *w)
+{
+    uint64_t next_us = UDPT_NEVER;
+    for (unsigned i = 0; i < w->local_count; i++)
+        if (w->locals[i].moves_until_us < next_us)
+            next_us = w->locals[i].moves_until_us;
+    return next_us;
 }
 
 static void configure(struct world *w, struct node *local)
@@ -99,15 +155,15 @@ static void configure(struct world *w, struct node *local)
     udpt_machine_configure(local->machine, &local->config, w->now_us);
 }
 
-void fault_run(struct world *w)
+static void happen(struct world *w, enum fault what)
 {
     struct node *local = &w->locals[rng_between(&w->rng, 0, w->local_count - 1)];
-    enum fault what = (enum fault)rng_between(&w->rng, 0, FAULT_COUNT - 1);
+    struct node *server = &w->servers[rng_between(&w->rng, 0, w->server_count - 1)];
     static const char *const names[FAULT_COUNT] = {
         "cut",         "cut all",         "half-open",    "half-open all", "stall",
         "stall all",   "crash local",     "crash server", "stop local",    "stop server",
-        "end session", "network changed", "configure"};
-    say(w, "fault: %s, local %u", names[what], local->index);
+        "end session", "network changed", "configure",    "move",          "move all"};
+    say(w, "fault: %s, %s, %s", names[what], local->name, server->name);
     if (what != FAULT_NETWORK && what != FAULT_CONFIGURE) { /* all promises hold through those */
         w->faults++;
         if (w->last_fault_us < w->now_us)
@@ -126,16 +182,23 @@ void fault_run(struct world *w)
         down(w, local, false);
         break;
     case FAULT_CRASH_SERVER:
-        down(w, &w->server, false);
+        down(w, server, false);
         break;
     case FAULT_STOP_LOCAL:
         down(w, local, true);
         break;
     case FAULT_STOP_SERVER:
-        down(w, &w->server, true);
+        down(w, server, true);
         break;
     case FAULT_END_SESSION:
-        end_session(w);
+        end_session(w, server);
+        break;
+    case FAULT_MOVE:
+        move(w, local, another_server(w, local));
+        break;
+    case FAULT_MOVE_ALL:
+        for (unsigned i = 0; i < w->local_count; i++)
+            move(w, &w->locals[i], server);
         break;
     case FAULT_NETWORK:
         if (local->machine)
@@ -147,4 +210,17 @@ void fault_run(struct world *w)
     case FAULT_COUNT:
         break;
     }
+}
+
+void fault_run(struct world *w)
+{
+    if (w->server_count > 1 && rng_once_in(&w->rng, 2)) /* what such a world is for */
+        happen(w, rng_once_in(&w->rng, 2) ? FAULT_MOVE : FAULT_MOVE_ALL);
+    else
+        happen(w, (enum fault)rng_between(&w->rng, 0, FAULT_SIMPLE_COUNT - 1));
+}
+
+void fault_move_all(struct world *w)
+{
+    happen(w, FAULT_MOVE_ALL);
 }

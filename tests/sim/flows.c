@@ -40,22 +40,23 @@ static void check(const struct node *n, struct udpt_binding *b, struct udpt_sess
     else if (h->astray_us < w->last_fault_us) /* seen before a fault: it may be another matter */
         h->astray_us = w->now_us;
     else if (w->now_us > h->astray_us + patience_us(w))
-        broken(w, "flow %llu is open at the %s alone, for %.3f s", (unsigned long long)b->id,
-               n->server ? "server" : "local", (double)(w->now_us - h->astray_us) / 1e6);
+        broken(w, "flow %llu is open at %s alone, for %.3f s", (unsigned long long)b->id, n->name,
+               (double)(w->now_us - h->astray_us) / 1e6);
 }
 
-void flows_check(struct world *w, struct node *local)
+void flows_check(struct node *local)
 {
-    if (!local->machine || !w->server.machine)
+    struct udpt_session *here = local->machine ? udpt_session_next(local->machine, NULL) : NULL;
+    if (!here || !session_control(here))
         return;
-    struct udpt_session *here = udpt_session_next(local->machine, NULL);
-    struct udpt_session *there = session_of(w->server.machine, here->id);
-    if (!session_control(here) || !there)
+    const struct node *server = stream_server(session_control(here)); /* that it is with */
+    struct udpt_session *there = server->machine ? session_of(server->machine, here->id) : NULL;
+    if (!there)
         return;
     LIST_FOREACH_SAFE (node, &there->bindings) {
         struct udpt_binding *b = list_entry(node, struct udpt_binding, in_session);
         if (!b->orphan)
-            check(&w->server, b, here);
+            check(server, b, here);
     }
     LIST_FOREACH_SAFE (node, &here->bindings) {
         struct udpt_binding *b = list_entry(node, struct udpt_binding, in_session);

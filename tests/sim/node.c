@@ -9,12 +9,6 @@
 
 #define FIRST_PORT 10000
 
-static const char *node_name(const struct node *n)
-{
-    static const char *const names[MAX_LOCALS] = {"local 0", "local 1", "local 2"};
-    return n->server ? "server" : names[n->index];
-}
-
 static void on_random(void *arg, void *to, size_t size)
 {
     struct node *n = arg;
@@ -26,10 +20,12 @@ static void on_random(void *arg, void *to, size_t size)
 static void on_dial(void *arg, struct udpt_conn *conn)
 {
     struct node *n = arg;
-    struct stream *s = stream_dial(n->world, n, conn);
+    bool to_next =
+        n->moves_until_us != UDPT_NEVER && rng_between(&n->world->rng, 1, 100) <= n->next_percent;
+    struct stream *s = stream_dial(n, to_next ? n->next_reached : n->reached, conn);
     n->conns++;
     udpt_conn_set_host(conn, &s->local);
-    say(n->world, "%s dials stream %u", node_name(n), s->number);
+    say(n->world, "%s dials stream %u, to %s", n->name, s->number, s->server.node->name);
 }
 
 static void on_hangup(void *arg, struct udpt_conn *conn, const char *reason)
@@ -37,18 +33,20 @@ static void on_hangup(void *arg, struct udpt_conn *conn, const char *reason)
     struct node *n = arg;
     struct side *side = udpt_conn_host(conn);
     if (!side || side->conn != conn) {
-        broken(n->world, "%s: ops.hangup for a conn that is not alive", node_name(n));
+        broken(n->world, "%s: ops.hangup for a conn that is not alive", n->name);
         return;
     }
-    say(n->world, "%s hangs up stream %u: %s", node_name(n), side->stream->number, reason);
+    say(n->world, "%s hangs up stream %u: %s", n->name, side->stream->number, reason);
+    if (n->server)
+        rest_hung_up(n, reason);
     n->conns--;
     stream_hangup(n->world, side, rng_once_in(&n->world->rng, 2));
 }
 
 static void reply_now(struct world *w, const struct reply *r)
 {
-    struct udpt_binding *b = w->server.ports[r->port];
-    if (!w->server.machine || r->server_incarnation != w->server_incarnation || !b)
+    struct udpt_binding *b = r->server->ports[r->port];
+    if (!r->server->machine || r->server_incarnation != r->server->incarnation || !b)
         return;
     const struct binding_host *h = udpt_binding_host(b);
     if (h->owner != r->owner) /* the port is another's by now */
@@ -76,11 +74,12 @@ static void plan_replies(struct node *n, const struct binding_host *h, unsigned 
         return;
     for (uint64_t i = 0; i < count; i++) {
         struct reply reply = {.due_us = w->now_us + rng_between(&w->rng, 0, 50000),
+                              .server = n,
+                              .server_incarnation = n->incarnation,
                               .port = h->port,
                               .owner = h->owner,
                               .dest = (uint8_t)dest,
-                              .probe = probe,
-                              .server_incarnation = w->server_incarnation};
+                              .probe = probe};
         if (rng_once_in(&w->rng, 8)) {
             reply_now(w, &reply);
             continue;
@@ -101,13 +100,14 @@ static void on_datagram(void *arg, struct udpt_binding *b, const struct udpt_des
     struct binding_host *h = udpt_binding_host(b);
     int owner = n->server ? h->owner : (int)(n->index * SOURCES + h->source);
     bool probe;
-    int dest = oracle_arrived(n->world, n->server ? UP : DOWN, &owner, peer, data, size, &probe);
+    int dest = oracle_arrived(n, &owner, peer, data, size, &probe);
     if (!n->server || dest < 0)
         return;
     bool fresh = h->owner < 0;
     h->owner = owner;
     if (fresh) { /* its socket is opened now */
-        struct endpoint external = endpoint_ip4(203, 0, 113, 1, (uint16_t)(FIRST_PORT + h->port));
+        struct endpoint external =
+            endpoint_ip4(203, 0, 113, (uint8_t)n->index, (uint16_t)(FIRST_PORT + h->port));
         udpt_binding_external(b, &external, n->world->now_us);
     }
     if (rng_once_in(&n->world->rng, 50))
@@ -142,14 +142,14 @@ static void on_binding_closed(void *arg, struct udpt_binding *b, enum udpt_close
     struct binding_host *h = udpt_binding_host(b);
     if (n->server && h->port == PORTS) { /* refused by on_binding_opened() */
         if (reason != UDPT_CLOSE_LIMIT)
-            broken(n->world, "%s: a refused binding ends for reason %d", node_name(n), (int)reason);
+            broken(n->world, "%s: a refused binding ends for reason %d", n->name, (int)reason);
         return;
     }
     struct udpt_binding **place = n->server ? &n->ports[h->port] : &n->sources[h->source];
     if (reason < UDPT_CLOSE_IDLE || reason > UDPT_CLOSE_HOST)
-        broken(n->world, "%s: close reason %d", node_name(n), (int)reason);
+        broken(n->world, "%s: close reason %d", n->name, (int)reason);
     if (*place != b) {
-        broken(n->world, "%s: ops.binding_closed for a binding that is not open", node_name(n));
+        broken(n->world, "%s: ops.binding_closed for a binding that is not open", n->name);
         return;
     }
     *place = NULL;
@@ -164,21 +164,22 @@ static void on_error(void *arg, struct udpt_binding *b, const struct udpt_dest *
     (void)peer;
     (void)value;
     if (n->sources[h->source] != b || code < UDPT_PORT_UNREACHABLE || code > UDPT_LIMIT)
-        broken(n->world, "%s: an error for nobody", node_name(n));
+        broken(n->world, "%s: an error for nobody", n->name);
 }
 
 static void on_state(void *arg, struct udpt_session *s, enum udpt_state state, const char *reason)
 {
     struct node *n = arg;
-    (void)s;
     n->state = state;
+    if (n->server && state == UDPT_CLOSED)
+        rest_session_ended(n, s);
     if (!n->server)
         n->established_us = state != UDPT_ESTABLISHED ? 0
                             : n->established_us       ? n->established_us
                                                       : n->world->now_us;
     if (state != UDPT_ESTABLISHED && state != UDPT_DEGRADED)
         oracle_clocks_forgotten(n->world);
-    say(n->world, "%s: state %d (%s)", node_name(n), (int)state, reason);
+    say(n->world, "%s: state %d (%s)", n->name, (int)state, reason);
 }
 
 static void on_pong(void *arg, uint64_t token, uint64_t rtt_us)
@@ -186,13 +187,13 @@ static void on_pong(void *arg, uint64_t token, uint64_t rtt_us)
     struct node *n = arg;
     n->pongs++;
     if (token > n->next_ping || rtt_us > n->world->now_us)
-        broken(n->world, "%s: a pong for no ping", node_name(n));
+        broken(n->world, "%s: a pong for no ping", n->name);
 }
 
 static void on_log(void *arg, enum udpt_log level, const char *text)
 {
     struct node *n = arg;
-    say(n->world, "%s: log %d: %s", node_name(n), (int)level, text);
+    say(n->world, "%s: log %d: %s", n->name, (int)level, text);
 }
 
 static const struct udpt_ops local_ops = {
@@ -231,8 +232,7 @@ void node_start(struct node *n)
     struct world *w = n->world;
     n->rng = (struct rng){rng_u64(&w->rng)};
     n->state = UDPT_CONNECTING;
-    if (n->server)
-        w->server_incarnation++;
+    n->incarnation++;
     n->established_us = 0;
     oracle_clocks_forgotten(w);
     n->identity.client_incarnation = w->now_us / 1000;
@@ -240,7 +240,7 @@ void node_start(struct node *n)
     n->machine = udpt_machine_new(&n->config, n->server ? &server_ops : &local_ops, n, w->now_us);
     if (!n->machine)
         abort();
-    say(w, "%s starts", node_name(n));
+    say(w, "%s starts", n->name);
 }
 
 void node_leave(struct node *n, enum leaving how, uint64_t down_us)
@@ -248,7 +248,7 @@ void node_leave(struct node *n, enum leaving how, uint64_t down_us)
     static const char *const words[] = {"crashes", "stops for good", "stops and will be back"};
     if (!n->machine)
         return;
-    say(n->world, "%s %s", node_name(n), words[how]);
+    say(n->world, "%s %s", n->name, words[how]);
     /* It was kept when the session came to be; now and then the disk is new, too. */
     n->has_identity = !n->server && how != LEAVE_END && !rng_once_in(&n->world->rng, 4) &&
                       udpt_machine_identity(n->machine, &n->identity);
@@ -261,7 +261,7 @@ void node_leave(struct node *n, enum leaving how, uint64_t down_us)
     n->machine = NULL;
     n->up_again_us = n->world->now_us + down_us;
     if (n->conns || n->bindings)
-        broken(n->world, "%s: %u conns and %u bindings outlive the machine", node_name(n), n->conns,
+        broken(n->world, "%s: %u conns and %u bindings outlive the machine", n->name, n->conns,
                n->bindings);
 }
 
@@ -270,7 +270,7 @@ void node_run(struct node *n)
     struct udpt_conn *c;
     for (unsigned turns = 0; udpt_deadline(n->machine) <= n->world->now_us; turns++) {
         if (turns == 100) {
-            broken(n->world, "%s: its deadline does not move on", node_name(n));
+            broken(n->world, "%s: its deadline does not move on", n->name);
             return;
         }
         udpt_tick(n->machine, n->world->now_us);
@@ -278,7 +278,7 @@ void node_run(struct node *n)
     while ((c = udpt_next_ready(n->machine))) {
         struct side *side = udpt_conn_host(c);
         if (!side || side->conn != c) {
-            broken(n->world, "%s: a conn is ready that is not alive", node_name(n));
+            broken(n->world, "%s: a conn is ready that is not alive", n->name);
             return;
         }
         stream_write(n->world, side);
@@ -290,8 +290,8 @@ void node_check(struct node *n)
     struct udpt_machine_info info;
     udpt_machine_look(n->machine, n->world->now_us, &info);
     if (info.flows != n->bindings)
-        broken(n->world, "%s: %llu flows counted, %u open", node_name(n),
-               (unsigned long long)info.flows, n->bindings);
+        broken(n->world, "%s: %llu flows counted, %u open", n->name, (unsigned long long)info.flows,
+               n->bindings);
     unsigned walked = 0;
     for (struct udpt_session *s = NULL; (s = udpt_session_next(n->machine, s));) {
         uint64_t after = 0;
@@ -299,13 +299,15 @@ void node_check(struct node *n)
             struct udpt_binding_info look;
             udpt_binding_look(b, n->world->now_us, &look);
             if (walked && look.id <= after)
-                broken(n->world, "%s: bindings out of order", node_name(n));
+                broken(n->world, "%s: bindings out of order", n->name);
             after = look.id;
         }
     }
     if (walked > n->bindings)
-        broken(n->world, "%s: %u bindings listed, %u open", node_name(n), walked, n->bindings);
+        broken(n->world, "%s: %u bindings listed, %u open", n->name, walked, n->bindings);
     memory_check(n);
+    if (n->server)
+        rest_check_server(n);
 }
 
 void node_describe(const struct node *n)
@@ -317,7 +319,7 @@ void node_describe(const struct node *n)
         for (size_t i = 0; i < info.leg_count; i++)
             say(w,
                 "%s: %s leg, state %d, rtt %lld us, unacknowledged for %llu us, %llu out, %llu in",
-                node_name(n), info.legs[i].control ? "control" : "data", (int)info.legs[i].state,
+                n->name, info.legs[i].control ? "control" : "data", (int)info.legs[i].state,
                 (long long)info.legs[i].rtt_us, (unsigned long long)info.legs[i].queue_us,
                 (unsigned long long)info.legs[i].tx_bytes,
                 (unsigned long long)info.legs[i].rx_bytes);
@@ -327,7 +329,7 @@ void node_describe(const struct node *n)
     const uint64_t *dropped = info.counters.dropped;
     say(w,
         "%s: %llu flows, dropped %llu stale, %llu queue, %llu oversize, %llu policy, %llu no flow",
-        node_name(n), (unsigned long long)info.flows, (unsigned long long)dropped[UDPT_DROP_STALE],
+        n->name, (unsigned long long)info.flows, (unsigned long long)dropped[UDPT_DROP_STALE],
         (unsigned long long)dropped[UDPT_DROP_QUEUE],
         (unsigned long long)dropped[UDPT_DROP_OVERSIZE],
         (unsigned long long)dropped[UDPT_DROP_POLICY],
@@ -345,7 +347,7 @@ void node_send(struct node *local, unsigned source, unsigned dest, size_t size, 
         int code = 0;
         b = udpt_binding_open(local->machine, UINT64_C(0x1abe1) << 32 | owner, w->now_us, &code);
         if (!b) {
-            broken(w, "%s: no binding, code %d", node_name(local), code);
+            broken(w, "%s: no binding, code %d", local->name, code);
             return;
         }
         local->sources[source] = b;

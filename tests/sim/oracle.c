@@ -149,7 +149,8 @@ void oracle_classified(struct world *w, const struct udpt_binding *b, size_t siz
 
 void oracle_clocks_forgotten(struct world *w)
 {
-    memset(w->prompt, 0, sizeof w->prompt);
+    memset(w->up_prompt, 0, sizeof w->up_prompt);
+    memset(w->down_prompt, 0, sizeof w->down_prompt);
 }
 
 /*
@@ -158,11 +159,12 @@ void oracle_clocks_forgotten(struct world *w)
  * knows at least those that were delivered here in the last 30 to 60 s, so it may allow as much
  * as the least age among them, and what its clock's steps round off.
  */
-static void check_age(struct world *w, const struct sent *s, uint32_t number)
+static void check_age(const struct node *receiver, const struct sent *s, uint32_t number)
 {
+    struct world *w = receiver->world;
     unsigned local = s->owner / SOURCES;
-    struct prompt *p = &w->prompt[s->direction][local];
-    const struct node *receiver = s->direction == UP ? &w->server : &w->locals[local];
+    struct prompt *p =
+        receiver->server ? &w->up_prompt[receiver->index][local] : &w->down_prompt[local];
     uint64_t age_us = w->now_us - s->at_us;
     if (!p->known || w->now_us - p->window_us > 2 * PROMPT_US) {
         *p = (struct prompt){true, w->now_us, age_us, age_us};
@@ -197,9 +199,11 @@ static void check_order(struct world *w, const struct sent *s, uint32_t number, 
         f->newest = number + 1;
 }
 
-int oracle_arrived(struct world *w, enum direction d, int *owner, const struct udpt_dest *peer,
+int oracle_arrived(const struct node *at, int *owner, const struct udpt_dest *peer,
                    const uint8_t *payload, size_t size, bool *probe)
 {
+    struct world *w = at->world;
+    enum direction d = at->server ? UP : DOWN;
     *probe = false;
     w->delivered[d]++;
     w->hash = (w->hash ^ size ^ w->now_us) * UINT64_C(0x100000001b3);
@@ -231,7 +235,7 @@ int oracle_arrived(struct world *w, enum direction d, int *owner, const struct u
     s->delivered = true;
     *owner = s->owner;
     *probe = s->probe;
-    check_age(w, s, number);
+    check_age(at, s, number);
     check_order(w, s, number, &w->flows[d][s->owner][s->dest]);
     return s->dest;
 }

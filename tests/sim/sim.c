@@ -14,7 +14,10 @@
  * answer the source. Invariants at every step: what is delivered was sent, is unaltered, at the
  * right place, was not delivered before, and is not older than the deadline allows; in order inside
  * a bulk flow while all has been well for the settling time; the machine's accounts match its
- * host's and what it holds is within the caps; a deadline that was served moves on. At the end
+ * host's and what it holds is within the caps; a deadline that was served moves on; a session
+ * that was left behind at a server ends with the resume timeout. Half of the worlds have several
+ * servers and a proxy that takes locals from one to another; each local must come to rest at the
+ * one that it reaches in the end, in one session, and no server may keep another. At the end
  * every conn was hung up and every binding closed; leaks are AddressSanitizer's to find.
  */
 #include <stdarg.h>
@@ -57,6 +60,16 @@ void broken(struct world *w, const char *format, ...)
     w->failed = true;
 }
 
+static unsigned node_count(const struct world *w)
+{
+    return w->server_count + w->local_count;
+}
+
+static struct node *node_of(struct world *w, unsigned i)
+{
+    return i < w->server_count ? &w->servers[i] : &w->locals[i - w->server_count];
+}
+
 /* ---- the plan of a seed --------------------------------------------------------------------- */
 
 void plan_node(struct world *w, struct node *n, bool server, unsigned index)
@@ -64,6 +77,9 @@ void plan_node(struct world *w, struct node *n, bool server, unsigned index)
     n->world = w;
     n->server = server;
     n->index = index;
+    snprintf(n->name, sizeof n->name, "%s %u", server ? "server" : "local", index);
+    n->reached = &w->servers[0];
+    n->moves_until_us = UDPT_NEVER;
     udpt_config_init(&n->config, server ? UDPT_SERVER : UDPT_LOCAL);
     n->config.binding_host_size = sizeof(struct binding_host);
     n->config.connections = (unsigned)rng_between(&w->rng, 1, 8);
@@ -82,7 +98,8 @@ static void plan_world(struct world *w)
     w->now_us = rng_between(r, 0, 1000 * SECOND_US);
     if (rng_once_in(r, 8)) /* CLOCK's 32 bits of milliseconds will not do */
         w->now_us = (UINT64_C(1) << 32) * 1000 - rng_between(r, 5, 60) * SECOND_US;
-    w->local_count = (unsigned)rng_between(r, 1, MAX_LOCALS);
+    w->server_count = rng_once_in(r, 2) ? (unsigned)rng_between(r, 2, MAX_SERVERS) : 1;
+    w->local_count = (unsigned)rng_between(r, 1, rng_once_in(r, 3) ? MAX_LOCALS : 3);
     w->delay_us = rng_between(r, 50, 150000);
     w->bytes_per_s = rng_between(r, 2000000, 100000000);
     w->capacity = (size_t)rng_between(r, 16384, 1 << 20);
@@ -99,21 +116,27 @@ static void plan_world(struct world *w)
     w->next_traffic_us = w->now_us;
     w->next_fault_us = w->now_us + rng_between(r, 0, 10 * SECOND_US);
 
-    plan_node(w, &w->server, true, 0);
     bool keyed = rng_once_in(r, 2), quick = rng_once_in(r, 2), scarce = rng_once_in(r, 4);
-    w->server.config.has_key = keyed;
-    w->server.config.resume_ms = (uint32_t)rng_between(r, 0, 60000);
+    uint8_t key[UDPT_KEY_SIZE];
     for (unsigned i = 0; i < UDPT_KEY_SIZE; i++)
-        w->server.config.key[i] = (uint8_t)rng_u64(r);
-    if (scarce) /* each session makes room with its own flows, never with another's */
-        w->server.config.max_flows_per_session = 4;
-    if (rng_once_in(r, 4))
-        w->server.config.flow_timeout_ms = 3000;
+        key[i] = (uint8_t)rng_u64(r);
+    for (unsigned i = 0; i < w->server_count; i++) {
+        struct node *n = &w->servers[i];
+        plan_node(w, n, true, i);
+        n->config.has_key = keyed;
+        memcpy(n->config.key, key, sizeof key);
+        n->config.resume_ms = (uint32_t)rng_between(r, 0, 60000);
+        if (scarce) /* each session makes room with its own flows, never with another's */
+            n->config.max_flows_per_session = 4;
+        if (rng_once_in(r, 4))
+            n->config.flow_timeout_ms = 3000;
+    }
     for (unsigned i = 0; i < w->local_count; i++) {
         struct node *n = &w->locals[i];
         plan_node(w, n, false, i);
         n->config.has_key = keyed;
-        memcpy(n->config.key, w->server.config.key, UDPT_KEY_SIZE);
+        memcpy(n->config.key, key, sizeof key);
+        n->reached = &w->servers[rng_between(r, 0, w->server_count - 1)];
         n->config.heartbeat_ms = quick ? 1000 : 10000;
         n->config.dead_ms = quick ? 3000 : 30000;
         if (rng_once_in(r, 4))
@@ -123,9 +146,8 @@ static void plan_world(struct world *w)
     }
     w->settle_us = (quick ? 3 : 30) * SECOND_US + 2 * SECOND_US;
     /* Either end may be there first. */
-    for (unsigned i = 0; i < w->local_count; i++)
-        w->locals[i].up_again_us = w->now_us + rng_between(r, 0, 3 * SECOND_US);
-    w->server.up_again_us = w->now_us + rng_between(r, 0, 3 * SECOND_US);
+    for (unsigned i = 0; i < node_count(w); i++)
+        node_of(w, i)->up_again_us = w->now_us + rng_between(r, 0, 3 * SECOND_US);
     w->last_fault_us = w->now_us + 3 * SECOND_US;
 }
 
@@ -152,19 +174,14 @@ static void traffic_run(struct world *w)
         udpt_ping(local->machine, ++local->next_ping, w->now_us);
 }
 
-static struct node *node_of(struct world *w, unsigned i)
-{
-    return i == 0 ? &w->server : &w->locals[i - 1];
-}
-
 static uint64_t next_us(struct world *w)
 {
-    uint64_t next = streams_next_us(w),
-             others[] = {w->next_traffic_us, w->next_fault_us, replies_next_us(w)};
+    uint64_t next = streams_next_us(w), others[] = {w->next_traffic_us, w->next_fault_us,
+                                                    replies_next_us(w), moves_next_us(w)};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         if (others[i] < next)
             next = others[i];
-    for (unsigned i = 0; i <= w->local_count; i++) {
+    for (unsigned i = 0; i < node_count(w); i++) {
         const struct node *n = node_of(w, i);
         uint64_t us = n->machine ? udpt_deadline(n->machine) : n->up_again_us;
         if (us < next)
@@ -181,25 +198,26 @@ static void step(struct world *w)
         if (rng_once_in(&w->rng, 4)) /* time to settle in between */
             w->next_fault_us += 60 * SECOND_US;
     }
-    for (unsigned i = 0; i <= w->local_count; i++) {
+    for (unsigned i = 0; i < node_count(w); i++) {
         struct node *n = node_of(w, i);
         if (!n->machine && n->up_again_us <= w->now_us)
             node_start(n);
     }
+    moves_run(w);
     streams_run(w);
     replies_run(w);
     if (w->next_traffic_us <= w->now_us)
         traffic_run(w);
-    for (unsigned i = 0; i <= w->local_count; i++)
+    for (unsigned i = 0; i < node_count(w); i++)
         if (node_of(w, i)->machine)
             node_run(node_of(w, i));
     if (w->steps++ % 64 == 0)
-        for (unsigned i = 0; i <= w->local_count; i++)
+        for (unsigned i = 0; i < node_count(w); i++)
             if (node_of(w, i)->machine)
                 node_check(node_of(w, i));
     if (w->steps % 64 == 0)
         for (unsigned i = 0; i < w->local_count; i++)
-            flows_check(w, &w->locals[i]);
+            flows_check(&w->locals[i]);
 }
 
 bool run_until(struct world *w, uint64_t until_us)
@@ -216,6 +234,17 @@ bool run_until(struct world *w, uint64_t until_us)
             broken(w, "more than %d steps", MOST_STEPS);
     }
     return false;
+}
+
+/* The active part. Where there are several servers it ends with a move: what the quiet part is to
+ * show of such a world is how its locals come to rest. */
+static bool run_active(struct world *w)
+{
+    if (!run_until(w, w->active_until_us) || w->server_count == 1)
+        return !w->failed;
+    w->next_fault_us = UDPT_NEVER;
+    fault_move_all(w);
+    return run_until(w, w->last_fault_us);
 }
 
 /* Where nothing is half-open, each local has a session again soon. */
@@ -255,6 +284,7 @@ static void settle_and_probe(struct world *w)
     w->lost_once_in = 0;
     if (!run_until(w, w->now_us + 5 * SECOND_US))
         return;
+    rest_begin(w);
     for (unsigned source = 0; source < SOURCES; source++) {
         for (unsigned i = 0; i < w->local_count; i++) {
             unsigned dest = (unsigned)rng_between(&w->rng, 0, SHARED_DESTS - 1);
@@ -271,11 +301,12 @@ static void settle_and_probe(struct world *w)
                 return;
         }
     }
+    rest_end(w);
 }
 
 bool world_end(struct world *w)
 {
-    for (unsigned i = 0; i <= w->local_count; i++) {
+    for (unsigned i = 0; i < node_count(w); i++) {
         if (node_of(w, i)->machine)
             node_describe(node_of(w, i));
         node_leave(node_of(w, i), LEAVE_CRASH, 0);
@@ -304,7 +335,7 @@ static bool run_seed(uint64_t seed, bool verbose)
     w->rng = (struct rng){seed};
     w->verbose = verbose;
     plan_world(w);
-    if (run_until(w, w->active_until_us))
+    if (run_active(w))
         settle_and_probe(w);
     if (!w->failed)
         oracle_verdict(w);

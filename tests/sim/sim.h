@@ -2,15 +2,19 @@
 /*
  * sim.h - a world in which the session machine lives: its data model.
  *
- *     sources ─▶ local 0 ═ streams ═▶
- *     sources ─▶ local 1 ═ streams ═▶  server ─▶ destinations (and their replies)
- *     sources ─▶ local 2 ═ streams ═▶
+ *     sources ─▶ local 0 ═ streams ═▶       ┌─▶ server 0 ─▶
+ *     sources ─▶ local 1 ═ streams ═▶ proxy ┼─▶ server 1 ─▶ destinations (and their replies)
+ *        …          …         …             └─▶    …
+ *
+ * Half of the worlds have one server. Where there are more, they know nothing of each other, and it
+ * is not for a local to choose which one its streams reach: the proxy may take it to another.
  *
  * Everything happens in virtual time and follows from one seed. The parts:
  *   stream.c  byte streams with delay, bandwidth, loss, Nagle, limited buffers, ends, cuts
  *   node.c    the host of one machine: udpt_ops, writing, starting and crashing
  *   memory.c  whether a machine keeps to its caps
  *   flows.c   whether the two ends agree on which flows there are
+ *   rest.c    whether each local comes to rest at one server, and leaves none behind at another
  *   oracle.c  what was sent, and whether what arrives is that, once, at the right place
  *   fault.c   what goes wrong and when
  *   bulk.c    no fault, but a flow that offers more than the path carries
@@ -27,7 +31,8 @@
 #include "tests/sim/rng.h"
 
 #define SECOND_US    UINT64_C(1000000)
-#define MAX_LOCALS   3
+#define MAX_LOCALS   6
+#define MAX_SERVERS  3
 #define SOURCES      6  /* of each local */
 #define SHARED_DESTS 9  /* that every source uses: addresses of both families, and names */
 #define DESTS        12 /* the rest are a source's own, so that they alone tell whose it is */
@@ -44,11 +49,13 @@ enum direction { UP, DOWN }; /* to the destinations, to the sources */
 struct node {
     struct world *world;
     bool server;
-    unsigned index; /* of a local */
+    unsigned index; /* among those of its kind */
+    char name[16];
     struct udpt_config config;
     struct udpt_machine *machine; /* NULL while it is down */
     struct rng rng;               /* what its machine gets as randomness */
     uint64_t up_again_us;         /* when it is down */
+    unsigned incarnation;         /* how often it was started */
     unsigned conns, bindings;     /* alive, as the host sees it */
     enum udpt_state state;
     struct udpt_binding *sources[SOURCES]; /* local */
@@ -59,6 +66,11 @@ struct node {
     bool has_identity;
     uint64_t line_free_us[2]; /* local: of the narrow line that its streams share */
     uint64_t established_us;  /* local: since when it has been, 0: it is not */
+    /* local: the server that new streams reach; while it moves, some of them reach the next one. */
+    struct node *reached, *next_reached;
+    uint64_t moves_until_us;       /* UDPT_NEVER: it does not */
+    unsigned next_percent;         /* of the streams that reach the next one */
+    struct udpt_identity rests_in; /* local: the session that it has come to rest in */
 };
 
 /* The host's part of a binding. */
@@ -137,26 +149,26 @@ struct flow {
 struct reply {
     struct reply *next;
     uint64_t due_us;
-    unsigned port;
+    struct node *server;
+    unsigned server_incarnation, port;
     int owner;
     uint8_t dest;
     bool probe;
-    uint32_t server_incarnation;
 };
 
 struct world {
     uint64_t seed, now_us;
     struct rng rng;
     bool verbose;
-    struct node server, locals[MAX_LOCALS];
-    unsigned local_count, server_incarnation;
+    struct node servers[MAX_SERVERS], locals[MAX_LOCALS];
+    unsigned server_count, local_count;
     struct stream *streams;
     unsigned next_stream;
     struct reply *replies;
     struct sent *sent;
     uint32_t sent_count, sent_room, next_serial;
     struct flow flows[2][OWNERS][DESTS];
-    struct prompt prompt[2][MAX_LOCALS];
+    struct prompt up_prompt[MAX_SERVERS][MAX_LOCALS], down_prompt[MAX_LOCALS];
     /* the plan that the seed made */
     uint64_t delay_us, bytes_per_s, active_until_us, settle_us;
     bool nagle;            /* a box on the way holds small writes back, and acknowledges late */
@@ -169,8 +181,9 @@ struct world {
     uint64_t next_traffic_us, next_fault_us;
     /* what happened */
     uint32_t faults;
-    uint64_t last_fault_us;  /* the end of the last one */
-    uint64_t last_silent_us; /* the last one of which nobody was told */
+    const struct udpt_session *closes; /* the one that the server's administrator is ending */
+    uint64_t last_fault_us;            /* the end of the last one */
+    uint64_t last_silent_us;           /* the last one of which nobody was told */
     uint64_t delivered[2], calm_lost, steps, hash;
     uint64_t aged;       /* deliveries whose age could be judged */
     uint64_t slowest_us; /* to be established after the last fault */
@@ -195,7 +208,7 @@ unsigned bulk_paths(void);
 bool run_bulk(unsigned number, bool verbose);
 
 /* ---- stream.c */
-struct stream *stream_dial(struct world *w, struct node *local, struct udpt_conn *conn);
+struct stream *stream_dial(struct node *local, struct node *server, struct udpt_conn *conn);
 void stream_hangup(struct world *w, struct side *side, bool abruptly);
 void stream_cut(struct world *w, struct stream *s);
 void stream_free_all(struct world *w);
@@ -203,6 +216,8 @@ void stream_free_all(struct world *w);
 void stream_write(struct world *w, struct side *side);
 uint64_t streams_next_us(const struct world *w);
 void streams_run(struct world *w);
+/* The server that a local's conn leads to. */
+struct node *stream_server(const struct udpt_conn *conn);
 
 /* ---- node.c */
 void node_plan_copies(struct node *local); /* by chance */
@@ -224,7 +239,19 @@ void memory_check(struct node *n);
 
 /* ---- flows.c */
 /* The flows of a local and those of its session at the server are the same. */
-void flows_check(struct world *w, struct node *local);
+void flows_check(struct node *local);
+
+/* ---- rest.c */
+/* A session of a server has ended: not before its time. */
+void rest_session_ended(const struct node *server, const struct udpt_session *s);
+/* A server hung up for this reason. */
+void rest_hung_up(const struct node *server, const char *reason);
+/* None of its sessions is there beyond its time. */
+void rest_check_server(const struct node *server);
+/* Each local is in a session at the server that it reaches; that is noted. */
+void rest_begin(struct world *w);
+/* It still is in that one, and long after the last fault no server has any other. */
+void rest_end(struct world *w);
 
 /* ---- oracle.c */
 struct udpt_dest oracle_dest(unsigned owner, unsigned dest);
@@ -241,9 +268,9 @@ struct datagram {
 };
 /* Fill the payload and note the datagram as sent. */
 void oracle_sent(struct world *w, const struct datagram *d);
-/* Check one that arrived; `*owner` -1: not known yet, and set. Returns its destination's index
- * or -1 when it broke an invariant; `*probe` tells whether it was one. */
-int oracle_arrived(struct world *w, enum direction d, int *owner, const struct udpt_dest *peer,
+/* Check one that arrived at this node; `*owner` -1: not known yet, and set. Returns its
+ * destination's index or -1 when it broke an invariant; `*probe` tells whether it was one. */
+int oracle_arrived(const struct node *at, int *owner, const struct udpt_dest *peer,
                    const uint8_t *payload, size_t size, bool *probe);
 bool oracle_is_calm(const struct world *w);
 /* After a datagram was handed to its machine. */
@@ -254,5 +281,10 @@ void oracle_verdict(struct world *w);
 
 /* ---- fault.c */
 void fault_run(struct world *w);
+/* What all locals reach is another server, perhaps. */
+void fault_move_all(struct world *w);
+/* Ends the moves whose time has come. */
+void moves_run(struct world *w);
+uint64_t moves_next_us(const struct world *w);
 
 #endif

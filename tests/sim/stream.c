@@ -46,14 +46,15 @@ static void side_init(struct side *side, struct stream *s, struct node *node)
     side->tail = &side->head;
 }
 
-struct stream *stream_dial(struct world *w, struct node *local, struct udpt_conn *conn)
+struct stream *stream_dial(struct node *local, struct node *server, struct udpt_conn *conn)
 {
+    struct world *w = local->world;
     struct stream *s = calloc(1, sizeof *s);
     if (!s)
         abort();
     s->number = w->next_stream++;
     side_init(&s->local, s, local);
-    side_init(&s->server, s, &w->server);
+    side_init(&s->server, s, server);
     s->local.conn = conn;
     s->delay_us = w->delay_us;
     s->bytes_per_s = w->bytes_per_s;
@@ -65,6 +66,12 @@ struct stream *stream_dial(struct world *w, struct node *local, struct udpt_conn
     s->next = w->streams;
     w->streams = s;
     return s;
+}
+
+struct node *stream_server(const struct udpt_conn *conn)
+{
+    const struct side *side = udpt_conn_host(conn);
+    return side->stream->server.node;
 }
 
 static void push_held(struct world *w, struct side *to, bool all);
@@ -276,7 +283,7 @@ uint64_t streams_next_us(const struct world *w)
 
 static void open_or_refuse(struct world *w, struct stream *s)
 {
-    if (!w->proxied && !w->server.machine) {
+    if (!w->proxied && !s->server.node->machine) {
         say(w, "stream %u refused", s->number);
         udpt_conn_lost(s->local.conn, "connection refused", w->now_us);
         return;
@@ -288,17 +295,17 @@ static void open_or_refuse(struct world *w, struct stream *s)
 static void accept_or_end(struct world *w, struct stream *s)
 {
     s->accepted = true;
-    if (!s->local.conn || s->server.ended || !w->server.machine) {
+    if (!s->local.conn || s->server.ended || !s->server.node->machine) {
         end_towards(w, &s->local, true);
         return;
     }
-    struct udpt_conn *conn = udpt_accept(w->server.machine, "192.0.2.200:40000", w->now_us);
+    struct udpt_conn *conn = udpt_accept(s->server.node->machine, "192.0.2.200:40000", w->now_us);
     if (!conn) {
         end_towards(w, &s->local, true);
         return;
     }
     s->server.conn = conn;
-    w->server.conns++;
+    s->server.node->conns++;
     udpt_conn_set_host(conn, &s->server);
 }
 
