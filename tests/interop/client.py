@@ -104,7 +104,13 @@ class Client(Session):
         self.wait("PONG", token=0)
         for leg in range(1, data_legs + 1):
             self.open(leg)
+            self.is_up(leg)
         return self
+
+    def is_up(self, leg):
+        """The server has the leg: frames on others do not come before its CONFIRM any more."""
+        self.control("PING", leg, token=leg)
+        self.wait("PONG", token=leg)
 
     def pump(self, seconds=0.0):
         super().pump(seconds)

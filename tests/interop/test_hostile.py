@@ -116,6 +116,7 @@ class AgainstServer(Interop):
             client.wait("END", leg_number=2)
             self.still_there(client, 1)
             client.open(2)
+            client.is_up(2)
         client.control("ACK", 1, entries=[(2, 9999, 1 << 40, 0), (2, 1 << 40, 1, 1 << 60)])
         client.control("ACK", 1, entries=[(0, 1, client.legs[0].received, (1 << 62) - 1)])
         self.still_there(client, 2)
