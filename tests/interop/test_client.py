@@ -132,6 +132,7 @@ class Handshake(Interop):
         client = self.our_client().established()
         old = client.legs[1].socket
         client.open(1, generation=7)  # takes the place of the first
+        client.is_up(1)
         self.assertEqual(old.fileno(), -1)
         for generation in (7, 6):
             other = self.our_client(session=client.session)
