@@ -355,8 +355,8 @@ struct udpt_session {
     struct credit credit;
     struct age age;
     struct table by_id, peers, rx_ids;
-    struct table
-        orphans; /* server: bindings that the restarted client has not asked for, by label */
+    /* server: bindings that the restarted client has not asked for, by label */
+    struct table orphans;
     uint32_t binding_count;
     /* server: the bindings that ended. An id has one life: a datagram or a copy that comes late
      * does not bring one to life again. */
