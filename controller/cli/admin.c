@@ -73,7 +73,10 @@ enum exit_status run_apply(struct cli *cli)
     json_t *parameters = json_pack("{s:o,s:b,s:b}", "config", config, "prune",
                                    option_bool(cli, "prune"), "dryRun", dry_run);
     json_t *value;
+    cli->sent_config = json_incref(config);
     status = ask(cli, "applyConfig", parameters, 0, &value);
+    json_decref(config);
+    cli->sent_config = NULL;
     if (status == EXIT_OK && cli->json) {
         print_json(cli, value);
     } else if (status == EXIT_OK) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ask.c - a call to the daemon, and what a failure is to the user: what, why, what to do. */
+/* ask.c - a call to the daemon. */
 #include "controller/cli/cli.h"
 
 #include <stdlib.h>
@@ -23,74 +23,13 @@ udptun_client *cli_client_with_events(
     struct udptun_error err;
     cli->client = udptun_client_new(&config, &err);
     if (!cli->client)
-        complain(EXIT_OTHER, "%s", err.message);
+        tell_failure(cli, &err, NULL);
     return cli->client;
 }
 
 udptun_client *cli_client(struct cli *cli)
 {
     return cli->client ? cli->client : cli_client_with_events(cli, NULL, NULL);
-}
-
-enum exit_status exit_status_of(const struct udptun_error *err, bool replied)
-{
-    switch ((enum udptun_code)err->code) {
-    case UDPTUN_OK:
-        return EXIT_OK;
-    case UDPTUN_E_TIMEOUT:
-        return EXIT_TIMEOUT;
-    case UDPTUN_E_NOT_FOUND:
-        return EXIT_NOT_FOUND;
-    case UDPTUN_E_CONFLICT:
-    case UDPTUN_E_EXISTS:
-        return EXIT_CONFLICT;
-    case UDPTUN_E_PERMISSION:
-        return EXIT_PERMISSION;
-    case UDPTUN_E_UNREACHABLE:
-        return replied ? EXIT_FAILED : EXIT_NO_DAEMON;
-    case UDPTUN_E_NOMEM:
-    case UDPTUN_E_CANCELLED:
-        return EXIT_OTHER;
-    case UDPTUN_E_UNEXPECTED:
-    case UDPTUN_E_AUTH:
-    case UDPTUN_E_INVALID:
-    case UDPTUN_E_ROUTING:
-    case UDPTUN_E_SYSTEM:
-    case UDPTUN_E_LIMIT:
-    case UDPTUN_E_PORT_IN_USE:
-    case UDPTUN_E_UNSUPPORTED:
-    case UDPTUN_E_BAD_REQUEST:
-        break;
-    }
-    return replied ? EXIT_FAILED : EXIT_OTHER;
-}
-
-/* A sentence on what to do, or "". */
-static const char *advice_for(const struct udptun_error *err, bool replied)
-{
-    if (!replied) {
-        if (err->code == UDPTUN_E_UNREACHABLE)
-            return ". Is udptund running? (systemctl status udptund; another socket: -s)";
-        if (err->code == UDPTUN_E_PERMISSION)
-            return ". Only root and the group udptun may open it (usermod -aG udptun USER)";
-        if (err->code == UDPTUN_E_TIMEOUT)
-            return ". Wait longer with --timeout";
-        return "";
-    }
-    if (err->code == UDPTUN_E_NOT_FOUND)
-        return " (udptunctl status lists what there is)";
-    return "";
-}
-
-enum exit_status tell_failure(struct cli *cli, const struct udptun_error *err, const char *reply)
-{
-    if (reply && cli->json) {
-        json_t *root = json_loads(reply, 0, NULL);
-        print_json(cli, root);
-        json_decref(root);
-    }
-    return complain(exit_status_of(err, reply != NULL), "%s%s", err->message,
-                    advice_for(err, reply != NULL));
 }
 
 enum exit_status ask_quietly(struct cli *cli, const char *action, json_t *parameters, double more_s,

@@ -5,8 +5,9 @@
  *   main.c        from argv to an exit status
  *   commands.c    the one table of commands        flags.c   the one table of flags
  *   parse.c       argv by those tables             options.c what came of it
+ *   values.c      the value of a flag as JSON     suggest.c the word that a mistyped one stands for
  *   help.c, completion.c   texts from the tables
- *   ask.c         a call to the daemon, and what a failure is to the user
+ *   ask.c         a call to the daemon            failure.c what a failure is to the user
  *   output.c      terminal, colours, JSON          units.c, text_table.c  numbers and tables
  *   status_table.c   the table of what runs, for status.c and watch.c
  *   configure.c, status.c, watch.c, show.c, lists.c, ping.c, events.c, admin.c, top/   the commands
@@ -47,6 +48,7 @@ enum flag_kind {
     FLAG_INTEGER,
     FLAG_SECONDS, /* decimals allowed */
     FLAG_TEXT,
+    FLAG_URL,      /* text, or @FILE: the first line of the file, as it may hold a password */
     FLAG_LIST,     /* comma-separated or repeated */
     FLAG_KEY_FILE, /* a path for the daemon, or "-" for standard input */
 };
@@ -100,8 +102,9 @@ struct cli {
     int arg_count;
     json_t *fields;
     json_t *options;
-    udptun_client *client; /* made when first needed */
-    bool json;             /* -j */
+    const json_t *sent_config; /* of apply, borrowed: errors speak of its objects by their place */
+    udptun_client *client;     /* made when first needed */
+    bool json;                 /* -j */
     bool colour;
     int width; /* of the terminal, 0: no terminal, no limit */
 };
@@ -117,12 +120,22 @@ extern const size_t flag_count;
 const struct command *command_find(const char *name);
 /* By its name, or NULL. */
 const struct flag *flag_find(const char *name);
+/* The flag of a field of an object ("keyFile"), or NULL. */
+const struct flag *flag_of_field(const char *field);
 
 /* ---- parse.c -----------------------------------------------------------------------------------
  */
 
 /* Fill `cli` from argv, whose order may change. EXIT_OK, or EXIT_USAGE after saying why. */
 enum exit_status parse_arguments(struct cli *cli, int argc, char **argv);
+
+/* ---- values.c ----------------------------------------------------------------------------------
+ */
+
+/* Store the value `text` of a flag in cli->fields or cli->options (NULL for FLAG_BOOL, which
+ * `negated` makes false). EXIT_OK, or EXIT_USAGE after saying what is wrong. */
+enum exit_status value_store(struct cli *cli, const struct flag *flag, const char *text,
+                             bool negated);
 
 /* ---- options.c ---------------------------------------------------------------------------------
  */
@@ -157,6 +170,9 @@ enum exit_status ask(struct cli *cli, const char *action, json_t *parameters, do
 /* Likewise without a word of failure; `err` has it. */
 enum exit_status ask_quietly(struct cli *cli, const char *action, json_t *parameters, double more_s,
                              json_t **value, char **reply, struct udptun_error *err);
+
+/* ---- failure.c ---------------------------------------------------------------------------------
+ */
 
 enum exit_status exit_status_of(const struct udptun_error *err, bool replied);
 

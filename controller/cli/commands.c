@@ -2,6 +2,7 @@
 /* commands.c - the one table of commands: parsing, help, completion and man page come from it. */
 #include "controller/cli/cli.h"
 
+#include <limits.h>
 #include <string.h>
 
 const struct command commands[] = {
@@ -29,8 +30,9 @@ const struct command commands[] = {
     {"tun2socks", "NAME", "make or change a tun2socks instance",
      "An existing instance keeps what no flag names.", 1, 1, GROUP_TUN2SOCKS, true, NULL,
      run_tun2socks},
-    {"remove", "NAME", "remove a tunnel or a tun2socks instance",
-     "An absent name is no error: what was asked for is so.", 1, 1, 0, true, NULL, run_remove},
+    {"remove", "NAME...", "remove tunnels and tun2socks instances",
+     "They go in the order given. Removing a name that does not exist is not an error.", 1, INT_MAX,
+     0, true, NULL, run_remove},
     {"sessions", "NAME", "the sessions of a tunnel", NULL, 1, 1, 0, true, NULL, run_sessions},
     {"flows", "NAME", "the flows of a tunnel: who sends, from which port it leaves", NULL, 1, 1,
      GROUP_FLOWS, true, NULL, run_flows},

@@ -87,14 +87,11 @@ static bool is_tun2socks(struct cli *cli, const char *name)
     return found;
 }
 
-enum exit_status run_remove(struct cli *cli)
+static enum exit_status remove_one(struct cli *cli, const char *name)
 {
-    const char *name = cli->args[0];
     json_t *parameters = json_pack("{s:s}", "name", name);
     if (!parameters)
         return complain(EXIT_USAGE, "remove: the name is not UTF-8 text");
-    if (!cli_client(cli))
-        return EXIT_OTHER;
     json_t *value;
     enum exit_status status =
         ask(cli, is_tun2socks(cli, name) ? "removeTun2socks" : "removeUdpTunnel", parameters, 0,
@@ -105,8 +102,24 @@ enum exit_status run_remove(struct cli *cli)
         print_json(cli, value);
     } else {
         print_clean(stdout, name);
-        puts(json_is_true(json_object_get(value, "changed")) ? ": removed" : ": was not there");
+        puts(json_is_true(json_object_get(value, "changed")) ? ": removed" : ": does not exist");
     }
     json_decref(value);
     return EXIT_OK;
+}
+
+/* All are tried, in the order given; the exit status is that of the first failure. */
+enum exit_status run_remove(struct cli *cli)
+{
+    enum exit_status first = EXIT_OK;
+    if (!cli_client(cli))
+        return EXIT_OTHER;
+    for (int i = 0; i < cli->arg_count; i++) {
+        enum exit_status status = remove_one(cli, cli->args[i]);
+        if (first == EXIT_OK)
+            first = status;
+        if (status == EXIT_NO_DAEMON)
+            break;
+    }
+    return first;
 }

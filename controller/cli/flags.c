@@ -38,16 +38,16 @@ const struct flag flags[] = {
     OPTION("module", 0, TEXT, "MODULE", GROUP_LOG, "of this module only", NULL),
     OPTION("man-synopsis", 0, BOOL, NULL, GROUP_HELP, "the synopsis as the man page has it", NULL),
 
-    FIELD("listen", "listen", TEXT, "ADDR", TUNNEL,
+    FIELD("listen", "listen", URL, "ADDR", TUNNEL,
           "local: udp://HOST:PORT or socks5://[USER:PASS@]HOST:PORT; server: HOST:PORT or "
           "unix:PATH; port 0 takes a free one",
           NULL),
     FIELD("target", "target", TEXT, "HOST:PORT", TUNNEL, "where the datagrams go", NULL),
     FIELD("server", "server", TEXT, "ADDR", GROUP_LOCAL,
           "HOST:PORT or unix:PATH of the udp-server, or of what forwards to it", NULL),
-    FIELD("via", "via", TEXT, "URL", GROUP_LOCAL,
+    FIELD("via", "via", URL, "URL", GROUP_LOCAL,
           "the proxy to reach it: socks5:// or http://[USER:PASS@]HOST:PORT", NULL),
-    FIELD("tcp-proxy", "tcpProxy", TEXT, "URL", GROUP_LOCAL,
+    FIELD("tcp-proxy", "tcpProxy", URL, "URL", GROUP_LOCAL,
           "socks5://HOST:PORT that CONNECT requests go to", NULL),
     FIELD("connections", "connections", INTEGER, "N", GROUP_LOCAL,
           "most data connections, 1 to 32 (8)", NULL),
@@ -89,9 +89,9 @@ const struct flag flags[] = {
     FIELD("address", "address", TEXT, "CIDR", GROUP_TUN2SOCKS, "of the device, IPv4", NULL),
     FIELD("address6", "address6", TEXT, "CIDR", GROUP_TUN2SOCKS, "of the device, IPv6", NULL),
     FIELD("mtu", "mtu", INTEGER, "BYTES", GROUP_TUN2SOCKS, "of the device", NULL),
-    FIELD("tcp", "tcp", TEXT, "URL", GROUP_TUN2SOCKS,
+    FIELD("tcp", "tcp", URL, "URL", GROUP_TUN2SOCKS,
           "socks5://[USER:PASS@]HOST:PORT, direct or reject", "socks5:// direct reject"),
-    FIELD("udp", "udp", TEXT, "X", GROUP_TUN2SOCKS,
+    FIELD("udp", "udp", URL, "X", GROUP_TUN2SOCKS,
           "tunnel:NAME, socks5://[USER:PASS@]HOST:PORT, direct or reject",
           "tunnel: socks5:// direct reject"),
     FIELD("icmp-echo", "icmpEcho", TEXT, "WORD", GROUP_TUN2SOCKS, "reply or drop (reply)",
@@ -117,6 +117,14 @@ const struct flag *flag_find(const char *name)
 {
     for (size_t i = 0; i < flag_count; i++)
         if (strcmp(flags[i].name, name) == 0)
+            return &flags[i];
+    return NULL;
+}
+
+const struct flag *flag_of_field(const char *field)
+{
+    for (size_t i = 0; i < flag_count; i++)
+        if (flags[i].field && strcmp(flags[i].field, field) == 0)
             return &flags[i];
     return NULL;
 }

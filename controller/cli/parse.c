@@ -4,15 +4,14 @@
  * The first word that is no flag is the command, so what a flag means is settled in a second
  * pass, when the command is known.
  */
+#include "controller/cli/suggest.h"
+
+#include <string.h>
+
 #include "controller/cli/cli.h"
 
-#include <errno.h>
-#include <limits.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#define KEY_TEXT_MAX 256
+#define FLAG_NAME_MAX 64
+#define SENTENCE_SIZE 128
 
 /* Where in argv we are; `cluster` is what is left of "-jw" behind the "-j". */
 struct cursor {
@@ -46,7 +45,7 @@ static const struct flag *flag_by_letter(char letter)
 /* "name", "name=value", "no-name" */
 static void match_long(struct hit *hit, const char *word)
 {
-    char name[64];
+    char name[FLAG_NAME_MAX];
     const char *equals = strchr(word, '=');
     size_t len = equals ? (size_t)(equals - word) : strlen(word);
     if (len >= sizeof name)
@@ -97,100 +96,65 @@ static enum exit_status usage(const struct cli *cli, const char *what, const cha
     return complain(EXIT_USAGE, "%s%s. See: udptunctl help", what, which);
 }
 
-static enum exit_status bad_value(const struct hit *hit, const char *expected)
+/* The suggestion as a sentence that follows the complaint, or "". */
+static const char *did_you_mean(const struct suggestion *suggestion, const char *dashes,
+                                char text[SENTENCE_SIZE])
 {
-    return complain(EXIT_USAGE, "--%s: '%s' is no %s", hit->flag->name, hit->value, expected);
+    text[0] = '\0';
+    if (suggestion->best)
+        snprintf(text, SENTENCE_SIZE, " Did you mean %s%s?", dashes, suggestion->best);
+    return text;
 }
 
-/* The key from standard input: it is sent, not the path. */
-static enum exit_status read_key(json_t *fields)
+static enum exit_status unknown_command(const char *word)
 {
-    char text[KEY_TEXT_MAX];
-    size_t size = fread(text, 1, sizeof text - 1, stdin);
-    text[size] = '\0';
-    text[strcspn(text, " \t\r\n")] = '\0';
-    if (!text[0])
-        return complain(EXIT_USAGE, "--key-file -: no key came on standard input");
-    json_object_set_new(fields, "key", json_string(text));
-    memset(text, 0, sizeof text);
-    return EXIT_OK;
+    struct suggestion suggestion;
+    char sentence[SENTENCE_SIZE];
+    suggest_init(&suggestion, word);
+    for (size_t i = 0; i < command_count; i++)
+        suggest_from(&suggestion, commands[i].name);
+    return complain(EXIT_USAGE, "there is no command %s.%s See: udptunctl help", word,
+                    did_you_mean(&suggestion, "", sentence));
 }
 
-/* The daemon stands in another folder, so the path is made absolute here. */
-static json_t *absolute_path(const char *path)
+/* A flag that no command has. */
+static enum exit_status unknown_flag(const struct cli *cli, const char *shown)
 {
-    char folder[PATH_MAX];
-    if (path[0] == '/' || !getcwd(folder, sizeof folder))
-        return json_string(path);
-    return json_sprintf("%s/%s", strcmp(folder, "/") == 0 ? "" : folder, path);
+    struct suggestion suggestion;
+    char sentence[SENTENCE_SIZE], word[FLAG_NAME_MAX] = "";
+    const char *name = shown + strspn(shown, "-");
+    if (strncmp(shown, "--", 2) == 0)
+        snprintf(word, sizeof word, "%.*s", (int)strcspn(name, "="), name);
+    suggest_init(&suggestion, word);
+    for (size_t i = 0; i < flag_count; i++)
+        if (flags[i].groups & (GROUP_ANY | cli->command->groups))
+            suggest_from(&suggestion, flags[i].name);
+    return complain(EXIT_USAGE, "%s: has no flag %s.%s See: udptunctl help %s", cli->command->name,
+                    shown, did_you_mean(&suggestion, "--", sentence), cli->command->name);
 }
 
-static void append_list(json_t *into, const char *key, const char *value)
+/* A flag that other commands have: say which, for a local's flag is easily given to a server. */
+static enum exit_status flag_of_another(const struct cli *cli, const struct hit *hit)
 {
-    json_t *list = json_object_get(into, key);
-    if (!list) {
-        list = json_array();
-        json_object_set_new(into, key, list);
-    }
-    while (*value) {
-        size_t len = strcspn(value, ",");
-        if (len > 0)
-            json_array_append_new(list, json_stringn(value, len));
-        value += len + (value[len] == ',');
-    }
-}
-
-static enum exit_status store(struct cli *cli, const struct hit *hit)
-{
-    const struct flag *flag = hit->flag;
-    json_t *into = flag->field ? cli->fields : cli->options;
-    const char *key = flag->field ? flag->field : flag->name;
-    char *end = NULL;
-    errno = 0;
-    switch (flag->kind) {
-    case FLAG_BOOL:
-        json_object_set_new(into, key, json_boolean(!hit->negated));
-        return EXIT_OK;
-    case FLAG_INTEGER: {
-        bool hex = strncmp(hit->value, "0x", 2) == 0;
-        long long number = strtoll(hit->value, &end, hex ? 16 : 10);
-        if (end == hit->value || *end || errno)
-            return bad_value(hit, "whole number");
-        json_object_set_new(into, key, json_integer(number));
-        return EXIT_OK;
-    }
-    case FLAG_SECONDS: {
-        double seconds = strtod(hit->value, &end);
-        if (end == hit->value || *end || errno || !(seconds > 0) || seconds > 1e9)
-            return bad_value(hit, "number of seconds above 0");
-        json_object_set_new(into, key, json_real(seconds));
-        return EXIT_OK;
-    }
-    case FLAG_KEY_FILE:
-        if (strcmp(hit->value, "-") == 0)
-            return read_key(into);
-        json_object_set_new(into, key, absolute_path(hit->value));
-        break;
-    case FLAG_LIST:
-        append_list(into, key, hit->value);
-        break;
-    case FLAG_TEXT:
-        json_object_set_new(into, key, json_string(hit->value));
-        break;
-    }
-    /* Only UTF-8 becomes JSON. */
-    return json_object_get(into, key) ? EXIT_OK : bad_value(hit, "UTF-8 text");
+    char owners[SENTENCE_SIZE] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < command_count && used < sizeof owners; i++)
+        if (commands[i].groups & hit->flag->groups)
+            used += (size_t)snprintf(owners + used, sizeof owners - used, "%s%s", used ? ", " : "",
+                                     commands[i].name);
+    return complain(EXIT_USAGE, "%s: %s is a flag of: %s. See: udptunctl help %s",
+                    cli->command->name, hit->shown, owners, cli->command->name);
 }
 
 static enum exit_status take(struct cli *cli, const struct hit *hit)
 {
     if (!(hit->flag->groups & (GROUP_ANY | cli->command->groups)))
-        return usage(cli, "has no flag ", hit->shown);
+        return flag_of_another(cli, hit);
     if (hit->flag->kind == FLAG_BOOL && hit->value)
         return usage(cli, "takes no value: ", hit->shown);
     if (hit->flag->kind != FLAG_BOOL && !hit->value)
         return usage(cli, "wants a value: ", hit->shown);
-    return store(cli, hit);
+    return value_store(cli, hit->flag, hit->value, hit->negated);
 }
 
 /* The first word that is neither a flag nor the value of one, or NULL. */
@@ -218,7 +182,7 @@ enum exit_status parse_arguments(struct cli *cli, int argc, char **argv)
     cli->command = command_find(command_word ? command_word : "status");
     cli->command_given = command_word != NULL;
     if (!cli->command)
-        return usage(cli, "there is no command ", command_word);
+        return unknown_command(command_word);
 
     struct cursor cursor = {argv, argc, 1, NULL};
     bool flags_over = false;
@@ -231,7 +195,7 @@ enum exit_status parse_arguments(struct cli *cli, int argc, char **argv)
         } else if (!flags_over && is_flag(word)) {
             struct hit hit;
             if (!next_hit(&cursor, &hit))
-                return usage(cli, "has no flag ", word);
+                return unknown_flag(cli, word);
             enum exit_status status = take(cli, &hit);
             if (status != EXIT_OK)
                 return status;

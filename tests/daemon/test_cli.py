@@ -135,6 +135,48 @@ class WithoutDaemon(unittest.TestCase):
                 self.assertIn(part, run.stderr)
                 self.assertEqual(run.stdout, "")
 
+    def test_a_mistyped_word_gets_a_suggestion(self):
+        for args, suggestion in (
+                (["statsu"], "Did you mean status?"),
+                (["stat"], "Did you mean status?"),
+                (["tun2sock", "t"], "Did you mean tun2socks?"),
+                (["local", "a", "--lisen", "x"], "Did you mean --listen?"),
+                (["local", "a", "--max-que-bytes=9"], "Did you mean --max-queue-bytes?")):
+            with self.subTest(args=args):
+                self.assertIn(suggestion, ctl("-s", self.socket, *args).stderr)
+        for args in (["bogus"], ["local", "a", "--zzzzzz"], ["local", "a", "-Z"]):
+            with self.subTest(args=args):
+                run = ctl("-s", self.socket, *args)
+                self.assertEqual(run.returncode, USAGE)
+                self.assertNotIn("Did you mean", run.stderr)
+
+    def test_a_flag_of_another_command_is_said_to_be_one(self):
+        run = ctl("-s", self.socket, "server", "far", "--redundancy", "2")
+        self.assertEqual(run.returncode, USAGE)
+        self.assertIn("--redundancy is a flag of: local.", run.stderr)
+        run = ctl("-s", self.socket, "local", "near", "--resume-timeout", "2")
+        self.assertIn("--resume-timeout is a flag of: server.", run.stderr)
+
+    def test_with_j_a_failure_without_a_reply_is_an_object(self):
+        run = ctl("-j", "-s", self.socket, "status")
+        failure = json.loads(run.stdout)
+        self.assertEqual((run.returncode, failure["statusCode"]), (NO_DAEMON, 5))
+        self.assertEqual(failure["error"]["code"], "UNREACHABLE")
+        self.assertIn(self.socket, failure["errorMessage"])
+
+    def test_a_file_that_a_url_cannot_be_read_from_is_named(self):
+        empty = os.path.join(self.folder, "empty")
+        with open(empty, "w", encoding="utf-8") as file:
+            file.write("\nsocks5://127.0.0.1:1\n")
+        for path, part in ((self.folder + "/none", "no such file"), (self.folder, "directory"),
+                           (empty, "is empty")):
+            with self.subTest(path=path):
+                run = ctl("-s", self.socket, "local", "a", "--via", "@" + path)
+                self.assertEqual(run.returncode, USAGE)
+                self.assertIn("--via: ", run.stderr)
+                self.assertIn(path, run.stderr)
+                self.assertIn(part, run.stderr.lower())
+
     def test_help_names_every_command_and_every_command_has_help(self):
         overview = ctl("help").stdout
         self.assertEqual(overview, ctl("--help").stdout)
@@ -415,6 +457,37 @@ class AgainstAScript(unittest.TestCase):
             "denyTargets": [], "insecure": False, "wait": 3, "name": "s", "role": "server",
             "merge": True}))
 
+    def test_a_url_is_read_from_a_file_or_standard_input(self):
+        path = os.path.join(self.folder, "via")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("  socks5://user:secret@127.0.0.1:1080 \nanother line\n")
+        script = Scripted(self.folder, {"returnValue": {"changed": True, "persistent": True}})
+        run = ctl("-s", script.path, "local", "a", "--via", "@" + path, "--listen", "@-",
+                  stdin="socks5://u:p@127.0.0.1:0\n")
+        script.close()
+        self.assertEqual(run.returncode, OK, run.stderr)
+        sent = script.heard[0][1]
+        self.assertEqual(sent["via"], "socks5://user:secret@127.0.0.1:1080")
+        self.assertEqual(sent["listen"], "socks5://u:p@127.0.0.1:0")
+        self.assertNotIn("secret", run.stdout + run.stderr)
+
+    def test_an_error_is_told_in_the_words_of_the_command_line(self):
+        def message_of(args, message, field=""):
+            script = Scripted(self.folder, {"statusCode": 7, "errorMessage": message, "error":
+                                            {"code": "INVALID_PARAM", "field": field}})
+            run = ctl("-s", script.path, *args, stdin='{"udpTunnels":[{"name":"a"},{"name":"b"}]}')
+            script.close()
+            return run.stderr
+        self.assertEqual(message_of(["local", "x"], "keyFile: cannot open '/k'"),
+                         "udptunctl: --key-file: cannot open '/k'\n")
+        self.assertEqual(message_of(["server", "x"], 'key: needs one, unless "insecure" or "x"'),
+                         'udptunctl: --key-file: needs one, unless --insecure or "x"\n')
+        self.assertEqual(message_of(["tun2socks", "x"], "keyFile: no flag of this command"),
+                         "udptunctl: keyFile: no flag of this command\n")
+        self.assertEqual(message_of(["apply", "-f", "-"], "server: is missing",
+                                    "parameters.config.udpTunnels[1].server"),
+                         "udptunctl: b: server: is missing\n")
+
     def test_control_characters_of_others_do_not_reach_the_terminal(self):
         status = {"version": "1", "uptime": 1, "health": "ok", "udpTunnels": [
             {"name": "a", "role": "local", "state": "failed", "lastError": "\u001b[2J\u0007"}]}
@@ -555,8 +628,24 @@ class WithDaemon(unittest.TestCase):
         self.assertEqual(len(self.json("ping", "near", "-c", "3")["rttMs"]), 3)
 
         self.assertIn("removed", self.good("remove", "near"))
-        self.assertIn("was not there", self.good("remove", "near"))
+        self.assertIn("does not exist", self.good("remove", "near"))
         self.assertEqual(self.json("remove", "near"), {"changed": False})
+
+    def test_several_names_are_removed_in_their_order(self):
+        self.make_pair()
+        self.good("tun2socks", "device", "--device", "unix:" + self.folder + "/device",
+                  "--udp", "tunnel:near", "--tcp", "reject")
+        run = self.refused(CONFLICT, "remove", "near", "far")
+        self.assertIn("near", run.stderr)
+        self.assertEqual(run.stdout, "far: removed\n")
+        self.assertEqual(self.good("remove", "device", "nobody", "near"),
+                         "device: removed\nnobody: does not exist\nnear: removed\n")
+
+    def test_a_name_that_resembles_another_is_suggested(self):
+        self.make_pair()
+        self.assertIn("Did you mean near?", self.refused(NOT_FOUND, "show", "naer").stderr)
+        self.assertIn("Did you mean far?", self.refused(NOT_FOUND, "flows", "fra").stderr)
+        self.assertNotIn("Did you mean", self.refused(NOT_FOUND, "show", "nowhere").stderr)
 
     def test_an_existing_tunnel_is_merged(self):
         self.good("local", "near", "--listen", "udp://127.0.0.1:0", "--server", "127.0.0.1:9",
