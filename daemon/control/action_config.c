@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "daemon/control/control.h"
+#include "daemon/control/object_fields.h"
 #include "daemon/control/secrets.h"
 #include "daemon/control/tunnel_config.h"
 #include "proto/control/codec.h"
@@ -67,49 +68,83 @@ static const Udptun__Control__ApplyConfigParameters *given_to(const struct chang
     return (const Udptun__Control__ApplyConfigParameters *)c->call->parameters;
 }
 
-static bool is_planned(const struct change *c, const char *name)
+/* An object of the config that is to be applied. */
+struct given {
+    const ProtobufCMessage *message;
+    const char *name; /* NULL: it has none */
+    const char *kind; /* the name of the config's list */
+    size_t at;        /* in that list */
+};
+
+/* The path of an object, for errors. */
+static void path_of(const struct given *given, char path[OBJECT_PATH_SIZE])
 {
-    for (size_t i = 0; i < c->count; i++) {
-        if (strcmp(c->edits[i].name, name) == 0)
-            return true;
-    }
-    return false;
+    snprintf(path, OBJECT_PATH_SIZE, "parameters.config.%s[%zu]", given->kind, given->at);
 }
 
-static int plan_object(struct change *c, const ProtobufCMessage *given, const char *name,
-                       const char *path)
+/* By name; of the same name in the order in which they were given. */
+static int by_name(const void *a, const void *b)
 {
-    const struct object *object = name ? objects_find(&c->control->objects, name) : NULL;
-    const ProtobufCMessage *present = object ? object->message : NULL;
-    if (!name)
-        return tunnel_config_invalid(&c->err, path, "name", "is missing");
-    if (is_planned(c, name))
+    const struct given *x = *(const struct given *const *)a, *y = *(const struct given *const *)b;
+    int order = strcmp(x->name ? x->name : "", y->name ? y->name : "");
+    return order ? order : (x > y) - (x < y);
+}
+
+/* Every object has a name, and none has that of another. `sorted` becomes all of them by name. */
+static int sort_given(struct change *c, const struct given *all, size_t count,
+                      const struct given **sorted)
+{
+    char path[OBJECT_PATH_SIZE];
+    for (size_t i = 0; i < count; i++) {
+        path_of(&all[i], path);
+        if (!all[i].name)
+            return tunnel_config_invalid(&c->err, path, "name", "is missing");
+        sorted[i] = &all[i];
+    }
+    qsort((void *)sorted, count, sizeof *sorted, by_name);
+    for (size_t i = 1; i < count; i++) {
+        if (strcmp(sorted[i - 1]->name, sorted[i]->name) != 0)
+            continue;
+        path_of(sorted[i], path);
         return tunnel_config_invalid(&c->err, path, "name", "is there twice");
-    int rc = tunnel_config_check_kept(given, path, &c->err);
+    }
+    return 0;
+}
+
+static int plan_object(struct change *c, const struct given *given)
+{
+    const struct object *object = objects_find(&c->control->objects, given->name);
+    const ProtobufCMessage *present = object ? object->message : NULL;
+    char path[OBJECT_PATH_SIZE];
+    path_of(given, path);
+    int rc = tunnel_config_check_kept(given->message, path, &c->err);
     if (rc < 0)
         return rc;
-    ProtobufCMessage *wanted = codec_copy(given);
+    ProtobufCMessage *wanted = codec_copy(given->message);
     if (!wanted)
         return error_set(&c->err, UDPTUN_E_NOMEM, NULL, "out of memory");
     bool same_kind = present && present->descriptor == wanted->descriptor;
     rc = object_fill_redacted(wanted, same_kind ? present : NULL, path, &c->err);
-    /* What is there already may stay, whoever set it. */
-    if (rc == 0 && c->call->role < ROLE_ADMIN && !(same_kind && codec_equal(wanted, present)))
-        rc = object_check_admin_fields(wanted, path, &c->err);
-    if (rc < 0) {
+    bool left = rc == 0 && c->call->role < ROLE_ADMIN && object_admin_field(wanted) && same_kind &&
+                codec_equal(wanted, present);
+    if (rc < 0 || left) { /* what an admin set may stay, and is not touched */
         protobuf_c_message_free_unpacked(wanted, NULL);
         return rc;
     }
-    return change_edit(c, name, wanted, object && object->of_file, path);
+    return change_edit(c, given->name, wanted, object && object->of_file, path);
 }
 
 /* Objects that the config does not name. */
-static int plan_prune(struct change *c)
+static int plan_prune(struct change *c, const struct given *const *sorted, size_t count)
 {
-    const struct objects *objects = &c->control->objects;
+    const struct objects *objects = &c->control->objects; /* by name as well */
+    size_t at = 0;
     for (size_t i = 0; i < objects->count; i++) {
         const struct object *object = &objects->items[i];
-        if (!object->message || is_planned(c, object->name))
+        while (at < count && strcmp(sorted[at]->name, object->name) < 0)
+            at++;
+        bool named = at < count && strcmp(sorted[at]->name, object->name) == 0;
+        if (named || !object->message)
             continue;
         int rc = change_edit(c, object->name, NULL, object->of_file, "");
         if (rc < 0)
@@ -118,22 +153,38 @@ static int plan_prune(struct change *c)
     return 0;
 }
 
+static size_t list_given(const config_msg *config, struct given *all)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < config->n_udp_tunnels; i++)
+        all[count++] = (struct given){&config->udp_tunnels[i]->base, config->udp_tunnels[i]->name,
+                                      "udpTunnels", i};
+    for (size_t i = 0; i < config->n_tun2socks; i++)
+        all[count++] =
+            (struct given){&config->tun2socks[i]->base, config->tun2socks[i]->name, "tun2socks", i};
+    return count;
+}
+
 static int plan_apply(struct change *c)
 {
     const config_msg *config = given_to(c)->config;
-    char path[OBJECT_PATH_SIZE];
-    int rc = 0;
+    size_t room = config->n_udp_tunnels + config->n_tun2socks + 1;
+    struct given *all = calloc(room, sizeof *all);
+    const struct given **sorted = calloc(room, sizeof *sorted);
+    int rc = UDPTUN_E_NOMEM;
     c->dry_run = given_to(c)->has_dry_run && given_to(c)->dry_run;
-    for (size_t i = 0; rc == 0 && i < config->n_udp_tunnels; i++) {
-        snprintf(path, sizeof path, "parameters.config.udpTunnels[%zu]", i);
-        rc = plan_object(c, &config->udp_tunnels[i]->base, config->udp_tunnels[i]->name, path);
+    if (all && sorted) {
+        size_t count = list_given(config, all);
+        rc = sort_given(c, all, count, sorted);
+        for (size_t i = 0; rc == 0 && i < count; i++)
+            rc = plan_object(c, &all[i]);
+        if (rc == 0 && given_to(c)->has_prune && given_to(c)->prune)
+            rc = plan_prune(c, sorted, count);
+    } else {
+        error_set(&c->err, rc, NULL, "out of memory");
     }
-    for (size_t i = 0; rc == 0 && i < config->n_tun2socks; i++) {
-        snprintf(path, sizeof path, "parameters.config.tun2socks[%zu]", i);
-        rc = plan_object(c, &config->tun2socks[i]->base, config->tun2socks[i]->name, path);
-    }
-    if (rc == 0 && given_to(c)->has_prune && given_to(c)->prune)
-        rc = plan_prune(c);
+    free(all);
+    free((void *)sorted);
     return rc;
 }
 

@@ -59,7 +59,8 @@ void change_start(struct control *control, const struct change_kind *kind, struc
                   config_msg *file);
 
 /* In `plan`: object `name` is to be as `wanted`, which is taken over in any case (NULL: removed).
- * Each name once. 0 or a code and `c->err`. */
+ * Each name once. 0 or a code and `c->err`; UDPTUN_E_PERMISSION when the object is an admin's, now
+ * or afterwards, and the caller is not an admin. */
 int change_edit(struct change *c, const char *name, ProtobufCMessage *wanted, bool of_file,
                 const char *path);
 

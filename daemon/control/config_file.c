@@ -9,6 +9,7 @@
 
 #include "daemon/control/control.h"
 #include "daemon/control/files.h"
+#include "daemon/control/object_fields.h"
 #include "daemon/control/secrets.h"
 #include "daemon/control/tunnel_config.h"
 #include "proto/control/envelope.h"

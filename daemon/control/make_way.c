@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "daemon/control/control.h"
-#include "daemon/control/tunnel_config.h"
+#include "daemon/control/object_fields.h"
 #include "proto/control/codec.h"
 
 const struct object *edit_ran_before(const struct change *c, const struct edit *e)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/control/object_fields.h"
 #include "daemon/control/tunnel_config.h"
 #include "proto/control/codec.h"
 #include "proto/error.h"
@@ -20,29 +21,6 @@ static bool is_secret(const ProtobufCFieldDescriptor *field)
 {
     return field->type == PROTOBUF_C_TYPE_MESSAGE &&
            field->descriptor == &udptun__control__secret__descriptor;
-}
-
-int object_check_admin_fields(const ProtobufCMessage *message, const char *path,
-                              struct udptun_error *err)
-{
-    static const char *const names[] = {"key_file", "mark", "bind_device"};
-    for (unsigned i = 0; i < message->descriptor->n_fields; i++) {
-        const ProtobufCFieldDescriptor *field = &message->descriptor->fields[i];
-        const char *text = object_text(message, field);
-        bool admin = text && strncmp(text, "unix:", 5) == 0;
-        for (size_t k = 0; k < sizeof names / sizeof *names; k++)
-            admin = admin || (strcmp(names[k], field->name) == 0 && codec_has(message, field));
-        if (admin) {
-            tunnel_config_invalid(err, path, field->name,
-                                  text && strncmp(text, "unix:", 5) == 0
-                                      ? "a Unix socket needs the role admin"
-                                      : "needs the role admin");
-            if (err)
-                err->code = UDPTUN_E_PERMISSION;
-            return UDPTUN_E_PERMISSION;
-        }
-    }
-    return 0;
 }
 
 int object_fill_redacted(ProtobufCMessage *message, const ProtobufCMessage *present,

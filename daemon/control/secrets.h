@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* secrets.h - fields of an object that not everybody may read or set: keys, passwords in URLs,
- * what acts with the daemon's own rights. Any kind of object. */
+/* secrets.h - fields of an object that not everybody may read: keys, passwords in URLs. Any kind of
+ * object. */
 #ifndef CONTROL_SECRETS_H
 #define CONTROL_SECRETS_H
 
 #include <protobuf-c/protobuf-c.h>
 
 #include <udptun/error.h>
-
-/* Nothing given needs admin: 0 or UDPTUN_E_PERMISSION with the field. */
-int object_check_admin_fields(const ProtobufCMessage *message, const char *path,
-                              struct udptun_error *err);
 
 /* Put what `present` (NULL: nothing) has in the place of every redacted secret of `message`:
  * 0, UDPTUN_E_INVALID where there is nothing to put, UDPTUN_E_NOMEM. */

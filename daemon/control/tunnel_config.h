@@ -33,7 +33,4 @@ int tunnel_config_check_kept(const ProtobufCMessage *message, const char *path,
 int tunnel_config_invalid(struct udptun_error *err, const char *path, const char *name,
                           const char *what);
 
-/* The text of a string or of a Secret that is not redacted; NULL: there is none. */
-const char *object_text(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field);
-
 #endif

@@ -12,6 +12,7 @@
 
 #include "daemon/control/config_file.h"
 #include "daemon/control/dispatch.h"
+#include "daemon/control/object_fields.h"
 #include "daemon/control/objects.h"
 #include "daemon/control/secrets.h"
 #include "daemon/control/tunnel_config.h"
@@ -192,22 +193,56 @@ static void fields_of_an_admin_are_found(void **state)
     static const struct {
         const char *text, *field;
     } cases[] = {
-        {"{\"keyFile\":\"k\"}", "parameters.keyFile"},
-        {"{\"mark\":0}", "parameters.mark"},
-        {"{\"bindDevice\":\"\"}", "parameters.bindDevice"},
-        {"{\"listen\":\"unix:/x\"}", "parameters.listen"},
-        {"{\"server\":\"unix:/x\"}", "parameters.server"},
+        {"{\"keyFile\":\"k\"}", "key_file"},
+        {"{\"mark\":0}", "mark"},
+        {"{\"bindDevice\":\"\"}", "bind_device"},
+        {"{\"listen\":\"unix:/x\"}", "listen"},
+        {"{\"server\":\"unix:/x\"}", "server"},
+        {"{\"server\":\"UNIX:/x\"}", "server"}, /* the engine takes it for the same */
+        {"{\"egress\":\"unix:/x\"}", "egress"},
         {"{\"name\":\"mark\",\"key\":\"k\",\"listen\":\"udp://h:1\"}", NULL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         tunnel_msg *tunnel = tunnel_of(cases[i].text);
-        struct udptun_error err = {0};
-        int rc = object_check_admin_fields(&tunnel->base, "parameters", &err);
-        assert_int_equal(rc, cases[i].field ? UDPTUN_E_PERMISSION : 0);
-        assert_int_equal(err.code, rc);
-        if (cases[i].field)
-            assert_string_equal(err.field, cases[i].field);
+        const ProtobufCFieldDescriptor *field = object_admin_field(&tunnel->base);
+        assert_int_equal(field != NULL, cases[i].field != NULL);
+        if (field)
+            assert_string_equal(field->name, cases[i].field);
         free_tunnel(tunnel);
+    }
+    assert_null(object_admin_field(NULL));
+}
+
+static void devices_of_an_admin_are_told_from_an_operators(void **state)
+{
+    (void)state;
+    static const struct {
+        char device[16];
+        bool admin;
+    } cases[] = {{"tun:tun0", true}, {"unix:/x", true}, {"x", true},
+                 {"", true},         {"fd:0", false},   {"pipe", false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char device[16];
+        memcpy(device, cases[i].device, sizeof device);
+        tun2socks_msg instance = UDPTUN__CONTROL__TUN2SOCKS__INIT;
+        instance.device = device;
+        if ((object_admin_field(&instance.base) != NULL) != cases[i].admin)
+            fail_msg("device '%s'", device);
+    }
+}
+
+/* Both ways: a field without a row would need an admin, a row without a field means nothing. */
+static void every_field_of_an_object_has_a_row(void **state)
+{
+    (void)state;
+    static const ProtobufCMessageDescriptor *const kinds[] = {
+        &udptun__control__tunnel__descriptor, &udptun__control__tun2socks__descriptor};
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        for (unsigned i = 0; i < kinds[k]->n_fields; i++) {
+            if (!object_field_row(kinds[k], kinds[k]->fields[i].name))
+                fail_msg("%s.%s has no row", kinds[k]->name, kinds[k]->fields[i].name);
+        }
+        assert_null(object_field_row(kinds[k], "no_such_field"));
     }
 }
 
@@ -326,6 +361,8 @@ int main(void)
         cmocka_unit_test(a_local_arrives_field_by_field),
         cmocka_unit_test(no_field_of_the_schema_is_forgotten),
         cmocka_unit_test(fields_of_an_admin_are_found),
+        cmocka_unit_test(devices_of_an_admin_are_told_from_an_operators),
+        cmocka_unit_test(every_field_of_an_object_has_a_row),
         cmocka_unit_test(a_redacted_secret_is_filled_in_or_refused),
         cmocka_unit_test(what_is_secret_is_redacted),
         cmocka_unit_test(the_state_text_is_what_it_would_be),
