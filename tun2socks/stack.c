@@ -303,7 +303,7 @@ void stack_work(struct tun2socks *t)
 void tun2socks_batch_end(struct tun2socks *t)
 {
     stack_work(t);
-    if (t->config.datagrams)
+    if (t->config.datagrams && t->config.datagrams->batch_end)
         t->config.datagrams->batch_end(t->config.arg);
 }
 

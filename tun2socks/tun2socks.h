@@ -57,7 +57,8 @@ struct tun2socks_datagram_host {
                      const struct endpoint *destination, const void *data, size_t size);
     /* The binding idled or made room. `binding` is not NULL. */
     void (*binding_close)(void *arg, void *binding);
-    /* All that was ready on the device was handed over: time to send what was gathered. */
+    /* All that was ready on the device was handed over: time to send what was gathered. May be
+     * NULL. */
     void (*batch_end)(void *arg);
 };
 

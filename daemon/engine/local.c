@@ -112,6 +112,42 @@ int local_send(struct front *front, const struct endpoint *source, const struct 
     return code;
 }
 
+/* ---- guests -------------------------------------------------------------------------------------
+ */
+
+void local_join(struct tunnel *t, struct front *front)
+{
+    local_leave(front);
+    front->tunnel = t;
+    list_append(&t->local->guests, &front->node);
+}
+
+static void forget(struct table_node *node, void *arg)
+{
+    struct flow *flow = table_entry(node, struct flow, node);
+    if (flow->front != (struct front *)arg)
+        return;
+    table_remove(&flow->head.tunnel->local->flows, node);
+    flow->front = NULL;
+}
+
+/* The flows' bindings live on: the machine may be on the stack. */
+void local_leave(struct front *front)
+{
+    struct tunnel *t = front->tunnel;
+    if (!t)
+        return;
+    table_each(&t->local->flows, forget, front);
+    list_remove(&front->node);
+    front->tunnel = NULL;
+}
+
+void local_bury(struct tunnel *t)
+{
+    while (t->local && !list_empty(&t->local->guests))
+        local_leave(list_entry(t->local->guests.next, struct front, node));
+}
+
 void local_set_own(struct front *front, const struct endpoint *source, const struct endpoint *own)
 {
     struct flow *last = front->tunnel->local->last;
@@ -255,6 +291,7 @@ int local_new(struct tunnel *t, struct udptun_error *err)
     if (t->local) {
         table_init(&t->local->flows);
         list_init(&t->local->clients);
+        list_init(&t->local->guests);
         listen_socks5_init(t);
         t->local->arena = is_socks5 ? (uint8_t *)malloc(LOCAL_ARENA_SIZE) : NULL;
         t->local->udp = (struct front){.ops = &front_udp_ops, .tunnel = t, .id = FRONT_UDP};

@@ -33,10 +33,13 @@ struct front_ops {
     void (*closed)(struct front *front, struct flow *flow);
 };
 
+/* Either part of its tunnel and freed with it, or a guest: an object of its own that joins the
+ * tunnel and is told when the tunnel ends. */
 struct front {
     const struct front_ops *ops;
-    struct tunnel *tunnel;
-    uint64_t id; /* tells fronts of one tunnel apart */
+    struct tunnel *tunnel; /* NULL: a guest that is in no tunnel at present */
+    uint64_t id;           /* tells fronts of one tunnel apart */
+    struct list node;      /* of a guest, in local.guests */
 };
 
 /* Behind each binding, in the memory that the machine gives. */
@@ -61,6 +64,7 @@ struct local {
     struct front udp;
     struct front app;
     uint64_t next_front; /* id of the next association */
+    struct list guests;  /* struct front.node, of objects that live longer than this one */
     struct list clients; /* listen_socks5.c: struct socks5_client.node */
     size_t client_count;
     uint8_t *arena;            /* LOCAL_ARENA_SIZE, replies with their SOCKS5 header */
@@ -94,6 +98,14 @@ bool local_has_flow(struct front *front, const struct endpoint *source);
 
 /* Close the flow of `source` at `front`, if there is one. Not from inside a callback. */
 void local_close_flow(struct front *front, const struct endpoint *source);
+
+/* Make `front` a guest of udp-local `t`, which runs. Until local_leave(), or until `t` ends,
+ * front->tunnel is `t`; it is NULL afterwards. */
+void local_join(struct tunnel *t, struct front *front);
+/* Leave the tunnel, if `front` is in one. Its flows there have no front any more. */
+void local_leave(struct front *front);
+/* The tunnel ends: every guest leaves. */
+void local_bury(struct tunnel *t);
 
 /* ops.dial (local_dial.c). */
 void local_dial(void *arg, struct udpt_conn *conn);

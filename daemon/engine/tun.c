@@ -189,6 +189,48 @@ static void release_device(struct tun *t)
     close_pipe(t);
 }
 
+/* ---- configuration ------------------------------------------------------------------------------
+ */
+
+static void choose_udp(struct tun *t)
+{
+    static const struct tun_udp_ops *const ops[] = {[TUN_REJECT] = NULL,
+                                                    [TUN_DIRECT] = &tun_udp_direct_ops,
+                                                    [TUN_SOCKS5] = &tun_udp_socks5_ops,
+                                                    [TUN_TUNNEL] = &tun_udp_tunnel_ops};
+    t->udp = ops[t->config->udp];
+    t->associated = -1;
+    t->unassociated_until_us = t->associate_after_us = 0;
+}
+
+/* `udp` is another: its flows end, by the functions that made them. */
+static void change_udp(struct tun *t)
+{
+    if (t->stack)
+        tun2socks_forget_bindings(t->stack);
+    tun_udp_tunnel_leave(t);
+    choose_udp(t);
+    t->udp_pending = false;
+}
+
+/* Let the stack have the configuration. Not while a callback of the app is on the stack: a flow
+ * that may have to end could be below it. */
+static void configure_stack(struct tun *t)
+{
+    struct tun2socks_config config;
+    if (t->engine->in_app > 0) {
+        t->configure_pending = true;
+        engine_turn_again(t->engine);
+        return;
+    }
+    if (t->udp_pending)
+        change_udp(t);
+    tun_fill_config(t, &config);
+    if (t->stack)
+        tun2socks_set(t->stack, &config);
+    t->configure_pending = false;
+}
+
 /* ---- time ---------------------------------------------------------------------------------------
  */
 
@@ -198,6 +240,8 @@ static void on_turn_end(struct ev_loop *loop, ev_prepare *watcher, int events)
     struct tun *t = (struct tun *)watcher->data;
     uint64_t now_us = t->engine->now_us;
     (void)events;
+    if (t->configure_pending)
+        configure_stack(t);
     tun_app_turn_end(t);
     uint64_t at_us = tun2socks_tick(t->stack);
     if (at_us == t->armed_us)
@@ -220,17 +264,6 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
 
 /* ---- life ---------------------------------------------------------------------------------------
  */
-
-static void choose_udp(struct tun *t)
-{
-    static const struct tun_udp_ops *const ops[] = {[TUN_REJECT] = NULL,
-                                                    [TUN_DIRECT] = &tun_udp_direct_ops,
-                                                    [TUN_SOCKS5] = &tun_udp_socks5_ops,
-                                                    [TUN_TUNNEL] = &tun_udp_tunnel_ops};
-    t->udp = ops[t->config->udp];
-    t->associated = -1;
-    t->unassociated_until_us = t->associate_after_us = 0;
-}
 
 static void init_watchers(struct tun *t)
 {
@@ -341,19 +374,12 @@ struct tun *tun_new(struct udptun_engine *e, struct tun_config *config, struct t
 
 void tun_reconfigure(struct tun *t, struct tun_config *config)
 {
-    struct tun2socks_config stack_config;
     const char *was = t->config->given.udp, *is = config->given.udp;
-    bool udp_differs = !was || !is ? was != is : strcmp(was, is) != 0;
-    if (t->stack && udp_differs)
-        tun2socks_forget_bindings(t->stack);
+    if (!was || !is ? was != is : strcmp(was, is) != 0)
+        t->udp_pending = true;
     tun_config_free(t->config);
     t->config = config;
-    t->tunnel_known = false;
-    if (udp_differs)
-        choose_udp(t);
-    tun_fill_config(t, &stack_config);
-    if (t->stack)
-        tun2socks_set(t->stack, &stack_config);
+    configure_stack(t);
     forget_far_ends(t);
     if (t->state == UDPTUN_DEGRADED)
         enter_running(t);

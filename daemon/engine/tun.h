@@ -27,7 +27,6 @@ struct tun_udp_ops {
     void (*datagram)(struct tun *t, struct tun_binding **binding, const struct endpoint *source,
                      const struct endpoint *destination, const void *data, size_t size);
     void (*binding_close)(struct tun *t, struct tun_binding *binding);
-    void (*batch_end)(struct tun *t);
 };
 
 enum tun_side { TUN_SIDE_TCP, TUN_SIDE_UDP, TUN_SIDE_COUNT };
@@ -45,9 +44,10 @@ struct tun {
     bool is_watching; /* `device` is active */
     bool is_closing;  /* being freed: nothing new begins */
     uint64_t armed_us;
-    const struct tun_udp_ops *udp;
-    struct front front;             /* TUN_TUNNEL */
-    bool tunnel_known;              /* in this batch: front.tunnel is up to date, or NULL */
+    const struct tun_udp_ops *udp;  /* what made the bindings */
+    bool configure_pending;         /* a callback of the app changed the configuration */
+    bool udp_pending;               /* `udp` is that of the former one: it takes no datagrams */
+    struct front front;             /* TUN_TUNNEL: a guest of the udp-local */
     int associated;                 /* TUN_SOCKS5: 1, 0, or -1: not known */
     uint64_t unassociated_until_us; /* then a TCP connection is tried again */
     uint64_t associate_after_us;    /* an attempt failed: no other before */
@@ -112,7 +112,7 @@ extern const struct tun_udp_ops tun_udp_tunnel_ops, tun_udp_socks5_ops, tun_udp_
 void tun_udp_tunnel_init(struct tun *t);
 /* The udp-local that it names is in another state. */
 void tun_udp_tunnel_state(struct tun *t, enum udptun_state state, const char *reason);
-/* No flow of a udp-local names the instance any more. */
+/* The instance is a guest of no udp-local any more. */
 void tun_udp_tunnel_leave(struct tun *t);
 /* ICMP for what a socket reported about datagrams to `to`. */
 void tun_udp_failed(struct tun *t, const struct endpoint *source, const struct endpoint *to,

@@ -11,6 +11,10 @@ static void datagram(void *arg, void **binding, const struct endpoint *source,
     struct tun_binding *b = (struct tun_binding *)*binding;
     if (t->is_closing)
         return;
+    if (t->udp_pending) {
+        tun2socks_lost(t->stack);
+        return;
+    }
     t->udp->datagram(t, &b, source, destination, data, size);
     *binding = b;
 }
@@ -21,15 +25,8 @@ static void binding_close(void *arg, void *binding)
     t->udp->binding_close(t, (struct tun_binding *)binding);
 }
 
-static void batch_end(void *arg)
-{
-    struct tun *t = (struct tun *)arg;
-    if (t->udp->batch_end)
-        t->udp->batch_end(t);
-}
-
-const struct tun2socks_datagram_host tun_datagram_host = {
-    .datagram = datagram, .binding_close = binding_close, .batch_end = batch_end};
+const struct tun2socks_datagram_host tun_datagram_host = {.datagram = datagram,
+                                                          .binding_close = binding_close};
 
 void tun_udp_failed(struct tun *t, const struct endpoint *source, const struct endpoint *to,
                     int sys_errno, uint32_t mtu)

@@ -2,8 +2,8 @@
 /*
  * tun_udp_tunnel.c - UDP of a tun2socks instance into a udp-local of the same engine, in memory.
  *
- * The instance is a front of that udp-local, by name: the tunnel may be made anew, or be absent
- * for a while. It is looked up once a batch.
+ * The instance is a guest of that udp-local, by name: the tunnel may be replaced, or be absent for
+ * a while. A tunnel that ends says so, and the next datagram looks for one of that name again.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,20 +36,22 @@ void tun_udp_tunnel_state(struct tun *t, enum udptun_state state, const char *re
     }
 }
 
-static bool find_tunnel(struct tun *t)
+/* False: there is no such udp-local, or it is disabled. */
+static bool join_tunnel(struct tun *t)
 {
-    if (!t->tunnel_known) {
-        struct tunnel *tunnel = registry_find(t->engine, t->config->tunnel);
-        t->front.tunnel = tunnel && tunnel->local && tunnel->machine ? tunnel : NULL;
-        t->tunnel_known = true;
-    }
-    return t->front.tunnel != NULL;
+    if (t->front.tunnel)
+        return true;
+    struct tunnel *tunnel = registry_find(t->engine, t->config->tunnel);
+    if (!tunnel || !tunnel->local || !tunnel->machine)
+        return false;
+    local_join(tunnel, &t->front);
+    return true;
 }
 
 static void datagram(struct tun *t, struct tun_binding **binding, const struct endpoint *source,
                      const struct endpoint *destination, const void *data, size_t size)
 {
-    if (!find_tunnel(t)) {
+    if (!join_tunnel(t)) {
         tun2socks_lost(t->stack);
         tun2socks_unreachable(t->stack, source, destination, TUN2SOCKS_HOST_UNREACHABLE, 0);
         return;
@@ -62,27 +64,20 @@ static void datagram(struct tun *t, struct tun_binding **binding, const struct e
     }
     struct udpt_dest dest = udpt_dest_of(destination);
     local_send(&t->front, source, &dest, (const uint8_t *)data, size);
+    tunnel_touch(t->front.tunnel);
 }
 
 static void binding_close(struct tun *t, struct tun_binding *b)
 {
-    t->tunnel_known = false;
-    if (find_tunnel(t)) {
+    if (t->front.tunnel) { /* else its flow ended with the tunnel */
         local_close_flow(&t->front, &b->source);
         tunnel_touch(t->front.tunnel);
     }
     free(b);
 }
 
-static void batch_end(struct tun *t)
-{
-    if (t->tunnel_known && t->front.tunnel)
-        tunnel_touch(t->front.tunnel);
-    t->tunnel_known = false;
-}
-
-const struct tun_udp_ops tun_udp_tunnel_ops = {
-    .datagram = datagram, .binding_close = binding_close, .batch_end = batch_end};
+const struct tun_udp_ops tun_udp_tunnel_ops = {.datagram = datagram,
+                                               .binding_close = binding_close};
 
 /* ---- as a front */
 
@@ -123,23 +118,10 @@ void tun_udp_tunnel_init(struct tun *t)
 {
     /* Other fronts count from 0: no address is that small. */
     t->front = (struct front){.ops = &tun_front_ops, .id = (uint64_t)(uintptr_t)t};
+    list_init(&t->front.node);
 }
 
-static void forget(struct table_node *node, void *arg)
-{
-    struct flow *flow = table_entry(node, struct flow, node);
-    if (flow->front == (struct front *)arg) {
-        table_remove(&flow->head.tunnel->local->flows, node);
-        flow->front = NULL;
-    }
-}
-
-/* Bindings were closed by name; what is left is that of tunnels that have been removed. */
 void tun_udp_tunnel_leave(struct tun *t)
 {
-    LIST_FOREACH (node, &t->engine->dead) {
-        struct object *o = list_entry(node, struct object, node);
-        if (o->kind == &tunnel_kind && tunnel_of(o)->local)
-            table_each(&tunnel_of(o)->local->flows, forget, &t->front);
-    }
+    local_leave(&t->front);
 }

@@ -257,6 +257,7 @@ void tunnel_bury(struct tunnel *t)
     unlisten(t);
     listener_close(&t->listener);
     pings_fail(t);
+    local_bury(t);
     t->dead = true;
 }
 
@@ -270,6 +271,7 @@ void tunnel_free(struct tunnel *t)
     }
     unlisten(t);
     pings_fail(t);
+    local_bury(t);
     udpt_machine_free(t->machine);
     udp_sender_flush(e->sender);
     local_free(t);
