@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* clock.h - the time, of either kind. */
+#ifndef PLATFORM_CLOCK_H
+#define PLATFORM_CLOCK_H
+
+#include <stdint.h>
+
+/*
+ * Microseconds since some moment before the start of this process; never goes back. It goes on
+ * while the machine sleeps: otherwise what is sent afterwards would look as late to the far end as
+ * the sleep was long. For all deadlines and ages.
+ */
+uint64_t clock_us(void);
+
+/* Milliseconds since 1970, UTC; may be set by the user. For what people read. */
+uint64_t clock_wall_ms(void);
+
+#endif

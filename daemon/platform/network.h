@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * network.h - news that the host's network came back or changed.
+ *
+ * Changes come in bursts, so they are reported once, a moment after the first.
+ */
+#ifndef PLATFORM_NETWORK_H
+#define PLATFORM_NETWORK_H
+
+#include "daemon/platform/loop.h"
+
+struct network_watch;
+
+typedef void network_changed(void *arg);
+
+/* NULL where the system tells nothing, or without memory: the caller goes without. */
+struct network_watch *network_watch_new(struct loop *loop, network_changed *changed, void *arg);
+/* NULL is accepted. */
+void network_watch_free(struct network_watch *watch);
+
+#endif
