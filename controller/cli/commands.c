@@ -70,7 +70,7 @@ const struct command commands[] = {
      "setLogLevel reloadConfig shutdown",
      run_call},
     {"completion", "SHELL", "print a completion script for bash, zsh or fish",
-     "  source <(udptunctl completion bash)", 1, 1, 0, false, "bash zsh fish", run_completion},
+     "  source <(udptunctl completion bash)", 1, 2, 0, false, "bash zsh fish", run_completion},
     {"help", "[COMMAND]", "print help", NULL, 0, 1, GROUP_HELP, false, NULL, run_help},
 };
 

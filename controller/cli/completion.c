@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * completion.c - completion scripts for bash, zsh and fish, from the tables. Names of tunnels are
- * asked for as the user types, by "udptunctl completion names".
+ * completion.c - completion scripts for bash, zsh and fish, from the tables. The scripts ask for
+ * the names of objects as the user types, by "udptunctl completion names [tunnel:|tun2socks:]".
  */
 #include "controller/cli/cli.h"
 
@@ -54,50 +54,105 @@ static void print_value_case(bool file, const char *action)
     printf(") %s; return;;\n", action);
 }
 
-/* Bash, and zsh in bash's manner. */
+/* "-f|--file|..." of every flag that takes a value, the socket apart. */
+static void print_value_flags(void)
+{
+    const char *separator = "      ";
+    for (size_t i = 0; i < flag_count; i++) {
+        if (flags[i].kind == FLAG_BOOL || strcmp(flags[i].name, "socket") == 0)
+            continue;
+        printf("%s--%s", separator, flags[i].name);
+        separator = "|";
+        if (flags[i].letter)
+            printf("|-%c", flags[i].letter);
+    }
+}
+
+/* The values of a flag for a shell's double quotes: words as they are, and behind "tunnel:" and
+ * "tun2socks:" the names that the daemon has; `ask` is how this shell asks for them. */
+static void print_values(const struct flag *flag, const char *ask)
+{
+    for (const char *word = flag->words; *word; word += strspn(word, " ")) {
+        size_t len = strcspn(word, " ");
+        printf("%s%.*s", word == flag->words ? "" : " ", (int)len, word);
+        if (strncmp(word, "tunnel:", len) == 0 || strncmp(word, "tun2socks:", len) == 0)
+            printf(" %s %.*s 2>/dev/null)", ask, (int)len, word);
+        word += len;
+    }
+}
+
+/*
+ * Bash, and zsh in bash's manner. Bash splits words at ':' and '=', so they are put together first,
+ * and of an answer only what follows the last colon is handed back.
+ */
 static void print_bash_function(void)
 {
     puts(
         "_udptunctl_words() {\n"
-        "  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command= words= i\n"
-        "  local socket=\n"
+        "  local line=() cur prev command= name= choice= socket= i glue=\n"
         "  COMPREPLY=()\n"
-        "  for ((i = 1; i < COMP_CWORD; i++)); do\n"
-        "    case ${COMP_WORDS[i]} in\n"
-        "      -s|--socket) socket=${COMP_WORDS[i+1]}; ((i++));;\n"
-        "      --timeout) ((i++));;\n"
+        "  for ((i = 0; i <= COMP_CWORD; i++)); do\n"
+        "    if [[ ${#line[@]} -gt 0 && ( -n $glue || ${COMP_WORDS[i]} == [:=]* ) ]]; then\n"
+        "      line[${#line[@]}-1]+=${COMP_WORDS[i]}\n"
+        "    else\n"
+        "      line+=(\"${COMP_WORDS[i]}\")\n"
+        "    fi\n"
+        "    glue=; [[ ${COMP_WORDS[i]} == *[:=] ]] && glue=1\n"
+        "  done\n"
+        "  cur=${line[${#line[@]}-1]}\n"
+        "  prev=${line[${#line[@]}-2]}\n"
+        "  for ((i = 1; i < ${#line[@]} - 1; i++)); do\n"
+        "    case ${line[i]} in\n"
+        "      -s|--socket) socket=${line[i+1]}; ((i++));;");
+    print_value_flags();
+    puts(
+        ") ((i++));;\n"
         "      -*) ;;\n"
-        "      *) command=${COMP_WORDS[i]}; break;;\n"
+        "      *) if [[ -z $command ]]; then command=${line[i]}; else name=${line[i]}; fi;;\n"
         "    esac\n"
         "  done\n"
         "  case $prev in");
     for (size_t i = 0; i < flag_count; i++)
-        if (flags[i].words)
-            printf("    --%s) COMPREPLY=($(compgen -W '%s' -- \"$cur\")); return;;\n",
-                   flags[i].name, flags[i].words);
+        if (flags[i].words) {
+            printf("    --%s) choice=\"", flags[i].name);
+            print_values(&flags[i], "$(udptunctl ${socket:+-s \"$socket\"} completion names");
+            puts("\"; _udptunctl_offer; return;;");
+        }
     print_value_case(true, "COMPREPLY=($(compgen -f -- \"$cur\"))");
     print_value_case(false, ":");
     puts(
         "  esac\n"
         "  case $command in");
-    fputs("    '') words='", stdout);
+    fputs("    '') choice='", stdout);
     for (size_t i = 0; i < command_count; i++)
         printf("%s%s", i ? " " : "", commands[i].name);
+    fputs("'; [[ $cur == -* ]] && choice='", stdout);
     print_flag_words(GROUP_ANY);
     puts("';;");
     for (size_t i = 0; i < command_count; i++) {
-        printf("    %s) words='", commands[i].name);
+        printf("    %s) choice='", commands[i].name);
         print_flag_words(GROUP_ANY | commands[i].groups);
-        printf("'");
+        puts("'");
         if (commands[i].words)
-            printf("\" %s\"", commands[i].words);
+            printf("      [[ -z $name && $cur != -* ]] && choice='%s'\n", commands[i].words);
         if (commands[i].takes_name)
-            printf("\" $(udptunctl ${socket:+-s \"$socket\"} completion names 2>/dev/null)\"");
-        puts(";;");
+            printf(
+                "      [[ %s$cur != -* ]] && choice=$(udptunctl ${socket:+-s \"$socket\"} "
+                "completion names 2>/dev/null)\n",
+                commands[i].most_args > 1 ? "" : "-z $name && ");
+        puts("      ;;");
     }
     puts(
         "  esac\n"
-        "  COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
+        "  _udptunctl_offer\n"
+        "}\n"
+        "_udptunctl_offer() {\n"
+        "  COMPREPLY=($(compgen -W \"$choice\" -- \"$cur\"))\n"
+        "  [[ $cur == *:* && $COMP_WORDBREAKS == *:* ]] && "
+        "COMPREPLY=(\"${COMPREPLY[@]#\"${cur%\"${cur##*:}\"}\"}\")\n"
+        "  [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *[:/] ]] && "
+        "compopt -o nospace 2>/dev/null\n"
+        "  return 0\n"
         "}");
 }
 
@@ -131,7 +186,7 @@ static void print_fish_names(void)
         "  for i in (seq 2 (count $words))\n"
         "    contains -- $words[$i] -s --socket; and set socket -s $words[(math $i + 1)]\n"
         "  end\n"
-        "  udptunctl $socket completion names 2>/dev/null\n"
+        "  udptunctl $socket completion names $argv 2>/dev/null\n"
         "end");
 }
 
@@ -142,8 +197,11 @@ static void print_fish_flag(const struct flag *flag, const char *condition)
         printf(" -s %c", flag->letter);
     if (flag->kind != FLAG_BOOL)
         printf(takes_value(flag, true) ? " -r -F" : " -x");
-    if (flag->words)
-        printf(" -a '%s'", flag->words);
+    if (flag->words) {
+        fputs(" -a \"", stdout);
+        print_values(flag, "(__udptunctl_names");
+        fputs("\"", stdout);
+    }
     fputs(" -d ", stdout);
     print_quoted(flag->help);
     putchar('\n');
@@ -177,9 +235,14 @@ static void print_fish(void)
     }
 }
 
-static enum exit_status print_names(struct cli *cli)
+/* Names of objects, a line each: all, or of one kind with `prefix` ("tunnel:", "tun2socks:") in
+ * front, as the value of a flag has them. */
+static enum exit_status print_names(struct cli *cli, const char *prefix)
 {
-    static const char *const kinds[] = {"udpTunnels", "tun2socks"};
+    static const struct {
+        const char *list;
+        const char *prefix;
+    } kinds[] = {{"udpTunnels", "tunnel:"}, {"tun2socks", "tun2socks:"}};
     json_t *value;
     char *reply;
     struct udptun_error err;
@@ -187,9 +250,11 @@ static enum exit_status print_names(struct cli *cli)
     for (size_t kind = 0; kind < 2; kind++) {
         size_t i;
         json_t *object;
-        json_array_foreach(json_object_get(value, kinds[kind]), i, object)
+        if (prefix && strcmp(prefix, kinds[kind].prefix) != 0)
+            continue;
+        json_array_foreach(json_object_get(value, kinds[kind].list), i, object)
         {
-            puts(text_of(object, "name"));
+            printf("%s%s\n", prefix ? prefix : "", text_of(object, "name"));
         }
     }
     json_decref(value);
@@ -205,13 +270,14 @@ enum exit_status run_completion(struct cli *cli)
     } shells[] = {{"bash", print_bash}, {"zsh", print_zsh}, {"fish", print_fish}};
 
     if (strcmp(cli->args[0], "names") == 0)
-        return print_names(cli);
+        return print_names(cli, cli->arg_count > 1 ? cli->args[1] : NULL);
     for (size_t i = 0; i < sizeof shells / sizeof shells[0]; i++) {
         if (strcmp(shells[i].shell, cli->args[0]) == 0) {
             shells[i].print();
             return EXIT_OK;
         }
     }
-    return complain(EXIT_USAGE, "completion: no script for %s; there is bash, zsh and fish",
+    return complain(EXIT_USAGE,
+                    "completion: there is no script for %s, only for bash, zsh and fish",
                     cli->args[0]);
 }

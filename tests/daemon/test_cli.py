@@ -244,6 +244,40 @@ class WithoutDaemon(unittest.TestCase):
                                         capture_output=True)
                 self.assertEqual((parsed.returncode, parsed.stderr), (0, ""))
 
+    def test_completion_offers_names_first_and_the_values_that_follow_flags(self):
+        bin_folder = os.path.join(self.folder, "bin")
+        os.mkdir(bin_folder)
+        stand_in = os.path.join(bin_folder, "udptunctl")
+        with open(stand_in, "w", encoding="utf-8") as file:
+            file.write("#!/bin/sh\ncase $* in\n"
+                       "*'names tunnel:') echo tunnel:near;;\n"
+                       "*'names tun2socks:') echo tun2socks:device;;\n"
+                       "*names) printf 'near\\nfar\\ndevice\\n';;\nesac\n")
+        os.chmod(stand_in, 0o755)
+        path = os.path.join(self.folder, "completion")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(ctl("completion", "bash").stdout)
+
+        def offered(*words):
+            quoted = " ".join("'%s'" % word for word in words)
+            run = subprocess.run(
+                ["bash", "-c", f". {path}; COMP_WORDS=(udptunctl {quoted}); COMP_CWORD={len(words)}; "
+                               '_udptunctl_words; printf "%s\n" "${COMPREPLY[@]}"'],
+                capture_output=True, text=True, timeout=HANG_S, check=True,
+                env=clean_environment(PATH=bin_folder + ":/usr/bin:/bin"))
+            return run.stdout.split()
+        self.assertEqual(offered("show", ""), ["near", "far", "device"])
+        self.assertEqual(offered("local", "n"), ["near"])
+        self.assertIn("--listen", offered("local", "near", ""))
+        self.assertIn("--listen", offered("local", "--l"))
+        self.assertEqual(offered("remove", "near", "f"), ["far"])
+        self.assertEqual(offered("tun2socks", "device", "--udp", "tunnel", ":", "n"), ["near"])
+        self.assertIn("tunnel:near", offered("tun2socks", "device", "--udp", ""))
+        self.assertEqual(offered("server", "far", "--egress", "tun2socks", ":"), ["device"])
+        self.assertEqual(offered("local", "--listen", "udp", ":", "//x", "n"), ["near"])
+        self.assertEqual(offered("local", "near", "--via", "s"), ["socks5://"])
+        self.assertEqual(offered("stat"), ["status"])
+
     def test_the_man_page_has_the_synopsis_of_the_table(self):
         with open(os.path.join(ROOT, "docs", "man", "udptunctl.1"), encoding="utf-8") as file:
             page = file.read()
