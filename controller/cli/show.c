@@ -8,7 +8,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define LABEL_WIDTH 12
+#define LABEL_WIDTH 11
+#define FLAG_WIDTH  21 /* of the longest flag's name */
 
 static const char *const handled[] = {
     "mtu",     "tcp",        "udp",       "tcpFlows",    "udpFlows", "tcpRefused", "name",
@@ -19,7 +20,7 @@ static const char *const handled[] = {
 
 static void print_label(const struct cli *cli, const char *label)
 {
-    printf("  %s%-*s%s", colour_on(cli->colour, COLOUR_DIM), LABEL_WIDTH, label,
+    printf("  %s%-*s%s ", colour_on(cli->colour, COLOUR_DIM), LABEL_WIDTH, label,
            colour_off(cli->colour, COLOUR_DIM));
 }
 
@@ -133,25 +134,109 @@ static bool is_handled(const char *field)
     return false;
 }
 
+static void print_value(const struct cli *cli, const char *label, json_t *value);
+
 static void print_rest(const struct cli *cli, json_t *object)
 {
     const char *field;
     json_t *value;
     json_object_foreach(object, field, value)
     {
-        if (is_handled(field))
-            continue;
-        if (json_is_string(value)) {
-            print_line(cli, field, COLOUR_NONE, json_string_value(value));
-            continue;
-        }
+        if (!is_handled(field))
+            print_value(cli, field, value);
+    }
+}
+
+/* "a, b, c" */
+static void print_list(const struct cli *cli, const char *label, const json_t *list)
+{
+    size_t i;
+    json_t *item;
+    print_label(cli, label);
+    json_array_foreach(list, i, item)
+    {
+        if (i > 0)
+            fputs(", ", stdout);
+        print_clean(stdout, json_is_string(item) ? json_string_value(item) : "?");
+    }
+    puts(json_array_size(list) == 0 ? "none" : "");
+}
+
+static void print_value(const struct cli *cli, const char *label, json_t *value)
+{
+    if (json_is_string(value)) {
+        print_line(cli, label, COLOUR_NONE, json_string_value(value));
+    } else if (json_is_boolean(value)) {
+        print_line(cli, label, COLOUR_NONE, json_is_true(value) ? "yes" : "no");
+    } else if (json_is_array(value) && json_is_string(json_array_get(value, 0))) {
+        print_list(cli, label, value);
+    } else if (json_is_array(value) && json_array_size(value) == 0) {
+        print_list(cli, label, value);
+    } else {
         char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
-        print_line(cli, field, COLOUR_NONE, text ? text : "");
+        print_line(cli, label, COLOUR_NONE, text ? text : "");
         udptun_client_free_text(text);
     }
 }
 
-static void print_object(const struct cli *cli, json_t *object, const char *role)
+/* ---- what is configured ------------------------------------------------------------------------
+ */
+
+/* "--allow-targets" without its dashes: the label is what a user types to change it. */
+static const char *label_of(const char *field)
+{
+    const struct flag *flag = flag_of_field(field);
+    return flag ? flag->name : field;
+}
+
+/* A secret that is set: the URL without it, where there is one. */
+static const char *redacted_text(const json_t *value)
+{
+    const char *url = text_of(value, "url");
+    return url[0] ? url : "set";
+}
+
+/* Fields that were given and that the status does not show; the others have their defaults. */
+static void print_settings(const struct cli *cli, json_t *settings, const json_t *status)
+{
+    const char *field;
+    json_t *value;
+    bool titled = false;
+    if (!json_object_get(settings, "key") && !json_object_get(settings, "keyFile") &&
+        json_object_get(settings, "role"))
+        print_line(cli, "key", COLOUR_NONE, "none");
+    json_object_foreach(settings, field, value)
+    {
+        const json_t *shown = json_object_get(status, field);
+        if (strcmp(field, "name") == 0 || strcmp(field, "role") == 0 || json_equal(shown, value))
+            continue;
+        if (!titled)
+            printf("\n  %ssettings%s\n", colour_on(cli->colour, COLOUR_BOLD),
+                   colour_off(cli->colour, COLOUR_BOLD));
+        titled = true;
+        char label[64];
+        snprintf(label, sizeof label, "%-*s", FLAG_WIDTH, label_of(field));
+        if (json_is_true(json_object_get(value, "redacted")))
+            print_line(cli, label, COLOUR_NONE, redacted_text(value));
+        else
+            print_value(cli, label, value);
+    }
+}
+
+/* The settings of the object of that name among those that exportConfig returned, or NULL. */
+static json_t *settings_of(const json_t *config, const char *list, const char *name)
+{
+    size_t i;
+    json_t *object;
+    json_array_foreach(json_object_get(config, list), i, object)
+    {
+        if (strcmp(text_of(object, "name"), name) == 0)
+            return object;
+    }
+    return NULL;
+}
+
+static void print_object(const struct cli *cli, json_t *object, const char *role, json_t *settings)
 {
     const char *state = text_of(object, "state");
     const char *error = text_of(object, "lastError");
@@ -180,7 +265,38 @@ static void print_object(const struct cli *cli, json_t *object, const char *role
     print_count(cli, object, "reconnects", "reconnects");
     print_count(cli, object, "resumed", "resumed");
     print_rest(cli, object);
+    print_settings(cli, settings, object);
     print_connections(cli, json_object_get(object, "connections"));
+}
+
+/* What is configured, NULL where the caller's role may not read it. */
+static json_t *read_config(struct cli *cli)
+{
+    json_t *config;
+    char *reply;
+    struct udptun_error err;
+    ask_quietly(cli, "exportConfig", NULL, 0, &config, &reply, &err);
+    udptun_client_free_text(reply);
+    return config;
+}
+
+static void print_objects(struct cli *cli, const json_t *status)
+{
+    static const char *const lists[] = {"udpTunnels", "tun2socks"};
+    json_t *config = read_config(cli);
+    for (size_t l = 0; l < sizeof lists / sizeof lists[0]; l++) {
+        size_t i;
+        json_t *object;
+        json_array_foreach(json_object_get(status, lists[l]), i, object)
+        {
+            const char *role = text_of(object, "role");
+            print_object(cli, object, role[0] ? role : "tun2socks",
+                         settings_of(config, lists[l], text_of(object, "name")));
+        }
+    }
+    if (!config)
+        print_line(cli, "settings", COLOUR_DIM, "shown to operators only");
+    json_decref(config);
 }
 
 enum exit_status run_show(struct cli *cli)
@@ -190,20 +306,10 @@ enum exit_status run_show(struct cli *cli)
         ask(cli, "getStatus", json_pack("{s:s}", "name", cli->args[0]), 0, &value);
     if (status != EXIT_OK)
         return status;
-    if (cli->json) {
+    if (cli->json)
         print_json(cli, value);
-    } else {
-        size_t i;
-        json_t *object;
-        json_array_foreach(json_object_get(value, "udpTunnels"), i, object)
-        {
-            print_object(cli, object, text_of(object, "role"));
-        }
-        json_array_foreach(json_object_get(value, "tun2socks"), i, object)
-        {
-            print_object(cli, object, "tun2socks");
-        }
-    }
+    else
+        print_objects(cli, value);
     json_decref(value);
     return EXIT_OK;
 }

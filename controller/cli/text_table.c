@@ -81,15 +81,17 @@ static void fit(const struct text_table *table, size_t *widths, size_t width)
             break;
         widths[column] = 0;
     }
-    size_t total = total_width(table, widths);
-    if (total <= width)
-        return;
-    size_t widest = 0;
-    for (size_t c = 1; c < table->column_count; c++)
-        if (!table->columns[c].right && widths[c] > widths[widest])
-            widest = c;
-    size_t excess = total - width;
-    widths[widest] = widths[widest] > excess + LEAST_CUT ? widths[widest] - excess : LEAST_CUT;
+    /* Cut the widest text column to the second widest, then both alike, and so on. */
+    for (size_t total = total_width(table, widths); total > width; total--) {
+        size_t widest = table->column_count;
+        for (size_t c = 0; c < table->column_count; c++)
+            if (!table->columns[c].right && widths[c] > LEAST_CUT &&
+                (widest == table->column_count || widths[c] > widths[widest]))
+                widest = c;
+        if (widest == table->column_count)
+            return;
+        widths[widest]--;
+    }
 }
 
 /* `text` in `width` columns, cut if it must be. */

@@ -665,6 +665,25 @@ class WithDaemon(unittest.TestCase):
         self.assertIn("does not exist", self.good("remove", "near"))
         self.assertEqual(self.json("remove", "near"), {"changed": False})
 
+    def test_show_says_how_an_object_is_configured(self):
+        self.good("local", "near", "--listen", "udp://127.0.0.1:0", "--server", "127.0.0.1:9",
+                  "--target", "127.0.0.1:9", "--via", "socks5://user:secret@127.0.0.1:9",
+                  "--max-flows-per-session", "7")
+        shown = self.good("show", "near")
+        for line in ("  key         none", "  via                   socks5://127.0.0.1:9",
+                     "  target                127.0.0.1:9", "  max-flows-per-session 7"):
+            self.assertIn(line + "\n", shown)
+        self.assertNotIn("secret", shown)
+        key = self.good("genkey")
+        run = ctl("-s", self.socket, "server", "far", "--listen", "127.0.0.1:0", "--key-file", "-",
+                  "--allow-targets", "10.0.0.0/8,192.0.2.1/32:53", "--deny-targets", "", stdin=key)
+        self.assertEqual(run.returncode, OK, run.stderr)
+        shown = self.good("show", "far")
+        for line in ("  key                   set", "  deny-targets          none",
+                     "  allow-targets         10.0.0.0/8, 192.0.2.1/32:53"):
+            self.assertIn(line + "\n", shown)
+        self.assertNotIn(key.strip(), shown)
+
     def test_several_names_are_removed_in_their_order(self):
         self.make_pair()
         self.good("tun2socks", "device", "--device", "unix:" + self.folder + "/device",
@@ -796,6 +815,10 @@ class WithDaemon(unittest.TestCase):
                 table = [line for line in plain.splitlines() if ": " not in line]
                 for line in table if args == ["status"] else []:
                     self.assertLessEqual(len(line), columns, line)
+        self.good("server", "n" * 64, "--listen",
+                  "unix:" + os.path.join(self.folder, "s" * (100 - len(self.folder))))
+        for line in on_terminal(80, "-s", self.socket, "status").splitlines():
+            self.assertLessEqual(len(re.sub(r"\x1b\[\d*m", "", line)), 80, line)
         bare = on_terminal(80, "-s", self.socket, "status", env=clean_environment(NO_COLOR="1"))
         self.assertNotIn("\033", bare)
         self.assertNotIn("\033", self.good("status"))
