@@ -4,8 +4,10 @@
  *
  * While no leg is up, one attempt at a time probes, on the control leg; the others follow when
  * the server has spoken on it, which proves that the session exists there. Each leg has its own
- * backoff. A session that the server lost is founded anew by the leg that learned of it; its
- * bindings stay and ask for their old ports.
+ * backoff, and forgets its failures only when it has been steady. A session that the server lost
+ * is founded again by the leg that learned of it; its bindings stay and ask for their old ports.
+ * A stream that reaches another server while the session is confirmed at the first is astray: it
+ * is closed, and the leg is dialled again later.
  */
 #include <limits.h>
 #include <string.h>
@@ -27,21 +29,29 @@
 #define NEEDED_WINDOW_US (60 * S_US)
 /* Datagrams wait this long without a pause: another data leg is worth its cost. */
 #define PRESSURE_US (100 * MS_US)
+/* A leg is steady when the server has sent a frame on it and it has lived this long. A leg forgets
+ * its failures only then: a server that hangs up behind each handshake is dialled with backoff. */
+#define STEADY_US (3 * S_US)
+/* A leg that failed more often than this, while others are up, is dialled as in an old outage. */
+#define FAILURES_MANY 30
 
 static uint64_t retry_delay(struct udpt_session *s, unsigned failures)
 {
     struct udpt_machine *m = s->m;
+    bool hurry = session_legs_up(s) == 0;
     bool old = s->outage_us != 0 && m->now_us - s->outage_us > OUTAGE_YOUNG_US;
+    old |= failures > FAILURES_MANY && !hurry;
     uint64_t most_us = old ? RETRY_OLD_MAX_US : RETRY_YOUNG_MAX_US;
     uint64_t delay_us = RETRY_FIRST_US;
     for (unsigned i = 1; i < failures && delay_us < most_us; i++)
         delay_us += delay_us / 2;
     if (delay_us > most_us)
         delay_us = most_us;
-    /* A quarter less to nothing less: many clients of one server must not come in step. */
+    /* Up to a quarter less: many clients of one server must not come in step. Without hurry up to
+     * three quarters: two clients in step may reach the wrong one of two servers by turns. */
     uint32_t random;
     machine_random(m, &random, sizeof random);
-    return delay_us - random % (delay_us / 4);
+    return delay_us - random % (hurry ? delay_us / 4 : delay_us / 4 * 3);
 }
 
 static void back_off(struct udpt_session *s, struct leg *leg)
@@ -147,10 +157,30 @@ static void size_up(struct udpt_session *s)
     }
 }
 
+static bool is_steady(const struct udpt_conn *c)
+{
+    return c->heard && c->m->now_us >= c->up_us + STEADY_US;
+}
+
+/* Legs that have become steady forget their failures, and with the first the outage is over. */
+static void forget_failures(struct udpt_session *s)
+{
+    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++) {
+        struct leg *leg = &s->legs[i];
+        if (!leg->conn || !leg->conn->heard || (leg->failures == 0 && s->outage_us == 0))
+            continue;
+        if (is_steady(leg->conn))
+            leg->failures = 0, s->outage_us = 0;
+        else
+            machine_wake(s->m, leg->conn->up_us + STEADY_US);
+    }
+}
+
 void client_tick(struct udpt_session *s)
 {
     if (s->m->stopping)
         return;
+    forget_failures(s);
     if (session_legs_up(s) == 0) {
         probe(s);
         return;
@@ -228,13 +258,20 @@ void client_leg_lost(struct udpt_session *s, const struct udpt_conn *c)
     struct leg *leg = &s->legs[c->leg];
     if (c->leg > s->wanted && session_legs_up(s) > 0)
         return; /* nobody misses it */
-    if (session_legs_up(s) == 0 && s->outage_us == 0)
-        s->outage_us = s->probe_us = m->now_us;
-    /* The first attempt after a loss comes at once; those that fail back off. */
-    leg->retry_us = m->now_us;
-    if (leg->failures == 0)
+    /* The first attempt after a loss comes at once; those that fail back off. The loss of a leg
+     * that was not steady counts as a failure. */
+    if (leg->failures == 0 || is_steady(c)) {
         leg->failures = 1;
-    machine_wake(m, m->now_us);
+        leg->retry_us = m->now_us;
+        machine_wake(m, m->now_us);
+    } else {
+        back_off(s, leg);
+    }
+    if (session_legs_up(s) == 0) {
+        s->probe_us = leg->retry_us;
+        if (s->outage_us == 0)
+            s->outage_us = m->now_us;
+    }
     client_update_state(s, c->reason);
 }
 
@@ -300,6 +337,36 @@ static void agree(struct udpt_session *s, const struct hello *hello, const struc
     s->params.max_legs = w->params.max_legs;
 }
 
+void client_heard(struct udpt_conn *c)
+{
+    c->heard = true;
+    c->session->proven = true;
+    machine_wake(c->m, c->m->now_us); /* the other legs may be dialled now */
+}
+
+/* Whether the session's server has shown, on a leg that is up, that it has the session. */
+static bool is_confirmed(const struct udpt_session *s)
+{
+    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++) {
+        const struct udpt_conn *c = s->legs[i].conn;
+        if (c && (c->joined || c->heard))
+            return true;
+    }
+    return false;
+}
+
+/* A balancer has led the stream to another server than the session's. If that server is gone and
+ * its streams only seem to be up, a PING finds out soon. */
+static void go_astray(struct udpt_conn *c)
+{
+    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++) {
+        struct udpt_conn *other = c->session->legs[i].conn;
+        if (other && other->ping_sent_us == 0)
+            leg_heartbeat(other);
+    }
+    conn_kill(c, "it reached another udp-server than the session's other connections");
+}
+
 void client_welcomed(struct udpt_conn *c)
 {
     struct udpt_session *s = c->session;
@@ -317,6 +384,10 @@ void client_welcomed(struct udpt_conn *c)
              * a server that has been restarted since. */
             c->blameless = true;
             conn_kill(c, "overtaken by another connection");
+            return;
+        }
+        if (h->welcome.epoch != s->epoch && is_confirmed(s)) {
+            go_astray(c);
             return;
         }
         /* This very leg founds the next one; its HELLO carries the old id, which is free. */
@@ -355,11 +426,11 @@ void client_welcomed(struct udpt_conn *c)
     conn_commit(c, handshake_put_confirm(h, intent, s->secret, to));
     bool first = session_legs_up(s) == 0;
     bool resumed = first && intent == CONFIRM_JOIN;
-    for (unsigned i = 0; first && i < UDPT_MAX_LEGS; i++) {
-        s->legs[i].failures = 0; /* what failed did so because the far end was away */
-        s->legs[i].retry_us = s->m->now_us;
-    }
+    for (unsigned i = 0; first && i < UDPT_MAX_LEGS; i++)
+        s->legs[i].retry_us = s->m->now_us; /* what failed did so because the far end was away */
     leg->attempt = NULL;
+    c->up_us = s->m->now_us;
+    c->joined = intent == CONFIRM_JOIN;
     leg_attach(c);
     if (c->state != CONN_UP)
         return;

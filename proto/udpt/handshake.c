@@ -249,7 +249,7 @@ enum handshake_result handshake_get_hello(struct handshake *h, const uint8_t *da
     hello->client_incarnation = reader_u64(&r);
     reader_copy(&r, hello->nonce, HANDSHAKE_NONCE_SIZE);
     params_get(&r, &hello->params);
-    if (!reader_done(&r) || hello->version_low > hello->version_high)
+    if (!reader_done(&r) || hello->version_low > hello->version_high || hello->generation == 0)
         return HANDSHAKE_MALFORMED;
     h->hello_size = size;
     transcript_add(h, data, size);

@@ -78,7 +78,7 @@ struct hello {
     uint8_t version_low, version_high;
     uint8_t session[UDPT_SESSION_ID_SIZE];
     uint8_t leg;
-    uint32_t generation;         /* of the leg; a higher one displaces a lower one */
+    uint32_t generation;         /* of the leg, from 1 on; a higher one displaces a lower one */
     uint64_t client_incarnation; /* grows with each start of a client that keeps its session */
     uint8_t nonce[HANDSHAKE_NONCE_SIZE];
     struct udpt_params params;

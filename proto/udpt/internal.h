@@ -160,6 +160,9 @@ struct udpt_conn {
     uint64_t answered_here;   /* like tx_acked, but told on this very stream */
     bool ack_last;            /* the last write was an acknowledgement: none answers it */
     uint64_t bulk_until_us;   /* bulk flows use it */
+    uint64_t up_us;           /* local: since when it carries its leg */
+    bool joined;              /* local: the session was known when it came */
+    bool heard;               /* a frame came on it */
     bool blameless;           /* an attempt that ended through no fault of the path */
     bool leaving;             /* no datagram goes on it any more */
     struct rx_id *last_rx_id; /* the one looked up last: a bulk flow finds it here */
@@ -494,6 +497,7 @@ void client_network_changed(struct udpt_session *s);
 void client_resume(struct udpt_session *s, const struct udpt_identity *identity);
 void client_welcomed(struct udpt_conn *c);
 void client_refused(struct udpt_conn *c, uint64_t reason);
+void client_heard(struct udpt_conn *c); /* the first frame on a leg */
 void client_attempt_ended(struct udpt_conn *c);
 void client_leg_lost(struct udpt_session *s, const struct udpt_conn *c);
 void client_session_lost(struct udpt_session *s, const char *reason);

@@ -193,10 +193,8 @@ static bool inline_datagram(struct udpt_conn *c, struct reader *body)
 
 bool leg_frame(struct udpt_conn *c, uint64_t id, struct reader *body, size_t size)
 {
-    if (!c->session->proven) {
-        c->session->proven = true;
-        machine_wake(c->m, c->m->now_us); /* the other legs may be dialled now */
-    }
+    if (!c->heard)
+        client_heard(c);
     bool is_ack = id == FRAME_CONTROL && reader_left(body) > 0 && body->at[0] == CONTROL_ACK;
     if (!is_ack)
         owe_ack(c, size);

@@ -96,11 +96,15 @@ static void agree(struct udpt_session *s, const struct hello *hello)
     server_agree(s, &hello->params);
 }
 
+/* The session is detached until its first leg is up, so it ends in time whatever happens to that.
+ */
 static struct udpt_session *create(struct udpt_conn *c)
 {
     struct udpt_session *s = session_new(c->m);
     if (!s)
         return NULL;
+    s->detached_us = c->m->now_us;
+    machine_wake(c->m, s->detached_us + c->m->config.resume_ms * MS_US);
     memcpy(s->id, c->handshake->hello.session, sizeof s->id);
     handshake_secret(c->handshake, s->secret);
     s->incarnation = c->handshake->welcome.incarnation;
@@ -179,6 +183,7 @@ void server_confirm(struct udpt_conn *c, const uint8_t *data, size_t size)
         refuse_late(c, REFUSE_STOPPING);
         return;
     }
+    bool resumed = s && s->detached_us != 0;
     if (intent == CONFIRM_CREATE) {
         if (s) { /* created meanwhile by another leg of the same client */
             refuse_late(c, REFUSE_SUPERSEDED);
@@ -194,8 +199,7 @@ void server_confirm(struct udpt_conn *c, const uint8_t *data, size_t size)
             return;
         }
     }
-    bool resumed = s->detached_us != 0;
-    if (!take_leg(s, c))
+    if (!take_leg(s, c) || c->state != CONN_UP)
         return;
     m->resumed += resumed;
     session_enter_state(s, UDPT_ESTABLISHED, resumed ? "resumed" : "");

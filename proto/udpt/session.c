@@ -137,8 +137,6 @@ void session_leg_up(struct udpt_session *s, struct udpt_conn *c)
     if (s->detached_us != 0)
         age_reset(&s->age); /* the far end may be another one, with another clock */
     s->detached_us = 0;
-    s->outage_us = 0;
-    s->legs[c->leg].failures = 0;
     if (c->leg == CONTROL_LEG) {
         announce_control_up(s);
         closing_control_up(s);

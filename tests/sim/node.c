@@ -8,6 +8,8 @@
 #include "tests/sim/sim.h"
 
 #define FIRST_PORT 10000
+/* Within a second: all legs at once and again, twice over. */
+#define MOST_DIALS 40
 
 static void on_random(void *arg, void *to, size_t size)
 {
@@ -17,12 +19,35 @@ static void on_random(void *arg, void *to, size_t size)
         bytes[i] = (uint8_t)rng_u64(&n->rng);
 }
 
+/* Where the next stream leads. */
+static struct node *balanced(struct node *n)
+{
+    struct world *w = n->world;
+    if (w->balancer == BALANCER_TURNS)
+        return &w->servers[w->next_stream % w->server_count];
+    if (w->balancer == BALANCER_CHANCE)
+        return &w->servers[rng_between(&w->rng, 0, w->server_count - 1)];
+    bool to_next =
+        n->moves_until_us != UDPT_NEVER && rng_between(&w->rng, 1, 100) <= n->next_percent;
+    return to_next ? n->next_reached : n->reached;
+}
+
+/* Whatever goes wrong, a local does not dial like mad. */
+static void count_dial(struct node *n)
+{
+    if (n->world->now_us >= n->dials_us + SECOND_US) {
+        n->dials_us = n->world->now_us;
+        n->dials = 0;
+    }
+    if (++n->dials == MOST_DIALS)
+        broken(n->world, "%s dials %u times within a second", n->name, n->dials);
+}
+
 static void on_dial(void *arg, struct udpt_conn *conn)
 {
     struct node *n = arg;
-    bool to_next =
-        n->moves_until_us != UDPT_NEVER && rng_between(&n->world->rng, 1, 100) <= n->next_percent;
-    struct stream *s = stream_dial(n, to_next ? n->next_reached : n->reached, conn);
+    count_dial(n);
+    struct stream *s = stream_dial(n, balanced(n), conn);
     n->conns++;
     udpt_conn_set_host(conn, &s->local);
     say(n->world, "%s dials stream %u, to %s", n->name, s->number, s->server.node->name);

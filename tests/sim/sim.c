@@ -6,6 +6,7 @@
  *     sim --seeds N       the histories of seeds 1 to N, or of A to B with A-B for N; the first
  *                         that fails is printed
  *     sim --bulk          a flow that offers more than the path carries, on several paths
+ *     sim --split         a balancer that deals streams out to two servers
  *
  * A history has an active part, in which sources send, destinations reply and things go wrong, and
  * then a quiet part: nothing goes wrong any more, and when the settling time has passed (the dead
@@ -355,8 +356,10 @@ static bool run_seed(uint64_t seed, bool verbose)
 
 static int usage(void)
 {
-    fputs("usage: sim SEED [-v] | sim --seeds COUNT | sim --seeds FIRST-LAST | sim --bulk\n",
-          stderr);
+    fputs(
+        "usage: sim SEED [-v] | sim --seeds COUNT | sim --seeds FIRST-LAST | sim --bulk | sim "
+        "--split\n",
+        stderr);
     return 2;
 }
 
@@ -371,6 +374,8 @@ int main(int argc, char **argv)
             bad += !run_bulk(i, false);
         return bad ? 1 : 0;
     }
+    if (strcmp(argv[1], "--split") == 0 && argc == 2)
+        return run_splits() ? 0 : 1;
     bool many = strcmp(argv[1], "--seeds") == 0;
     if (many ? argc != 3 : argc > 3 || (argc == 3 && strcmp(argv[2], "-v") != 0))
         return usage();

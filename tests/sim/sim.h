@@ -18,6 +18,7 @@
  *   oracle.c  what was sent, and whether what arrives is that, once, at the right place
  *   fault.c   what goes wrong and when
  *   bulk.c    no fault, but a flow that offers more than the path carries
+ *   split.c   no fault, but a balancer that deals streams out to two servers
  *   sim.c     the loop, the traffic, the verdict
  */
 #ifndef SIM_SIM_H
@@ -62,6 +63,8 @@ struct node {
     struct udpt_binding *ports[PORTS];     /* server: by external port - 10000 */
     unsigned next_port;
     uint64_t next_ping, pongs;
+    uint64_t dials_us; /* local: the second in which it dialled `dials` times */
+    unsigned dials;
     struct udpt_identity identity; /* local: what it finds when it starts again */
     bool has_identity;
     uint64_t line_free_us[2]; /* local: of the narrow line that its streams share */
@@ -177,6 +180,8 @@ struct world {
     size_t capacity, largest_chunk, largest_payload;
     bool has_silent_dest; /* one destination never answers */
     unsigned silent_dest;
+    /* Whether every stream reaches one of all the servers: in turn, or by chance. */
+    enum { BALANCER_NONE, BALANCER_TURNS, BALANCER_CHANCE } balancer;
     bool proxied; /* connecting succeeds whatever the server does, as with ss-tunnel */
     uint64_t next_traffic_us, next_fault_us;
     /* what happened */
@@ -206,6 +211,9 @@ void world_free(struct world *w);
 /* ---- bulk.c */
 unsigned bulk_paths(void);
 bool run_bulk(unsigned number, bool verbose);
+
+/* ---- split.c */
+bool run_splits(void);
 
 /* ---- stream.c */
 struct stream *stream_dial(struct node *local, struct node *server, struct udpt_conn *conn);

@@ -208,6 +208,8 @@ static bool move_bytes(struct pair *p, int from)
             udpt_conn_sent(c, size, p->now_us);
             if (link->conns[!from])
                 udpt_conn_input(link->conns[!from], piece, size, p->now_us);
+            if (from == SERVER && ++link->server_writes == p->server_writes && link->conns[from])
+                udpt_conn_lost(link->conns[from], "cut", p->now_us);
             moved = true;
         }
     }

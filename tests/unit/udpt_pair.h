@@ -29,6 +29,7 @@ struct pair_end {
 struct pair_link {
     struct udpt_conn *conns[2]; /* local, server */
     bool refused;               /* the next dial finds nobody */
+    unsigned server_writes;
     bool open;
 };
 
@@ -47,6 +48,8 @@ struct pair {
     uint64_t now_us;
     size_t chunk;
     bool server_down; /* dials fail */
+    /* The server ends every stream behind its first so many writes; 0: none. */
+    unsigned server_writes;
     struct pair_link links[PAIR_LINKS];
     size_t link_count;
     struct pair_datagram received[PAIR_RECEIVED];
