@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/control/authority.h"
 #include "daemon/control/control.h"
 #include "daemon/control/object_fields.h"
 #include "daemon/control/secrets.h"
@@ -111,20 +112,29 @@ static int sort_given(struct change *c, const struct given *all, size_t count,
     return 0;
 }
 
+/* What can be told without a copy, of all objects before the first copy is made. */
+static int check_given(struct change *c, const struct given *given)
+{
+    const struct object *object = objects_find(&c->control->objects, given->name);
+    char path[OBJECT_PATH_SIZE];
+    path_of(given, path);
+    int rc = tunnel_config_check_kept(given->message, path, &c->err);
+    if (rc == 0 && !(object && object_admin_field(object->message))) /* such a one may be left */
+        rc = authority_check_given(c->call, given->message, path, &c->err);
+    return rc;
+}
+
 static int plan_object(struct change *c, const struct given *given)
 {
     const struct object *object = objects_find(&c->control->objects, given->name);
     const ProtobufCMessage *present = object ? object->message : NULL;
     char path[OBJECT_PATH_SIZE];
     path_of(given, path);
-    int rc = tunnel_config_check_kept(given->message, path, &c->err);
-    if (rc < 0)
-        return rc;
     ProtobufCMessage *wanted = codec_copy(given->message);
     if (!wanted)
         return error_set(&c->err, UDPTUN_E_NOMEM, NULL, "out of memory");
     bool same_kind = present && present->descriptor == wanted->descriptor;
-    rc = object_fill_redacted(wanted, same_kind ? present : NULL, path, &c->err);
+    int rc = object_fill_redacted(wanted, same_kind ? present : NULL, path, &c->err);
     bool left = rc == 0 && c->call->role < ROLE_ADMIN && object_admin_field(wanted) && same_kind &&
                 codec_equal(wanted, present);
     if (rc < 0 || left) { /* what an admin set may stay, and is not touched */
@@ -176,6 +186,8 @@ static int plan_apply(struct change *c)
     if (all && sorted) {
         size_t count = list_given(config, all);
         rc = sort_given(c, all, count, sorted);
+        for (size_t i = 0; rc == 0 && i < count; i++)
+            rc = check_given(c, &all[i]);
         for (size_t i = 0; rc == 0 && i < count; i++)
             rc = plan_object(c, &all[i]);
         if (rc == 0 && given_to(c)->has_prune && given_to(c)->prune)

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "daemon/control/authority.h"
 #include "daemon/control/control.h"
 #include "daemon/control/secrets.h"
 #include "daemon/control/status.h"
@@ -15,7 +16,10 @@
 
 static void start_configure(struct call *call, double wait_s)
 {
-    if (!(wait_s >= 0. && wait_s <= MAX_WAIT_S))
+    struct udptun_error err;
+    if (authority_check_given(call, call->parameters, "parameters", &err) < 0)
+        call_fail(call, &err);
+    else if (!(wait_s >= 0. && wait_s <= MAX_WAIT_S))
         action_fail(call, UDPTUN_E_INVALID, "parameters.wait", "parameters.wait: out of range");
     else
         change_start(call->control, &change_configure, call, NULL);

@@ -14,24 +14,24 @@
 
 /* clang-format off */ /* one line an action */
 const struct action control_actions[] = {
-    {"hello", ROLE_OBSERVER, KIND(hello_parameters), {NULL}, action_hello, "who answers, what it can do, and your role; or step down from it"},
-    {"configureUdpTunnel", ROLE_OPERATOR, KIND(tunnel), {"name"}, action_configure_udp_tunnel, "create a udp-local or udp-server, or make it be as given"},
-    {"removeUdpTunnel", ROLE_OPERATOR, KIND(name_parameters), {"name"}, action_remove_udp_tunnel, "end a tunnel"},
-    {"configureTun2socks", ROLE_OPERATOR, KIND(tun2socks), {"name"}, action_configure_tun2socks, "create a tun2socks instance, or make it be as given"},
-    {"removeTun2socks", ROLE_OPERATOR, KIND(name_parameters), {"name"}, action_remove_tun2socks, "end a tun2socks instance"},
-    {"getStatus", ROLE_OBSERVER, KIND(name_parameters), {NULL}, action_get_status, "what runs and how it fares"},
-    {"listSessions", ROLE_OPERATOR, KIND(name_parameters), {"name"}, action_list_sessions, "the sessions of a tunnel"},
-    {"closeSession", ROLE_OPERATOR, KIND(close_session_parameters), {"name", "session"}, action_close_session, "end one session of a udp-server"},
-    {"listFlows", ROLE_OPERATOR, KIND(list_flows_parameters), {"name"}, action_list_flows, "the flows of a tunnel, a page at a time"},
-    {"pingTunnel", ROLE_OPERATOR, KIND(ping_tunnel_parameters), {"name"}, action_ping_tunnel, "round trips through the tunnel to its far end"},
-    {"subscribe", ROLE_OBSERVER, KIND(subscribe_parameters), {NULL}, action_subscribe, "be told of events"},
-    {"unsubscribe", ROLE_OBSERVER, KIND(subscribe_parameters), {NULL}, action_unsubscribe, "be told no more"},
-    {"exportConfig", ROLE_OPERATOR, KIND(export_config_parameters), {NULL}, action_export_config, "all objects as they are configured"},
-    {"applyConfig", ROLE_OPERATOR, KIND(apply_config_parameters), {"config"}, action_apply_config, "make all objects be as given"},
-    {"getMetrics", ROLE_OBSERVER, KIND(no_parameters), {NULL}, action_get_metrics, "statistics as OpenMetrics text"},
-    {"setLogLevel", ROLE_OPERATOR, KIND(set_log_level_parameters), {"level"}, action_set_log_level, "how much is logged, of everything or of one module"},
-    {"reloadConfig", ROLE_ADMIN, KIND(no_parameters), {NULL}, action_reload_config, "read the config file again"},
-    {"shutdown", ROLE_ADMIN, KIND(no_parameters), {NULL}, action_shutdown, "stop the daemon"},
+    {"hello", ROLE_OBSERVER, LOAD_SMALL, KIND(hello_parameters), {NULL}, action_hello, "who answers, what it can do, and your role; or step down from it"},
+    {"configureUdpTunnel", ROLE_OPERATOR, LOAD_OBJECT, KIND(tunnel), {"name"}, action_configure_udp_tunnel, "create a udp-local or udp-server, or make it be as given"},
+    {"removeUdpTunnel", ROLE_OPERATOR, LOAD_SMALL, KIND(name_parameters), {"name"}, action_remove_udp_tunnel, "end a tunnel"},
+    {"configureTun2socks", ROLE_OPERATOR, LOAD_OBJECT, KIND(tun2socks), {"name"}, action_configure_tun2socks, "create a tun2socks instance, or make it be as given"},
+    {"removeTun2socks", ROLE_OPERATOR, LOAD_SMALL, KIND(name_parameters), {"name"}, action_remove_tun2socks, "end a tun2socks instance"},
+    {"getStatus", ROLE_OBSERVER, LOAD_SMALL, KIND(name_parameters), {NULL}, action_get_status, "what runs and how it fares"},
+    {"listSessions", ROLE_OPERATOR, LOAD_SMALL, KIND(name_parameters), {"name"}, action_list_sessions, "the sessions of a tunnel"},
+    {"closeSession", ROLE_OPERATOR, LOAD_SMALL, KIND(close_session_parameters), {"name", "session"}, action_close_session, "end one session of a udp-server"},
+    {"listFlows", ROLE_OPERATOR, LOAD_SMALL, KIND(list_flows_parameters), {"name"}, action_list_flows, "the flows of a tunnel, a page at a time"},
+    {"pingTunnel", ROLE_OPERATOR, LOAD_SMALL, KIND(ping_tunnel_parameters), {"name"}, action_ping_tunnel, "round trips through the tunnel to its far end"},
+    {"subscribe", ROLE_OBSERVER, LOAD_SMALL, KIND(subscribe_parameters), {NULL}, action_subscribe, "be told of events"},
+    {"unsubscribe", ROLE_OBSERVER, LOAD_SMALL, KIND(subscribe_parameters), {NULL}, action_unsubscribe, "be told no more"},
+    {"exportConfig", ROLE_OPERATOR, LOAD_SMALL, KIND(export_config_parameters), {NULL}, action_export_config, "all objects as they are configured"},
+    {"applyConfig", ROLE_OPERATOR, LOAD_OBJECTS, KIND(apply_config_parameters), {"config"}, action_apply_config, "make all objects be as given"},
+    {"getMetrics", ROLE_OBSERVER, LOAD_SMALL, KIND(no_parameters), {NULL}, action_get_metrics, "statistics as OpenMetrics text"},
+    {"setLogLevel", ROLE_OPERATOR, LOAD_SMALL, KIND(set_log_level_parameters), {"level"}, action_set_log_level, "how much is logged, of everything or of one module"},
+    {"reloadConfig", ROLE_ADMIN, LOAD_SMALL, KIND(no_parameters), {NULL}, action_reload_config, "read the config file again"},
+    {"shutdown", ROLE_ADMIN, LOAD_SMALL, KIND(no_parameters), {NULL}, action_shutdown, "stop the daemon"},
 };
 /* clang-format on */
 
@@ -81,6 +81,9 @@ void action_hello(struct call *call)
     limits.has_flows_per_reply = limits.has_pings = 1;
     limits.flows_per_reply = FLOWS_PER_REPLY;
     limits.pings = MAX_PINGS;
+    limits.has_values = limits.has_containers = 1;
+    limits.values = DISPATCH_MAX_VALUES;
+    limits.containers = DISPATCH_MAX_CONTAINERS;
     hello.server = (char *)(uintptr_t) "udptund";
     hello.version = (char *)(uintptr_t)udptun_version();
     hello.has_api = 1;

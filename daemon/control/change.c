@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/control/authority.h"
 #include "daemon/control/carry_out.h"
 #include "daemon/control/control.h"
 #include "daemon/control/identities.h"
-#include "daemon/control/object_fields.h"
 #include "daemon/control/tunnel_config.h"
 #include "proto/control/codec.h"
 
@@ -31,34 +31,6 @@ static void free_message(ProtobufCMessage *message)
 static int no_memory(struct change *c)
 {
     return error_set(&c->err, UDPTUN_E_NOMEM, NULL, "out of memory");
-}
-
-static int deny(struct change *c, const char *field, const char *why)
-{
-    return error_set(&c->err, UDPTUN_E_PERMISSION, field, "%s: %s", field, why);
-}
-
-/* An object that uses the daemon's own rights belongs to an admin: as it is now, and as it would
- * be. Whoever may not change it may not have its files read or its device opened either, so this
- * comes first. */
-static int check_authority(struct change *c, const ProtobufCMessage *present, const struct edit *e)
-{
-    const ProtobufCFieldDescriptor *wanted = object_admin_field(e->wanted);
-    const ProtobufCFieldDescriptor *held = object_admin_field(present);
-    char json_name[CODEC_NAME_SIZE], field[sizeof c->err.field], why[160];
-    if (!c->call || c->call->role >= ROLE_ADMIN || (!wanted && !held))
-        return 0;
-    if (wanted) {
-        snprintf(field, sizeof field, "%.36s.%.26s", e->path,
-                 codec_json_name(wanted->name, json_name));
-        return deny(c, field, "needs the role admin");
-    }
-    snprintf(why, sizeof why, "'%.64s' has '%.26s', so only an admin may change or remove it",
-             e->name, codec_json_name(held->name, json_name));
-    if (!*e->path) /* the edit follows from what the config does not name */
-        return deny(c, "parameters.prune", why);
-    snprintf(field, sizeof field, "%.36s.name", e->path);
-    return deny(c, field, why);
 }
 
 int change_edit(struct change *c, const char *name, ProtobufCMessage *wanted, bool of_file,
@@ -83,7 +55,7 @@ int change_edit(struct change *c, const char *name, ProtobufCMessage *wanted, bo
     snprintf(e->path, sizeof e->path, "%s", path);
     if (strlen(name) >= sizeof e->name)
         return tunnel_config_invalid(&c->err, path, "name", "1 to 64 of A-Za-z0-9._- are expected");
-    if (check_authority(c, message, e) < 0)
+    if (authority_check_edit(c->call, message, e, &c->err) < 0)
         return c->err.code;
     if (e->other_kind && !c->kind->is_of_all) {
         error_set(&c->err, UDPTUN_E_CONFLICT, "name", "name: %s is an object of another kind",

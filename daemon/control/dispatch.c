@@ -9,6 +9,15 @@
 
 #include "daemon/control/control.h"
 #include "daemon/control/server.h"
+#include "proto/control/peek.h"
+
+static const struct {
+    size_t values, containers, text;
+} loads[] = {
+    [LOAD_SMALL] = {256, 64, (size_t)16 << 10},
+    [LOAD_OBJECT] = {DISPATCH_MAX_VALUES, 64, SCAN_MAX_SIZE},
+    [LOAD_OBJECTS] = {DISPATCH_MAX_VALUES, DISPATCH_MAX_CONTAINERS, SCAN_MAX_SIZE},
+};
 
 const struct action *action_find(const char *name)
 {
@@ -159,15 +168,27 @@ static int check_envelope(const envelope_msg *request, struct udptun_error *err)
     return 0;
 }
 
+static int check_role(enum role role, const struct action *action, struct udptun_error *err)
+{
+    if (role >= action->role)
+        return 0;
+    return error_set(err, UDPTUN_E_PERMISSION, NULL, "%s: needs the role %s, you have %s",
+                     action->name, role_name(action->role), role_name(role));
+}
+
+static int unknown_action(const char *name, struct udptun_error *err)
+{
+    return error_set(err, UDPTUN_E_BAD_REQUEST, "action", "action: '%.64s' is unknown", name);
+}
+
 static int check_call(struct call *call, struct udptun_error *err)
 {
     const struct action *action = call->action;
     int rc = check_envelope(call->request, err);
     if (call->control->stopping) /* the engine may be half gone */
         rc = error_set(err, UDPTUN_E_UNEXPECTED, NULL, "the daemon is stopping");
-    if (rc == 0 && call->role < action->role)
-        rc = error_set(err, UDPTUN_E_PERMISSION, NULL, "%s: needs the role %s, you have %s",
-                       action->name, role_name(action->role), role_name(call->role));
+    if (rc == 0)
+        rc = check_role(call->role, action, err);
     if (rc == 0)
         rc = find_parameters(call, err);
     if (rc == 0)
@@ -197,25 +218,54 @@ static int read_request(const struct conn *conn, const uint8_t *data, size_t siz
         return error_set(err, UDPTUN_E_BAD_REQUEST, "action", "action: a string is required");
     *action = r ? action_find(r->action) : NULL;
     if (r && !*action)
-        return error_set(err, UDPTUN_E_BAD_REQUEST, "action", "action: '%.64s' is unknown",
-                         r->action);
+        return unknown_action(r->action, err);
     return rc;
 }
 
-void dispatch_message(struct conn *conn, const uint8_t *data, size_t size, struct fds *fds)
+static int too_much(size_t limit, const char *what, struct udptun_error *err)
+{
+    return error_set(err, UDPTUN_E_INVALID, "parameters", "parameters: more than %zu %s", limit,
+                     what);
+}
+
+/* Before anything is built of the message: its sender may call the action, and it has no more in it
+ * than the action can use. `head` has the action and the id. */
+static int check_peek(const struct conn *conn, const struct peek *peek, struct udptun_error *err)
+{
+    const char *name = peek->head ? peek->head->action : NULL;
+    const struct action *action = name ? action_find(name) : NULL;
+    enum load load = action ? action->load : LOAD_SMALL;
+    if (action && check_role(conn->peer.role, action, err) < 0)
+        return err->code;
+    if (name && !action)
+        return unknown_action(name, err);
+    if (peek->values > loads[load].values)
+        return too_much(loads[load].values, "values", err);
+    if (peek->containers > loads[load].containers)
+        return too_much(loads[load].containers, "objects and lists", err);
+    if (peek->text > loads[load].text)
+        return too_much(loads[load].text, "bytes of text", err);
+    return 0;
+}
+
+/* Answer what is not taken; frees `request` and closes what came with it. */
+static void refuse(struct conn *conn, envelope_msg *request, struct fds *fds,
+                   const struct udptun_error *err)
+{
+    struct envelope_bytes bytes = encode_error(conn->scan.encoding, request, err);
+    envelope_free(request);
+    fds_close(fds);
+    conn_reply(conn, bytes);
+}
+
+static void take(struct conn *conn, envelope_msg *request, const struct action *action,
+                 struct fds *fds)
 {
     struct udptun_error err = {0};
-    envelope_msg *request = NULL;
-    const struct action *action = NULL;
     struct call *call = calloc(1, sizeof *call);
-    int rc = call ? read_request(conn, data, size, &request, &action, &err)
-                  : error_set(&err, UDPTUN_E_NOMEM, NULL, "out of memory");
-    if (rc < 0) {
-        struct envelope_bytes bytes = encode_error(conn->scan.encoding, request, &err);
-        envelope_free(request);
-        fds_close(fds);
-        free(call);
-        conn_reply(conn, bytes);
+    if (!call) {
+        error_set(&err, UDPTUN_E_NOMEM, NULL, "out of memory");
+        refuse(conn, request, fds, &err);
         return;
     }
     *call = (struct call){.control = conn->server->control,
@@ -229,4 +279,22 @@ void dispatch_message(struct conn *conn, const uint8_t *data, size_t size, struc
         call_fail(call, &err);
     else
         action->handle(call);
+}
+
+void dispatch_message(struct conn *conn, const uint8_t *data, size_t size, struct fds *fds)
+{
+    struct udptun_error err = {0};
+    envelope_msg *request = NULL;
+    const struct action *action = NULL;
+    struct peek peek;
+    envelope_peek(conn->scan.encoding, data, size, &peek);
+    if (check_peek(conn, &peek, &err) < 0) {
+        refuse(conn, peek.head, fds, &err);
+        return;
+    }
+    envelope_free(peek.head);
+    if (read_request(conn, data, size, &request, &action, &err) < 0)
+        refuse(conn, request, fds, &err);
+    else
+        take(conn, request, action, fds);
 }

@@ -15,14 +15,27 @@
 
 #define DISPATCH_ID_SIZE 64 /* most bytes of an `id` that is a string */
 
+/* What one message may have in it: members of objects and items of lists; objects and lists. */
+#define DISPATCH_MAX_VALUES     65792 /* 65,536 targets, and the other fields */
+#define DISPATCH_MAX_CONTAINERS 8192
+
 struct conn;
 struct control;
 struct call;
+
+/* How much the parameters of an action can be. A message with more is refused before anything is
+ * built of it, so that it costs no more than reading it. */
+enum load {
+    LOAD_SMALL,
+    LOAD_OBJECT,  /* one object, whose lists may be long */
+    LOAD_OBJECTS, /* all objects */
+};
 
 /* One row of the action table (actions.c). */
 struct action {
     const char *name;
     enum role role; /* the least that may call it */
+    enum load load;
     const ProtobufCMessageDescriptor *parameters;
     const char *required[2];           /* parameters that must be there, by their JSON names */
     void (*handle)(struct call *call); /* NULL: answered UNSUPPORTED */

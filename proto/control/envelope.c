@@ -37,8 +37,7 @@ json_t *envelope_parse_json(const char *text, size_t size, struct udptun_error *
     return NULL;
 }
 
-/* What an answer needs of a message that is wrong elsewhere; NULL when memory is short. */
-static envelope_msg *salvage(const json_t *json)
+envelope_msg *envelope_salvage(const json_t *json)
 {
     static const char *const keys[] = {"action", "id"};
     ProtobufCMessage *message = codec_new(&udptun__control__envelope__descriptor);
@@ -87,7 +86,7 @@ static int decode_json(const uint8_t *data, size_t size, unsigned flags, envelop
     const struct codec_options options = {.tag = tag_of(json, tag), .flags = flags};
     ProtobufCMessage *message = NULL;
     int rc = codec_from_json(&udptun__control__envelope__descriptor, json, &options, &message, err);
-    *out = rc == UDPTUN_E_INVALID ? salvage(json) : (envelope_msg *)message;
+    *out = rc == UDPTUN_E_INVALID ? envelope_salvage(json) : (envelope_msg *)message;
     json_decref(json);
     return rc;
 }

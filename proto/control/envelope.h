@@ -34,6 +34,10 @@ int envelope_decode(enum encoding encoding, const uint8_t *data, size_t size, un
  * UDPTUN_E_NOMEM. */
 json_t *envelope_parse_json(const char *text, size_t size, struct udptun_error *err);
 
+/* A message with no more than `action` and `id` of `json`, as far as they are right: what an answer
+ * needs of a message that is wrong elsewhere. NULL when memory is short. */
+envelope_msg *envelope_salvage(const json_t *json);
+
 /* The bytes of `message`, its newline or length prefix included. `encoding` UNKNOWN is JSON.
  * 0 or UDPTUN_E_NOMEM. */
 int envelope_encode(enum encoding encoding, const envelope_msg *message,

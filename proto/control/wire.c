@@ -5,7 +5,6 @@
 
 #include <string.h>
 
-#include "proto/buffer.h"
 #include "proto/control/codec_internal.h"
 
 enum wire_type { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 };
@@ -52,30 +51,35 @@ static int check_bytes(const ProtobufCFieldDescriptor *field, const uint8_t *dat
     return UDPTUN_E_BAD_REQUEST;
 }
 
-/* What stands behind a tag. `field` NULL: the schema does not know it. */
-static int check_value(struct reader *r, uint64_t wire_type, const ProtobufCFieldDescriptor *field,
-                       const struct codec_path *path, struct udptun_error *err)
+bool wire_next(struct reader *r, const ProtobufCMessageDescriptor *descriptor,
+               struct wire_field *out)
 {
-    uint64_t value;
-    const uint8_t *bytes;
-    switch (wire_type) {
+    *out = (struct wire_field){.start = r->at};
+    if (r->failed || reader_left(r) == 0)
+        return false;
+    uint64_t tag = read_varint(r), id = tag >> 3;
+    if (id <= UINT32_MAX)
+        out->field = protobuf_c_message_descriptor_get_field(descriptor, (unsigned)id);
+    switch (tag & 7) {
     case WIRE_VARINT:
-        value = read_varint(r);
-        return field && !r->failed ? check_number(field, value, path, err) : 0;
+        out->is_varint = true;
+        out->number = read_varint(r);
+        break;
     case WIRE_BYTES:
-        value = read_varint(r);
-        bytes = reader_bytes(r, (size_t)value);
-        return field && bytes ? check_bytes(field, bytes, (size_t)value, path, err) : 0;
+        out->size = (size_t)read_varint(r);
+        out->bytes = reader_bytes(r, out->size);
+        break;
     case WIRE_64:
         reader_bytes(r, 8);
-        return 0;
+        break;
     case WIRE_32:
         reader_bytes(r, 4);
-        return 0;
+        break;
     default:
         r->failed = true;
-        return 0;
+        break;
     }
+    return !r->failed;
 }
 
 static int check_message(const ProtobufCMessageDescriptor *descriptor, const uint8_t *data,
@@ -83,16 +87,18 @@ static int check_message(const ProtobufCMessageDescriptor *descriptor, const uin
 {
     bool bare = codec_shape(descriptor) != CODEC_OBJECT;
     struct reader r = reader_of(data, size);
+    struct wire_field f;
     int rc = 0;
-    while (rc == 0 && !r.failed && reader_left(&r) > 0) {
-        uint64_t tag = read_varint(&r);
-        uint64_t id = tag >> 3;
-        const ProtobufCFieldDescriptor *field =
-            id <= UINT32_MAX ? protobuf_c_message_descriptor_get_field(descriptor, (unsigned)id)
-                             : NULL;
+    while (rc == 0 && wire_next(&r, descriptor, &f)) {
+        if (!f.field)
+            continue;
         char name[CODEC_NAME_SIZE];
-        struct codec_path inner = {path, field ? codec_json_name(field->name, name) : "", 0};
-        rc = check_value(&r, tag & 7, field, bare ? path : &inner, err);
+        struct codec_path inner = {path, codec_json_name(f.field->name, name), 0};
+        const struct codec_path *here = bare ? path : &inner;
+        if (f.is_varint)
+            rc = check_number(f.field, f.number, here, err);
+        else if (f.bytes)
+            rc = check_bytes(f.field, f.bytes, f.size, here, err);
     }
     return rc;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* wire.h - what protobuf-c accepts in silence although it cannot keep it. */
+/* wire.h - protobuf as it stands on the wire, and what protobuf-c accepts in silence although it
+ * cannot keep it. */
 #ifndef PROTO_CONTROL_WIRE_H
 #define PROTO_CONTROL_WIRE_H
 
@@ -7,7 +8,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/buffer.h"
 #include "proto/error.h"
+
+/* One field as it stands on the wire. */
+struct wire_field {
+    const uint8_t *start;                  /* of its tag */
+    const ProtobufCFieldDescriptor *field; /* NULL: the schema does not know it */
+    const uint8_t *bytes;                  /* of a field with a length; NULL: it is a number */
+    size_t size;                           /* of `bytes` */
+    bool is_varint;
+    uint64_t number; /* of a varint */
+};
+
+/* Read the next field of a message of that kind. False at its end, or where it is malformed: then
+ * `r->failed` is set. */
+bool wire_next(struct reader *r, const ProtobufCMessageDescriptor *descriptor,
+               struct wire_field *out);
 
 /*
  * protobuf-c cuts a string at its first NUL, and a number to the width of its field. A message

@@ -199,6 +199,36 @@ class Connection(TestCase):
         self.assertEqual(self.c.line()["id"], 1)
         self.assert_usable()
 
+    def test_the_role_is_checked_before_the_parameters(self):
+        """Whatever they are, and at whatever size: what is not allowed is not decoded."""
+        self.c.call("hello", {"role": "observer"})
+        for parameters in ("5", '{"x":1}', '{"name":"a","name":"a"}', "[" + "{}," * 330000 + "{}]",
+                           '"' + "x" * 1000000 + '"'):
+            for action in ("applyConfig", "removeUdpTunnel", "shutdown"):
+                self.c.send('{"action":"%s","id":7,"parameters":%s}' % (action, parameters))
+                reply = self.fails(self.c.line(), 2, "PERMISSION_DENIED")
+                self.assertEqual((reply["action"], reply["id"]), (action, 7))
+        self.assert_usable()
+
+    def test_more_than_an_action_can_use_is_refused(self):
+        objects = "[" + ",".join(["{}"] * 9000) + "]"
+        for action, parameters, what in (
+                ("getStatus", '{"name":[%s]}' % ",".join("0" * 300), "256 values"),
+                ("getStatus", '{"name":"%s"}' % ("x" * 20000), "16384 bytes of text"),
+                ("subscribe", '{"topics":[%s]}' % ",".join(['"log"'] * 300), "256 values"),
+                ("applyConfig", '{"config":{"udpTunnels":%s}}' % objects,
+                 "8192 objects and lists"),
+                ("configureUdpTunnel", '{"name":"x","allowTargets":%s}' % objects,
+                 "64 objects and lists"),
+                ("configureUdpTunnel", '{"name":"x","allowTargets":[%s]}' % ",".join("0" * 70000),
+                 "65792 values")):
+            self.c.send('{"action":"%s","parameters":%s}' % (action, parameters))
+            reply = self.fails(self.c.line(), 7, "INVALID_PARAM", "parameters")
+            self.assertEqual(reply["errorMessage"], "parameters: more than " + what)
+        limits = self.ok(self.c.call("hello"))["limits"]
+        self.assertEqual((limits["values"], limits["containers"]), (65792, 8192))
+        self.assert_usable()
+
     def test_garbage_gets_an_error_and_the_close(self):
         for text in (b"GET / HTTP/1.1\r\n\r\n", b"[]", b'"x"', b"\xff\xfe", b"{} x"):
             with self.d.client() as c:
@@ -310,6 +340,29 @@ class Protobuf(TestCase):
             self.assertIn(f(4, 7), reply)
             # no Envelope at all, and the connection goes on
             self.assertIn(f(4, 107), self.call(c, b"\xff\xff"))
+            self.assertIn(b"udptund", self.call(c, f(1, "hello")))
+
+    def test_the_role_is_checked_before_the_parameters(self):
+        d = self.daemon(state=False)
+        f = self.field
+        with d.client() as c:
+            self.assertIn(f(4, 0), self.call(c, f(1, "hello") + f(3, f(1, f(1, 1)))))  # observer
+            for wrong in (f(15, 1), f(3, f(3, f(15, 1))), f(3, f(3, f(1, b"\xff"))),
+                          f(3, f(14, b"")) * 1000, b"\xff\xff"):
+                reply = self.call(c, f(1, "removeUdpTunnel") + f(2, f(1, 7)) + wrong)
+                self.assertTrue(reply.startswith(f(1, "removeUdpTunnel") + f(2, f(1, 7)) +
+                                                 f(4, 2)), reply)
+
+    def test_more_than_an_action_can_use_is_refused(self):
+        d = self.daemon(state=False)
+        f = self.field
+        with d.client() as c:
+            for body in (f(1, "subscribe") + f(3, f(11, f(1, 1))) * 300,
+                         f(1, "subscribe") + f(3, f(11, f(1, b"\1" * 100))) * 3,  # packed
+                         f(1, "hello") + b"\x78\1" * 300, f(1, "nope") + b"\x78\1" * 300):
+                reply = self.call(c, body)
+                self.assertTrue(f(4, 7) in reply or f(4, 107) in reply, reply)
+                self.assertTrue(b"more than 256 values" in reply or b"unknown" in reply, reply)
             self.assertIn(b"udptund", self.call(c, f(1, "hello")))
 
     def test_what_protobuf_would_take_in_silence(self):
