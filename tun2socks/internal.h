@@ -117,6 +117,8 @@ static inline uint64_t stack_now(const struct tun2socks *t)
 
 uint64_t stack_hash(const struct tun2socks *t, const struct endpoint *a, const struct endpoint *b);
 void stack_drop(struct tun2socks *t, enum tun2socks_drop why);
+/* A packet of a new flow is of the host's own sockets: it is counted, and to be dropped. */
+bool stack_is_own(struct tun2socks *t, const struct packet *p);
 /* Write a packet; false when it was dropped (and counted). */
 bool stack_write(struct tun2socks *t, const struct iovec *parts, int count,
                  const struct packet_offload *offload);

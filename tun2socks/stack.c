@@ -73,6 +73,16 @@ void stack_drop(struct tun2socks *t, enum tun2socks_drop why)
     t->counters.dropped[why]++;
 }
 
+bool stack_is_own(struct tun2socks *t, const struct packet *p)
+{
+    const struct tun2socks_config *c = &t->config;
+    if (!c->own_source ||
+        !c->own_source(c->arg, p->protocol == PROTOCOL_TCP, &p->source, &p->destination))
+        return false;
+    stack_drop(t, TUN2SOCKS_DROP_LOOP);
+    return true;
+}
+
 bool stack_write(struct tun2socks *t, const struct iovec *parts, int count,
                  const struct packet_offload *offload)
 {

@@ -251,6 +251,12 @@ bool tcp_flow_syn(struct tun2socks *t, const struct packet *p)
         return flow->state != FLOW_CONNECTING; /* else: said again while the host is connecting */
     if (was_refused(t, p))
         return false;
+    if (stack_is_own(t, p)) {
+        note_refused(t, p);
+        icmp_error(t, &p->source, &p->destination, PROTOCOL_TCP, p->transport, p->transport_size,
+                   TUN2SOCKS_HOST_UNREACHABLE, 0); /* what dials need not wait */
+        return false;
+    }
     forget_earlier(t, p);
     if (t->counters.tcp_flows >= t->config.max_tcp_flows) {
         stack_drop(t, TUN2SOCKS_DROP_TCP_LIMIT); /* it will try again */

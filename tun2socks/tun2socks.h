@@ -73,12 +73,16 @@ struct tun2socks_config {
     const struct tun2socks_datagram_host *datagrams; /* NULL: every datagram is answered with
                                                         ICMP port unreachable */
     tun2socks_device_lost *device_lost;              /* may be NULL */
-    uint8_t hash_key[16];                            /* random */
-    bool echo_reply;                                 /* answer ICMP echo, or drop it */
-    bool block_quic;                                 /* UDP port 443: ICMP port unreachable */
-    uint32_t max_tcp_flows, max_udp_flows;           /* at least 1 */
-    uint32_t tcp_idle_s, tcp_ending_s;               /* both sides open; one or both ended */
-    uint32_t udp_idle_s, udp_dns_idle_s;             /* the latter: only to port 53 so far */
+    /* A socket of the host itself sends from `source`: its packets must not become a flow. Asked
+     * once for each new flow. NULL: there is none. */
+    bool (*own_source)(void *arg, bool is_stream, const struct endpoint *source,
+                       const struct endpoint *destination);
+    uint8_t hash_key[16];                  /* random */
+    bool echo_reply;                       /* answer ICMP echo, or drop it */
+    bool block_quic;                       /* UDP port 443: ICMP port unreachable */
+    uint32_t max_tcp_flows, max_udp_flows; /* at least 1 */
+    uint32_t tcp_idle_s, tcp_ending_s;     /* both sides open; one or both ended */
+    uint32_t udp_idle_s, udp_dns_idle_s;   /* the latter: only to port 53 so far */
 };
 
 /* ---- an instance ---------------------------------------------------------------------------- */
@@ -178,7 +182,8 @@ void tun2socks_unreachable(struct tun2socks *t, const struct endpoint *app,
     X(FRAGMENT, "fragment", "fragments that overlap, contradict or never complete")                \
     X(DEVICE, "device", "the device took no more")                                                 \
     X(MEMORY, "memory", "no memory")                                                               \
-    X(FAR_END, "farEnd", "a datagram that what lies behind did not take")
+    X(FAR_END, "farEnd", "a datagram that what lies behind did not take")                          \
+    X(LOOP, "loop", "a packet of our own that came back into the device")
 
 enum tun2socks_drop {
 #define TUN2SOCKS_DROP_ENUM(symbol, name, what) TUN2SOCKS_DROP_##symbol,

@@ -84,6 +84,8 @@ void udp_packet(struct tun2socks *t, const struct packet *p)
     }
     uint64_t hash = stack_hash(t, &p->source, NULL);
     struct binding *b = find(t, &p->source, hash);
+    if (!b && stack_is_own(t, p))
+        return;
     if (!b)
         b = new_binding(t, &p->source, hash);
     if (!b) {

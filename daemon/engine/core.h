@@ -15,9 +15,11 @@
 
 #include <udptun/engine.h>
 
+#include "daemon/engine/own_sockets.h"
 #include "proto/list.h"
 
 struct engine_thread;
+struct socket_rules;
 struct netwatch;
 struct udp_batch;
 struct udp_sender;
@@ -48,6 +50,7 @@ struct udptun_engine {
     struct udp_batch *batch;   /* receive buffers, for whoever reads datagrams right now */
     bool batch_used;           /* since `trim` last looked */
     ev_timer trim;             /* gives back what bursts have touched of `batch` */
+    struct own_sockets own;    /* those that send to the network */
     struct udp_sender *sender; /* gathered datagrams, flushed before their bytes go away */
 };
 
@@ -75,6 +78,9 @@ static inline void engine_leave_app(struct udptun_engine *e)
 {
     e->in_app--;
 }
+
+/* The engine's part of what its sockets to the network have to meet. */
+void engine_fill_rules(struct udptun_engine *e, struct socket_rules *rules);
 
 /* SipHash under the engine's own random key. */
 uint64_t engine_hash(const struct udptun_engine *e, const void *data, size_t size);

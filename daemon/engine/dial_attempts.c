@@ -120,6 +120,8 @@ static int attempt_start(struct dial_attempt *t)
     t->fd = fd;
     if (connect(fd, &sa.any, size) < 0 && errno != EINPROGRESS && errno != EINTR)
         return errno;
+    if (a->rules->opened)
+        a->rules->opened(a->rules->opened_arg, fd);
     ev_io_init(&t->io, attempt_event, fd, EV_WRITE);
     t->io.data = t;
     ev_io_start(a->loop, &t->io);

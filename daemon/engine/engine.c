@@ -31,6 +31,7 @@
 #include "daemon/engine/event.h"
 #include "daemon/engine/netwatch.h"
 #include "daemon/engine/registry.h"
+#include "daemon/engine/sockaddr.h"
 #include "daemon/engine/udp_io.h"
 #include "proto/error.h"
 #include "proto/version.h"
@@ -74,6 +75,19 @@ uint64_t engine_hash(const struct udptun_engine *e, const void *data, size_t siz
     crypto_shorthash(out, (const unsigned char *)data, size, e->hash_key);
     memcpy(&hash, out, sizeof hash);
     return hash;
+}
+
+static void on_opened(void *arg, int fd)
+{
+    own_sockets_add(&((struct udptun_engine *)arg)->own, fd);
+}
+
+void engine_fill_rules(struct udptun_engine *e, struct socket_rules *rules)
+{
+    rules->protect = e->config.protect;
+    rules->protect_arg = e->config.arg;
+    rules->opened = on_opened;
+    rules->opened_arg = e;
 }
 
 /* One that goes on while the machine sleeps, as Linux's CLOCK_MONOTONIC does not: else what is sent
@@ -216,6 +230,7 @@ static void on_network_changed(void *arg)
 static void release(struct udptun_engine *e)
 {
     udp_sender_free(e->sender);
+    own_sockets_fini(&e->own);
     if (e->batch)
         udp_batch_free(e->batch);
     free(e->read_buffer);
@@ -235,6 +250,7 @@ static struct udptun_engine *allocate(const struct udptun_engine_config *config)
     list_init(&e->streams);
     list_init(&e->held);
     list_init(&e->events);
+    own_sockets_init(&e->own);
     e->sender = udp_sender_new(on_unsent, e);
     e->batch = udp_batch_new();
     e->read_buffer = (uint8_t *)malloc(ENGINE_READ_SIZE);

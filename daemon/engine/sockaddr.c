@@ -166,7 +166,11 @@ int socket_bind_udp(const struct endpoint *ep, const struct socket_rules *rules)
     if (family < 0)
         return -EAFNOSUPPORT;
     int fd = socket_open(family, SOCK_DGRAM, rules);
-    return fd < 0 ? fd : bind_or_close(fd, ep);
+    if (fd >= 0)
+        fd = bind_or_close(fd, ep);
+    if (fd >= 0 && rules && rules->opened)
+        rules->opened(rules->opened_arg, fd);
+    return fd;
 }
 
 static struct endpoint name_of(int fd, int (*ask)(int, struct sockaddr *, socklen_t *))

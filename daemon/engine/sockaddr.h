@@ -39,6 +39,8 @@ struct socket_rules {
     char bind_device[SOCKET_DEVICE_SIZE]; /* SO_BINDTODEVICE, "": none */
     int (*protect)(void *arg, int fd);    /* not 0: the socket must not be used; NULL: none */
     void *protect_arg;
+    void (*opened)(void *arg, int fd); /* it has its port now; NULL: nobody is told */
+    void *opened_arg;
 };
 
 /* No mark, no device, no hook. */

@@ -21,8 +21,7 @@ static const double reopen_after_s = 1.;
 struct socket_rules tun_rules(const struct tun *t)
 {
     struct socket_rules rules = t->config->rules;
-    rules.protect = t->engine->config.protect;
-    rules.protect_arg = t->engine->config.arg;
+    engine_fill_rules(t->engine, &rules);
     return rules;
 }
 
@@ -47,10 +46,14 @@ void tun_enter_state(struct tun *t, enum udptun_state state, const char *reason)
 /* The device is there: what the two sides say decides. */
 static void enter_running(struct tun *t)
 {
-    const char *tcp = t->far_error[TUN_SIDE_TCP], *udp = t->far_error[TUN_SIDE_UDP];
-    char reason[sizeof t->last_error];
-    snprintf(reason, sizeof reason, "%s%s%s%s%s", *tcp ? "tcp: " : "", tcp,
-             *tcp && *udp ? "; " : "", *udp ? "udp: " : "", udp);
+    static const char *const names[TUN_SIDE_COUNT] = {
+        [TUN_SIDE_LOOP] = "loop", [TUN_SIDE_TCP] = "tcp", [TUN_SIDE_UDP] = "udp"};
+    char reason[TUN_SIDE_COUNT * (sizeof t->far_error[0] + 8)] = "";
+    size_t used = 0;
+    for (int side = 0; side < TUN_SIDE_COUNT; side++)
+        if (t->far_error[side][0])
+            used += (size_t)snprintf(reason + used, sizeof reason - used, "%s%s: %s",
+                                     used ? "; " : "", names[side], t->far_error[side]);
     tun_enter_state(t, *reason ? UDPTUN_DEGRADED : UDPTUN_ESTABLISHED, reason);
 }
 
@@ -270,6 +273,7 @@ static void init_watchers(struct tun *t)
     ev_init(&t->device, on_device);
     ev_init(&t->deadline, on_deadline);
     ev_init(&t->reopen, on_reopen);
+    tun_loop_init(t);
     ev_prepare_init(&t->turn_end, on_turn_end);
     ev_set_priority(&t->turn_end, EV_MAXPRI);
     t->device.data = t;
@@ -281,7 +285,8 @@ static void init_watchers(struct tun *t)
 /* What is known of what lies behind: nothing, but for the state of a tunnel. */
 static void forget_far_ends(struct tun *t)
 {
-    t->far_error[TUN_SIDE_TCP][0] = t->far_error[TUN_SIDE_UDP][0] = '\0';
+    for (int side = 0; side < TUN_SIDE_COUNT; side++)
+        t->far_error[side][0] = '\0';
     const struct tunnel *tunnel = registry_find(t->engine, t->config->tunnel);
     if (tunnel)
         tun_udp_tunnel_state(t, tunnel->state, tunnel->last_error);
@@ -319,6 +324,7 @@ void tun_bury(struct tun *t)
     release_device(t);
     ev_timer_stop(t->engine->loop, &t->deadline);
     ev_prepare_stop(t->engine->loop, &t->turn_end);
+    tun_loop_stop(t);
 }
 
 void tun_free(struct tun *t)

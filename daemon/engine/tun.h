@@ -2,7 +2,8 @@
 /*
  * tun.h - a tun2socks instance in the engine: its device on the loop, its flows' other ends.
  *
- *     tun2socks ─ tun_host.c ┬ tun_stream.c      TCP: a dialled stream per flow
+ *     tun2socks ─ tun_host.c ┬ tun_loop.c        is a new flow one of our own sockets?
+ *                            ├ tun_stream.c      TCP: a dialled stream per flow
  *                            └ tun_udp.c         UDP, by what `udp` says:
  *                                ├ tun_udp_tunnel.c   a front of a udp-local
  *                                ├ tun_udp_socks5.c   a SOCKS5 proxy's UDP relay
@@ -29,7 +30,7 @@ struct tun_udp_ops {
     void (*binding_close)(struct tun *t, struct tun_binding *binding);
 };
 
-enum tun_side { TUN_SIDE_TCP, TUN_SIDE_UDP, TUN_SIDE_COUNT };
+enum tun_side { TUN_SIDE_LOOP, TUN_SIDE_TCP, TUN_SIDE_UDP, TUN_SIDE_COUNT };
 
 struct tun {
     struct object object;
@@ -37,9 +38,10 @@ struct tun {
     struct tun_config *config;
     struct tun2socks *stack; /* NULL while disabled */
     struct resolver *resolver;
-    ev_io device;      /* tun2socks_fd(), while there is one */
-    ev_timer deadline; /* what tun2socks_tick() asked for */
-    ev_timer reopen;   /* after the device was lost */
+    ev_io device;       /* tun2socks_fd(), while there is one */
+    ev_timer deadline;  /* what tun2socks_tick() asked for */
+    ev_timer reopen;    /* after the device was lost */
+    ev_timer loop_over; /* since the last packet of our own */
     ev_prepare turn_end;
     bool is_watching; /* `device` is active */
     bool is_closing;  /* being freed: nothing new begins */
@@ -101,6 +103,13 @@ void tun_app_free(struct tun *t);
 
 /* ---- tun_host.c */
 void tun_fill_config(struct tun *t, struct tun2socks_config *config);
+
+/* ---- tun_loop.c */
+void tun_loop_init(struct tun *t);
+void tun_loop_stop(struct tun *t);
+/* For tun2socks_config.own_source: note the loop. `arg` is the instance. */
+bool tun_loop_check(void *arg, bool is_stream, const struct endpoint *source,
+                    const struct endpoint *destination);
 
 /* ---- tun_stream.c */
 extern const struct tun2socks_stream_host tun_stream_host;

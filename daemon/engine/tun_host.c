@@ -18,6 +18,7 @@ void tun_fill_config(struct tun *t, struct tun2socks_config *config)
         .arg = t,
         .now_us = &t->engine->now_us,
         .streams = &tun_stream_host,
+        .own_source = tun_loop_check,
         .datagrams = c->udp == TUN_REJECT ? NULL : &tun_datagram_host,
         .echo_reply = c->echo_reply,
         .block_quic = c->given.block_quic,

@@ -25,8 +25,7 @@ const char *tunnel_module(const struct tunnel *t)
 struct socket_rules tunnel_rules(const struct tunnel *t)
 {
     struct socket_rules rules = t->config->rules;
-    rules.protect = t->engine->config.protect;
-    rules.protect_arg = t->engine->config.arg;
+    engine_fill_rules(t->engine, &rules);
     return rules;
 }
 
