@@ -28,7 +28,7 @@ struct udpt_conn *conn_new(struct udpt_machine *m, enum conn_state state)
     c->state = state;
     c->handshake = handshake;
     c->since_us = m->now_us;
-    c->rtt_us = c->min_rtt_us = -1;
+    c->rtt_us = -1;
     c->handshake_until_us = m->now_us + m->config.handshake_ms * MS_US;
     machine_wake(m, c->handshake_until_us);
     list_init(&c->in_ready);
@@ -239,7 +239,7 @@ void udpt_conn_sent(struct udpt_conn *c, size_t size, uint64_t now_us)
         }
     }
     if (c->state == CONN_UP)
-        queue_pump(c->session, c);
+        queue_unblocked(c);
     m->depth--; /* not machine_leave(): nothing is buried here, the next call does it */
     if (!list_empty(&m->dead))
         machine_wake(m, m->now_us);

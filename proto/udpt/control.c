@@ -171,6 +171,7 @@ static bool heard_ack(struct udpt_conn *c, struct reader *r)
             c->answered_here = received;
         leg_acked(acked, received, delay_us);
     }
+    credit_acked_all(&s->credit, s->m->now_us);
     closing_flush(s);
     queue_pump_all(s); /* there is credit again */
     route_want_flush(s);

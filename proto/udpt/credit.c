@@ -1,125 +1,187 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * credit.c - how many bytes a session may have under way.
- *
- * A proxy's socket buffers take seconds of data without a word. So what is unacknowledged end to
- * end, over all legs, is held near the bandwidth-delay product; what exceeds it waits in the
- * bindings' queues, where it can be overtaken and dropped by age. Sparse flows are exempt: they are
- * what this is for.
- *
- * The budget is a gain times bandwidth times the time in which an unloaded path acknowledges: the
- * least round trip, the wait of an acknowledgement for data to ride on, and what a box with Nagle's
- * algorithm holds the last bytes back. Without those two the budget falls short of what is under
- * way when nothing queues, each estimate of the bandwidth is lower than the one before, and a short
- * path ends at LEAST_BUDGET.
- *
- * Bandwidth is the mean of the last windows. A window begins where something is written, lasts
- * WINDOW_US, and until the first of what was written in it is acknowledged: acknowledgements come
- * in clumps, above all when TCP has repaired a loss. The clump without the wait before it, or the
- * best of several windows, would overstate the bandwidth, and with it the budget, and make for more
- * losses. At first the gain is larger, until the bandwidth grows no more by it, as in TCP's slow
- * start.
- */
-#include "proto/udpt/internal.h"
+/* credit.c - whether one more bulk datagram may leave now (see credit.h). */
+#include "proto/udpt/credit.h"
 
-#define WINDOW_US          (250 * MS_US)
-#define GAIN_PERCENT       130
-#define START_GAIN_PERCENT 200
-#define FIRST_BUDGET       (16 * 1024)
-#define LEAST_BUDGET       (8 * 1024)
-/* The start is over when the rate was not well above that of before in so many windows. */
-#define PLATEAU_WINDOWS 2
+#include "proto/udpt/units.h"
+#include <udptun/machine.h>
 
-void credit_init(struct credit *k, uint64_t now_us)
+/* A round lasts no longer than this and two round trips: what ends it may be held up by a loss. */
+#define ROUND_MAX_US S_US
+/* While the path is busy none as short as the least round trip may be seen for so long; while it is
+ * not, the session is idle after so long. */
+#define BUSY_AGE_US (10 * S_US)
+#define IDLE_US     (3 * S_US)
+/* How often a budget that time alone opens is looked at. */
+#define LOOK_US        MS_US
+#define DRAINED_MARGIN 3000
+
+void credit_init(struct credit *k, uint32_t seed, uint64_t now_us)
 {
-    *k = (struct credit){.window_us = now_us, .budget = FIRST_BUDGET};
+    *k = (struct credit){.round_us = now_us};
+    path_init(&k->path, now_us);
+    phases_init(&k->phases, seed);
+    pacer_init(&k->pacer, now_us);
 }
 
-/* What the path carried in the windows that are remembered, bytes a second. */
-static uint64_t bandwidth(const struct credit *k)
+static void set_rate(struct credit *k, uint64_t now_us)
 {
-    uint64_t size = 0, time_us = 0;
-    for (unsigned i = 0; i < CREDIT_WINDOWS; i++) {
-        size += k->windows[i].size;
-        time_us += k->windows[i].time_us;
-    }
-    return time_us == 0 ? 0 : size * S_US / time_us;
+    pacer_set_rate(&k->pacer, phases_rate(&k->phases, &k->path), now_us);
 }
 
-/* The start: each window that grew is the estimate, until PLATEAU_WINDOWS have not. */
-static void note_start(struct credit *k, uint64_t rate)
+static uint64_t budget(const struct credit *k, uint64_t now_us)
 {
-    if (rate >= k->grown_rate + k->grown_rate / 4) {
-        k->grown_rate = rate;
-        k->plateau = 0;
-        memset(k->windows, 0, sizeof k->windows);
-    } else if (k->limited) {
-        k->started = ++k->plateau == PLATEAU_WINDOWS;
-    }
+    bool overdue = k->round_leg && now_us - k->round_us > phases_overdue_us(&k->path);
+    return phases_budget(&k->phases, &k->path, overdue);
 }
 
-/* A window that nothing held back says what the app sent, not what the path carries. */
-static void note_window(struct credit *k, uint64_t time_us)
+bool credit_allows(struct credit *k, bool leg_idle, uint64_t now_us, uint64_t *retry_us)
 {
-    uint64_t rate = k->window_acked * S_US / time_us;
-    if (!k->started)
-        note_start(k, rate);
-    if (!k->limited && rate <= bandwidth(k))
-        return;
-    k->windows[k->next_window].size = k->window_acked;
-    k->windows[k->next_window].time_us = time_us;
-    k->next_window = (k->next_window + 1) % CREDIT_WINDOWS;
-}
-
-void credit_acked(struct udpt_conn *c, uint64_t size)
-{
-    struct udpt_session *s = c->session;
-    struct credit *k = &s->credit;
-    uint64_t elapsed_us = s->m->now_us - k->window_us;
-    k->under_way = k->under_way > size ? k->under_way - size : 0;
-    k->window_acked += size;
-    if (k->round == c && c->tx_acked >= k->round_end)
-        k->round = NULL;
-    if (elapsed_us < WINDOW_US || k->round)
-        return;
-    note_window(k, elapsed_us);
-    k->window_us = s->m->now_us;
-    k->window_acked = k->round_end = 0;
-    k->limited = false;
-    uint64_t least = k->started ? LEAST_BUDGET : FIRST_BUDGET;
-    uint64_t delay_us = s->min_rtt_us + ACK_DELAY_US + DELAYED_ACK_US;
-    uint64_t gain = k->started ? GAIN_PERCENT : START_GAIN_PERCENT;
-    uint64_t budget = bandwidth(k) * delay_us / S_US * gain / 100;
-    k->budget = budget < least ? least : budget;
-}
-
-void credit_lost(struct udpt_conn *c)
-{
-    struct credit *k = &c->session->credit;
-    uint64_t size = c->tx_counted - c->tx_acked;
-    k->under_way = k->under_way > size ? k->under_way - size : 0;
-    if (k->round == c)
-        k->round = NULL;
-}
-
-bool credit_allows(const struct udpt_conn *c)
-{
-    struct udpt_session *s = c->session;
-    struct credit *k = &s->credit;
+    *retry_us = UDPT_NEVER;
+    if (!pacer_allows(&k->pacer, now_us, retry_us))
+        return false;
     /* A leg with nothing under way may always send one frame, and one may go beyond the budget: it
      * may be as large as that. */
-    if (session_is_far(s) && c->tx_acked != c->tx_counted && k->under_way >= k->budget) {
-        k->limited = true;
-        return false;
-    }
+    bool least = k->phases.phase == PHASE_LEAST;
+    if ((leg_idle && !least) || k->under_way < budget(k, now_us))
+        return true;
+    if (least)
+        *retry_us = max_u64(k->phases.until_us, now_us + LOOK_US);
+    return false;
+}
+
+void credit_blocked(struct credit *k, uint64_t now_us)
+{
+    if (k->blocked_us == 0)
+        k->blocked_us = now_us;
+}
+
+void credit_unblocked(struct credit *k, uint64_t now_us)
+{
+    if (k->blocked_us == 0)
+        return;
+    k->blocked_for_us += now_us - max_u64(k->blocked_us, k->round_us);
+    k->blocked_us = 0;
+}
+
+/* ---- rounds ---------------------------------------------------------------------------------- */
+
+static void begin_round(struct credit *k, uint64_t now_us)
+{
+    k->round_us = now_us;
+    k->round_delivered = k->delivered;
+    k->round_sent = k->sent;
+    k->blocked_for_us = 0;
+    k->round_end = 0;
+    k->round_leg = NULL;
+}
+
+void credit_sent(struct credit *k, const void *leg, uint64_t end, uint64_t size, uint64_t now_us)
+{
     if (k->round_end == 0) {
-        /* A pause of the app's before it is no time in which the path carried nothing. */
-        if (s->m->now_us - k->window_us >= WINDOW_US) {
-            k->window_us = s->m->now_us;
-            k->window_acked = 0;
-        }
-        k->round = c;
-        k->round_end = c->tx_counted + 1;
+        if (k->under_way == 0) /* a pause of the app's is no time in which the path was slow */
+            begin_round(k, now_us);
+        k->round_leg = leg;
+        k->round_end = end;
     }
-    return true;
+    pacer_sent(&k->pacer, size, now_us);
+    k->under_way += size;
+    k->sent += size;
+}
+
+void credit_acked(struct credit *k, const void *leg, uint64_t end, uint64_t size, uint64_t delay_us)
+{
+    k->under_way -= min_u64(size, k->under_way);
+    k->delivered += size;
+    path_waited(&k->path, delay_us);
+    if (k->round_leg == leg && end >= k->round_end)
+        k->round_leg = NULL;
+}
+
+void credit_lost(struct credit *k, const void *leg, uint64_t size)
+{
+    k->under_way -= min_u64(size, k->under_way);
+    if (k->round_leg == leg)
+        k->round_leg = NULL;
+}
+
+/* What the path delivered in this round, bytes a second. */
+static struct round_result measure(struct credit *k, uint64_t now_us)
+{
+    uint64_t elapsed_us = now_us - k->round_us;
+    uint64_t came = (k->delivered - k->round_delivered) * S_US / elapsed_us;
+    uint64_t went = (k->sent - k->round_sent) * S_US / elapsed_us;
+    struct round_result r = {.last = k->last_sample, .least_us = k->round_least_us};
+    /* Acknowledgements come in clumps, above all when TCP has repaired a loss: nothing is delivered
+     * faster than it was sent. */
+    r.sample = min_u64(came, max_u64(went, k->sent_rate));
+    /* What the last round fell short of is acknowledged in this one. */
+    if (k->phases.phase != PHASE_START)
+        r.sample -= min_u64(k->shortfall, r.sample / 2);
+    uint64_t due = min_u64(k->path.bandwidth, k->sent_rate);
+    r.shortfall = due > came ? due - came : 0;
+    uint64_t blocked_for_us = k->blocked_for_us;
+    if (k->blocked_us != 0)
+        blocked_for_us += now_us - max_u64(k->blocked_us, k->round_us);
+    bool limited = blocked_for_us * 2 >= elapsed_us;
+    r.full = limited && k->was_limited;
+    r.busy = limited || r.sample * 2 >= k->path.bandwidth;
+    k->sent_rate = went;
+    k->shortfall = r.shortfall;
+    k->last_sample = r.sample;
+    k->was_limited = limited;
+    return r;
+}
+
+/* What is delivered while less than the path holds is under way does not tell its rate. */
+static bool tells_rate(const struct phases *p)
+{
+    return p->phase != PHASE_LEAST && !(p->phase == PHASE_DRAIN && p->rounds > 0);
+}
+
+static void end_round(struct credit *k, uint64_t now_us)
+{
+    struct round_result r = measure(k, now_us);
+    if (r.busy)
+        k->busy_us = now_us;
+    if (tells_rate(&k->phases))
+        path_rate(&k->path, r.sample, r.full);
+    phases_step(&k->phases, &k->path, PHASE_ROUND, &r, now_us);
+    k->round_least_us = 0;
+    begin_round(k, now_us);
+}
+
+/* ---- round trips ----------------------------------------------------------------------------- */
+
+void credit_rtt(struct credit *k, uint64_t rtt_us, uint64_t now_us)
+{
+    rtt_us = max_u64(rtt_us, 1);
+    if (k->round_least_us == 0 || rtt_us < k->round_least_us)
+        k->round_least_us = rtt_us;
+    path_rtt(&k->path, rtt_us, now_us);
+    phases_step(&k->phases, &k->path, PHASE_RTT, NULL, now_us);
+    bool busy = k->busy_us != 0 && now_us - k->busy_us < IDLE_US;
+    if (!busy) /* there is no queue of ours to blame: the path has become longer */
+        path_renew(&k->path, now_us);
+    else if (path_is_aged(&k->path, BUSY_AGE_US, now_us))
+        phases_step(&k->phases, &k->path, PHASE_AGED, NULL, now_us);
+}
+
+void credit_acked_all(struct credit *k, uint64_t now_us)
+{
+    if (k->phases.phase == PHASE_LEAST && k->under_way <= budget(k, now_us) + DRAINED_MARGIN)
+        phases_drained(&k->phases, &k->path, now_us);
+    phases_step(&k->phases, &k->path, PHASE_TIME, NULL, now_us);
+    uint64_t elapsed_us = now_us - k->round_us;
+    if (k->round_end != 0 && elapsed_us >= phases_round_us(&k->phases, &k->path) &&
+        (!k->round_leg || elapsed_us >= ROUND_MAX_US + 2 * k->path.min_rtt_us))
+        end_round(k, now_us);
+    set_rate(k, now_us);
+}
+
+void credit_tick(struct credit *k, uint64_t now_us)
+{
+    enum phase before = k->phases.phase;
+    phases_step(&k->phases, &k->path, PHASE_TIME, NULL, now_us);
+    if (k->phases.phase != before)
+        set_rate(k, now_us);
 }

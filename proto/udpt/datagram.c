@@ -167,11 +167,14 @@ static int send(struct udpt_binding *b, const struct udpt_dest *peer, const uint
     route_classify(b, size);
     if (!b->queue_first && !route_is_thin(b) && !datagram_held(b)) {
         struct udpt_conn *c = route_sticky(b);
-        if (c && !datagram_held(b) && route_writable(c) && credit_allows(c) &&
+        if (c && !datagram_held(b) && route_writable(c) && queue_may_pass(b, c) &&
             datagram_write(b, c, peer, data, size))
             return UDPTUN_OK;
     }
-    return queue_put(b, peer, data, size);
+    int result = queue_put(b, peer, data, size);
+    if (result == UDPTUN_OK && b->bulk)
+        queue_pump_all(s);
+    return result;
 }
 
 int udpt_send(struct udpt_binding *b, const struct udpt_dest *peer, const uint8_t *data,

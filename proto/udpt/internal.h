@@ -10,12 +10,14 @@
  *     session.c    what both ends share: init and end, state, legs up and down
  *     route.c      which lane a datagram takes, and which leg where it keeps to one
  *     sparse.c     sparse flows: legs as tokens, copies, streams
- *     credit.c     how many bytes may be under way
+ *     credit.c     whether one more bulk datagram may leave now; with path.c (what the path is),
+ *                  phases.c (what to do with that) and pacer.c (a token bucket)
+ *     codel.c      which heads of a flow's queue are dropped
  *     age.c        how late a datagram is, by the sender's clock
  *     binding.c    flows: open, close, idle timeouts
  *     datagram.c   datagrams of a flow, out and in; which copy is the first
  *     caps.c       how many flows there may be, and who gives way
- *     queue.c      datagrams that wait for a leg: deadline, caps, deficit round robin
+ *     queue.c      datagrams that wait: the rings in which flows take turns, deadline, caps
  *     closing.c    bindings that ended, until the far end has heard of it
  *     announce.c   the short ids that stand for (binding, peer), ours and the peer's
  *     control.c    control frames, in and out
@@ -32,13 +34,13 @@
 
 #include "proto/list.h"
 #include "proto/table.h"
+#include "proto/udpt/codel.h"
+#include "proto/udpt/credit.h"
 #include "proto/udpt/frame.h"
 #include "proto/udpt/handshake.h"
 #include "proto/udpt/id_set.h"
 #include "proto/udpt/machine.h"
-
-#define MS_US UINT64_C(1000)
-#define S_US  UINT64_C(1000000)
+#include "proto/udpt/units.h"
 
 enum {
     CONTROL_LEG = 0,
@@ -64,7 +66,7 @@ enum {
     /* Flows that ended are remembered, beyond those that a session may have at once. */
     ENDED_SPARE = 1024,
 
-    MARKS = 16,
+    MARKS = 64,
     PINGS = 16,
 };
 
@@ -111,9 +113,10 @@ struct output {
     size_t capacity, head, tail;
 };
 
-/* "Up to `counted` had been written at `time_us`": the age of what is unacknowledged. */
+/* "Up to `counted` had been written, the first of it at `time_us`, the last at `last_us`": the age
+ * of what is unacknowledged, and the round trip of what is acknowledged. */
 struct mark {
-    uint64_t counted, time_us;
+    uint64_t counted, time_us, last_us;
 };
 
 struct udpt_conn {
@@ -153,9 +156,9 @@ struct udpt_conn {
     uint64_t ping_sent_us;                     /* of the heartbeat under way, 0: none */
     struct mark marks[MARKS];
     unsigned mark_first, mark_count;
-    int64_t rtt_us, min_rtt_us; /* smoothed as RFC 6298, -1: not measured */
-    int64_t rtt_var_us;         /* likewise, 0 */
-    int64_t peer_clock_ms;      /* the last CLOCK heard, unfolded */
+    int64_t rtt_us;        /* smoothed as RFC 6298, -1: not measured */
+    int64_t rtt_var_us;    /* likewise, 0 */
+    int64_t peer_clock_ms; /* the last CLOCK heard, unfolded */
     bool has_peer_clock;
     uint64_t answered_here;   /* like tx_acked, but told on this very stream */
     bool ack_last;            /* the last write was an acknowledgement: none answers it */
@@ -281,9 +284,12 @@ struct udpt_binding {
     uint32_t window_size;   /* bytes since */
     uint64_t window_us;     /* this time */
     uint32_t next_sequence;
-    struct list in_waiting; /* a leg's `waiting`, session.waiting, or session.thin */
+    struct list in_waiting; /* one of the session's rings, a leg's `waiting`, session.waiting, or
+                             * session.thin */
     struct queued *queue_first, *queue_last;
     uint32_t queue_size, deficit;
+    bool in_turn; /* it has had its quantum of this turn */
+    struct codel codel;
     struct endpoint external4, external6;
     uint64_t tx_packets, rx_packets, tx_bytes, rx_bytes;
     uint32_t dropped[UDPT_DROP_CAUSES];
@@ -301,30 +307,18 @@ struct ping {
     uint64_t wire, token, sent_us; /* sent_us 0: free */
 };
 
-enum { CREDIT_WINDOWS = 8 };
-
-struct credit {
-    uint64_t under_way; /* bytes unacknowledged on all legs */
-    uint64_t budget;
-    uint64_t window_us, window_acked;
-    bool limited;                  /* something had to wait in this window */
-    const struct udpt_conn *round; /* a stream that something was written on in this window ... */
-    uint64_t round_end;            /* ... up to here, and it is not acknowledged yet; NULL: it is,
-                                    * or nothing was written since the window began (end 0) */
-    struct {
-        uint64_t size, time_us;
-    } windows[CREDIT_WINDOWS]; /* of those that tell what the path carries */
-    unsigned next_window;
-    bool started;        /* the bandwidth has stopped growing at the first gain */
-    uint64_t grown_rate; /* until then: the last that was well above the one before */
-    unsigned plateau;    /* windows since then */
-};
+enum { AGE_STRETCHES = 3 };
 
 struct age {
     bool known;
     uint64_t window_us;
     int64_t past_ms, present_ms; /* least of (our clock - the sender's) */
-    int64_t clock_ms;            /* the sender's, as last heard, unfolded */
+    /* The least lateness in each of the last stretches of time, oldest first; the newest began at
+     * `stretch_us`. */
+    int64_t stretch_ms[AGE_STRETCHES];
+    unsigned stretches;
+    uint64_t stretch_us;
+    int64_t clock_ms; /* the sender's, as last heard, unfolded */
 };
 
 struct udpt_session {
@@ -343,18 +337,18 @@ struct udpt_session {
     unsigned wanted;          /* local: data legs wanted now */
     uint32_t next_generation; /* local */
     struct list bindings, idle, lone;
-    struct list waiting;  /* bindings with queued datagrams and no leg */
-    struct list in_flush; /* machine.flush */
-    struct list thin;     /* bindings with queued datagrams of the thin lane */
-    struct list copies;   /* struct queued: sent once, to be sent again on other legs */
-    bool spread;          /* the thin lane is in use */
-    bool streaming;       /* ... but for more than its tokens carry */
+    struct list waiting;                /* bindings with queued datagrams and no leg */
+    struct list sparse_ring, bulk_ring; /* those that take turns */
+    struct list in_flush;               /* machine.flush */
+    struct list thin;                   /* bindings with queued datagrams of the thin lane */
+    struct list copies; /* struct queued: sent once, to be sent again on other legs */
+    bool spread;        /* the thin lane is in use */
+    bool streaming;     /* ... but for more than its tokens carry */
     struct udpt_conn *streams[3];
     uint64_t last_flush_us;
-    uint64_t min_rtt_us;                       /* least of the legs', 0: not measured */
-    uint64_t rate_us, rate_size, rate_packets; /* since, sparse bytes, all datagrams */
+    uint64_t rate_us, rate_size, rate_packets; /* since, sparse bytes and datagrams */
     uint64_t thin_rate;                        /* sparse bytes a second */
-    uint32_t packet_rate;                      /* datagrams a second */
+    uint32_t packet_rate;                      /* sparse datagrams a second */
     struct credit credit;
     struct age age;
     struct table by_id, peers, rx_ids;
@@ -456,7 +450,8 @@ void session_leg_down(struct udpt_session *s, struct udpt_conn *c);
 void session_drop_legs(struct udpt_session *s, const char *reason);
 
 /* route.c */
-bool session_is_far(const struct udpt_session *s); /* round trips are worth saving */
+uint64_t route_min_rtt_us(const struct udpt_session *s); /* 0: not measured */
+bool session_is_far(const struct udpt_session *s);       /* round trips are worth saving */
 void route_classify(struct udpt_binding *b, size_t size);
 bool route_is_thin(const struct udpt_binding *b);
 struct udpt_conn *route_sticky(struct udpt_binding *b); /* NULL: no leg is up */
@@ -478,13 +473,6 @@ void sparse_forget(struct udpt_session *s, const struct udpt_conn *c);
  */
 struct udpt_conn *sparse_for_ack(struct udpt_session *s, struct udpt_conn *owing, uint64_t age_us,
                                  uint64_t *retry_us);
-
-/* credit.c */
-void credit_init(struct credit *k, uint64_t now_us);
-bool credit_allows(const struct udpt_conn *c); /* to send one more datagram on it */
-/* `size` more bytes of `c` are acknowledged. */
-void credit_acked(struct udpt_conn *c, uint64_t size);
-void credit_lost(struct udpt_conn *c); /* what it has under way died with it */
 
 /* age.c */
 void age_reset(struct age *a);
@@ -544,8 +532,10 @@ bool datagram_write_queued(struct udpt_binding *b, struct udpt_conn *c, struct q
 /* queue.c */
 int queue_put(struct udpt_binding *b, const struct udpt_dest *dest, const uint8_t *data,
               size_t size);
-void queue_route(struct udpt_binding *b); /* into the right `waiting` list */
-void queue_pump(struct udpt_session *s, struct udpt_conn *c);
+/* May its next datagram be written on `c` at once, and pass the queues by? Its own is empty. */
+bool queue_may_pass(const struct udpt_binding *b, const struct udpt_conn *c);
+void queue_route(struct udpt_binding *b);  /* into the right list */
+void queue_unblocked(struct udpt_conn *c); /* it takes more */
 void queue_pump_held(struct udpt_session *s);
 void queue_pump_all(struct udpt_session *s);
 void queue_reroute(struct udpt_session *s, struct udpt_conn *c); /* it carries no more */

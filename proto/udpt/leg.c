@@ -43,6 +43,18 @@ void leg_detach(struct udpt_conn *c)
 
 /* ---- sending -------------------------------------------------------------------------------- */
 
+/* Room for more marks: two become one. */
+static void merge_marks(struct udpt_conn *c)
+{
+    for (unsigned i = 0; i < MARKS / 2; i++) {
+        const struct mark *a = &c->marks[(c->mark_first + 2 * i) % MARKS];
+        const struct mark *b = &c->marks[(c->mark_first + 2 * i + 1) % MARKS];
+        c->marks[(c->mark_first + i) % MARKS] =
+            (struct mark){.counted = b->counted, .time_us = a->time_us, .last_us = b->last_us};
+    }
+    c->mark_count = MARKS / 2;
+}
+
 void leg_count_sent(struct udpt_conn *c, size_t size)
 {
     uint64_t now_us = c->m->now_us;
@@ -50,21 +62,24 @@ void leg_count_sent(struct udpt_conn *c, size_t size)
         return;
     c->tx_counted += size;
     c->ack_last = false;
-    c->session->credit.under_way += size;
+    credit_sent(&c->session->credit, c, c->tx_counted, size, now_us);
     if (c->probe_end == 0) {
         c->probe_start = c->tx_counted - size;
         c->probe_end = c->tx_counted;
         c->probe_us = now_us;
     }
     struct mark *last = &c->marks[(c->mark_first + c->mark_count + MARKS - 1) % MARKS];
-    if (c->mark_count > 0 && (c->mark_count == MARKS || now_us < last->time_us + MARK_STEP_US)) {
+    if (c->mark_count > 0 && now_us < last->time_us + MARK_STEP_US) {
         last->counted = c->tx_counted;
+        last->last_us = now_us;
         return;
     }
+    if (c->mark_count == MARKS)
+        merge_marks(c);
     if (c->mark_count == 0)
         machine_wake(c->m, now_us + STUCK_MIN_US);
     c->marks[(c->mark_first + c->mark_count++) % MARKS] =
-        (struct mark){.counted = c->tx_counted, .time_us = now_us};
+        (struct mark){.counted = c->tx_counted, .time_us = now_us, .last_us = now_us};
 }
 
 void leg_send_clock(struct udpt_conn *c, uint64_t since_us)
@@ -215,8 +230,7 @@ void leg_rtt_sample(struct udpt_conn *c, uint64_t rtt_us)
     if (c->rtt_us >= 0)
         c->rtt_var_us += (llabs(sample - c->rtt_us) - c->rtt_var_us) / 4;
     c->rtt_us = c->rtt_us < 0 ? sample : c->rtt_us + (sample - c->rtt_us) / 8;
-    if (c->min_rtt_us < 0 || sample < c->min_rtt_us)
-        c->min_rtt_us = sample;
+    credit_rtt(&c->session->credit, (uint64_t)sample, c->m->now_us);
 }
 
 void leg_pong(struct udpt_conn *c, uint64_t token)
@@ -256,17 +270,21 @@ void leg_acked(struct udpt_conn *c, uint64_t received, uint64_t delay_us)
     bool oldest = c->tx_acked >= c->probe_start;
     uint64_t fresh = received - c->tx_acked;
     c->tx_acked = received;
-    credit_acked(c, fresh);
     c->progress_us = now_us;
+    uint64_t last_us = 0;
     while (c->mark_count > 0 && c->marks[c->mark_first].counted <= received) {
+        last_us = c->marks[c->mark_first].last_us;
         c->mark_first = (c->mark_first + 1) % MARKS;
         c->mark_count--;
     }
+    if (last_us != 0 && now_us > last_us)
+        credit_rtt(&c->session->credit, now_us - last_us, now_us);
     if (c->probe_end != 0 && received >= c->probe_end) {
         uint64_t elapsed_us = now_us - c->probe_us;
         leg_rtt_sample(c, oldest && elapsed_us > delay_us ? elapsed_us - delay_us : elapsed_us);
         c->probe_end = 0;
     }
+    credit_acked(&c->session->credit, c, c->tx_acked, fresh, delay_us);
     if (!list_empty(&c->session->waiting))
         queue_pump_held(c->session);
 }

@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * queue.c - datagrams that wait for a leg.
+ * queue.c - datagrams that wait.
  *
  * Each binding has a FIFO with a deadline: an old datagram is worthless, so the head goes first
- * when it is stale or when the cap is reached. Bindings that wait for a leg take turns by deficit
- * round robin (Shreedhar and Varghese, 1995), so a bulk flow does not hold up a voice packet.
- * Those that no leg can take yet wait in session.waiting.
+ * when it is stale or when the cap is reached. CoDel keeps the FIFO of a bulk flow short.
+ *
+ * Bindings that wait take turns by deficit round robin (Shreedhar and Varghese, 1995) in two rings
+ * of the session: all that is sparse before all that is bulk. The leg is chosen when the turn
+ * comes. A turn that was broken for want of credit goes on where it ended, so that each flow gets
+ * its share however small the credit. Where else a binding can wait:
+ *
+ *     leg.waiting       its leg's output is full
+ *     session.waiting   no leg may take it yet: none is up, it moves to another one, or it waits
+ * for its external port session.thin      the sparse lane's (sparse.c)
  */
 #include <stdlib.h>
 
@@ -19,9 +26,9 @@
  * on the way add to that at present, and its variation as in RFC 6298. */
 static uint64_t way_us(const struct udpt_session *s, const struct udpt_conn *c)
 {
-    uint64_t way = s->min_rtt_us / 2;
-    if (c && c->rtt_us > (int64_t)s->min_rtt_us)
-        way += (uint64_t)(c->rtt_us - (int64_t)s->min_rtt_us) + 4 * (uint64_t)c->rtt_var_us;
+    uint64_t way = route_min_rtt_us(s) / 2;
+    if (c && c->rtt_us > (int64_t)route_min_rtt_us(s))
+        way += (uint64_t)(c->rtt_us - (int64_t)route_min_rtt_us(s)) + 4 * (uint64_t)c->rtt_var_us;
     return way;
 }
 
@@ -57,6 +64,7 @@ struct queued *queue_take(struct udpt_binding *b)
     b->session->queue_total -= q->size;
     if (!b->queue_first) {
         b->deficit = 0;
+        b->in_turn = false;
         list_remove(&b->in_waiting);
         if (b->session->queue_total == 0)
             b->session->queue_since_us = 0;
@@ -153,56 +161,136 @@ int queue_put(struct udpt_binding *b, const struct udpt_dest *dest, const uint8_
     return UDPTUN_OK;
 }
 
+/* ---- turns ----------------------------------------------------------------------------------- */
+
+static struct list *ring_of(const struct udpt_binding *b)
+{
+    return b->bulk ? &b->session->bulk_ring : &b->session->sparse_ring;
+}
+
 void queue_route(struct udpt_binding *b)
 {
     struct udpt_session *s = b->session;
-    if (route_is_thin(b) && !datagram_held(b)) {
+    bool held = datagram_held(b);
+    if (route_is_thin(b) && !held) {
         list_move(&s->thin, &b->in_waiting);
         route_want_flush(s);
         return;
     }
-    struct udpt_conn *c = datagram_held(b) ? NULL : route_sticky(b);
-    if (c && datagram_held(b)) /* it moves to another leg and the old one is not done */
-        c = NULL;
-    list_move(c ? &s->legs[c->leg].waiting : &s->waiting, &b->in_waiting);
+    list_move(held || session_legs_up(s) == 0 ? &s->waiting : ring_of(b), &b->in_waiting);
 }
 
-/* One binding's turn. False: the leg takes no more. */
-static bool serve(struct udpt_binding *b, struct udpt_conn *c)
+/* May one more bulk datagram leave on `c`? If not, the session is woken when it may. */
+static bool has_credit(struct udpt_session *s, const struct udpt_conn *c)
 {
-    if (b->deficit < FRAME_MAX_SIZE) /* enough for the largest datagram */
+    struct udpt_machine *m = s->m;
+    uint64_t retry_us;
+    if (credit_allows(&s->credit, c->tx_acked == c->tx_counted, m->now_us, &retry_us))
+        return true;
+    credit_blocked(&s->credit, m->now_us);
+    machine_wake(m, retry_us);
+    return false;
+}
+
+bool queue_may_pass(const struct udpt_binding *b, const struct udpt_conn *c)
+{
+    return !b->bulk || (list_empty(&b->session->bulk_ring) && has_credit(b->session, c));
+}
+
+/* A start finds out what the path carries; until then a wait tells nothing of the flow. */
+static bool is_managed(const struct udpt_binding *b)
+{
+    return b->bulk && b->session->credit.phases.phase != PHASE_START;
+}
+
+static bool drop_managed(struct udpt_binding *b, const struct queued *q)
+{
+    struct udpt_session *s = b->session;
+    if (!is_managed(b) || !codel_drops(&b->codel, s->m->now_us - q->since_us, !q->next,
+                                       route_min_rtt_us(s), s->m->now_us))
+        return false;
+    udpt_count_drop(s->m, b, UDPT_DROP_STALE);
+    pop(b);
+    return true;
+}
+
+enum turn {
+    TURN_OVER,   /* The binding sent its share, or has nothing left, or waits for its leg. */
+    TURN_BROKEN, /* The session takes no more at present: the turn goes on later. */
+};
+
+/* One binding's turn: a quantum, and what an earlier one left of its own. */
+static enum turn serve(struct udpt_binding *b, struct udpt_conn *c)
+{
+    struct udpt_session *s = b->session;
+    if (!b->in_turn)
         b->deficit += QUEUE_QUANTUM;
+    b->in_turn = true;
     while (b->queue_first) {
         struct queued *q = b->queue_first;
         if (queue_drop_stale(b))
             continue;
         if (q->size > b->deficit)
             break;
-        if (!route_writable(c) || !credit_allows(c) || !datagram_write_queued(b, c, q))
-            return false;
+        if (!route_writable(c)) {
+            credit_blocked(&s->credit, s->m->now_us);
+            list_move(&s->legs[c->leg].waiting, &b->in_waiting);
+            return TURN_OVER;
+        }
+        if (b->bulk && !has_credit(s, c))
+            return TURN_BROKEN;
+        if (drop_managed(b, q))
+            continue;
+        if (!datagram_write_queued(b, c, q))
+            return TURN_BROKEN;
         b->deficit -= (uint32_t)q->size;
         pop(b);
     }
-    return true;
+    b->in_turn = false;
+    if (b->queue_first)
+        list_move(ring_of(b), &b->in_waiting);
+    return TURN_OVER;
 }
 
-void queue_pump(struct udpt_session *s, struct udpt_conn *c)
+static void pump_ring(struct udpt_session *s, struct list *ring)
 {
-    struct list *waiting = &s->legs[c->leg].waiting;
-    while (c->state == CONN_UP && !list_empty(waiting) && route_writable(c)) {
-        struct udpt_binding *b = list_entry(waiting->next, struct udpt_binding, in_waiting);
-        if (!serve(b, c))
-            break;
-        if (b->queue_first)
-            list_move(waiting, &b->in_waiting);
+    while (!list_empty(ring)) {
+        struct udpt_binding *b = list_entry(ring->next, struct udpt_binding, in_waiting);
+        if (route_is_thin(b)) {
+            queue_route(b);
+            continue;
+        }
+        struct udpt_conn *c = datagram_held(b) ? NULL : route_sticky(b);
+        if (!c || datagram_held(b) || c->state != CONN_UP) /* it moves to another leg, not done */
+            list_move(&s->waiting, &b->in_waiting);
+        else if (serve(b, c) == TURN_BROKEN)
+            return;
     }
+}
+
+static bool waits_for_leg(const struct udpt_session *s)
+{
+    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++)
+        if (!list_empty(&s->legs[i].waiting))
+            return true;
+    return false;
 }
 
 void queue_pump_all(struct udpt_session *s)
 {
-    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++)
-        if (s->legs[i].conn && !list_empty(&s->legs[i].waiting))
-            queue_pump(s, s->legs[i].conn);
+    pump_ring(s, &s->sparse_ring);
+    pump_ring(s, &s->bulk_ring);
+    if (s->credit.blocked_us != 0 && list_empty(&s->bulk_ring) && !waits_for_leg(s))
+        credit_unblocked(&s->credit, s->m->now_us);
+}
+
+void queue_unblocked(struct udpt_conn *c)
+{
+    struct udpt_session *s = c->session;
+    if (route_writable(c))
+        LIST_FOREACH_SAFE (node, &s->legs[c->leg].waiting)
+            queue_route(list_entry(node, struct udpt_binding, in_waiting));
+    queue_pump_all(s);
 }
 
 void queue_reroute(struct udpt_session *s, struct udpt_conn *c)
@@ -237,6 +325,8 @@ void queue_expire(struct udpt_session *s)
         return;
     sweep(&s->waiting);
     sweep(&s->thin);
+    sweep(&s->sparse_ring);
+    sweep(&s->bulk_ring);
     for (unsigned i = 0; i < UDPT_MAX_LEGS; i++)
         sweep(&s->legs[i].waiting);
     if (!list_empty(&s->waiting))

@@ -47,9 +47,14 @@ unsigned route_copies(const struct udpt_session *s)
     return copies < 1 ? 1 : copies > 3 ? 3 : (unsigned)copies;
 }
 
+uint64_t route_min_rtt_us(const struct udpt_session *s)
+{
+    return s->credit.path.min_rtt_us;
+}
+
 bool session_is_far(const struct udpt_session *s)
 {
-    return s->min_rtt_us >= FAR_US;
+    return route_min_rtt_us(s) >= FAR_US;
 }
 
 static unsigned data_legs_up(const struct udpt_session *s)
@@ -67,7 +72,6 @@ void route_classify(struct udpt_binding *b, size_t size)
     struct udpt_session *s = b->session;
     uint64_t elapsed_us = s->m->now_us - b->window_us;
     bool was_bulk = b->bulk;
-    s->rate_packets++;
     if (elapsed_us >= BULK_WINDOW_US) {
         uint64_t rate = b->window_size * S_US / elapsed_us;
         /* While some of a bulk flow waits, order is kept by its leg. */
@@ -78,8 +82,10 @@ void route_classify(struct udpt_binding *b, size_t size)
     b->window_size += (uint32_t)size;
     if (b->window_size > BULK_BURST)
         b->bulk = true;
-    if (!b->bulk)
+    if (!b->bulk) { /* legs are tokens for sparse datagrams alone */
+        s->rate_packets++;
         s->rate_size += size;
+    }
     if (b->bulk && !was_bulk && b->queue_first) { /* what waits for a token waits for its leg now */
         queue_route(b);
         queue_pump_all(s); /* it may be free, and with nothing under way no ack comes to tell */
@@ -165,22 +171,10 @@ static void choose_regime(struct udpt_session *s)
     s->packet_rate = (uint32_t)((s->packet_rate + s->rate_packets * S_US / elapsed_us) / 2);
     s->rate_us = s->m->now_us;
     s->rate_size = s->rate_packets = 0;
-    uint64_t round_us = s->min_rtt_us + ACK_DELAY_US;
+    uint64_t round_us = route_min_rtt_us(s) + ACK_DELAY_US;
     uint64_t carries = (uint64_t)data_legs_up(s) * THIN_WRITE_SIZE * S_US / round_us;
     uint64_t demand = s->thin_rate * route_copies(s);
     s->streaming = s->streaming ? demand * 2 > carries : demand * 4 > carries * 3;
-}
-
-static void update_min_rtt(struct udpt_session *s)
-{
-    int64_t least = -1;
-    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++) {
-        const struct udpt_conn *c = s->legs[i].conn;
-        if (c && c->min_rtt_us >= 0 && (least < 0 || c->min_rtt_us < least))
-            least = c->min_rtt_us;
-    }
-    if (least >= 0)
-        s->min_rtt_us = (uint64_t)least;
 }
 
 /* The thin lane ends: what waits there takes the ordinary way. */
@@ -189,14 +183,11 @@ static void leave_thin(struct udpt_session *s)
     sparse_drop_copies(s);
     while (!list_empty(&s->thin))
         queue_route(list_entry(s->thin.next, struct udpt_binding, in_waiting));
-    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++)
-        if (s->legs[i].conn)
-            queue_pump(s, s->legs[i].conn);
+    queue_pump_all(s);
 }
 
 void route_update(struct udpt_session *s)
 {
-    update_min_rtt(s);
     bool spread = data_legs_up(s) >= 2 && (session_is_far(s) || route_copies(s) > 1);
     if (spread == s->spread)
         return;
@@ -222,7 +213,7 @@ unsigned route_legs_needed(const struct udpt_session *s)
 {
     if (!session_is_far(s))
         return route_copies(s);
-    uint64_t held_us = s->min_rtt_us + DELAYED_ACK_US;
+    uint64_t held_us = route_min_rtt_us(s) + DELAYED_ACK_US;
     uint64_t both_ways = 2 * (uint64_t)s->packet_rate;
     return 2 + (unsigned)(both_ways * held_us * route_copies(s) / S_US);
 }

@@ -29,13 +29,17 @@ struct udpt_session *session_new(struct udpt_machine *m)
     list_init(&s->idle);
     list_init(&s->lone);
     list_init(&s->waiting);
+    list_init(&s->sparse_ring);
+    list_init(&s->bulk_ring);
     list_init(&s->in_flush);
     list_init(&s->thin);
     list_init(&s->copies);
     list_init(&s->unsaid);
     list_init(&s->said);
     s->rate_us = m->now_us;
-    credit_init(&s->credit, m->now_us);
+    uint32_t seed;
+    machine_random(m, &seed, sizeof seed);
+    credit_init(&s->credit, seed, m->now_us);
     list_init(&s->in_machine);
     list_append(&m->sessions, &s->in_machine);
     m->session_count++;
@@ -158,7 +162,7 @@ void session_leg_down(struct udpt_session *s, struct udpt_conn *c)
     LIST_FOREACH_SAFE (node, &leg->waiting)
         list_move(&s->waiting, node);
     sparse_forget(s, c);
-    credit_lost(c);
+    credit_lost(&s->credit, c, c->tx_counted - c->tx_acked);
     if (s->ending)
         return;
     route_update(s);
@@ -182,6 +186,8 @@ void session_tick(struct udpt_session *s)
         return;
     binding_expire(s);
     queue_expire(s);
+    credit_tick(&s->credit, s->m->now_us);
+    queue_pump_all(s);
     closing_flush(s);
     route_update(s);
     route_want_flush(s);

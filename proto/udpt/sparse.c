@@ -26,7 +26,7 @@ static bool is_usable(const struct udpt_conn *c)
     if (c->answered_here == c->tx_counted && !c->ack_last)
         return true;
     return c->tx_acked == c->tx_counted &&
-           c->m->now_us >= c->last_tx_us + c->session->min_rtt_us + DELAYED_ACK_US;
+           c->m->now_us >= c->last_tx_us + route_min_rtt_us(c->session) + DELAYED_ACK_US;
 }
 
 static bool prefers(const struct udpt_conn *c, const struct udpt_conn *other)
@@ -72,7 +72,7 @@ static struct tokens count_tokens(const struct udpt_session *s, bool for_copies)
             if ((!for_copies || has_copy_for(s, c)) && (!t.best || prefers(c, t.best)))
                 t.best = c;
         } else if (!c->handed_out && conn_pending(c) == 0) {
-            uint64_t at_us = c->last_tx_us + s->min_rtt_us + DELAYED_ACK_US;
+            uint64_t at_us = c->last_tx_us + route_min_rtt_us(s) + DELAYED_ACK_US;
             if (c->tx_acked == c->tx_counted && at_us < t.next_us)
                 t.next_us = at_us;
             if (!t.idle || c->last_tx_us < t.idle->last_tx_us)
@@ -164,7 +164,7 @@ static void flush_thin(struct udpt_session *s)
         uint64_t forced_us = fresh ? oldest_waiting(s) + THIN_WAIT_US : UDPT_NEVER;
         struct udpt_conn *c = t.best;
         if (c && t.usable * 4 < t.legs * 3) { /* scarce: spaced evenly over a round trip */
-            uint64_t at_us = s->last_flush_us + s->min_rtt_us / t.legs;
+            uint64_t at_us = s->last_flush_us + route_min_rtt_us(s) / t.legs;
             if (m->now_us < at_us) {
                 machine_wake(m, at_us);
                 return;
@@ -194,7 +194,7 @@ static bool is_late(const struct udpt_conn *c)
 {
     uint64_t since_us = leg_unacked_since(c);
     return since_us != 0 &&
-           c->m->now_us - since_us > 3 * c->session->min_rtt_us + 2 * DELAYED_ACK_US;
+           c->m->now_us - since_us > 3 * route_min_rtt_us(c->session) + 2 * DELAYED_ACK_US;
 }
 
 static bool is_chosen(const struct udpt_session *s, const struct udpt_conn *c)
