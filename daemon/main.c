@@ -15,11 +15,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "daemon/background.h"
-#include "daemon/control/config_file.h"
 #include "daemon/control/control.h"
-#include "daemon/notify.h"
+#include "daemon/control/store/config_file.h"
 #include "daemon/options.h"
+#include "daemon/service/background.h"
+#include "daemon/service/notify.h"
 
 enum exit_status {
     EXIT_OK = 0,
@@ -28,7 +28,7 @@ enum exit_status {
     EXIT_BAD_CONFIG = 3,
 };
 
-struct process {
+struct udptund {
     struct ev_loop *loop;
     struct log log;
     ev_signal terminate, interrupt, hangup;
@@ -39,7 +39,7 @@ struct process {
 static void on_stop_signal(struct ev_loop *loop, ev_signal *watcher, int events)
 {
     (void)events;
-    struct process *p = watcher->data;
+    struct udptund *p = watcher->data;
     log_write(&p->log, UDPTUN_LOG_INFO, "main", "stopping: signal %d", watcher->signum);
     ev_break(loop, EVBREAK_ALL);
 }
@@ -48,27 +48,27 @@ static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int events)
 {
     (void)loop;
     (void)events;
-    struct process *p = watcher->data;
+    struct udptund *p = watcher->data;
     if (p->control)
         control_reload(p->control, NULL);
 }
 
 static void on_shutdown(void *arg)
 {
-    struct process *p = arg;
+    struct udptund *p = arg;
     ev_break(p->loop, EVBREAK_ALL);
 }
 
 static void on_reloading(void *arg, bool begun)
 {
-    const struct process *p = arg;
+    const struct udptund *p = arg;
     if (begun)
         notify_reloading(&p->notify);
     else
         notify_send(&p->notify, "READY=1");
 }
 
-static void watch_signal(struct process *p, ev_signal *watcher,
+static void watch_signal(struct udptund *p, ev_signal *watcher,
                          void (*callback)(struct ev_loop *, ev_signal *, int), int number)
 {
     ev_signal_init(watcher, callback, number);
@@ -103,8 +103,8 @@ static enum exit_status status_of_start(const struct udptun_error *err)
 }
 
 /* From a loop to the end of it. `background` is that of background_start(), or -1. */
-static int run(struct process *p, const struct options *o, const config_msg *file, int background,
-               int socket_fd)
+static int run(struct udptund *p, const struct udptund_options *o, const config_msg *file,
+               int background, int socket_fd)
 {
     struct udptun_error err = {0};
     const struct control_config config = {.loop = p->loop,
@@ -150,10 +150,10 @@ static int run(struct process *p, const struct options *o, const config_msg *fil
     return EXIT_OK;
 }
 
-static int start(struct options *o, const config_msg *file)
+static int start(struct udptund_options *o, const config_msg *file)
 {
     struct udptun_error err = {0};
-    struct process p = {.log = {.fd = STDERR_FILENO, .level = o->log_level, .json = o->log_json},
+    struct udptund p = {.log = {.fd = STDERR_FILENO, .level = o->log_level, .json = o->log_json},
                         .notify = {.fd = -1}};
     int background = -1, socket_fd = notify_listen_fd();
     if (o->daemonize) {
@@ -175,8 +175,8 @@ static int start(struct options *o, const config_msg *file)
 
 int main(int argc, char **argv)
 {
-    struct options o;
-    switch (options_parse(&o, argc, argv)) {
+    struct udptund_options o;
+    switch (udptund_options_parse(&o, argc, argv)) {
     case OPTIONS_DONE:
         return EXIT_OK;
     case OPTIONS_USAGE:

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/control/log.h"
+#include "daemon/service/log.h"
 
 enum {
     OPT_SOCKET_MODE = 256,
@@ -84,7 +84,7 @@ static enum options_result usage(const char *what, const char *value)
 }
 
 /* One option that was read; OPTIONS_RUN to go on. */
-static enum options_result take(struct options *o, int option, const char *value)
+static enum options_result take(struct udptund_options *o, int option, const char *value)
 {
     if (value && !*value)
         return usage("an option has an empty value", NULL);
@@ -105,7 +105,7 @@ static enum options_result take(struct options *o, int option, const char *value
         o->state_dir = value;
         return OPTIONS_RUN;
     case OPT_NO_STATE:
-        return OPTIONS_RUN; /* looked at by options_parse() */
+        return OPTIONS_RUN; /* looked at by udptund_options_parse() */
     case 'd':
         o->daemonize = true;
         return OPTIONS_RUN;
@@ -137,7 +137,7 @@ static enum options_result take(struct options *o, int option, const char *value
     }
 }
 
-static bool default_socket(struct options *o)
+static bool default_socket(struct udptund_options *o)
 {
     const char *path = getenv("UDPTUND_SOCKET");
     const char *run = getenv("XDG_RUNTIME_DIR");
@@ -153,7 +153,7 @@ static bool default_socket(struct options *o)
     return true;
 }
 
-static bool default_state(struct options *o)
+static bool default_state(struct udptund_options *o)
 {
     const char *state = getenv("XDG_STATE_HOME");
     const char *home = getenv("HOME");
@@ -169,10 +169,10 @@ static bool default_state(struct options *o)
     return true;
 }
 
-enum options_result options_parse(struct options *o, int argc, char **argv)
+enum options_result udptund_options_parse(struct udptund_options *o, int argc, char **argv)
 {
     bool no_state = false;
-    *o = (struct options){.socket_mode = 0660, .log_level = UDPTUN_LOG_INFO};
+    *o = (struct udptund_options){.socket_mode = 0660, .log_level = UDPTUN_LOG_INFO};
     for (;;) {
         int option = getopt_long(argc, argv, "c:s:dh", long_options, NULL);
         if (option < 0)

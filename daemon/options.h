@@ -9,7 +9,7 @@
 
 #include <udptun/engine.h>
 
-struct options {
+struct udptund_options {
     const char *config_file;
     const char *socket_path; /* never NULL once parsed */
     mode_t socket_mode;
@@ -31,6 +31,6 @@ enum options_result {
     OPTIONS_USAGE, /* wrong, and said so on standard error */
 };
 
-enum options_result options_parse(struct options *o, int argc, char **argv);
+enum options_result udptund_options_parse(struct udptund_options *o, int argc, char **argv);
 
 #endif

@@ -12,15 +12,15 @@ static void add_session(struct text_table *table, const json_t *session)
     char text[UNIT_TEXT_SIZE];
     const char *state = text_of(session, "state");
     const char *peer = text_of(session, "peer");
-    table_cell(table, COLOUR_BOLD, text_of(session, "session"));
-    table_cell(table, COLOUR_NONE, peer[0] ? peer : "-");
-    table_cell(table, colour_of_state(state), state);
+    text_table_cell(table, COLOUR_BOLD, text_of(session, "session"));
+    text_table_cell(table, COLOUR_NONE, peer[0] ? peer : "-");
+    text_table_cell(table, colour_of_state(state), state);
     snprintf(text, sizeof text, "%zu", json_array_size(json_object_get(session, "connections")));
-    table_cell(table, COLOUR_NONE, text);
-    table_cell(table, COLOUR_NONE, unit_count(number_of(session, "flows"), text));
-    table_cell(table, COLOUR_NONE, unit_bytes(number_of(session, "txBytes"), text));
-    table_cell(table, COLOUR_NONE, unit_bytes(number_of(session, "rxBytes"), text));
-    table_cell(table, COLOUR_NONE, unit_seconds(number_of(session, "age"), text));
+    text_table_cell(table, COLOUR_NONE, text);
+    text_table_cell(table, COLOUR_NONE, unit_count(number_of(session, "flows"), text));
+    text_table_cell(table, COLOUR_NONE, unit_bytes(number_of(session, "txBytes"), text));
+    text_table_cell(table, COLOUR_NONE, unit_bytes(number_of(session, "rxBytes"), text));
+    text_table_cell(table, COLOUR_NONE, unit_seconds(number_of(session, "age"), text));
 }
 
 enum exit_status run_sessions(struct cli *cli)
@@ -41,15 +41,15 @@ enum exit_status run_sessions(struct cli *cli)
         puts("No sessions: nothing is connected through this tunnel.");
     } else {
         struct text_table table;
-        table_init(&table, columns, sizeof columns / sizeof columns[0]);
+        text_table_init(&table, columns, sizeof columns / sizeof columns[0]);
         size_t i;
         json_t *session;
         json_array_foreach(sessions, i, session)
         {
             add_session(&table, session);
         }
-        table_print(&table, cli->colour, cli->width);
-        table_fini(&table);
+        text_table_print(&table, cli->colour, cli->width);
+        text_table_fini(&table);
     }
     json_decref(value);
     return EXIT_OK;
@@ -60,16 +60,16 @@ static void add_flow(struct text_table *table, const json_t *flow)
     char text[UNIT_TEXT_SIZE];
     const char *external = text_of(flow, "external");
     uint64_t dropped = dropped_of(flow);
-    table_cell(table, COLOUR_BOLD, text_of(flow, "source"));
-    table_cell(table, COLOUR_NONE, external[0] ? external : "-");
-    table_cell(table, COLOUR_NONE, unit_count(number_of(flow, "peers"), text));
-    table_cell(table, COLOUR_NONE, unit_count(number_of(flow, "txPackets"), text));
-    table_cell(table, COLOUR_NONE, unit_bytes(number_of(flow, "txBytes"), text));
-    table_cell(table, COLOUR_NONE, unit_count(number_of(flow, "rxPackets"), text));
-    table_cell(table, COLOUR_NONE, unit_bytes(number_of(flow, "rxBytes"), text));
-    table_cell(table, dropped ? COLOUR_YELLOW : COLOUR_DIM, unit_count(dropped, text));
-    table_cell(table, COLOUR_NONE, unit_seconds(number_of(flow, "idle"), text));
-    table_cell(table, COLOUR_NONE, unit_seconds(number_of(flow, "age"), text));
+    text_table_cell(table, COLOUR_BOLD, text_of(flow, "source"));
+    text_table_cell(table, COLOUR_NONE, external[0] ? external : "-");
+    text_table_cell(table, COLOUR_NONE, unit_count(number_of(flow, "peers"), text));
+    text_table_cell(table, COLOUR_NONE, unit_count(number_of(flow, "txPackets"), text));
+    text_table_cell(table, COLOUR_NONE, unit_bytes(number_of(flow, "txBytes"), text));
+    text_table_cell(table, COLOUR_NONE, unit_count(number_of(flow, "rxPackets"), text));
+    text_table_cell(table, COLOUR_NONE, unit_bytes(number_of(flow, "rxBytes"), text));
+    text_table_cell(table, dropped ? COLOUR_YELLOW : COLOUR_DIM, unit_count(dropped, text));
+    text_table_cell(table, COLOUR_NONE, unit_seconds(number_of(flow, "idle"), text));
+    text_table_cell(table, COLOUR_NONE, unit_seconds(number_of(flow, "age"), text));
 }
 
 /* All pages up to `limit` flows (0: no limit) into `flows`. */
@@ -108,15 +108,15 @@ static void print_flows(const struct cli *cli, const json_t *flows, bool more)
         return;
     }
     struct text_table table;
-    table_init(&table, columns, sizeof columns / sizeof columns[0]);
+    text_table_init(&table, columns, sizeof columns / sizeof columns[0]);
     size_t i;
     json_t *flow;
     json_array_foreach(flows, i, flow)
     {
         add_flow(&table, flow);
     }
-    table_print(&table, cli->colour, cli->width);
-    table_fini(&table);
+    text_table_print(&table, cli->colour, cli->width);
+    text_table_fini(&table);
     if (more)
         puts("and more");
 }

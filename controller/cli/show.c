@@ -103,7 +103,7 @@ static void print_connections(const struct cli *cli, const json_t *connections)
     if (json_array_size(connections) == 0)
         return;
     struct text_table table;
-    table_init(&table, columns, sizeof columns / sizeof columns[0]);
+    text_table_init(&table, columns, sizeof columns / sizeof columns[0]);
     table.indent = 2;
     size_t i;
     json_t *connection;
@@ -114,16 +114,16 @@ static void print_connections(const struct cli *cli, const json_t *connections)
         if (!json_is_true(json_object_get(connection, "control")))
             snprintf(text, sizeof text, "data %u", ++data);
         const char *state = text_of(connection, "state");
-        table_cell(&table, COLOUR_NONE, text);
-        table_cell(&table, colour_of_state(state), state);
-        table_cell(&table, COLOUR_NONE, ms_or_dash(connection, "rttMs", text));
-        table_cell(&table, COLOUR_NONE, ms_or_dash(connection, "queueMs", text));
-        table_cell(&table, COLOUR_NONE, unit_bytes(number_of(connection, "txBytes"), text));
-        table_cell(&table, COLOUR_NONE, unit_bytes(number_of(connection, "rxBytes"), text));
+        text_table_cell(&table, COLOUR_NONE, text);
+        text_table_cell(&table, colour_of_state(state), state);
+        text_table_cell(&table, COLOUR_NONE, ms_or_dash(connection, "rttMs", text));
+        text_table_cell(&table, COLOUR_NONE, ms_or_dash(connection, "queueMs", text));
+        text_table_cell(&table, COLOUR_NONE, unit_bytes(number_of(connection, "txBytes"), text));
+        text_table_cell(&table, COLOUR_NONE, unit_bytes(number_of(connection, "rxBytes"), text));
     }
     putchar('\n');
-    table_print(&table, cli->colour, cli->width);
-    table_fini(&table);
+    text_table_print(&table, cli->colour, cli->width);
+    text_table_fini(&table);
 }
 
 static bool is_handled(const char *field)

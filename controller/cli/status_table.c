@@ -46,18 +46,18 @@ static void add_tunnel(struct text_table *table, const json_t *tunnel)
     uint64_t flows = number_of(tunnel, "flows");
     uint64_t dropped = dropped_of(tunnel);
 
-    table_cell(table, COLOUR_BOLD, text_of(tunnel, "name"));
-    table_cell(table, COLOUR_NONE, text_of(tunnel, "role"));
-    table_cell(table, colour_of_state(state), state);
-    table_cell(table, COLOUR_NONE, listen[0] ? listen : "-");
-    table_cell(table, COLOUR_NONE, far_end(tunnel, text));
-    table_cell(table, flows ? COLOUR_NONE : COLOUR_DIM, unit_count(flows, text));
-    table_cell(table, rtt ? COLOUR_NONE : COLOUR_DIM,
-               json_is_number(rtt) ? unit_ms(json_number_value(rtt), text) : "-");
-    table_cell(table, COLOUR_NONE, traffic(tunnel, "txBytes", "txRate", text));
-    table_cell(table, COLOUR_NONE, traffic(tunnel, "rxBytes", "rxRate", text));
-    table_cell(table, dropped ? COLOUR_YELLOW : COLOUR_DIM, unit_count(dropped, text));
-    table_cell(table, COLOUR_NONE, unit_seconds(number_of(tunnel, "uptime"), text));
+    text_table_cell(table, COLOUR_BOLD, text_of(tunnel, "name"));
+    text_table_cell(table, COLOUR_NONE, text_of(tunnel, "role"));
+    text_table_cell(table, colour_of_state(state), state);
+    text_table_cell(table, COLOUR_NONE, listen[0] ? listen : "-");
+    text_table_cell(table, COLOUR_NONE, far_end(tunnel, text));
+    text_table_cell(table, flows ? COLOUR_NONE : COLOUR_DIM, unit_count(flows, text));
+    text_table_cell(table, rtt ? COLOUR_NONE : COLOUR_DIM,
+                    json_is_number(rtt) ? unit_ms(json_number_value(rtt), text) : "-");
+    text_table_cell(table, COLOUR_NONE, traffic(tunnel, "txBytes", "txRate", text));
+    text_table_cell(table, COLOUR_NONE, traffic(tunnel, "rxBytes", "rxRate", text));
+    text_table_cell(table, dropped ? COLOUR_YELLOW : COLOUR_DIM, unit_count(dropped, text));
+    text_table_cell(table, COLOUR_NONE, unit_seconds(number_of(tunnel, "uptime"), text));
 }
 
 static void add_tun2socks(struct text_table *table, const json_t *instance)
@@ -65,19 +65,19 @@ static void add_tun2socks(struct text_table *table, const json_t *instance)
     char text[UNIT_TEXT_SIZE];
     const char *state = text_of(instance, "state");
     const char *device = text_of(instance, "device");
-    table_cell(table, COLOUR_BOLD, text_of(instance, "name"));
-    table_cell(table, COLOUR_NONE, "tun2socks");
-    table_cell(table, colour_of_state(state), state);
+    text_table_cell(table, COLOUR_BOLD, text_of(instance, "name"));
+    text_table_cell(table, COLOUR_NONE, "tun2socks");
+    text_table_cell(table, colour_of_state(state), state);
     uint64_t flows = number_of(instance, "tcpFlows") + number_of(instance, "udpFlows");
     uint64_t dropped = dropped_of(instance);
-    table_cell(table, COLOUR_NONE, device[0] ? device : "-");
-    table_cell(table, COLOUR_DIM, "-");
-    table_cell(table, flows ? COLOUR_NONE : COLOUR_DIM, unit_count(flows, text));
-    table_cell(table, COLOUR_DIM, "-");
-    table_cell(table, COLOUR_NONE, traffic(instance, "txBytes", "txRate", text));
-    table_cell(table, COLOUR_NONE, traffic(instance, "rxBytes", "rxRate", text));
-    table_cell(table, dropped ? COLOUR_YELLOW : COLOUR_DIM, unit_count(dropped, text));
-    table_cell(table, COLOUR_NONE, unit_seconds(number_of(instance, "uptime"), text));
+    text_table_cell(table, COLOUR_NONE, device[0] ? device : "-");
+    text_table_cell(table, COLOUR_DIM, "-");
+    text_table_cell(table, flows ? COLOUR_NONE : COLOUR_DIM, unit_count(flows, text));
+    text_table_cell(table, COLOUR_DIM, "-");
+    text_table_cell(table, COLOUR_NONE, traffic(instance, "txBytes", "txRate", text));
+    text_table_cell(table, COLOUR_NONE, traffic(instance, "rxBytes", "rxRate", text));
+    text_table_cell(table, dropped ? COLOUR_YELLOW : COLOUR_DIM, unit_count(dropped, text));
+    text_table_cell(table, COLOUR_NONE, unit_seconds(number_of(instance, "uptime"), text));
 }
 
 static void print_headline(const struct cli *cli, const json_t *status)
@@ -137,7 +137,7 @@ void print_status(const struct cli *cli, const json_t *status)
         return;
     }
     struct text_table table;
-    table_init(&table, columns, sizeof columns / sizeof columns[0]);
+    text_table_init(&table, columns, sizeof columns / sizeof columns[0]);
     size_t i;
     json_t *object;
     json_array_foreach(tunnels, i, object)
@@ -148,8 +148,8 @@ void print_status(const struct cli *cli, const json_t *status)
     {
         add_tun2socks(&table, object);
     }
-    table_print(&table, cli->colour, cli->width);
-    table_fini(&table);
+    text_table_print(&table, cli->colour, cli->width);
+    text_table_fini(&table);
     bool any = false;
     print_errors(cli, tunnels, &any);
     print_errors(cli, instances, &any);

@@ -8,23 +8,23 @@
 #define CUT_MARK  "~"
 #define LEAST_CUT 8 /* a column is cut to no less */
 
-void table_init(struct text_table *table, const struct column *columns, size_t count)
+void text_table_init(struct text_table *table, const struct column *columns, size_t count)
 {
     *table = (struct text_table){.columns = columns, .column_count = count};
 }
 
-void table_fini(struct text_table *table)
+void text_table_fini(struct text_table *table)
 {
     for (size_t i = 0; i < table->cell_count; i++)
         free(table->cells[i].text);
     free(table->cells);
 }
 
-void table_cell(struct text_table *table, enum colour colour, const char *text)
+void text_table_cell(struct text_table *table, enum colour colour, const char *text)
 {
     if (table->cell_count == table->cell_room) {
         size_t room = table->cell_room ? table->cell_room * 2 : 64;
-        struct table_cell *cells = realloc(table->cells, room * sizeof *cells);
+        struct text_table_cell *cells = realloc(table->cells, room * sizeof *cells);
         if (!cells)
             return;
         table->cells = cells;
@@ -34,7 +34,7 @@ void table_cell(struct text_table *table, enum colour colour, const char *text)
     for (char *at = copy; at && *at; at++)
         if ((unsigned char)*at < 0x20 || *at == 0x7f)
             *at = '?';
-    table->cells[table->cell_count++] = (struct table_cell){copy, colour};
+    table->cells[table->cell_count++] = (struct text_table_cell){copy, colour};
 }
 
 /* Characters of UTF-8 text: every byte that does not continue one. */
@@ -116,7 +116,7 @@ static void print_cell(const char *text, size_t width, bool right, bool last)
 }
 
 static void print_row(const struct text_table *table, const size_t *widths,
-                      const struct table_cell *cells, bool coloured)
+                      const struct text_table_cell *cells, bool coloured)
 {
     size_t last = table->column_count;
     for (size_t c = 0; c < table->column_count; c++)
@@ -139,7 +139,7 @@ static void print_row(const struct text_table *table, const size_t *widths,
     putchar('\n');
 }
 
-void table_fit(const struct text_table *table, int width, size_t widths[TABLE_MAX_COLUMNS])
+void text_table_fit(const struct text_table *table, int width, size_t widths[TABLE_MAX_COLUMNS])
 {
     for (size_t c = 0; c < table->column_count; c++) {
         size_t own = width_of(table->columns[c].title);
@@ -156,10 +156,10 @@ void table_fit(const struct text_table *table, int width, size_t widths[TABLE_MA
         fit(table, widths, (size_t)width);
 }
 
-void table_print(const struct text_table *table, bool coloured, int width)
+void text_table_print(const struct text_table *table, bool coloured, int width)
 {
     size_t widths[TABLE_MAX_COLUMNS] = {0};
-    table_fit(table, width, widths);
+    text_table_fit(table, width, widths);
     print_row(table, widths, NULL, coloured);
     for (size_t i = 0; i + table->column_count <= table->cell_count; i += table->column_count)
         print_row(table, widths, table->cells + i, coloured);

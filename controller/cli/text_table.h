@@ -19,7 +19,7 @@ struct column {
     unsigned drop; /* 1 is dropped first; 0: never */
 };
 
-struct table_cell {
+struct text_table_cell {
     char *text;
     enum colour colour;
 };
@@ -27,24 +27,24 @@ struct table_cell {
 struct text_table {
     const struct column *columns;
     size_t column_count;
-    struct table_cell *cells; /* row by row */
+    struct text_table_cell *cells; /* row by row */
     size_t cell_count;
     size_t cell_room;
     size_t indent;
 };
 
-void table_init(struct text_table *table, const struct column *columns, size_t count);
-void table_fini(struct text_table *table);
+void text_table_init(struct text_table *table, const struct column *columns, size_t count);
+void text_table_fini(struct text_table *table);
 
 /* The next cell of the row that is being filled, from left to right; control characters become
  * '?'. Memory that runs out leaves the cell empty. */
-void table_cell(struct text_table *table, enum colour colour, const char *text);
+void text_table_cell(struct text_table *table, enum colour colour, const char *text);
 
 /* The widths at which titles and rows fit `width` (0: no limit), none narrower than `widths` says
  * if it need not be; 0 for a column that is left out. */
-void table_fit(const struct text_table *table, int width, size_t widths[TABLE_MAX_COLUMNS]);
+void text_table_fit(const struct text_table *table, int width, size_t widths[TABLE_MAX_COLUMNS]);
 
 /* Print titles and rows; `width` 0: no limit. */
-void table_print(const struct text_table *table, bool coloured, int width);
+void text_table_print(const struct text_table *table, bool coloured, int width);
 
 #endif

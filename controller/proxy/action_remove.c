@@ -19,7 +19,7 @@
 #include "controller/proxy/controller.h"
 
 struct removal {
-    struct command *command;
+    struct client_command *command;
     const char *name;  /* in the command; NULL: none was given */
     json_t *instances; /* names of those that go with it */
     bool changed;
@@ -38,7 +38,7 @@ static void on_tunnel_removed(void *arg, udptun_client *client,
         tunnels_restore(&c->tunnels);
     if (job->changed && reply->error.code == 0)
         value = json_pack("{s:b}", "changed", 1);
-    command_return_reply(job->command, reply, value, COMMAND_NO_STATUS);
+    client_command_return_reply(job->command, reply, value, CLIENT_COMMAND_NO_STATUS);
     json_decref(job->instances);
     free(job);
 }
@@ -59,7 +59,7 @@ static void on_instance_removed(void *arg, udptun_client *client,
     if (reply->error.code < 0) {
         if (job->changed)
             tunnels_restore(&job->command->controller->tunnels);
-        command_return_reply(job->command, reply, NULL, COMMAND_NO_STATUS);
+        client_command_return_reply(job->command, reply, NULL, CLIENT_COMMAND_NO_STATUS);
         json_decref(job->instances);
         free(job);
         return;
@@ -91,7 +91,7 @@ static bool names_tunnel(const struct removal *job, const json_t *instance)
 /* The instance came with the tunnel. */
 static bool belongs(const struct removal *job, const json_t *instance)
 {
-    const struct tunnel *known = tunnels_find(&job->command->controller->tunnels, job->name);
+    const struct kept_tunnel *known = tunnels_find(&job->command->controller->tunnels, job->name);
     const json_t *name = json_object_get(instance, "name");
     if (known && known->tun2socks && json_equal(json_object_get(known->tun2socks, "name"), name))
         return true;
@@ -128,7 +128,7 @@ static void on_exported(void *arg, udptun_client *client, const struct udptun_cl
     json_t *config =
         reply->error.code == 0 ? json_loads(reply->value ? reply->value : "{}", 0, NULL) : NULL;
     if (!config) {
-        command_return_reply(job->command, reply, NULL, COMMAND_NO_STATUS);
+        client_command_return_reply(job->command, reply, NULL, CLIENT_COMMAND_NO_STATUS);
         json_decref(job->instances);
         free(job);
         return;
@@ -140,19 +140,19 @@ static void on_exported(void *arg, udptun_client *client, const struct udptun_cl
         remove_next_instance(job);
         return;
     }
-    command_fail(job->command, &err);
+    client_command_fail(job->command, &err);
     json_decref(job->instances);
     free(job);
 }
 
-void action_remove_udp_tunnel(struct command *command)
+void action_remove_udp_tunnel(struct client_command *command)
 {
     struct removal *job = calloc(1, sizeof *job);
     if (job)
         job->instances = json_array();
     if (!job || !job->instances) {
         free(job);
-        command_fail_memory(command);
+        client_command_fail_memory(command);
         return;
     }
     job->command = command;

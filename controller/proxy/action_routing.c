@@ -20,7 +20,7 @@ static int invalid(struct udptun_error *err, const char *name, const char *text,
                      text ? text : "", text ? "' " : "", why);
 }
 
-static int take_address(const struct command *command, const char *name, bool required,
+static int take_address(const struct client_command *command, const char *name, bool required,
                         struct endpoint *address, struct udptun_error *err)
 {
     const json_t *value = json_object_get(command->parameters, name);
@@ -71,7 +71,7 @@ static int check_way(struct controller *c, const struct endpoint *proxy, const c
 }
 
 /* Another client that is still there has the routing: told so, and true. */
-static bool is_held(struct command *command)
+static bool is_held(struct client_command *command)
 {
     const struct controller *c = command->controller;
     struct udptun_error err;
@@ -79,13 +79,13 @@ static bool is_held(struct command *command)
         return false;
     error_set(&err, UDPTUN_E_CONFLICT, NULL, "the routing is held by process %ld of user %ld",
               (long)c->holder.pid, (long)c->holder.uid);
-    command_fail_with(
+    client_command_fail_with(
         command, &err,
         json_pack("{s:I,s:I}", "pid", (json_int_t)c->holder.pid, "uid", (json_int_t)c->holder.uid));
     return true;
 }
 
-void action_configure_routing(struct command *command)
+void action_configure_routing(struct client_command *command)
 {
     struct controller *c = command->controller;
     struct endpoint proxy, router;
@@ -104,16 +104,16 @@ void action_configure_routing(struct command *command)
     if (rc == 0)
         rc = controller_route(c, &proxy, &err);
     if (rc < 0) {
-        command_fail(command, &err);
+        client_command_fail(command, &err);
         return;
     }
     c->holder = (struct client_who){0}; /* told by the reply */
     controller_update_status(c);
     c->holder = command->who;
-    command_return(command, NULL, (int)c->status);
+    client_command_return(command, NULL, (int)c->status);
 }
 
-void action_reset_routing(struct command *command)
+void action_reset_routing(struct client_command *command)
 {
     struct controller *c = command->controller;
     struct udptun_error err;
@@ -123,17 +123,17 @@ void action_reset_routing(struct command *command)
     c->holder = (struct client_who){0};
     controller_update_status(c);
     if (rc < 0)
-        command_fail(command, &err);
+        client_command_fail(command, &err);
     else
-        command_return(command, NULL, COMMAND_NO_STATUS);
+        client_command_return(command, NULL, CLIENT_COMMAND_NO_STATUS);
 }
 
-void action_get_device_name(struct command *command)
+void action_get_device_name(struct client_command *command)
 {
     struct controller *c = command->controller;
     struct udptun_error err;
     if (controller_have_device(c, &err) < 0)
-        command_fail(command, &err);
+        client_command_fail(command, &err);
     else
-        command_return(command, json_string(c->device.name), COMMAND_NO_STATUS);
+        client_command_return(command, json_string(c->device.name), CLIENT_COMMAND_NO_STATUS);
 }

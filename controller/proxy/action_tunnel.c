@@ -27,14 +27,14 @@ static void configure_fail(struct configure *job, const struct udptun_error *err
 {
     struct controller *c = job->command->controller;
     struct udptun_error ignored;
-    const struct tunnel *other = tunnels_on_device(&c->tunnels);
-    struct command *command = job->command;
+    const struct kept_tunnel *other = tunnels_on_device(&c->tunnels);
+    struct client_command *command = job->command;
     if (configure_has_device(job) && other)
-        device_attach(&c->device, tunnels_mtu(other->tun2socks), &ignored);
+        proxy_device_attach(&c->device, tunnels_mtu(other->tun2socks), &ignored);
     else if (configure_has_device(job))
-        device_detach(&c->device);
+        proxy_device_detach(&c->device);
     configure_free(job);
-    command_fail(command, err);
+    client_command_fail(command, err);
 }
 
 /* `text` with the places of applyConfig named as the client named them. */
@@ -68,7 +68,7 @@ static void on_configured(void *arg, udptun_client *client, const struct udptun_
     bool runs = reply->error.code == 0 || (reply->error.code == UDPTUN_E_TIMEOUT && reply->json);
     if (!job->tun2socks && runs) {
         /* Of a merge alone only the new fields are known, unless we knew the rest. */
-        struct tunnel *known =
+        struct kept_tunnel *known =
             tunnels_find(&c->tunnels, json_string_value(json_object_get(job->tunnel, "name")));
         json_t *whole = job->merge && known ? json_copy(known->object) : NULL;
         if (whole)
@@ -81,9 +81,9 @@ static void on_configured(void *arg, udptun_client *client, const struct udptun_
         if (value)
             json_object_set_new(value, "changed", json_true());
     }
-    struct command *command = job->command;
+    struct client_command *command = job->command;
     configure_free(job);
-    command_return_reply(command, reply, value, COMMAND_NO_STATUS);
+    client_command_return_reply(command, reply, value, CLIENT_COMMAND_NO_STATUS);
 }
 
 /* The tunnel as the client gave it; after applyConfig it is a repetition. */
@@ -137,7 +137,7 @@ static void apply_both(struct configure *job)
     if (job->on_device) {
         rc = controller_have_device(c, &err);
         if (rc == 0)
-            rc = device_attach(&c->device, tunnels_mtu(job->tun2socks), &err);
+            rc = proxy_device_attach(&c->device, tunnels_mtu(job->tun2socks), &err);
     }
     if (rc < 0) {
         configure_fail(job, &err);
@@ -169,13 +169,13 @@ static void on_exported(void *arg, udptun_client *client, const struct udptun_cl
 
 /* ---- the first step -------------------------------------------------------------------------- */
 
-void action_configure_udp_tunnel(struct command *command)
+void action_configure_udp_tunnel(struct client_command *command)
 {
     struct controller *c = command->controller;
     struct udptun_error err;
     struct configure *job = calloc(1, sizeof *job);
     if (!job) {
-        command_fail_memory(command);
+        client_command_fail_memory(command);
         return;
     }
     job->command = command;
@@ -197,11 +197,11 @@ void action_configure_udp_tunnel(struct command *command)
 static void on_status(void *arg, udptun_client *client, const struct udptun_client_reply *reply)
 {
     (void)client;
-    struct command *command = arg;
-    command_return_reply(command, reply, NULL, (int)command->controller->status);
+    struct client_command *command = arg;
+    client_command_return_reply(command, reply, NULL, (int)command->controller->status);
 }
 
-void action_get_status(struct command *command)
+void action_get_status(struct client_command *command)
 {
     udptund_call(&command->controller->udptund, "getStatus", command->parameters, -1, 0., on_status,
                  command);

@@ -40,7 +40,7 @@ struct clients {
     struct ev_loop *loop; /* NULL: closed */
     const struct clients_ops *ops;
     void *arg;
-    struct listener listener;
+    struct proxy_listener listener;
     ev_io acceptable;
     ev_prepare reaper; /* frees the dead before the loop sleeps: no caller up the stack has one */
     ev_timer rest;     /* no accepting for a while: out of descriptors */

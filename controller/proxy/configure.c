@@ -55,7 +55,7 @@ static int check_given_device(const struct configure *job, struct udptun_error *
 static int reserve_device(struct configure *job, const char *name, struct udptun_error *err)
 {
     struct controller *c = job->command->controller;
-    const struct tunnel *other = tunnels_on_device(&c->tunnels);
+    const struct kept_tunnel *other = tunnels_on_device(&c->tunnels);
     if (c->on_device_job)
         return error_set(err, UDPTUN_E_CONFLICT, "parameters.tun2socks.device",
                          "parameters.tun2socks.device: %s is being configured for another command",
@@ -163,7 +163,7 @@ static void merge_into(json_t **object, const json_t *list, const json_t *known)
 int configure_merge(struct configure *job, const json_t *config, struct udptun_error *err)
 {
     const char *name = json_string_value(json_object_get(job->tunnel, "name"));
-    const struct tunnel *known = tunnels_find(&job->command->controller->tunnels, name);
+    const struct kept_tunnel *known = tunnels_find(&job->command->controller->tunnels, name);
     merge_into(&job->tunnel, json_object_get(config, "udpTunnels"), known ? known->object : NULL);
     merge_into(&job->tun2socks, json_object_get(config, "tun2socks"),
                known ? known->tun2socks : NULL);

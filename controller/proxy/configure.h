@@ -7,10 +7,10 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-#include "controller/proxy/command.h"
+#include "controller/proxy/client_command.h"
 
 struct configure {
-    struct command *command;
+    struct client_command *command;
     json_t *tunnel;    /* without tun2socks, merge and wait */
     json_t *tun2socks; /* as udptund gets it; NULL: none was given */
     bool on_device; /* that is to be on our device; of a merge not known before configure_merge() */

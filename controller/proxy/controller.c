@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "controller/proxy/command.h"
+#include "controller/proxy/client_command.h"
 
 static const char *const status_names[] = {
     [STATUS_CONNECTED] = "connected",
@@ -24,7 +24,7 @@ static void enter_status(struct controller *c, enum connection_status status, co
               why[0] ? ": " : "", why);
     c->status = status;
     if (c->holder.id)
-        command_push_status(c, c->holder.id, (int)status);
+        client_command_push_status(c, c->holder.id, (int)status);
 }
 
 void controller_update_status(struct controller *c)
@@ -33,7 +33,7 @@ void controller_update_status(struct controller *c)
     enum route_kind kind = ROUTE_NONE;
     if (!c->routed)
         enter_status(c, STATUS_DISCONNECTED, "");
-    else if (!device_exists(&c->device))
+    else if (!proxy_device_exists(&c->device))
         enter_status(c, STATUS_RECONNECTING, "the TUN device is gone");
     else if (routing_find(&c->routing, &c->proxy, c->mark, &kind, &err) < 0)
         enter_status(c, STATUS_RECONNECTING, err.message);
@@ -49,9 +49,9 @@ void controller_update_status(struct controller *c)
 
 int controller_have_device(struct controller *c, struct udptun_error *err)
 {
-    if (device_exists(&c->device))
+    if (proxy_device_exists(&c->device))
         return UDPTUN_OK;
-    int rc = device_make(&c->device, err);
+    int rc = proxy_device_make(&c->device, err);
     if (rc == 0)
         tunnels_device_is_new(&c->tunnels);
     return rc;
@@ -63,7 +63,7 @@ static int apply(struct controller *c, const struct endpoint *proxy, bool *repai
     struct plan plan;
     int rc = controller_have_device(c, err);
     if (rc == 0)
-        rc = device_up(&c->device, err);
+        rc = proxy_device_up(&c->device, err);
     if (rc < 0)
         return rc;
     plan_make(&plan, proxy, c->device.index, c->mark, c->routing.has_ip6);
@@ -74,7 +74,7 @@ static int unroute(struct controller *c, struct udptun_error *err)
 {
     struct udptun_error ignored;
     int rc = routing_set(&c->routing, NULL, NULL, err);
-    int down = device_down(&c->device, rc < 0 ? &ignored : err);
+    int down = proxy_device_down(&c->device, rc < 0 ? &ignored : err);
     c->routed = false;
     return rc < 0 ? rc : down;
 }
@@ -124,13 +124,13 @@ static void on_network(void *arg)
 
 static void on_object(void *arg, const struct client_who *who, const char *text, size_t size)
 {
-    command_run(arg, who, text, size);
+    client_command_run(arg, who, text, size);
 }
 
 static void on_garbage(void *arg, const struct client_who *who, bool goes_on, const char *why)
 {
     (void)goes_on;
-    command_refuse(arg, who, why);
+    client_command_refuse(arg, who, why);
 }
 
 static void on_gone(void *arg, const struct client_who *who)
@@ -161,7 +161,7 @@ static const struct udptund_ops udptund_ops = {.connected = on_connected, .lost 
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
-static int open_all(struct controller *c, const struct options *o, struct udptun_error *err)
+static int open_all(struct controller *c, const struct proxy_options *o, struct udptun_error *err)
 {
     /* The lock first: what is swept away behind it is nobody's. */
     int rc = routing_open(&c->routing, err);
@@ -169,22 +169,22 @@ static int open_all(struct controller *c, const struct options *o, struct udptun
     if (rc == 0)
         rc = routing_set(&c->routing, NULL, NULL, err);
     if (rc == 0)
-        rc = device_clear(&c->routing.nl, err);
+        rc = proxy_device_clear(&c->routing.nl, err);
     if (rc == 0)
-        rc = netwatch_open(&c->netwatch, c->loop, on_network, c, err);
+        rc = route_watch_open(&c->netwatch, c->loop, on_network, c, err);
     if (rc == 0)
         rc = udptund_open(&c->udptund, c->loop, o->udptund, &udptund_ops, c, err);
     if (rc < 0)
         return rc;
     /* A command that needs the device tries again, and tells its client. */
     struct udptun_error why;
-    if (device_make(&c->device, &why) < 0)
+    if (proxy_device_make(&c->device, &why) < 0)
         log_write(c->log, LOG_WARN, "%s", why.message);
     return clients_open(&c->clients, c->loop, o->socket_path, o->owner, &clients_ops, c, err);
 }
 
 int controller_open(struct controller *c, struct ev_loop *loop, struct log *log,
-                    const struct options *o, struct udptun_error *err)
+                    const struct proxy_options *o, struct udptun_error *err)
 {
     *c = (struct controller){
         .loop = loop,
@@ -210,8 +210,8 @@ void controller_close(struct controller *c)
         controller_update_status(c); /* "disconnected", before the connection ends */
     udptund_close(&c->udptund);
     clients_close(&c->clients);
-    netwatch_close(&c->netwatch);
-    device_destroy(&c->device);
+    route_watch_close(&c->netwatch);
+    proxy_device_destroy(&c->device);
     tunnels_fini(&c->tunnels);
     routing_close(&c->routing);
 }

@@ -3,12 +3,12 @@
 /*
  * controller.h - ProxyController as a whole: its state, and what may change it.
  *
- *     VPN client ─▶ clients.c ─▶ command.c ┬▶ action_routing.c ─▶ controller.c
+ *     VPN client ─▶ clients.c ─▶ client_command.c ┬▶ action_routing.c ─▶ controller.c
  *                                          └▶ action_tunnel.c, action_remove.c ─▶ tunnels.c, udptund.c
  *     controller.c ┬▶ plan.c: what is to be ─▶ routing.c: netlink
  *                  └▶ device.c: the TUN device
  *     tunnels.c, tunnels_restore.c ─▶ udptund.c ─▶ libclient ─▶ udptund, with the device's descriptor
- *     netwatch.c ─▶ controller.c: put right what somebody changed, tell the client
+ *     route_watch.c ─▶ controller.c: put right what somebody changed, tell the client
  *
  * Everything is on one libev loop. Netlink is spoken synchronously, udptund never.
  */
@@ -20,11 +20,11 @@
 #include <stdbool.h>
 
 #include "controller/proxy/clients.h"
-#include "controller/proxy/device.h"
+#include "controller/proxy/linux/device.h"
+#include "controller/proxy/linux/route_watch.h"
+#include "controller/proxy/linux/routing.h"
 #include "controller/proxy/log.h"
-#include "controller/proxy/netwatch.h"
 #include "controller/proxy/options.h"
-#include "controller/proxy/routing.h"
 #include "controller/proxy/tunnels.h"
 #include "controller/proxy/udptund.h"
 
@@ -41,9 +41,9 @@ struct controller {
     struct ev_loop *loop;
     struct log *log;
     struct routing routing;
-    struct device device;
+    struct proxy_device device;
     uint32_t mark;
-    struct netwatch netwatch;
+    struct route_watch netwatch;
     struct clients clients;
     struct udptund udptund;
     struct tunnels tunnels;
@@ -57,7 +57,7 @@ struct controller {
 
 /* Everything up, and what a crash has left gone. Fails with nothing left behind. */
 int controller_open(struct controller *c, struct ev_loop *loop, struct log *log,
-                    const struct options *o, struct udptun_error *err);
+                    const struct proxy_options *o, struct udptun_error *err);
 /* Routing and device as if we had never been. */
 void controller_close(struct controller *c);
 

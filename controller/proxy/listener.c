@@ -41,7 +41,7 @@ static int clear_the_place(const struct sockaddr_un *address, struct udptun_erro
     return unlink(path) < 0 ? failed(path, err) : UDPTUN_OK;
 }
 
-static int bind_there(struct listener *l, const struct sockaddr_un *address, uid_t owner,
+static int bind_there(struct proxy_listener *l, const struct sockaddr_un *address, uid_t owner,
                       struct udptun_error *err)
 {
     struct stat st;
@@ -64,11 +64,12 @@ static int bind_there(struct listener *l, const struct sockaddr_un *address, uid
     return UDPTUN_OK;
 }
 
-int listener_open(struct listener *l, const char *path, uid_t owner, struct udptun_error *err)
+int proxy_listener_open(struct proxy_listener *l, const char *path, uid_t owner,
+                        struct udptun_error *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     char copy[sizeof address.sun_path];
-    *l = (struct listener){.fd = -1, .path = path};
+    *l = (struct proxy_listener){.fd = -1, .path = path};
     if (!*path || strlen(path) >= sizeof address.sun_path)
         return error_set(err, UDPTUN_E_SYSTEM, NULL, "%s: a socket's path has 1 to %zu bytes", path,
                          sizeof address.sun_path - 1);
@@ -79,16 +80,16 @@ int listener_open(struct listener *l, const char *path, uid_t owner, struct udpt
     if (rc == 0)
         rc = bind_there(l, &address, owner, err);
     if (rc < 0)
-        listener_close(l);
+        proxy_listener_close(l);
     return rc;
 }
 
-void listener_close(struct listener *l)
+void proxy_listener_close(struct proxy_listener *l)
 {
     struct stat st;
     if (l->fd >= 0)
         close(l->fd);
     if (l->inode && lstat(l->path, &st) == 0 && st.st_dev == l->device && st.st_ino == l->inode)
         unlink(l->path);
-    *l = (struct listener){.fd = -1};
+    *l = (struct proxy_listener){.fd = -1};
 }

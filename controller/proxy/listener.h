@@ -7,7 +7,7 @@
 
 #include "proto/error.h"
 
-struct listener {
+struct proxy_listener {
     int fd;
     const char *path; /* the caller's */
     dev_t device;     /* of the file, so that nobody else's is removed */
@@ -16,8 +16,9 @@ struct listener {
 
 /* Mode 0660, owner `owner` ((uid_t)-1: this user). A socket on which nobody answers is replaced;
  * one that is served is UDPTUN_E_CONFLICT. */
-int listener_open(struct listener *l, const char *path, uid_t owner, struct udptun_error *err);
+int proxy_listener_open(struct proxy_listener *l, const char *path, uid_t owner,
+                        struct udptun_error *err);
 /* Closes it, and removes the file. */
-void listener_close(struct listener *l);
+void proxy_listener_close(struct proxy_listener *l);
 
 #endif

@@ -23,7 +23,7 @@
 
 enum exit_status { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
-struct process {
+struct proxy_process {
     struct ev_loop *loop;
     struct log log;
     struct controller controller;
@@ -33,7 +33,7 @@ struct process {
 static void on_stop_signal(struct ev_loop *loop, ev_signal *watcher, int events)
 {
     (void)events;
-    const struct process *p = watcher->data;
+    const struct proxy_process *p = watcher->data;
     log_write(&p->log, LOG_INFO, "stopping: signal %d", watcher->signum);
     ev_break(loop, EVBREAK_ALL);
 }
@@ -42,11 +42,11 @@ static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int events)
 {
     (void)loop;
     (void)events;
-    struct process *p = watcher->data;
+    struct proxy_process *p = watcher->data;
     log_reopen(&p->log);
 }
 
-static void watch_signal(struct process *p, ev_signal *watcher,
+static void watch_signal(struct proxy_process *p, ev_signal *watcher,
                          void (*callback)(struct ev_loop *, ev_signal *, int), int number)
 {
     ev_signal_init(watcher, callback, number);
@@ -56,8 +56,9 @@ static void watch_signal(struct process *p, ev_signal *watcher,
 
 /* Into the background, as daemon(7) has it but for chdir("/"): the socket, the log and udptund's
  * socket may be given relative to where we were started, and are used again later (log_reopen(),
- * listener_close(), every new connection). The process that was started waits for the word of the
- * one that goes on, and exits with its status. Returns where that word is to be written, or -1. */
+ * proxy_listener_close(), every new connection). The process that was started waits for the word of
+ * the one that goes on, and exits with its status. Returns where that word is to be written, or -1.
+ */
 static int go_to_background(void)
 {
     int word[2];
@@ -114,7 +115,7 @@ static void notify(const char *state)
     close(fd);
 }
 
-static int run(struct process *p, const struct options *o)
+static int run(struct proxy_process *p, const struct proxy_options *o)
 {
     struct udptun_error err;
     int word = -1;
@@ -154,8 +155,8 @@ static int run(struct process *p, const struct options *o)
 
 int main(int argc, char **argv)
 {
-    struct options o;
-    switch (options_parse(&o, argc, argv)) {
+    struct proxy_options o;
+    switch (proxy_options_parse(&o, argc, argv)) {
     case OPTIONS_DONE:
         return EXIT_OK;
     case OPTIONS_USAGE:
@@ -164,6 +165,6 @@ int main(int argc, char **argv)
         break;
     }
     signal(SIGPIPE, SIG_IGN);
-    static struct process process;
+    static struct proxy_process process;
     return run(&process, &o);
 }

@@ -78,7 +78,7 @@ static bool parse_number(const char *text, unsigned long most, unsigned long *va
     return *text >= '0' && *text <= '9' && *end == '\0' && *value <= most;
 }
 
-static enum options_result take_owner(struct options *o, const char *text)
+static enum options_result take_owner(struct proxy_options *o, const char *text)
 {
     unsigned long number;
     const struct passwd *user = getpwnam(text);
@@ -106,7 +106,7 @@ static bool take_address(struct device_address *address, const char *text, uint8
 }
 
 /* One option that was read; OPTIONS_RUN to go on. */
-static enum options_result take(struct options *o, int option, const char *value)
+static enum options_result take(struct proxy_options *o, int option, const char *value)
 {
     unsigned long number;
     switch (option) {
@@ -154,9 +154,10 @@ static enum options_result take(struct options *o, int option, const char *value
     }
 }
 
-enum options_result options_parse(struct options *o, int argc, char **argv)
+enum options_result proxy_options_parse(struct proxy_options *o, int argc, char **argv)
 {
-    *o = (struct options){.owner = OPTIONS_NO_OWNER, .tun_name = DEFAULT_TUN, .mark = DEFAULT_MARK};
+    *o = (struct proxy_options){
+        .owner = OPTIONS_NO_OWNER, .tun_name = DEFAULT_TUN, .mark = DEFAULT_MARK};
     take_address(&o->tun_address, DEFAULT_ADDRESS, ENDPOINT_IP4);
     take_address(&o->tun_address6, DEFAULT_ADDRESS6, ENDPOINT_IP6);
     for (;;) {

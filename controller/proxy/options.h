@@ -7,11 +7,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "controller/proxy/device.h"
+#include "controller/proxy/linux/device.h"
 
 #define OPTIONS_NO_OWNER ((uid_t)-1)
 
-struct options {
+struct proxy_options {
     const char *socket_path;
     uid_t owner; /* of the socket; OPTIONS_NO_OWNER: the process's own user */
     const char *log_file;
@@ -28,6 +28,6 @@ enum options_result {
     OPTIONS_USAGE, /* wrong, and said so on standard error */
 };
 
-enum options_result options_parse(struct options *o, int argc, char **argv);
+enum options_result proxy_options_parse(struct proxy_options *o, int argc, char **argv);
 
 #endif

@@ -20,7 +20,7 @@ void tunnels_init(struct tunnels *t, struct controller *c)
     tunnels_restore_init(t);
 }
 
-static void tunnel_free(struct tunnels *t, struct tunnel *tunnel)
+static void kept_tunnel_free(struct tunnels *t, struct kept_tunnel *tunnel)
 {
     if (t->under_way == tunnel)
         t->under_way = NULL;
@@ -34,23 +34,23 @@ void tunnels_fini(struct tunnels *t)
 {
     ev_timer_stop(t->controller->loop, &t->retry);
     while (!list_empty(&t->list))
-        tunnel_free(t, list_entry(t->list.next, struct tunnel, node));
+        kept_tunnel_free(t, list_entry(t->list.next, struct kept_tunnel, node));
 }
 
-struct tunnel *tunnels_find(struct tunnels *t, const char *name)
+struct kept_tunnel *tunnels_find(struct tunnels *t, const char *name)
 {
     LIST_FOREACH (node, &t->list) {
-        struct tunnel *tunnel = list_entry(node, struct tunnel, node);
+        struct kept_tunnel *tunnel = list_entry(node, struct kept_tunnel, node);
         if (strcmp(name_of(tunnel->object), name) == 0)
             return tunnel;
     }
     return NULL;
 }
 
-struct tunnel *tunnels_on_device(struct tunnels *t)
+struct kept_tunnel *tunnels_on_device(struct tunnels *t)
 {
     LIST_FOREACH (node, &t->list) {
-        struct tunnel *tunnel = list_entry(node, struct tunnel, node);
+        struct kept_tunnel *tunnel = list_entry(node, struct kept_tunnel, node);
         if (tunnel->on_device)
             return tunnel;
     }
@@ -61,12 +61,12 @@ struct tunnel *tunnels_on_device(struct tunnels *t)
 static void leave_device(struct tunnels *t)
 {
     if (!t->controller->on_device_job)
-        device_detach(&t->controller->device);
+        proxy_device_detach(&t->controller->device);
 }
 
 void tunnels_remember(struct tunnels *t, json_t *object, json_t *tun2socks, bool on_device)
 {
-    struct tunnel *tunnel = tunnels_find(t, name_of(object));
+    struct kept_tunnel *tunnel = tunnels_find(t, name_of(object));
     if (!tunnel) {
         tunnel = calloc(1, sizeof *tunnel);
         if (!tunnel) { /* it runs, and will not be set up again */
@@ -94,12 +94,12 @@ void tunnels_remember(struct tunnels *t, json_t *object, json_t *tun2socks, bool
 
 void tunnels_forget(struct tunnels *t, const char *name)
 {
-    struct tunnel *tunnel = tunnels_find(t, name);
+    struct kept_tunnel *tunnel = tunnels_find(t, name);
     if (!tunnel)
         return;
     if (tunnel->on_device)
         leave_device(t);
-    tunnel_free(t, tunnel);
+    kept_tunnel_free(t, tunnel);
     if (list_empty(&t->list))
         udptund_keep(&t->controller->udptund, false);
     controller_update_status(t->controller);
@@ -108,7 +108,7 @@ void tunnels_forget(struct tunnels *t, const char *name)
 bool tunnels_in_place(const struct tunnels *t)
 {
     LIST_FOREACH (node, &t->list) {
-        if (list_entry(node, struct tunnel, node)->on_device)
+        if (list_entry(node, struct kept_tunnel, node)->on_device)
             return !t->missing;
     }
     return true;

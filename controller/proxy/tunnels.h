@@ -22,7 +22,7 @@
 
 struct controller;
 
-struct tunnel {
+struct kept_tunnel {
     struct list node;
     json_t *object;                 /* without tun2socks, merge and wait */
     json_t *tun2socks;              /* its instance, or NULL */
@@ -43,7 +43,7 @@ struct tunnels {
     bool again;             /* another has been asked for meanwhile */
     bool failed, succeeded; /* some did in this round */
     bool told;              /* that udptund does not answer, since it last did */
-    struct tunnel
+    struct kept_tunnel
         *under_way;        /* which udptund is asked for; NULL: none, or it was forgotten since */
     bool device_under_way; /* with the device's descriptor */
 };
@@ -52,9 +52,9 @@ void tunnels_init(struct tunnels *t, struct controller *c);
 void tunnels_fini(struct tunnels *t);
 
 /* The one of that name, or NULL. */
-struct tunnel *tunnels_find(struct tunnels *t, const char *name);
+struct kept_tunnel *tunnels_find(struct tunnels *t, const char *name);
 /* The one whose instance is on the device, or NULL. */
-struct tunnel *tunnels_on_device(struct tunnels *t);
+struct kept_tunnel *tunnels_on_device(struct tunnels *t);
 /* It is as told now; references are taken over, `tun2socks` may be NULL: none, or that which there
  * is stays. */
 void tunnels_remember(struct tunnels *t, json_t *object, json_t *tun2socks, bool on_device);

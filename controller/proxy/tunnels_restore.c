@@ -49,7 +49,7 @@ static bool is_listed(const json_t *list, const json_t *object)
     return false;
 }
 
-static bool is_due(const struct tunnel *tunnel)
+static bool is_due(const struct kept_tunnel *tunnel)
 {
     return tunnel->object_due || tunnel->tun2socks_due;
 }
@@ -60,7 +60,7 @@ static void find_due(struct tunnels *t, const json_t *config)
     const json_t *present = json_object_get(config, "udpTunnels");
     const json_t *present_tun = json_object_get(config, "tun2socks");
     LIST_FOREACH (node, &t->list) {
-        struct tunnel *tunnel = list_entry(node, struct tunnel, node);
+        struct kept_tunnel *tunnel = list_entry(node, struct kept_tunnel, node);
         bool lost_device = tunnel->on_device && t->new_device;
         tunnel->object_due = !is_listed(present, tunnel->object);
         tunnel->tun2socks_due =
@@ -70,11 +70,11 @@ static void find_due(struct tunnels *t, const json_t *config)
     }
 }
 
-static struct tunnel *next_due(const struct tunnels *t)
+static struct kept_tunnel *next_due(const struct tunnels *t)
 {
-    struct tunnel *next = NULL;
+    struct kept_tunnel *next = NULL;
     LIST_FOREACH (node, &t->list) {
-        struct tunnel *tunnel = list_entry(node, struct tunnel, node);
+        struct kept_tunnel *tunnel = list_entry(node, struct kept_tunnel, node);
         if (is_due(tunnel) && (!next || tunnel->on_device))
             next = tunnel;
     }
@@ -95,7 +95,7 @@ static void finish(struct tunnels *t)
         ev_timer_start(t->controller->loop, &t->retry);
 }
 
-static void failed(struct tunnels *t, struct tunnel *tunnel, const struct udptun_error *err)
+static void failed(struct tunnels *t, struct kept_tunnel *tunnel, const struct udptun_error *err)
 {
     t->failed = true;
     if (!tunnel->told)
@@ -105,14 +105,15 @@ static void failed(struct tunnels *t, struct tunnel *tunnel, const struct udptun
     tunnel->told = true;
 }
 
-static int prepare_device(struct tunnels *t, const struct tunnel *tunnel, struct udptun_error *err)
+static int prepare_device(struct tunnels *t, const struct kept_tunnel *tunnel,
+                          struct udptun_error *err)
 {
     struct controller *c = t->controller;
     int rc = controller_have_device(c, err);
     if (rc == 0)
-        rc = device_attach(&c->device, tunnels_mtu(tunnel->tun2socks), err);
+        rc = proxy_device_attach(&c->device, tunnels_mtu(tunnel->tun2socks), err);
     if (rc == 0) {
-        device_drain(&c->device);
+        proxy_device_drain(&c->device);
         t->new_device = false; /* but if it is made anew while udptund is asked */
     }
     return rc;
@@ -124,7 +125,7 @@ static void on_applied(void *arg, udptun_client *client, const struct udptun_cli
 {
     (void)client;
     struct tunnels *t = arg;
-    struct tunnel *tunnel = t->under_way;
+    struct kept_tunnel *tunnel = t->under_way;
     t->under_way = NULL;
     if (reply->error.code == 0)
         t->succeeded = true;
@@ -145,7 +146,7 @@ static void on_applied(void *arg, udptun_client *client, const struct udptun_cli
 static void restore_next(struct tunnels *t)
 {
     struct controller *c = t->controller;
-    struct tunnel *tunnel;
+    struct kept_tunnel *tunnel;
     while (c->udptund.granted && (tunnel = next_due(t))) {
         struct udptun_error err;
         json_t *object = tunnel->object_due ? tunnel->object : NULL;

@@ -13,7 +13,7 @@ enum { CALL_TIMEOUT_MS = 10000 };
 static const double RETRY_MIN_S = 0.1, RETRY_MAX_S = 3.;
 
 /* A call that waits for the role. */
-struct waiting {
+struct pending_call {
     struct list node;
     char *action, *parameters;
     int fd;
@@ -29,7 +29,7 @@ static void fail(struct udptund *u, udptun_client_reply_fn done, void *arg,
     done(arg, u->client, &reply);
 }
 
-static void waiting_free(struct waiting *w)
+static void waiting_free(struct pending_call *w)
 {
     list_remove(&w->node);
     if (w->fd >= 0)
@@ -39,7 +39,7 @@ static void waiting_free(struct waiting *w)
     free(w);
 }
 
-static void send_call(struct udptund *u, const struct waiting *w)
+static void send_call(struct udptund *u, const struct pending_call *w)
 {
     struct udptun_error err;
     struct udptun_client_request request;
@@ -60,7 +60,7 @@ static void settle_waiting(struct udptund *u, const struct udptun_error *err)
     while (!list_empty(&u->waiting))
         list_move(&now, u->waiting.next);
     while (!list_empty(&now)) {
-        struct waiting *w = list_entry(now.next, struct waiting, node);
+        struct pending_call *w = list_entry(now.next, struct pending_call, node);
         list_remove(&w->node);
         if (err)
             fail(u, w->done, w->arg, err);
@@ -180,9 +180,9 @@ void udptund_keep(struct udptund *u, bool kept)
         ev_timer_stop(u->loop, &u->retry);
 }
 
-static struct waiting *waiting_new(const char *action, const json_t *parameters, int fd)
+static struct pending_call *waiting_new(const char *action, const json_t *parameters, int fd)
 {
-    struct waiting *w = calloc(1, sizeof *w);
+    struct pending_call *w = calloc(1, sizeof *w);
     if (!w)
         return NULL;
     list_init(&w->node);
@@ -198,7 +198,7 @@ static struct waiting *waiting_new(const char *action, const json_t *parameters,
 void udptund_call(struct udptund *u, const char *action, const json_t *parameters, int fd,
                   double timeout_s, udptun_client_reply_fn done, void *arg)
 {
-    struct waiting *w = waiting_new(action, parameters, fd);
+    struct pending_call *w = waiting_new(action, parameters, fd);
     if (!w) {
         struct udptun_error err;
         error_set(&err, UDPTUN_E_NOMEM, NULL, "out of memory");

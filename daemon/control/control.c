@@ -6,8 +6,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "daemon/control/config_file.h"
-#include "daemon/control/metrics_http.h"
+#include "daemon/control/report/metrics_http.h"
+#include "daemon/control/store/config_file.h"
 #include "proto/control/codec.h"
 
 static void on_engine_log(void *arg, enum udptun_log_level level, const char *module,
@@ -19,7 +19,7 @@ static void on_engine_log(void *arg, enum udptun_log_level level, const char *mo
 
 static void on_line(void *arg, enum udptun_log_level level, const char *module, const char *text)
 {
-    events_log(arg, level, module, text);
+    watchers_log(arg, level, module, text);
 }
 
 /* Seconds that no change of the clock moves. */
@@ -158,7 +158,7 @@ static int start(struct control *control, const struct control_config *config,
 
 struct control *control_new(const struct control_config *config, struct udptun_error *err)
 {
-    struct listener listener;
+    struct command_listener listener;
     struct control *control = calloc(1, sizeof *control);
     if (!control) {
         error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
@@ -174,7 +174,7 @@ struct control *control_new(const struct control_config *config, struct udptun_e
     control->store.dir = -1;
     changes_init(&control->changes);
     waits_init(&control->waits);
-    events_init(&control->events, control);
+    watchers_init(&control->watchers, control);
     /* The socket first: a second daemon must not get as far as to touch anything. */
     if ((config->socket_fd >= 0
              ? command_listener_adopt(&listener, config->socket_fd, config->socket_group, err)
@@ -183,7 +183,7 @@ struct control *control_new(const struct control_config *config, struct udptun_e
         free(control);
         return NULL;
     }
-    server_start(&control->server, control, &listener);
+    command_socket_start(&control->socket, control, &listener);
     control->log->tap = on_line;
     control->log->tap_arg = control;
     if (start(control, config, err) < 0 ||
@@ -200,13 +200,13 @@ void control_free(struct control *control)
     control->stopping = true;
     changes_stop(control);
     waits_stop(control);
-    events_stop(&control->events);
+    watchers_stop(&control->watchers);
     metrics_http_close(control->metrics);
     worker_free(control->worker);
     control->log->tap = NULL;
     udptun_engine_free(control->engine); /* pings under way are answered by it */
     control->engine = NULL;
-    server_stop(&control->server);
+    command_socket_stop(&control->socket);
     objects_fini(&control->objects);
     store_close(&control->store);
     free(control);

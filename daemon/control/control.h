@@ -5,7 +5,7 @@
  * Theory of operation. One libev loop, main.c's, runs the engine and the command socket; what
  * may block (writing state) is done by one worker thread.
  *
- *     server.c, conn.c    connections: bytes, limits, order
+ *     command_socket.c, command_conn.c    connections: bytes, limits, order
  *         | a whole message                              ^ an answer
  *     dispatch.c          Envelope -> row of the action table -> handler -> Envelope
  *         |
@@ -23,14 +23,14 @@
 
 #include <udptun/engine.h>
 
-#include "daemon/control/change.h"
-#include "daemon/control/events.h"
-#include "daemon/control/log.h"
-#include "daemon/control/objects.h"
-#include "daemon/control/server.h"
-#include "daemon/control/store.h"
-#include "daemon/control/wait.h"
-#include "daemon/control/worker.h"
+#include "daemon/control/actions/wait.h"
+#include "daemon/control/change/change.h"
+#include "daemon/control/report/watchers.h"
+#include "daemon/control/socket/command_socket.h"
+#include "daemon/control/store/objects.h"
+#include "daemon/control/store/store.h"
+#include "daemon/control/store/worker.h"
+#include "daemon/service/log.h"
 
 struct control_config {
     struct ev_loop *loop;
@@ -53,13 +53,13 @@ struct control {
     struct ev_loop *loop;
     struct log *log;
     udptun_engine *engine;
-    struct server server;
+    struct command_socket socket;
     struct objects objects;
     struct store store;
     struct worker *worker;
     struct changes changes;
     struct waits waits;
-    struct events events;
+    struct watchers watchers;
     struct metrics_http *metrics; /* NULL: none */
     const char *config_path;      /* NULL: no config file */
     uint64_t started_s;           /* by the monotonic clock */

@@ -60,7 +60,7 @@ class Schemas(TestCase):
                 return f.read()
         page = read("docs/command-socket.md")
         proto = messages()
-        roles = dict(re.findall(r'\{"(\w+)", ROLE_(\w+),', read("daemon/control/actions.c")))
+        roles = dict(re.findall(r'\{"(\w+)", ROLE_(\w+),', read("daemon/control/actions/actions.c")))
         rows = dict(re.findall(r"^\| `(\w+)` \| ((?:observer|operator|admin) \|.*)$", page, re.M))
         self.assertEqual(set(rows), set(proto["Parameters"]))
         for action, kind in proto["Parameters"].items():

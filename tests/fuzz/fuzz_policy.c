@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fuzz_policy.c - CIDR[:PORT[-PORT]] rules; a rule matches its own network and ports. */
-#include "daemon/engine/policy.h"
+#include "daemon/engine/settings/policy.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fuzz_url.c - URLs of tunnel objects; the first byte is the set of kinds that is asked for. */
-#include "daemon/engine/url.h"
+#include "daemon/engine/settings/url.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "daemon/engine/sockaddr.h"
+#include "daemon/platform/sockaddr.h"
 #include "proto/buffer.h"
 
 enum { TYPE_A = 1, TYPE_AAAA = 28, CLASS_IN = 1, HEADER_SIZE = 12, RCODE_NAME = 3 };

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "daemon/control/conn_fds.h"
+#include "daemon/control/socket/command_fds.h"
 
 #define INPUT_SIZE 256
 

@@ -10,12 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/control/config_file.h"
-#include "daemon/control/dispatch.h"
-#include "daemon/control/object_fields.h"
-#include "daemon/control/objects.h"
-#include "daemon/control/secrets.h"
-#include "daemon/control/tunnel_config.h"
+#include "daemon/control/socket/dispatch.h"
+#include "daemon/control/store/config_file.h"
+#include "daemon/control/store/object_fields.h"
+#include "daemon/control/store/objects.h"
+#include "daemon/control/store/secrets.h"
+#include "daemon/control/store/tunnel_message.h"
 #include "proto/control/codec.h"
 
 static tunnel_msg *tunnel_of(const char *text)
@@ -82,9 +82,9 @@ static void a_server_arrives_field_by_field(void **state)
 {
     (void)state;
     tunnel_msg *tunnel = tunnel_of(full_server);
-    struct tunnel_config config;
+    struct tunnel_message config;
     struct udptun_error err = {0};
-    if (tunnel_config_from(tunnel, NULL, "parameters", &config, &err) < 0)
+    if (tunnel_message_read(tunnel, NULL, "parameters", &config, &err) < 0)
         fail_msg("%s", err.message);
     const struct udptun_tunnel_config *e = &config.engine;
     assert_string_equal(e->name, "s");
@@ -120,9 +120,9 @@ static void a_local_arrives_field_by_field(void **state)
         "\"server\":\"127.0.0.1:9\",\"via\":\"http://u:p@127.0.0.1:8\",\"keyFile\":\"/dev/null\","
         "\"tcpProxy\":\"socks5://127.0.0.1:7\",\"connections\":3,\"heartbeatInterval\":4,"
         "\"deadInterval\":9,\"redundancy\":1,\"redundancyMaxSize\":7}");
-    struct tunnel_config config;
-    tunnel_config_from(tunnel, NULL, "", &config,
-                       NULL); /* what the engine says of it is its own test */
+    struct tunnel_message config;
+    tunnel_message_read(tunnel, NULL, "", &config,
+                        NULL); /* what the engine says of it is its own test */
     const struct udptun_tunnel_config *e = &config.engine;
     assert_int_equal(e->role, UDPTUN_LOCAL);
     assert_string_equal(e->listen, "socks5://u:p@127.0.0.1:0");
@@ -153,10 +153,10 @@ static void no_field_of_the_schema_is_forgotten(void **state)
         for (size_t k = 0; k < sizeof not_the_engines / sizeof *not_the_engines; k++)
             told = told && strcmp(field->name, not_the_engines[k]) != 0;
         tunnel_msg *tunnel = tunnel_of("{\"name\":\"t\",\"role\":\"server\"}");
-        struct tunnel_config before, after;
+        struct tunnel_message before, after;
         memset(&before, 0, sizeof before);
         memset(&after, 0, sizeof after);
-        tunnel_config_from(tunnel, NULL, "", &before, NULL);
+        tunnel_message_read(tunnel, NULL, "", &before, NULL);
         char name[CODEC_NAME_SIZE], text[256];
         const char *value = "5";
         if (field->type == PROTOBUF_C_TYPE_BOOL)
@@ -175,7 +175,7 @@ static void no_field_of_the_schema_is_forgotten(void **state)
         tunnel_msg *given = tunnel_of(text);
         tunnel_msg *whole = tunnel_of("{\"name\":\"t\",\"role\":\"server\"}");
         codec_merge(&whole->base, &given->base);
-        tunnel_config_from(whole, NULL, "", &after, NULL);
+        tunnel_message_read(whole, NULL, "", &after, NULL);
         /* `name` is a pointer into the message and differs anyhow. */
         if (strcmp(field->name, "name") != 0)
             before.engine.name = after.engine.name = NULL;

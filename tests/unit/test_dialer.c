@@ -22,7 +22,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/engine/dialer.h"
+#include "daemon/engine/streams/dialer.h"
 #include "proto/socks5/socks5.h"
 #include "tests/unit/dns_server.h"
 #include "tests/unit/own_net.h"

@@ -21,7 +21,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/engine/relay.h"
+#include "daemon/engine/streams/relay.h"
 #include "tests/unit/engine_fixture.h"
 
 struct rig {

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/engine/filter.h"
+#include "daemon/engine/settings/filter.h"
 
 static const struct endpoint contacted = {.family = ENDPOINT_IP4, .port = 53, .ip = {192, 0, 2, 1}};
 static const struct endpoint other_port = {

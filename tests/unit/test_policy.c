@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/engine/policy.h"
+#include "daemon/engine/settings/policy.h"
 #include "tests/unit/own_net.h"
 
 static bool own_net;

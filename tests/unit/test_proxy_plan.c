@@ -10,8 +10,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "controller/proxy/device.h"
-#include "controller/proxy/plan.h"
+#include "controller/proxy/linux/device.h"
+#include "controller/proxy/linux/plan.h"
 
 enum { DEVICE = 7, MARK = 99 };
 

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/engine/resolver.h"
+#include "daemon/engine/streams/resolver.h"
 #include "tests/unit/dns_server.h"
 #include "tests/unit/own_net.h"
 

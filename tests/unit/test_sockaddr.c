@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/engine/sockaddr.h"
+#include "daemon/platform/sockaddr.h"
 #include "proto/error.h"
 #include "tests/unit/own_net.h"
 

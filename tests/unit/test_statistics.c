@@ -16,8 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/control/metrics.h"
-#include "daemon/control/statistics.h"
+#include "daemon/control/report/metrics.h"
+#include "daemon/control/report/statistics.h"
 #include "proto/control/codec.h"
 
 static bool is_number(const ProtobufCFieldDescriptor *field)
@@ -156,7 +156,7 @@ static char *document(void)
         "`getMetrics` on the command socket, and `udptund --metrics HOST:PORT` or `--metrics\n"
         "unix:PATH` over HTTP at `/metrics`, give OpenMetrics text. Each metric is a number of\n"
         "the status object under a name of its own. tx is towards the far end.\n\n"
-        "This page is made from `daemon/control/statistics.c`; a test compares them.\n\n"
+        "This page is made from `daemon/control/report/statistics.c`; a test compares them.\n\n"
         "`udptund_build_info` has the version as a label, `udptund_uptime_seconds` is how long\n"
         "the daemon has run. `udptun_tunnel_state` and `udptun_tun2socks_state` are state sets:\n"
         "one sample for each state word, 1 for the present one.\n",

@@ -170,16 +170,16 @@ static void the_selected_row_is_scrolled_into_sight(void **state)
     tell(model, 0, 3, abc, (int[]){0, 0, 0});
     struct top_list *list = model_list(model);
     model_key(model, TOP_KEY_END);
-    list_scroll(list, 2);
+    rows_scroll(list, 2);
     assert_int_equal(list->first, 2);
     model_key(model, TOP_KEY_HOME);
-    list_scroll(list, 2);
+    rows_scroll(list, 2);
     assert_int_equal(list->first, 0);
     model_key(model, TOP_KEY_END);
-    list_scroll(list, 2);
-    list_scroll(list, 10); /* the window grew */
+    rows_scroll(list, 2);
+    rows_scroll(list, 10); /* the window grew */
     assert_int_equal(list->first, 0);
-    list_scroll(list, 0); /* there is no window to speak of */
+    rows_scroll(list, 0); /* there is no window to speak of */
     assert_int_equal(list->first, 3);
 }
 
@@ -328,20 +328,20 @@ static void a_table_gives_up_columns_before_it_cuts(void **state)
     static const struct column columns[] = {{"NAME", false, 0}, {"A", true, 2}, {"B", true, 1}};
     struct text_table table;
     size_t widths[TABLE_MAX_COLUMNS] = {0};
-    table_init(&table, columns, 3);
-    table_cell(&table, COLOUR_NONE, "a name that is long");
-    table_cell(&table, COLOUR_NONE, "12");
-    table_cell(&table, COLOUR_NONE, "345");
-    table_fit(&table, 0, widths);
+    text_table_init(&table, columns, 3);
+    text_table_cell(&table, COLOUR_NONE, "a name that is long");
+    text_table_cell(&table, COLOUR_NONE, "12");
+    text_table_cell(&table, COLOUR_NONE, "345");
+    text_table_fit(&table, 0, widths);
     assert_memory_equal(widths, ((size_t[]){19, 2, 3}), 3 * sizeof(size_t));
-    table_fit(&table, 26, widths);
+    text_table_fit(&table, 26, widths);
     assert_memory_equal(widths, ((size_t[]){19, 2, 0}), 3 * sizeof(size_t));
     widths[1] = 6; /* it was wider a second ago */
-    table_fit(&table, 30, widths);
+    text_table_fit(&table, 30, widths);
     assert_memory_equal(widths, ((size_t[]){19, 6, 0}), 3 * sizeof(size_t));
-    table_fit(&table, 12, widths);
+    text_table_fit(&table, 12, widths);
     assert_memory_equal(widths, ((size_t[]){12, 0, 0}), 3 * sizeof(size_t));
-    table_fini(&table);
+    text_table_fini(&table);
 }
 
 int main(void)

@@ -2,7 +2,7 @@
 /*
  * test_udp_io.c - batched UDP over real sockets on loopback.
  *
- * Built twice: over udp_io_linux.c with UDP_IO_IS_LINUX, and over udp_io_portable.c. What the
+ * Built twice: over linux/udp_io.c with UDP_IO_IS_LINUX, and over posix/udp_io.c. What the
  * header promises is proven for both; what only Linux can is inside the one macro.
  */
 #include <errno.h>
@@ -18,8 +18,8 @@
 
 #include <cmocka.h>
 
-#include "daemon/engine/sockaddr.h"
-#include "daemon/engine/udp_io.h"
+#include "daemon/platform/sockaddr.h"
+#include "daemon/platform/udp_io.h"
 
 enum { MAX_GOT = 4096, LARGEST = 65507, WAIT_MS = 10000 };
 

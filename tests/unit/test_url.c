@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/engine/url.h"
+#include "daemon/engine/settings/url.h"
 
 enum {
     SERVER = URL_HOST_PORT | URL_UNIX | URL_APP,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* columns.c - the columns of each table of "udptunctl top": what they show, what they sort by. */
-#include "controller/cli/top/list.h"
+#include "controller/cli/top/rows.h"
 
 #include <string.h>
 

@@ -180,13 +180,14 @@ static void fill_table(struct top_list *list, struct text_table *table, struct c
     const struct top_table *source = list->table;
     for (size_t c = 0; c < source->column_count; c++)
         heads[c] = source->columns[c].head;
-    table_init(table, heads, source->column_count);
+    text_table_init(table, heads, source->column_count);
     for (size_t i = list->first; i < list->count && i < list->first + room; i++) {
         for (size_t c = 0; c < source->column_count; c++) {
             const struct top_column *column = &source->columns[c];
             char text[TOP_SORT_TEXT_SIZE];
             column->text(list->order[i], text);
-            table_cell(table, column->colour ? column->colour(list->order[i]) : COLOUR_NONE, text);
+            text_table_cell(table, column->colour ? column->colour(list->order[i]) : COLOUR_NONE,
+                            text);
         }
     }
     size_t widths[TABLE_MAX_COLUMNS];
@@ -195,13 +196,13 @@ static void fill_table(struct top_list *list, struct text_table *table, struct c
     size_t title = strlen(heads[list->sort].title) + 1;
     if (widths[list->sort] < title)
         widths[list->sort] = title;
-    table_fit(table, screen_columns(), widths);
+    text_table_fit(table, screen_columns(), widths);
     memcpy(list->widths, widths, sizeof widths);
 }
 
 /* One row of cells, `cells` NULL: the titles. */
 static void draw_cells(const struct top_list *list, const struct column *heads,
-                       const struct table_cell *cells, int row)
+                       const struct text_table_cell *cells, int row)
 {
     int column = 0;
     for (size_t c = 0; c < list->table->column_count; c++) {
@@ -229,7 +230,7 @@ static int draw_table(struct top_model *model, int row, int room)
     bool titled = room > 1;
     size_t rows = (size_t)(room - titled);
     model->page = rows;
-    list_scroll(list, rows);
+    rows_scroll(list, rows);
     fill_table(list, &table, heads, rows);
     if (titled)
         draw_cells(list, heads, NULL, row++);
@@ -240,7 +241,7 @@ static int draw_table(struct top_model *model, int row, int room)
         draw_cells(list, heads, table.cells + i * columns, row);
         screen_mark(row, false);
     }
-    table_fini(&table);
+    text_table_fini(&table);
     return row;
 }
 

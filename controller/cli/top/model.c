@@ -9,13 +9,13 @@ void model_init(struct top_model *model)
 {
     *model = (struct top_model){.view = TOP_TUNNELS, .page = 1};
     for (enum top_kind kind = TOP_TUNNELS; kind < TOP_KINDS; kind++)
-        list_init(&model->lists[kind], kind);
+        rows_init(&model->lists[kind], kind);
 }
 
 void model_fini(struct top_model *model)
 {
     for (enum top_kind kind = TOP_TUNNELS; kind < TOP_KINDS; kind++)
-        list_fini(&model->lists[kind]);
+        rows_fini(&model->lists[kind]);
     json_decref(model->status);
     free(model->name);
 }
@@ -64,8 +64,8 @@ static void settle_listed(struct top_model *model)
 
 static void forget_lists(struct top_model *model)
 {
-    list_clear(&model->lists[TOP_FLOWS]);
-    list_clear(&model->lists[TOP_SESSIONS]);
+    rows_clear(&model->lists[TOP_FLOWS]);
+    rows_clear(&model->lists[TOP_SESSIONS]);
     model->refusal[0] = '\0';
     model->more = false;
 }
@@ -92,7 +92,7 @@ void model_enter(struct top_model *model, const char *name)
 
 static void look_at(struct top_model *model, enum top_kind view)
 {
-    const struct top_row *row = list_selected(&model->lists[TOP_TUNNELS]);
+    const struct top_row *row = rows_selected(&model->lists[TOP_TUNNELS]);
     if (!model->name && row)
         model_enter(model, row->key);
     if (model->name && model->view != view) {
@@ -143,7 +143,7 @@ void model_status(struct top_model *model, json_t *status, int64_t now_ms)
         return;
     append(objects, append(objects, 0, tunnels), instances);
     bool was_there = model_tunnel(model) != NULL;
-    if (list_update(&model->lists[TOP_TUNNELS], objects, count, now_ms) == 0) {
+    if (rows_update(&model->lists[TOP_TUNNELS], objects, count, now_ms) == 0) {
         json_decref(model->status);
         model->status = json_incref(status);
     }
@@ -171,7 +171,7 @@ void model_objects(struct top_model *model, enum top_kind kind, const char *name
     if (!array)
         return;
     append(array, 0, objects);
-    if (list_update(list, array, count, now_ms) == 0) {
+    if (rows_update(list, array, count, now_ms) == 0) {
         model->more = more;
         model->refusal[0] = '\0';
     }
@@ -182,7 +182,7 @@ void model_refused(struct top_model *model, enum top_kind kind, const char *name
 {
     if (!is_looked_at(model, kind, name))
         return;
-    list_clear(&model->lists[kind]);
+    rows_clear(&model->lists[kind]);
     snprintf(model->refusal, sizeof model->refusal, "%s", why);
 }
 
@@ -205,22 +205,22 @@ void model_key(struct top_model *model, enum top_key key)
     case TOP_KEY_UNKNOWN:
         break;
     case TOP_KEY_UP:
-        list_move(list, -1);
+        rows_move(list, -1);
         break;
     case TOP_KEY_DOWN:
-        list_move(list, 1);
+        rows_move(list, 1);
         break;
     case TOP_KEY_PAGE_UP:
-        list_move(list, -page);
+        rows_move(list, -page);
         break;
     case TOP_KEY_PAGE_DOWN:
-        list_move(list, page);
+        rows_move(list, page);
         break;
     case TOP_KEY_HOME:
-        list_move(list, -(int64_t)list->count);
+        rows_move(list, -(int64_t)list->count);
         break;
     case TOP_KEY_END:
-        list_move(list, (int64_t)list->count);
+        rows_move(list, (int64_t)list->count);
         break;
     case TOP_KEY_ENTER:
         if (!model->name)
@@ -239,13 +239,13 @@ void model_key(struct top_model *model, enum top_key key)
         look_at(model, model->view == TOP_FLOWS ? TOP_SESSIONS : TOP_FLOWS);
         break;
     case TOP_KEY_SORT_NEXT:
-        list_sort_by(list, 1);
+        rows_sort_by(list, 1);
         break;
     case TOP_KEY_SORT_PREVIOUS:
-        list_sort_by(list, -1);
+        rows_sort_by(list, -1);
         break;
     case TOP_KEY_TURN:
-        list_turn(list);
+        rows_turn(list);
         break;
     case TOP_KEY_PAUSE:
         model->paused = !model->paused;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * model.h - all that "udptunctl top" shows, and what a key does to it. Like list.h it knows no
+ * model.h - all that "udptunctl top" shows, and what a key does to it. Like rows.h it knows no
  * terminal, no clock and no connection, so the tests drive it with text and numbers.
  *
  *   feed.c ─ what the daemon says ─▶ model ─▶ draw.c
@@ -9,7 +9,7 @@
 #ifndef CONTROLLER_CLI_TOP_MODEL_H
 #define CONTROLLER_CLI_TOP_MODEL_H
 
-#include "controller/cli/top/list.h"
+#include "controller/cli/top/rows.h"
 
 enum top_key {
     TOP_KEY_NONE,

@@ -24,7 +24,7 @@ static int clamp_ms(int64_t ms)
 static void take_size(struct top_model *model)
 {
     for (enum top_kind kind = TOP_TUNNELS; kind < TOP_KINDS; kind++)
-        list_forget_widths(&model->lists[kind]);
+        rows_forget_widths(&model->lists[kind]);
 }
 
 static void take_keys(struct top_model *model)

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* route_watch.h - tells that links, addresses, routes or rules have changed, once they have
+ * settled.
+ */
+#ifndef PROXY_LINUX_ROUTE_WATCH_H
+#define PROXY_LINUX_ROUTE_WATCH_H
+
+#include <ev.h>
+
+#include "proto/error.h"
+
+struct route_watch {
+    struct ev_loop *loop;
+    ev_io readable;
+    ev_timer settle;
+    void (*changed)(void *arg);
+    void *arg;
+};
+
+int route_watch_open(struct route_watch *w, struct ev_loop *loop, void (*changed)(void *arg),
+                     void *arg, struct udptun_error *err);
+void route_watch_close(struct route_watch *w);
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* wait.c - see wait.h. Nothing is answered from inside an engine callback: it only sets the
+ * wait's timer off, and the loop looks what there is to tell. */
+#include "daemon/control/actions/wait.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/control/actions/actions.h"
+#include "daemon/control/control.h"
+
+struct wait {
+    struct list node;
+    struct call *call;
+    char name[65];
+    bool changed;
+    double seconds;
+    ev_timer timer;
+};
+
+void waits_init(struct waits *w)
+{
+    list_init(&w->all);
+}
+
+static bool is_up(enum udptun_state state)
+{
+    return state == UDPTUN_ESTABLISHED || state == UDPTUN_LISTENING || state == UDPTUN_DISABLED;
+}
+
+/* Ends the wait; the call is the caller's again. */
+static struct call *wait_end(struct wait *w)
+{
+    struct call *call = w->call;
+    ev_timer_stop(call->control->loop, &w->timer);
+    list_remove(&w->node);
+    free(w);
+    return call;
+}
+
+/* False: neither a tunnel nor an instance has that name. */
+static bool look(udptun_engine *engine, const char *name, enum udptun_state *state,
+                 char last_error[256])
+{
+    struct udptun_tunnel_status tunnel;
+    struct udptun_tun2socks_status tun2socks;
+    if (udptun_status(engine, name, &tunnel) == 0) {
+        *state = tunnel.state;
+        memcpy(last_error, tunnel.last_error, sizeof tunnel.last_error);
+    } else if (udptun_tun2socks_status(engine, name, &tun2socks) == 0) {
+        *state = tun2socks.state;
+        memcpy(last_error, tun2socks.last_error, sizeof tun2socks.last_error);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    struct wait *w = timer->data;
+    struct control *control = w->call->control;
+    struct udptun_error err;
+    enum udptun_state state;
+    char last_error[256];
+    if (!look(control->engine, w->name, &state, last_error)) {
+        error_set(&err, UDPTUN_E_NOT_FOUND, NULL, "%s was removed meanwhile", w->name);
+        call_fail(wait_end(w), &err);
+    } else if (is_up(state)) {
+        char name[sizeof w->name];
+        bool changed = w->changed;
+        memcpy(name, w->name, sizeof name);
+        action_return_configured(wait_end(w), name, changed);
+    } else if (events & EV_TIMER) {
+        error_set(&err, UDPTUN_E_TIMEOUT, "parameters.wait", "%s is %s after %g s%s%.150s", w->name,
+                  udptun_state_name(state), w->seconds, last_error[0] ? ": " : "", last_error);
+        call_fail(wait_end(w), &err);
+    }
+}
+
+void wait_start(struct call *call, const char *name, bool changed, double seconds)
+{
+    struct control *control = call->control;
+    struct wait *w = calloc(1, sizeof *w);
+    if (!w) {
+        action_return_configured(call, name, changed);
+        return;
+    }
+    w->call = call;
+    strcpy(w->name, name);
+    w->changed = changed;
+    w->seconds = seconds;
+    ev_timer_init(&w->timer, on_timer, seconds, 0.);
+    w->timer.data = w;
+    list_append(&control->waits.all, &w->node);
+    ev_timer_start(control->loop, &w->timer);
+    ev_feed_event(control->loop, &w->timer, 0); /* it may be up already */
+}
+
+void wait_state(struct control *control, const char *name, enum udptun_state state)
+{
+    LIST_FOREACH (node, &control->waits.all) {
+        struct wait *w = list_entry(node, struct wait, node);
+        if (is_up(state) && strcmp(w->name, name) == 0)
+            ev_feed_event(control->loop, &w->timer, 0);
+    }
+}
+
+void waits_stop(struct control *control)
+{
+    struct udptun_error err;
+    error_set(&err, UDPTUN_E_UNEXPECTED, NULL, "the daemon is stopping");
+    while (!list_empty(&control->waits.all))
+        call_fail(wait_end(list_entry(control->waits.all.next, struct wait, node)), &err);
+}

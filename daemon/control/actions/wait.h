@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* wait.h - `wait` of a configure: an answer held back until the object is established. */
+#ifndef CONTROL_WAIT_H
+#define CONTROL_WAIT_H
+
+#include <udptun/engine.h>
+
+#include "daemon/control/socket/dispatch.h"
+#include "proto/list.h"
+
+struct waits {
+    struct list all;
+};
+
+void waits_init(struct waits *w);
+
+/* Answer `call` when object `name` is established (or listens), with TIMEOUT after `seconds`. */
+void wait_start(struct call *call, const char *name, bool changed, double seconds);
+
+/* The object entered a state, or was removed (UDPTUN_DISABLED). */
+void wait_state(struct control *control, const char *name, enum udptun_state state);
+
+/* Every call that waits fails: the daemon stops. */
+void waits_stop(struct control *control);
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * command_socket.h - the connections of the command socket.
+ *
+ * Knows bytes, limits and order, not what a message means: each whole message goes to
+ * dispatch_message(), which answers through command_conn_reply(), at once or later. A connection
+ * takes its next message when the one before was answered, so that replies come in order.
+ */
+#ifndef CONTROL_COMMAND_SOCKET_H
+#define CONTROL_COMMAND_SOCKET_H
+
+#include <ev.h>
+
+#include "daemon/control/report/watchers.h"
+#include "daemon/control/socket/command_fds.h"
+#include "daemon/control/socket/peer.h"
+#include "daemon/service/command_listener.h"
+#include "proto/control/envelope.h"
+#include "proto/list.h"
+
+#define COMMAND_SOCKET_MAX_CONNECTIONS 256
+#define COMMAND_SOCKET_MAX_PER_USER    64 /* root and the daemon's own user apart */
+#define COMMAND_SOCKET_KEPT_FOR_ROOT   8
+#define COMMAND_SOCKET_REFUSED         8 /* refused connections that are still open for a moment */
+#define COMMAND_SOCKET_SPARES          4 /* connections that can still come when descriptors ran out */
+
+struct control;
+struct call;
+
+struct command_socket {
+    struct control *control;
+    struct command_listener listener;
+    struct list connections;
+    unsigned count;
+    ev_io accepting;
+    ev_timer pause;                      /* accepting goes on after it when descriptors ran out */
+    ev_tstamp refusal_logged;            /* a user who insists does not fill the log */
+    int refused[COMMAND_SOCKET_REFUSED]; /* the latest, in a ring; -1: none */
+    unsigned next_refused;
+    ev_timer forget; /* closes them */
+    /* Descriptors held for nothing but their numbers: given up to accept somebody who comes to see
+     * why there are none left, had again before anything else gets them. -1: given up. */
+    int spares[COMMAND_SOCKET_SPARES];
+};
+
+struct command_conn {
+    struct list node;
+    struct command_socket *server;
+    struct command_peer peer; /* `role` is what is in force, after a step down in `hello` */
+    struct call *call;        /* taken and not yet answered; NULL: none */
+    struct scan scan;
+    uint8_t *in; /* received, from the message being scanned on */
+    size_t in_size, in_room;
+    size_t scanned; /* of `in` */
+    uint8_t *out;   /* to be sent, from out_at on */
+    size_t out_size, out_room, out_at;
+    struct fds_in fds; /* of messages that were not taken yet */
+    struct watcher watch;
+    bool busy;        /* a function of command_socket.c is using it: end it later */
+    bool ended;       /* to be freed as soon as it is not busy */
+    bool half_closed; /* the client sends no more */
+    bool closing;     /* framing is lost: send what waits, take nothing more */
+    ev_io readable, writable;
+    ev_timer deadline; /* for a message to end, or a closing connection to be closed */
+    ev_timer lookout;  /* for a watcher to read, or a half-closed client to be gone */
+};
+
+/* Takes over `listener`. */
+void command_socket_start(struct command_socket *server, struct control *control,
+                          struct command_listener *listener);
+
+/* Ends every connection; calls under way lose theirs. */
+void command_socket_stop(struct command_socket *server);
+
+/* A descriptor was closed: spares that were given up are had again. */
+void command_socket_keep_spares(struct command_socket *server);
+
+/* Send the answer to the connection's call, which is over with this; takes over `bytes`. The
+ * connection may be gone afterwards. */
+void command_conn_reply(struct command_conn *conn, struct envelope_bytes bytes);
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * dispatch.h - from a message to the handler of its action, and back with the answer.
+ *
+ * A *call* is one request that was taken. Its handler answers it exactly once, by call_return()
+ * or call_fail(), before it returns or later; the call is freed by that. The client may be gone
+ * by then: the answer is then dropped.
+ */
+#ifndef CONTROL_DISPATCH_H
+#define CONTROL_DISPATCH_H
+
+#include "daemon/control/socket/command_fds.h"
+#include "daemon/control/socket/peer.h"
+#include "proto/control/envelope.h"
+
+#define DISPATCH_ID_SIZE 64 /* most bytes of an `id` that is a string */
+
+/* What one message may have in it: members of objects and items of lists; objects and lists. */
+#define DISPATCH_MAX_VALUES     65792 /* 65,536 targets, and the other fields */
+#define DISPATCH_MAX_CONTAINERS 8192
+
+struct command_conn;
+struct control;
+struct call;
+
+/* How much the parameters of an action can be. A message with more is refused before anything is
+ * built of it, so that it costs no more than reading it. */
+enum load {
+    LOAD_SMALL,
+    LOAD_OBJECT,  /* one object, whose lists may be long */
+    LOAD_OBJECTS, /* all objects */
+};
+
+/* One row of the action table (actions.c). */
+struct action {
+    const char *name;
+    enum role role; /* the least that may call it */
+    enum load load;
+    const ProtobufCMessageDescriptor *parameters;
+    const char *required[2];           /* parameters that must be there, by their JSON names */
+    void (*handle)(struct call *call); /* NULL: answered UNSUPPORTED */
+    const char *help;                  /* one line */
+};
+
+struct call {
+    struct control *control;
+    struct command_conn *conn; /* NULL: the client has gone */
+    const struct action *action;
+    enum role role; /* the caller's */
+    envelope_msg *request;
+    const ProtobufCMessage *parameters; /* of kind action->parameters; belongs to the call */
+    struct fds fds;                     /* that came with it; what is left is closed at the end */
+    ProtobufCMessage *none;             /* stands in where the request has no parameters */
+};
+
+extern const struct action control_actions[];
+extern const size_t control_action_count;
+
+const struct action *action_find(const char *name);
+
+/* One whole message of `conn`, delimited by the scanner. The descriptors that came with it are
+ * taken over. */
+void dispatch_message(struct command_conn *conn, const uint8_t *data, size_t size, struct fds *fds);
+
+/* Answer `call`; `value` (NULL: none) stays the caller's. */
+void call_return(struct call *call, const return_msg *value);
+void call_fail(struct call *call, const struct udptun_error *err);
+
+/* The connection ended before the answer. */
+void call_abandon(struct call *call);
+
+/* The answer to what is no request, in the encoding of `conn`; to whom nothing was asked by. */
+struct envelope_bytes dispatch_error(const struct command_conn *conn, int code, const char *why);
+struct envelope_bytes dispatch_refusal(int code, const char *why);
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* means.c - see means.h. */
+#include "daemon/control/store/means.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/control/store/identities.h"
+#include "daemon/control/store/tunnel_message.h"
+
+#define FD_DEVICE "fd:"
+
+void means_fini(struct means *m)
+{
+    if (m->has_fd)
+        close(m->fd);
+    explicit_bzero(m, sizeof *m);
+}
+
+bool object_has_key_file(const ProtobufCMessage *message)
+{
+    if (!message || message->descriptor != &udptun__control__tunnel__descriptor)
+        return false;
+    const tunnel_msg *tunnel = (const tunnel_msg *)message;
+    return tunnel->key_file && !tunnel->key;
+}
+
+int object_read_key(const ProtobufCMessage *message, const char *path, struct means *m,
+                    struct udptun_error *err)
+{
+    if (!object_has_key_file(message))
+        return 0;
+    int rc = udptun_read_key(((const tunnel_msg *)message)->key_file, m->key, &m->exposed, err);
+    m->has_key = rc == 0;
+    if (rc < 0)
+        tunnel_message_error_path(err, path);
+    return rc;
+}
+
+void means_read_identity(struct means *m, const struct store *store, const char *name)
+{
+    m->identity_size = identity_load(store, name, m->identity);
+}
+
+static const char *device_of(const ProtobufCMessage *message)
+{
+    if (!message || message->descriptor != &udptun__control__tun2socks__descriptor)
+        return "";
+    const char *device = ((const tun2socks_msg *)message)->device;
+    return device ? device : "";
+}
+
+bool object_has_fd(const ProtobufCMessage *message)
+{
+    return strncmp(device_of(message), FD_DEVICE, sizeof FD_DEVICE - 1) == 0;
+}
+
+void object_take_fd(const ProtobufCMessage *message, struct fds *fds,
+                    const ProtobufCMessage *present, const struct means *present_means,
+                    struct means *m)
+{
+    const char *number = device_of(message) + sizeof FD_DEVICE - 1;
+    char *end;
+    if (!object_has_fd(message) || *number < '0' || *number > '9')
+        return;
+    unsigned long n = strtoul(number, &end, 10);
+    if (*end)
+        return;
+    if (fds && n < fds->count && fds->fd[n] >= 0) {
+        m->fd = fds->fd[n];
+        m->has_fd = true;
+        fds->fd[n] = -1;
+    } else if (strcmp(device_of(present), device_of(message)) == 0 && present_means->has_fd) {
+        m->fd = fcntl(present_means->fd, F_DUPFD_CLOEXEC, 0);
+        m->has_fd = m->fd >= 0;
+    }
+}

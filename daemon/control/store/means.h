@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* means.h - what an object needs beside its text: the key that its keyFile holds and the session
+ * that it had, read where waiting for a disk is allowed, and the descriptor that its device `fd:N`
+ * names. */
+#ifndef CONTROL_MEANS_H
+#define CONTROL_MEANS_H
+
+#include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <udptun/engine.h>
+
+#include "daemon/control/socket/command_fds.h"
+#include "daemon/control/store/store.h"
+
+/* All zero: nothing. */
+struct means {
+    bool has_key;
+    bool exposed; /* others than its owner may read the key file */
+    uint8_t key[32];
+    bool has_fd;
+    int fd;               /* its own */
+    size_t identity_size; /* 0: no session to go on with is known */
+    uint8_t identity[UDPTUN_IDENTITY_SIZE];
+};
+
+/* Closes and wipes. */
+void means_fini(struct means *m);
+
+/* The object names a key file (and has no key beside it, which the engine refuses). */
+bool object_has_key_file(const ProtobufCMessage *message);
+
+/* Read it, if there is one: 0 or a code with the field. Blocks; any thread. */
+int object_read_key(const ProtobufCMessage *message, const char *path, struct means *m,
+                    struct udptun_error *err);
+
+/* Read the session that is kept for `name`, if there is one. Blocks; any thread. */
+void means_read_identity(struct means *m, const struct store *store, const char *name);
+
+/* The object's device is `fd:N`. */
+bool object_has_fd(const ProtobufCMessage *message);
+
+/* Take the descriptor that it names out of `fds`, those of a message (NULL: none came). Without
+ * one, that of the `present` object (NULL: none) stays in use, if its device reads the same.
+ * Where there is neither, nothing is taken, and the engine will say so. */
+void object_take_fd(const ProtobufCMessage *message, struct fds *fds,
+                    const ProtobufCMessage *present, const struct means *present_means,
+                    struct means *m);
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core.h - what every file of the engine shares: the engine itself, its log, its random source.
+ *
+ * One engine is one event loop. All that is in it is touched on that loop's thread alone; the
+ * only thing two threads share is the queue of engine_thread.c.
+ */
+#ifndef ENGINE_CORE_H
+#define ENGINE_CORE_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <udptun/engine.h>
+
+#include "daemon/engine/core/own_sockets.h"
+#include "proto/list.h"
+
+struct engine_thread;
+struct socket_rules;
+struct netwatch;
+struct udp_batch;
+struct udp_sender;
+
+enum { ENGINE_READ_SIZE = 256 * 1024, ENGINE_HASH_KEY_SIZE = 16 };
+
+struct udptun_engine {
+    struct udptun_engine_config config;
+    struct ev_loop *loop;
+    struct engine_thread *thread; /* NULL: the loop is the caller's */
+    ev_check turn_start;          /* reads the clock before any other watcher runs */
+    ev_prepare turn_end;          /* flushes what the turn brought about */
+    struct netwatch *netwatch;    /* NULL: the system brings no news of its network */
+    ev_timer again;               /* keeps the loop awake when a turn could not finish */
+    uint64_t now_us;              /* ENGINE_CLOCK (engine.c) at the start of this turn or call */
+    struct list entries;          /* struct entry.node, by name */
+    struct list dead;             /* struct entry.node, removed and to be freed */
+    struct list dirty;            /* struct tunnel.dirty, with output or a new deadline */
+    struct list streams;          /* struct udptun_stream.deferred, with something to be done */
+    struct list notices;          /* struct notice.node, for callbacks of the app */
+    unsigned in_app;              /* callbacks of the app that are on the stack inside a machine */
+    unsigned in_write;            /* of these, callbacks.stream_write */
+    struct list held;             /* struct held_datagram.node, sent at the end of the turn */
+    uint64_t next_ping;           /* token of the latest ping */
+    bool delivering;              /* notices_deliver() is on the stack */
+    uint8_t *read_buffer;         /* ENGINE_READ_SIZE, for whoever reads a stream right now */
+    uint8_t hash_key[ENGINE_HASH_KEY_SIZE];
+    struct udp_batch *batch;   /* receive buffers, for whoever reads datagrams right now */
+    bool batch_used;           /* since `trim` last looked */
+    ev_timer trim;             /* gives back what bursts have touched of `batch` */
+    struct own_sockets own;    /* those that send to the network */
+    struct udp_sender *sender; /* gathered datagrams, flushed before their bytes go away */
+};
+
+/* ---- engine.c ------------------------------------------------------------------------------ */
+
+/* Read the clock into now_us, for a call that does not come from the loop. */
+void engine_refresh(struct udptun_engine *e);
+
+/*
+ * End of an API function: run what it brought about (state callbacks, tunnels to free), unless
+ * a callback of the app is on the stack; the end of the turn does it then.
+ */
+void engine_settle(struct udptun_engine *e);
+
+/* Another turn follows this one at once: what is left is for its end. */
+void engine_turn_again(struct udptun_engine *e);
+
+/* A callback that may be called while a machine is on the stack is put between these two. */
+static inline void engine_enter_app(struct udptun_engine *e)
+{
+    e->in_app++;
+}
+
+static inline void engine_leave_app(struct udptun_engine *e)
+{
+    e->in_app--;
+}
+
+/* The engine's part of what its sockets to the network have to meet. */
+void engine_fill_rules(struct udptun_engine *e, struct socket_rules *rules);
+
+/* SipHash under the engine's own random key. */
+uint64_t engine_hash(const struct udptun_engine *e, const void *data, size_t size);
+
+/* ---- engine_thread.c ------------------------------------------------------------------------- */
+
+/* Start the loop on a thread of its own. 0, UDPTUN_E_NOMEM, UDPTUN_E_SYSTEM. */
+int engine_thread_start(struct udptun_engine *e, struct udptun_error *err);
+
+/* Ends the thread's loop and joins it. The loop is left for the caller to destroy. */
+void engine_thread_stop(struct udptun_engine *e);
+
+/* Run `run(arg)` on the engine's thread and wait for it; directly when this is it. */
+void engine_call(struct udptun_engine *e, void (*run)(void *arg), void *arg);
+
+/* ---- engine_log.c ---------------------------------------------------------------------------- */
+
+void engine_log(const struct udptun_engine *e, enum udptun_log_level level, const char *module,
+                const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* Lets a few lines of one cause through in a window and counts the rest. All zero: open. */
+struct log_gate {
+    uint64_t window_us; /* when the present window began */
+    uint32_t lines;     /* let through in it */
+    uint32_t withheld;  /* since a line was last let through */
+};
+
+/* As engine_log(), but at most a few lines in ten seconds; the next says how many were not. */
+void engine_log_gated(const struct udptun_engine *e, struct log_gate *gate,
+                      enum udptun_log_level level, const char *module, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+
+#endif

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sessions.c - udptun_close_session(): ending one client's session at a server. */
+#include <string.h>
+
+#include "daemon/engine/core/registry.h"
+#include "proto/error.h"
+
+struct close_call {
+    struct udptun_engine *engine;
+    const char *name;
+    const char *session;
+    struct udptun_error *err;
+    int code;
+};
+
+static int digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool parse_id(const char *text, uint8_t id[UDPT_SESSION_ID_SIZE])
+{
+    if (!text || strlen(text) != 2 * UDPT_SESSION_ID_SIZE)
+        return false;
+    for (size_t i = 0; i < UDPT_SESSION_ID_SIZE; i++) {
+        int high = digit(text[2 * i]), low = digit(text[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        id[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}
+
+static struct udpt_session *find(const struct tunnel *t, const uint8_t id[UDPT_SESSION_ID_SIZE])
+{
+    struct udpt_session *s = t->machine ? udpt_session_next(t->machine, NULL) : NULL;
+    for (; s; s = udpt_session_next(t->machine, s)) {
+        struct udpt_session_info info;
+        udpt_session_look(s, t->engine->now_us, &info);
+        if (memcmp(info.id, id, UDPT_SESSION_ID_SIZE) == 0)
+            break;
+    }
+    return s;
+}
+
+static int close_session(const struct close_call *call)
+{
+    struct udptun_engine *e = call->engine;
+    uint8_t id[UDPT_SESSION_ID_SIZE];
+    struct tunnel *t = registry_find(e, call->name);
+    if (!t)
+        return error_set(call->err, UDPTUN_E_NOT_FOUND, "name", "name: no tunnel '%s'",
+                         call->name ? call->name : "");
+    if (t->config->given.role != UDPTUN_SERVER)
+        return error_set(call->err, UDPTUN_E_INVALID, "name",
+                         "name: '%s' is a local, whose session ends with it", call->name);
+    if (!parse_id(call->session, id))
+        return error_set(call->err, UDPTUN_E_INVALID, "session",
+                         "session: 32 lower-case hexadecimal digits are expected");
+    struct udpt_session *s = find(t, id);
+    if (!s)
+        return error_set(call->err, UDPTUN_E_NOT_FOUND, "session", "session: '%s' has none of it",
+                         call->name);
+    engine_log(e, UDPTUN_LOG_INFO, "server", "%s: session %.8s... is closed on request", call->name,
+               call->session);
+    udpt_session_close(s, e->now_us);
+    tunnel_touch(t);
+    return UDPTUN_OK;
+}
+
+static void run(void *arg)
+{
+    struct close_call *call = (struct close_call *)arg;
+    engine_refresh(call->engine);
+    call->code = close_session(call);
+    engine_settle(call->engine);
+}
+
+int udptun_close_session(udptun_engine *engine, const char *name, const char *session,
+                         struct udptun_error *err)
+{
+    struct close_call call = {engine, name, session, err, UDPTUN_OK};
+    engine_call(engine, run, &call);
+    return call.code;
+}

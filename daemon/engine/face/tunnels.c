@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tunnels.c - tunnels as a kind of entry: udptun_configure() and its like. */
+#include <string.h>
+
+#include "daemon/engine/core/registry.h"
+#include "daemon/engine/gateway/gateway.h"
+#include "daemon/engine/tunnel/tunnel.h"
+#include "proto/error.h"
+
+static void *config_new_kind(const void *given, struct udptun_error *err)
+{
+    return tunnel_settings_new((const struct udptun_tunnel_config *)given, err);
+}
+
+static void config_free_kind(void *config)
+{
+    tunnel_settings_free((struct tunnel_settings *)config);
+}
+
+static const char *config_name(const void *config)
+{
+    return ((const struct tunnel_settings *)config)->given.name;
+}
+
+static enum entry_change compare(const struct entry *o, const void *config)
+{
+    return tunnel_settings_compare(list_entry(o, const struct tunnel, entry)->config,
+                                   (const struct tunnel_settings *)config);
+}
+
+static void adopt(struct entry *o, const void *config)
+{
+    tunnel_of(o)->config->given.callbacks =
+        ((const struct tunnel_settings *)config)->given.callbacks;
+}
+
+static int reconfigure(struct entry *o, void *config, struct udptun_error *err)
+{
+    return tunnel_reconfigure(tunnel_of(o), (struct tunnel_settings *)config, err);
+}
+
+/* The sessions of `old` are not over when `t` takes its place. */
+static bool goes_on(const struct tunnel *t, const struct tunnel *old)
+{
+    return (t->server && old->server) || (t->local && old->local && t->config->has_identity);
+}
+
+static struct entry *start(struct udptun_engine *e, void *config, struct entry *old,
+                           struct udptun_error *err)
+{
+    struct tunnel *t =
+        tunnel_new(e, (struct tunnel_settings *)config, old ? tunnel_of(old) : NULL, err);
+    if (t && old)
+        tunnel_of(old)->farewell = goes_on(t, tunnel_of(old)) ? UDPT_STOP_KEEP : UDPT_STOP_END;
+    return t ? &t->entry : NULL;
+}
+
+static void started(struct entry *o)
+{
+    tunnel_tell_ready(tunnel_of(o));
+}
+
+static void removed(struct entry *o, bool with_engine)
+{
+    struct tunnel *t = tunnel_of(o);
+    t->farewell = with_engine && t->config->given.keep_session ? UDPT_STOP_KEEP : UDPT_STOP_END;
+    tunnel_enter_state(t, UDPTUN_DISABLED, with_engine ? "stopped" : "removed");
+}
+
+static void bury(struct entry *o)
+{
+    tunnel_bury(tunnel_of(o));
+}
+
+static void free_entry(struct entry *o)
+{
+    tunnel_free(tunnel_of(o));
+}
+
+static bool uses(const struct entry *o, const char *name)
+{
+    const char *egress = list_entry(o, const struct tunnel, entry)->config->given.egress;
+    return egress && strncmp(egress, "tun2socks:", 10) == 0 && strcmp(egress + 10, name) == 0;
+}
+
+/* A server's flows leave by the pipe. */
+static int fits(const struct entry *o, const struct entry *used, const void *config,
+                struct udptun_error *err)
+{
+    if (used->kind == &tunnel_kind) /* it is no instance at all */
+        return UDPTUN_OK;
+    enum gateway_device_kind was = list_entry(used, const struct gateway, entry)->config->kind;
+    if (was != GATEWAY_DEVICE_PIPE ||
+        ((const struct gateway_settings *)config)->kind == GATEWAY_DEVICE_PIPE)
+        return UDPTUN_OK;
+    return error_set(err, UDPTUN_E_CONFLICT, "device", "device: tunnel '%s' uses the pipe",
+                     o->name);
+}
+
+const struct entry_kind tunnel_kind = {
+    .what = "tunnel",
+    .config_new = config_new_kind,
+    .config_free = config_free_kind,
+    .config_name = config_name,
+    .compare = compare,
+    .adopt = adopt,
+    .reconfigure = reconfigure,
+    .start = start,
+    .started = started,
+    .removed = removed,
+    .bury = bury,
+    .free = free_entry,
+    .uses = uses,
+    .fits = fits,
+};
+
+int udptun_configure(udptun_engine *engine, const struct udptun_tunnel_config *config,
+                     bool *changed, struct udptun_error *err)
+{
+    return registry_configure(engine, &tunnel_kind, config, changed, err);
+}
+
+int udptun_remove(udptun_engine *engine, const char *name, struct udptun_error *err)
+{
+    return registry_remove(engine, &tunnel_kind, name, err);
+}
+
+void udptun_each_tunnel(udptun_engine *engine, void (*each)(void *arg, const char *name), void *arg)
+{
+    registry_each(engine, &tunnel_kind, each, arg);
+}

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gateway.c - the life of a tun2socks instance: its device on the loop, its clock, its state. */
+#include "daemon/engine/gateway/gateway.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/engine/core/notices.h"
+#include "daemon/engine/core/registry.h"
+#include "daemon/engine/streams/resolver.h"
+#include "proto/error.h"
+#include "tun2socks/device.h"
+
+/* Between attempts to get a lost device back. */
+static const double reopen_after_s = 1.;
+
+struct socket_rules gateway_rules(const struct gateway *t)
+{
+    struct socket_rules rules = t->config->rules;
+    engine_fill_rules(t->engine, &rules);
+    return rules;
+}
+
+/* ---- state --------------------------------------------------------------------------------------
+ */
+
+void gateway_enter_state(struct gateway *t, enum udptun_state state, const char *reason)
+{
+    snprintf(t->last_error, sizeof t->last_error, "%s", reason);
+    if (t->is_closing || t->state == state)
+        return;
+    bool is_bad = state == UDPTUN_FAILED || state == UDPTUN_DEGRADED;
+    engine_log(t->engine, is_bad ? UDPTUN_LOG_WARN : UDPTUN_LOG_INFO, "tun2socks",
+               "%s: %s -> %s%s%s", gateway_name(t), udptun_state_name(t->state),
+               udptun_state_name(state), *reason ? ": " : "", reason);
+    t->state = state;
+    const struct udptun_tun2socks_config *c = &t->config->given;
+    notice_state(t->engine, c->state, c->arg, gateway_name(t), state, reason);
+    registry_tell(t->engine, gateway_name(t), state, reason);
+}
+
+/* The device is there: what the two sides say decides. */
+static void enter_running(struct gateway *t)
+{
+    static const char *const names[GATEWAY_SIDE_COUNT] = {
+        [GATEWAY_SIDE_LOOP] = "loop", [GATEWAY_SIDE_TCP] = "tcp", [GATEWAY_SIDE_UDP] = "udp"};
+    char reason[GATEWAY_SIDE_COUNT * (sizeof t->far_error[0] + 8)] = "";
+    size_t used = 0;
+    for (int side = 0; side < GATEWAY_SIDE_COUNT; side++)
+        if (t->far_error[side][0])
+            used += (size_t)snprintf(reason + used, sizeof reason - used, "%s%s: %s",
+                                     used ? "; " : "", names[side], t->far_error[side]);
+    gateway_enter_state(t, *reason ? UDPTUN_DEGRADED : UDPTUN_ESTABLISHED, reason);
+}
+
+void gateway_far_end(struct gateway *t, enum gateway_side side, const char *reason)
+{
+    char *error = t->far_error[side];
+    if (!reason && !*error)
+        return;
+    snprintf(error, sizeof t->far_error[side], "%s", reason ? reason : "");
+    if (t->state == UDPTUN_ESTABLISHED || t->state == UDPTUN_DEGRADED)
+        enter_running(t);
+}
+
+/* ---- the device ---------------------------------------------------------------------------------
+ */
+
+static void close_pipe(struct gateway *t)
+{
+    if (t->pipe_fd >= 0)
+        close(t->pipe_fd);
+    t->pipe_fd = -1;
+}
+
+static struct device *open_device(struct gateway *t, struct udptun_error *err)
+{
+    const struct gateway_settings *c = t->config;
+    uint32_t mtu = c->given.mtu == UDPTUN_DEFAULT ? 0 : (uint32_t)c->given.mtu;
+    char notice[160] = "";
+    struct device *d = NULL;
+    switch (c->kind) {
+    case GATEWAY_DEVICE_TUN: {
+        struct tun_device_config config = {c->place, c->given.address, c->given.address6, mtu};
+        d = device_open_tun(&config, notice, err);
+        if (notice[0])
+            engine_log(t->engine, UDPTUN_LOG_WARN, "tun2socks", "%s: %s", gateway_name(t), notice);
+        break;
+    }
+    case GATEWAY_DEVICE_PIPE:
+        close_pipe(t);
+        d = device_open_pipe(&t->pipe_fd, err);
+        break;
+    case GATEWAY_DEVICE_APP:
+        d = device_app_open(t, mtu, err);
+        break;
+    case GATEWAY_DEVICE_UNIX:
+        d = device_open_unix(c->place, mtu, err);
+        break;
+    case GATEWAY_DEVICE_FD: {
+        int fd = fcntl(c->given.fd, F_DUPFD_CLOEXEC, 0);
+        if (fd < 0)
+            error_set_errno(err, UDPTUN_E_INVALID, errno, "device", "device");
+        else
+            d = device_open_fd(fd, mtu, err);
+        break;
+    }
+    }
+    if (!d)
+        return NULL;
+    t->mtu = d->mtu;
+    snprintf(t->device_name, sizeof t->device_name, "%s%s",
+             c->kind == GATEWAY_DEVICE_TUN ? "tun:" : "",
+             c->kind == GATEWAY_DEVICE_TUN ? d->name : c->given.device);
+    return d;
+}
+
+static void unwatch(struct gateway *t)
+{
+    if (t->is_watching)
+        ev_io_stop(t->engine->loop, &t->device);
+    t->is_watching = false;
+}
+
+/* The descriptor may be another after each read. */
+static void watch(struct gateway *t)
+{
+    int fd = tun2socks_fd(t->stack);
+    if (t->is_watching && t->device.fd == fd)
+        return;
+    unwatch(t);
+    if (fd < 0)
+        return;
+    ev_io_set(&t->device, fd, EV_READ);
+    ev_io_start(t->engine->loop, &t->device);
+    t->is_watching = true;
+}
+
+static void on_device(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    struct gateway *t = (struct gateway *)watcher->data;
+    (void)loop;
+    (void)events;
+    tun2socks_readable(t->stack);
+    watch(t);
+}
+
+/* The descriptor is closed by now; only its watcher is left. */
+static void on_lost(void *arg, const struct udptun_error *err)
+{
+    struct gateway *t = (struct gateway *)arg;
+    unwatch(t);
+    gateway_enter_state(t, UDPTUN_FAILED, err->message);
+    if (t->config->kind != GATEWAY_DEVICE_FD) {
+        ev_timer_set(&t->reopen, reopen_after_s, 0.);
+        ev_timer_start(t->engine->loop, &t->reopen);
+    }
+}
+
+/* Get the device again, or try again later. */
+static void reopen(struct gateway *t)
+{
+    struct udptun_error err = {0};
+    struct device *d = open_device(t, &err);
+    if (!d) {
+        gateway_enter_state(t, UDPTUN_FAILED, err.message);
+        ev_timer_set(&t->reopen, reopen_after_s, 0.);
+        ev_timer_start(t->engine->loop, &t->reopen);
+        return;
+    }
+    tun2socks_attach(t->stack, d);
+    watch(t);
+    enter_running(t);
+}
+
+static void on_reopen(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    reopen((struct gateway *)timer->data);
+}
+
+static void release_device(struct gateway *t)
+{
+    unwatch(t);
+    ev_timer_stop(t->engine->loop, &t->reopen);
+    if (t->stack)
+        tun2socks_attach(t->stack, NULL);
+    close_pipe(t);
+}
+
+/* ---- configuration ------------------------------------------------------------------------------
+ */
+
+static void choose_udp(struct gateway *t)
+{
+    static const struct gateway_udp_ops *const ops[] = {[GATEWAY_REJECT] = NULL,
+                                                        [GATEWAY_DIRECT] = &gateway_udp_direct_ops,
+                                                        [GATEWAY_SOCKS5] = &gateway_udp_socks5_ops,
+                                                        [GATEWAY_TUNNEL] = &gateway_udp_tunnel_ops};
+    t->udp = ops[t->config->udp];
+    t->associated = -1;
+    t->unassociated_until_us = t->associate_after_us = 0;
+}
+
+/* `udp` is another: its flows end, by the functions that made them. */
+static void change_udp(struct gateway *t)
+{
+    if (t->stack)
+        tun2socks_forget_bindings(t->stack);
+    gateway_udp_tunnel_leave(t);
+    choose_udp(t);
+    t->udp_pending = false;
+}
+
+/* Let the stack have the configuration. Not while a callback of the app is on the stack: a flow
+ * that may have to end could be below it. */
+static void configure_stack(struct gateway *t)
+{
+    struct tun2socks_config config;
+    if (t->engine->in_app > 0) {
+        t->configure_pending = true;
+        engine_turn_again(t->engine);
+        return;
+    }
+    if (t->udp_pending)
+        change_udp(t);
+    gateway_fill_config(t, &config);
+    if (t->stack)
+        tun2socks_set(t->stack, &config);
+    t->configure_pending = false;
+}
+
+/* ---- time ---------------------------------------------------------------------------------------
+ */
+
+/* End of the turn, before the engine's: flows that the turn touched may have new deadlines. */
+static void on_turn_end(struct ev_loop *loop, ev_prepare *watcher, int events)
+{
+    struct gateway *t = (struct gateway *)watcher->data;
+    uint64_t now_us = t->engine->now_us;
+    (void)events;
+    if (t->configure_pending)
+        configure_stack(t);
+    device_app_turn_end(t);
+    uint64_t at_us = tun2socks_tick(t->stack);
+    if (at_us == t->armed_us)
+        return;
+    ev_timer_stop(loop, &t->deadline);
+    t->armed_us = at_us;
+    if (at_us == UINT64_MAX)
+        return;
+    ev_timer_set(&t->deadline, at_us > now_us ? (double)(at_us - now_us) / 1e6 : 0., 0.);
+    ev_timer_start(loop, &t->deadline);
+}
+
+/* Nothing but a turn, at whose end the time is looked at. */
+static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    ((struct gateway *)timer->data)->armed_us = 0;
+}
+
+/* ---- life ---------------------------------------------------------------------------------------
+ */
+
+static void init_watchers(struct gateway *t)
+{
+    ev_init(&t->device, on_device);
+    ev_init(&t->deadline, on_deadline);
+    ev_init(&t->reopen, on_reopen);
+    gateway_loop_init(t);
+    ev_prepare_init(&t->turn_end, on_turn_end);
+    ev_set_priority(&t->turn_end, EV_MAXPRI);
+    t->device.data = t;
+    t->deadline.data = t;
+    t->reopen.data = t;
+    t->turn_end.data = t;
+}
+
+/* What is known of what lies behind: nothing, but for the state of a tunnel. */
+static void forget_far_ends(struct gateway *t)
+{
+    for (int side = 0; side < GATEWAY_SIDE_COUNT; side++)
+        t->far_error[side][0] = '\0';
+    const struct tunnel *tunnel = registry_find(t->engine, t->config->tunnel);
+    if (tunnel)
+        gateway_udp_tunnel_state(t, tunnel->state, tunnel->last_error);
+}
+
+static int start(struct gateway *t, struct udptun_error *err)
+{
+    struct tun2socks_config config;
+    struct socket_rules rules = gateway_rules(t);
+    t->resolver = resolver_new(t->engine->loop, &rules);
+    if (!t->resolver)
+        return error_set(err, UDPTUN_E_NOMEM, NULL, "%s: out of memory", gateway_name(t));
+    int code = settings_try_mark(&rules, err);
+    if (code)
+        return code;
+    struct device *d = open_device(t, err);
+    if (!d)
+        return UDPTUN_E_SYSTEM;
+    gateway_fill_config(t, &config);
+    config.device_lost = on_lost;
+    t->stack = tun2socks_new(&config, d, err);
+    if (!t->stack)
+        return UDPTUN_E_CONFLICT;
+    t->armed_us = UINT64_MAX;
+    ev_prepare_start(t->engine->loop, &t->turn_end);
+    watch(t);
+    forget_far_ends(t);
+    enter_running(t);
+    return UDPTUN_OK;
+}
+
+void gateway_bury(struct gateway *t)
+{
+    t->is_closing = true;
+    release_device(t);
+    ev_timer_stop(t->engine->loop, &t->deadline);
+    ev_prepare_stop(t->engine->loop, &t->turn_end);
+    gateway_loop_stop(t);
+}
+
+void gateway_free(struct gateway *t)
+{
+    if (!t)
+        return;
+    gateway_bury(t);
+    tun2socks_free(t->stack);
+    gateway_udp_tunnel_leave(t);
+    resolver_free(t->resolver);
+    device_app_free(t);
+    gateway_settings_free(t->config);
+    list_remove(&t->entry.node);
+    free(t);
+}
+
+struct gateway *gateway_new(struct udptun_engine *e, struct gateway_settings *config,
+                            struct gateway *old, struct udptun_error *err)
+{
+    struct gateway *t = (struct gateway *)calloc(1, sizeof *t);
+    if (!t) {
+        error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
+        return NULL;
+    }
+    t->engine = e;
+    t->config = config;
+    t->state = UDPTUN_STARTING;
+    t->pipe_fd = -1;
+    t->started_us = e->now_us;
+    list_init(&t->entry.node);
+    list_init(&t->held);
+    t->entry.kind = &gateway_kind;
+    strcpy(t->entry.name, config->given.name);
+    init_watchers(t);
+    gateway_udp_tunnel_init(t);
+    choose_udp(t);
+    snprintf(t->device_name, sizeof t->device_name, "%s", config->given.device);
+    if (!config->given.enabled) {
+        gateway_enter_state(t, UDPTUN_DISABLED, "");
+        return t;
+    }
+    bool takes_over = old && old->stack && gateway_settings_same_place(old->config, config);
+    if (takes_over)
+        release_device(old);
+    if (start(t, err) == UDPTUN_OK)
+        return t;
+    if (takes_over)
+        reopen(old);
+    t->config = NULL; /* the caller's still */
+    gateway_free(t);
+    return NULL;
+}
+
+void gateway_reconfigure(struct gateway *t, struct gateway_settings *config)
+{
+    const char *was = t->config->given.udp, *is = config->given.udp;
+    if (!was || !is ? was != is : strcmp(was, is) != 0)
+        t->udp_pending = true;
+    gateway_settings_free(t->config);
+    t->config = config;
+    configure_stack(t);
+    forget_far_ends(t);
+    if (t->state == UDPTUN_DEGRADED)
+        enter_running(t);
+}

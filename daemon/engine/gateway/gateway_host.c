@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gateway_host.c - what a tun2socks instance is told: its host's tables, caps, timeouts. */
+#include <string.h>
+
+#include "daemon/engine/gateway/gateway.h"
+
+enum {
+    TCP_IDLE_S = 7440,  /* RFC 5382 REQ-5: no less than 2 hours and 4 minutes */
+    TCP_ENDING_S = 240, /* the same: 4 minutes */
+    DNS_IDLE_S = 15,
+};
+
+void gateway_fill_config(struct gateway *t, struct tun2socks_config *config)
+{
+    const struct gateway_settings *c = t->config;
+    uint32_t udp_idle_s = (uint32_t)c->given.udp_flow_timeout_s;
+    *config = (struct tun2socks_config){
+        .arg = t,
+        .now_us = &t->engine->now_us,
+        .streams = &gateway_tcp_host,
+        .own_source = gateway_loop_check,
+        .datagrams = c->udp == GATEWAY_REJECT ? NULL : &gateway_udp_host,
+        .echo_reply = c->echo_reply,
+        .block_quic = c->given.block_quic,
+        .max_tcp_flows = (uint32_t)c->given.max_tcp_flows,
+        .max_udp_flows = (uint32_t)c->given.max_udp_flows,
+        .tcp_idle_s = TCP_IDLE_S,
+        .tcp_ending_s = TCP_ENDING_S,
+        .udp_idle_s = udp_idle_s,
+        .udp_dns_idle_s = udp_idle_s < DNS_IDLE_S ? udp_idle_s : DNS_IDLE_S,
+    };
+    memcpy(config->hash_key, t->engine->hash_key, sizeof config->hash_key);
+}

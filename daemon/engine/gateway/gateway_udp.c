@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gateway_udp.c - datagrams of a tun2socks instance, to what its configuration says. */
+#include <errno.h>
+
+#include "daemon/engine/gateway/gateway.h"
+
+static void datagram(void *arg, void **binding, const struct endpoint *source,
+                     const struct endpoint *destination, const void *data, size_t size)
+{
+    struct gateway *t = (struct gateway *)arg;
+    struct gateway_binding *b = (struct gateway_binding *)*binding;
+    if (t->is_closing)
+        return;
+    if (t->udp_pending) {
+        tun2socks_lost(t->stack);
+        return;
+    }
+    t->udp->datagram(t, &b, source, destination, data, size);
+    *binding = b;
+}
+
+static void binding_close(void *arg, void *binding)
+{
+    struct gateway *t = (struct gateway *)arg;
+    t->udp->binding_close(t, (struct gateway_binding *)binding);
+}
+
+const struct tun2socks_datagram_host gateway_udp_host = {.datagram = datagram,
+                                                         .binding_close = binding_close};
+
+void gateway_udp_failed(struct gateway *t, const struct endpoint *source, const struct endpoint *to,
+                        int sys_errno, uint32_t mtu)
+{
+    enum tun2socks_unreachable why = TUN2SOCKS_HOST_UNREACHABLE;
+    if (sys_errno == EAGAIN || sys_errno == ENOBUFS)
+        return; /* lost, as datagrams are */
+    if (sys_errno == ECONNREFUSED)
+        why = TUN2SOCKS_PORT_UNREACHABLE;
+    else if (sys_errno == EACCES || sys_errno == EPERM)
+        why = TUN2SOCKS_PROHIBITED;
+    else if (sys_errno == EMSGSIZE)
+        why = TUN2SOCKS_TOO_BIG;
+    if (why != TUN2SOCKS_TOO_BIG || mtu)
+        tun2socks_unreachable(t->stack, source, to, why, mtu);
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gateway_udp_socks5.c - UDP of a tun2socks instance through a SOCKS5 proxy (RFC 1928 section 7).
+ *
+ * Each binding has an association of its own, so that the proxy gives it an address of its own:
+ * a TCP connection that stands for it, and a UDP socket connected to the relay. Where the proxy
+ * refuses TCP (`ss-local -U` listens on UDP alone) its frames go straight to the proxy's port.
+ * What comes while the association is being made waits in a short queue.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/engine/gateway/gateway.h"
+#include "daemon/engine/streams/dialer.h"
+#include "daemon/platform/udp_io.h"
+#include "proto/error.h"
+#include "proto/socks5/socks5.h"
+
+enum {
+    MAX_RECEIVES = 4,
+    QUEUE_PACKETS = 32,
+    QUEUE_BYTES = 128 * 1024,
+    RETRY_US = 1000000,         /* after an attempt that failed */
+    UNASSOCIATED_US = 30000000, /* how long it is believed that the proxy refuses TCP */
+};
+
+struct waiting_datagram {
+    struct list node;
+    struct endpoint destination;
+    size_t size;
+    uint8_t data[];
+};
+
+struct gateway_binding {
+    struct gateway *gateway;
+    struct endpoint source;
+    struct dialer *dialer; /* an association is being made */
+    struct endpoint relay;
+    ev_io control; /* its TCP connection; fd -1: none */
+    ev_io io;      /* the socket connected to the relay; fd -1: none */
+    struct list queue;
+    size_t queue_packets, queue_bytes;
+};
+
+/* ---- from the proxy */
+
+static bool received(void *arg, const struct udp_run *run)
+{
+    struct gateway_binding *b = (struct gateway_binding *)arg;
+    const uint8_t *data;
+    size_t at = 0, size;
+    while (udp_run_next(run, &at, &data, &size)) {
+        struct reader r = reader_of(data, size);
+        struct socks5_udp_header header;
+        if (!socks5_read_udp_header(&r, &header) || header.fragment || header.address.name_len)
+            continue;
+        struct endpoint from = endpoint_unmapped(&header.address.ep);
+        tun2socks_datagram(b->gateway->stack, &b->source, &from, r.at, reader_left(&r));
+    }
+    return true;
+}
+
+static void relay_failed(void *arg, const struct endpoint *to, int sys_errno, uint32_t mtu)
+{
+    struct gateway_binding *b = (struct gateway_binding *)arg;
+    char text[ERRNO_TEXT_SIZE], message[160], where[ENDPOINT_TEXT_SIZE];
+    (void)to;
+    (void)mtu;
+    snprintf(message, sizeof message, "proxy %s: %s", endpoint_format(&b->relay, where),
+             errno_text(sys_errno, text));
+    gateway_far_end(b->gateway, GATEWAY_SIDE_UDP, message);
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    struct gateway_binding *b = (struct gateway_binding *)watcher->data;
+    struct udptun_engine *e = b->gateway->engine;
+    (void)loop;
+    (void)events;
+    e->batch_used = true;
+    for (int i = 0; i < MAX_RECEIVES; i++) {
+        if (udp_receive(e->batch, watcher->fd, received, b) <= 0) {
+            udp_errors(watcher->fd, relay_failed, b);
+            break;
+        }
+        gateway_far_end(b->gateway, GATEWAY_SIDE_UDP, NULL);
+        if (!udp_batch_was_full(e->batch))
+            break;
+    }
+}
+
+/* ---- to the proxy */
+
+static void send_frame(struct gateway_binding *b, const struct endpoint *destination,
+                       const void *data, size_t size)
+{
+    uint8_t header[SOCKS5_UDP_HEADER_SIZE];
+    struct writer w = writer_of(header, sizeof header);
+    struct socks5_address to = socks5_address_of(destination);
+    socks5_write_udp_header(&w, &to);
+    struct iovec parts[2] = {{header, writer_size(&w)}, {(void *)(uintptr_t)data, size}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    if (sendmsg(b->io.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
+        return;
+    tun2socks_lost(b->gateway->stack);
+    if (errno == ECONNREFUSED) /* said of an earlier one, but true */
+        relay_failed(b, &b->relay, errno, 0);
+}
+
+static void drop_queue(struct gateway_binding *b, bool send)
+{
+    while (!list_empty(&b->queue)) {
+        struct waiting_datagram *q = list_entry(b->queue.next, struct waiting_datagram, node);
+        list_remove(&q->node);
+        if (send)
+            send_frame(b, &q->destination, q->data, q->size);
+        else if (!b->gateway->is_closing)
+            tun2socks_lost(b->gateway->stack);
+        free(q);
+    }
+    b->queue_packets = b->queue_bytes = 0;
+}
+
+static void queue(struct gateway_binding *b, const struct endpoint *destination, const void *data,
+                  size_t size)
+{
+    struct waiting_datagram *q = NULL;
+    if (b->queue_packets < QUEUE_PACKETS && b->queue_bytes + size <= QUEUE_BYTES)
+        q = (struct waiting_datagram *)malloc(sizeof *q + size);
+    if (!q) {
+        tun2socks_lost(b->gateway->stack);
+        return;
+    }
+    q->destination = *destination;
+    q->size = size;
+    if (size)
+        memcpy(q->data, data, size);
+    list_init(&q->node);
+    list_append(&b->queue, &q->node);
+    b->queue_packets++;
+    b->queue_bytes += size;
+}
+
+/* ---- the association */
+
+static void close_io(struct gateway_binding *b, ev_io *io)
+{
+    if (io->fd < 0)
+        return;
+    ev_io_stop(b->gateway->engine->loop, io);
+    close(io->fd);
+    io->fd = -1;
+}
+
+static bool connect_relay(struct gateway_binding *b)
+{
+    struct gateway *t = b->gateway;
+    struct socket_rules rules = gateway_rules(t);
+    struct endpoint any = {.family = b->relay.family};
+    union socket_address sa;
+    socklen_t size = sockaddr_from_endpoint(&sa, &b->relay);
+    int fd = socket_bind_udp(&any, &rules);
+    if (fd < 0) {
+        relay_failed(b, &b->relay, -fd, 0);
+        return false;
+    }
+    if (connect(fd, &sa.any, size) < 0) {
+        relay_failed(b, &b->relay, errno, 0);
+        close(fd);
+        return false;
+    }
+    udp_setup(fd, UDP_WANT_ERRORS);
+    ev_io_init(&b->io, on_readable, fd, EV_READ);
+    b->io.data = b;
+    ev_io_start(t->engine->loop, &b->io);
+    drop_queue(b, true);
+    return true;
+}
+
+/* The proxy ended the association; the next datagram makes a new one. */
+static void on_control(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    struct gateway_binding *b = (struct gateway_binding *)watcher->data;
+    uint8_t sink[256];
+    (void)loop;
+    (void)events;
+    ssize_t got = recv(watcher->fd, sink, sizeof sink, MSG_DONTWAIT);
+    if (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR)))
+        return;
+    close_io(b, &b->control);
+    close_io(b, &b->io);
+}
+
+static void go_unassociated(struct gateway_binding *b)
+{
+    struct gateway *t = b->gateway;
+    b->relay = t->config->udp_url.host.ep;
+    t->associated = 0;
+    if (!connect_relay(b))
+        drop_queue(b, false);
+}
+
+static void on_associated(void *arg, int fd, const struct udptun_error *err)
+{
+    struct gateway_binding *b = (struct gateway_binding *)arg;
+    struct gateway *t = b->gateway;
+    b->dialer = NULL;
+    if (fd < 0 && err->sys_errno == ECONNREFUSED && !dial_is_of_target(err) &&
+        t->config->udp_url.host.ep.family != ENDPOINT_NONE) {
+        t->unassociated_until_us = t->engine->now_us + UNASSOCIATED_US;
+        go_unassociated(b);
+        return;
+    }
+    if (fd < 0) {
+        t->associate_after_us = t->engine->now_us + RETRY_US;
+        gateway_far_end(t, GATEWAY_SIDE_UDP, err->message);
+        engine_log_gated(t->engine, &t->gate, UDPTUN_LOG_WARN, "tun2socks", "%s: udp: %s",
+                         gateway_name(t), err->message);
+        drop_queue(b, false);
+        return;
+    }
+    t->associated = 1;
+    gateway_far_end(t, GATEWAY_SIDE_UDP, NULL);
+    ev_io_init(&b->control, on_control, fd, EV_READ);
+    b->control.data = b;
+    ev_io_start(t->engine->loop, &b->control);
+    if (!connect_relay(b))
+        drop_queue(b, false);
+}
+
+static void associate(struct gateway_binding *b)
+{
+    struct gateway *t = b->gateway;
+    if (t->engine->now_us < t->unassociated_until_us) {
+        go_unassociated(b);
+        return;
+    }
+    if (t->engine->now_us < t->associate_after_us)
+        return;
+    struct dial_config dial = {.via = t->config->udp_url,
+                               .rules = gateway_rules(t),
+                               .resolver = t->resolver,
+                               .relay = &b->relay};
+    dial.server.kind = URL_HOST_PORT; /* 0.0.0.0:0: from any port */
+    dial.server.host.ep.family = ENDPOINT_IP4;
+    b->dialer = dial_start(t->engine->loop, &dial, on_associated, b);
+}
+
+/* ---- bindings */
+
+static void datagram(struct gateway *t, struct gateway_binding **binding,
+                     const struct endpoint *source, const struct endpoint *destination,
+                     const void *data, size_t size)
+{
+    struct gateway_binding *b = *binding;
+    if (!b) {
+        b = (struct gateway_binding *)calloc(1, sizeof *b);
+        if (!b) {
+            tun2socks_lost(t->stack);
+            return;
+        }
+        b->gateway = t;
+        b->source = *source;
+        b->control.fd = b->io.fd = -1;
+        list_init(&b->queue);
+        *binding = b;
+    }
+    if (b->io.fd < 0 && !b->dialer)
+        associate(b);
+    if (b->io.fd >= 0)
+        send_frame(b, destination, data, size);
+    else if (b->dialer)
+        queue(b, destination, data, size);
+    else
+        tun2socks_lost(t->stack);
+}
+
+static void binding_close(struct gateway *t, struct gateway_binding *b)
+{
+    (void)t;
+    dial_cancel(b->dialer);
+    drop_queue(b, false);
+    close_io(b, &b->control);
+    close_io(b, &b->io);
+    free(b);
+}
+
+const struct gateway_udp_ops gateway_udp_socks5_ops = {.datagram = datagram,
+                                                       .binding_close = binding_close};

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gateway_udp_tunnel.c - UDP of a tun2socks instance into a udp-local of the same engine, in
+ * memory.
+ *
+ * The instance is a guest of that udp-local, by name: the tunnel may be replaced, or be absent for
+ * a while. A tunnel that ends says so, and the next datagram looks for one of that name again.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "daemon/engine/core/registry.h"
+#include "daemon/engine/gateway/gateway.h"
+
+struct gateway_binding {
+    struct endpoint source;
+};
+
+void gateway_udp_tunnel_state(struct gateway *t, enum udptun_state state, const char *reason)
+{
+    char text[sizeof t->far_error[0]];
+    switch (state) {
+    case UDPTUN_RECONNECTING:
+    case UDPTUN_FAILED:
+    case UDPTUN_DISABLED:
+        snprintf(text, sizeof text, "tunnel %s is %s%s%s", t->config->tunnel,
+                 udptun_state_name(state), *reason ? ": " : "", reason);
+        gateway_far_end(t, GATEWAY_SIDE_UDP, text);
+        break;
+    case UDPTUN_STARTING:
+    case UDPTUN_CONNECTING: /* nothing speaks against it yet */
+    case UDPTUN_ESTABLISHED:
+    case UDPTUN_LISTENING:
+    case UDPTUN_DEGRADED:
+        gateway_far_end(t, GATEWAY_SIDE_UDP, NULL);
+        break;
+    }
+}
+
+/* False: there is no such udp-local, or it is disabled. */
+static bool join_tunnel(struct gateway *t)
+{
+    if (t->front.tunnel)
+        return true;
+    struct tunnel *tunnel = registry_find(t->engine, t->config->tunnel);
+    if (!tunnel || !tunnel->local || !tunnel->machine)
+        return false;
+    udp_local_join(tunnel, &t->front);
+    return true;
+}
+
+static void datagram(struct gateway *t, struct gateway_binding **binding,
+                     const struct endpoint *source, const struct endpoint *destination,
+                     const void *data, size_t size)
+{
+    if (!join_tunnel(t)) {
+        tun2socks_lost(t->stack);
+        tun2socks_unreachable(t->stack, source, destination, TUN2SOCKS_HOST_UNREACHABLE, 0);
+        return;
+    }
+    if (!*binding) {
+        *binding = (struct gateway_binding *)malloc(sizeof **binding);
+        if (!*binding)
+            return;
+        (*binding)->source = *source;
+    }
+    struct udpt_dest dest = udpt_dest_of(destination);
+    udp_local_send(&t->front, source, &dest, (const uint8_t *)data, size);
+    tunnel_touch(t->front.tunnel);
+}
+
+static void binding_close(struct gateway *t, struct gateway_binding *b)
+{
+    if (t->front.tunnel) { /* else its flow ended with the tunnel */
+        udp_local_close_flow(&t->front, &b->source);
+        tunnel_touch(t->front.tunnel);
+    }
+    free(b);
+}
+
+const struct gateway_udp_ops gateway_udp_tunnel_ops = {.datagram = datagram,
+                                                       .binding_close = binding_close};
+
+/* ---- as a front */
+
+static void deliver(struct front *front, struct flow *flow, const struct udpt_dest *peer,
+                    const uint8_t *data, size_t size)
+{
+    struct gateway *t = list_entry(front, struct gateway, front);
+    struct endpoint from = endpoint_unmapped(&peer->ep);
+    tun2socks_datagram(t->stack, &flow->source, &from, data, size);
+}
+
+static void failed(struct front *front, struct flow *flow, const struct udpt_dest *peer,
+                   enum udpt_error_code code, uint32_t value)
+{
+    struct gateway *t = list_entry(front, struct gateway, front);
+    enum tun2socks_unreachable why = TUN2SOCKS_HOST_UNREACHABLE;
+    switch (code) {
+    case UDPT_PORT_UNREACHABLE:
+        why = TUN2SOCKS_PORT_UNREACHABLE;
+        break;
+    case UDPT_HOST_UNREACHABLE:
+        break;
+    case UDPT_TOO_BIG:
+        why = TUN2SOCKS_TOO_BIG;
+        break;
+    case UDPT_POLICY:
+        why = TUN2SOCKS_PROHIBITED;
+        break;
+    case UDPT_LIMIT:
+        return; /* may pass */
+    }
+    tun2socks_unreachable(t->stack, &flow->source, &peer->ep, why, value);
+}
+
+static const struct front_ops gateway_front_ops = {.deliver = deliver, .failed = failed};
+
+void gateway_udp_tunnel_init(struct gateway *t)
+{
+    /* Other fronts count from 0: no address is that small. */
+    t->front = (struct front){.ops = &gateway_front_ops, .id = (uint64_t)(uintptr_t)t};
+    list_init(&t->front.node);
+}
+
+void gateway_udp_tunnel_leave(struct gateway *t)
+{
+    udp_local_leave(&t->front);
+}

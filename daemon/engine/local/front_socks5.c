@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * front_socks5.c - "socks5://": a SOCKS5 server (RFC 1928, RFC 1929).
+ *
+ * UDP ASSOCIATE goes into the tunnel (front_socks5_udp.c); CONNECT is relayed unchanged to tcpProxy
+ * (relay.c); BIND is refused. A message is read to its last byte and no further, so that what a
+ * client sends right behind it is still in the socket when the relay takes over.
+ *
+ *     GREETING ─▶ PASSWORD ─▶ REQUEST ─▶ ASSOCIATED            until the connection ends
+ *            └──────────────────▲  ├───▶ DIALLING ─▶ RELAYING  until both directions ended
+ *                                  └───▶ ENDING                refused: until the client has read
+ * it
+ */
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/engine/local/front_socks5_udp.h"
+#include "daemon/engine/streams/dialer.h"
+#include "daemon/engine/streams/relay.h"
+#include "daemon/platform/sockaddr.h"
+#include "proto/error.h"
+
+static const double handshake_s = 10.;
+static const double ending_s = 2.;
+
+enum client_state {
+    GREETING,   /* the methods it offers are awaited */
+    PASSWORD,   /* ... user and password */
+    REQUEST,    /* ... what it wants */
+    ASSOCIATED, /* its datagrams are served; the connection only says how long */
+    DIALLING,   /* tcpProxy is being asked; nothing is read */
+    RELAYING,   /* the descriptor is the relay's */
+    ENDING,     /* it was refused; what it still sends is thrown away */
+};
+
+struct socks5_client {
+    struct list node; /* local.clients */
+    struct tunnel *tunnel;
+    enum client_state state;
+    int fd; /* -1: the relay's */
+    struct endpoint peer;
+    ev_io readable;
+    ev_timer timeout;
+    struct association *association;
+    struct dialer *dialer;
+    struct relay *relay;
+    size_t in_size;
+    uint8_t in[SOCKS5_PASSWORD_SIZE]; /* the longest message of a client */
+};
+
+static void client_free(struct socks5_client *c)
+{
+    struct tunnel *t = c->tunnel;
+    ev_io_stop(t->engine->loop, &c->readable);
+    ev_timer_stop(t->engine->loop, &c->timeout);
+    association_close(c->association);
+    dial_cancel(c->dialer);
+    relay_stop(c->relay);
+    if (c->fd >= 0)
+        close(c->fd);
+    list_remove(&c->node);
+    t->local->client_count--;
+    tunnel_touch(t);
+    sodium_memzero(c->in, sizeof c->in);
+    free(c);
+}
+
+static void set_timeout(struct socks5_client *c, double delay_s)
+{
+    struct ev_loop *loop = c->tunnel->engine->loop;
+    ev_timer_stop(loop, &c->timeout);
+    ev_timer_set(&c->timeout, delay_s, 0.);
+    if (delay_s > 0.)
+        ev_timer_start(loop, &c->timeout);
+}
+
+/* A reply fits into an empty socket buffer; one that does not is a client that does not read. */
+static bool reply(struct socks5_client *c, const struct writer *w)
+{
+    size_t size = writer_size(w);
+    return send(c->fd, w->start, size, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)size;
+}
+
+/* Closing with bytes unread would reset the connection under the reply. */
+static void end(struct socks5_client *c)
+{
+    c->state = ENDING;
+    shutdown(c->fd, SHUT_WR);
+    set_timeout(c, ending_s);
+    ev_io_start(c->tunnel->engine->loop, &c->readable);
+}
+
+static void refuse(struct socks5_client *c, enum socks5_reply code)
+{
+    uint8_t out[SOCKS5_REPLY_SIZE];
+    struct writer w = writer_of(out, sizeof out);
+    socks5_write_reply(&w, code, NULL);
+    if (reply(c, &w))
+        end(c);
+    else
+        client_free(c);
+}
+
+/* ---- requests -----------------------------------------------------------------------------------
+ */
+
+static bool may_relay(const struct socks5_client *c)
+{
+    return c->tunnel->config->tcp_proxy.kind != URL_NONE;
+}
+
+static void on_relayed(void *arg)
+{
+    struct socks5_client *c = (struct socks5_client *)arg;
+    c->relay = NULL;
+    client_free(c);
+}
+
+static void on_dialled(void *arg, int fd, const struct udptun_error *err)
+{
+    struct socks5_client *c = (struct socks5_client *)arg;
+    struct tunnel *t = c->tunnel;
+    c->dialer = NULL;
+    if (fd < 0) {
+        engine_log_gated(t->engine, &t->local->listen_gate, UDPTUN_LOG_INFO, "socks5",
+                         "%s: CONNECT failed: %s", tunnel_name(t), err->message);
+        refuse(c, (enum socks5_reply)dial_socks5_reply(err));
+        return;
+    }
+    uint8_t out[SOCKS5_REPLY_SIZE];
+    struct writer w = writer_of(out, sizeof out);
+    socks5_write_reply(&w, SOCKS5_OK, NULL);
+    if (!reply(c, &w)) {
+        close(fd);
+        client_free(c);
+        return;
+    }
+    c->state = RELAYING;
+    set_timeout(c, 0.);
+    int own = c->fd;
+    c->fd = -1;
+    c->relay = relay_start(t->engine, own, fd, on_relayed, c);
+    if (!c->relay)
+        client_free(c);
+}
+
+static bool fill_host(struct host_port *host, const struct socks5_address *address)
+{
+    char text[ENDPOINT_TEXT_SIZE];
+    if (address->name_len == 0)
+        return host_port_parse(endpoint_format(&address->ep, text), false, host) == NULL;
+    *host = (struct host_port){.port = address->port};
+    memcpy(host->host, address->name, (size_t)address->name_len + 1);
+    return true;
+}
+
+static void serve_connect(struct socks5_client *c, const struct socks5_address *address)
+{
+    struct tunnel *t = c->tunnel;
+    struct dial_config dial = {
+        .server = {.kind = URL_HOST_PORT},
+        .via = t->config->tcp_proxy,
+        .rules = tunnel_rules(t),
+        .resolver = t->resolver,
+    };
+    if (!may_relay(c) || !fill_host(&dial.server.host, address)) {
+        refuse(c, SOCKS5_NOT_ALLOWED);
+        return;
+    }
+    c->dialer = dial_start(t->engine->loop, &dial, on_dialled, c);
+    if (!c->dialer) {
+        refuse(c, SOCKS5_FAILED);
+        return;
+    }
+    c->state = DIALLING;
+    set_timeout(c, 0.);
+    ev_io_stop(t->engine->loop, &c->readable);
+}
+
+static void serve_associate(struct socks5_client *c, const struct socks5_address *announced)
+{
+    struct tunnel *t = c->tunnel;
+    struct endpoint own = socket_local(c->fd);
+    struct endpoint bound;
+    int sys_errno = 0;
+    c->association = association_open(t, &c->peer, &own, announced, &bound, &sys_errno);
+    if (!c->association) {
+        char text[ERRNO_TEXT_SIZE];
+        engine_log_gated(t->engine, &t->local->listen_gate, UDPTUN_LOG_WARN, "socks5",
+                         "%s: no socket for an association: %s", tunnel_name(t),
+                         errno_text(sys_errno, text));
+        refuse(c, SOCKS5_FAILED);
+        return;
+    }
+    uint8_t out[SOCKS5_REPLY_SIZE];
+    struct writer w = writer_of(out, sizeof out);
+    socks5_write_reply(&w, SOCKS5_OK, &bound);
+    c->state = ASSOCIATED;
+    set_timeout(c, 0.);
+    if (!reply(c, &w))
+        client_free(c);
+}
+
+static void serve(struct socks5_client *c, const struct socks5_request *request)
+{
+    switch (request->command) {
+    case SOCKS5_CONNECT:
+        serve_connect(c, &request->address);
+        return;
+    case SOCKS5_UDP_ASSOCIATE:
+        serve_associate(c, &request->address);
+        return;
+    }
+    refuse(c, SOCKS5_COMMAND_UNSUPPORTED);
+}
+
+/* ---- the handshake ------------------------------------------------------------------------------
+ */
+
+static bool same_secret(const char *given, size_t given_len, const char *wanted)
+{
+    size_t wanted_len = strlen(wanted);
+    return given_len == wanted_len && sodium_memcmp(given, wanted, wanted_len) == 0;
+}
+
+static bool password_fits(const struct socks5_client *c, const struct socks5_password *p)
+{
+    const struct url *listen = &c->tunnel->config->listen;
+    bool user = same_secret(p->user, p->user_len, listen->user);
+    bool password = same_secret(p->password, p->password_len, listen->password);
+    return user && password;
+}
+
+/* Each of these handles one whole message; false: the client is gone or awaits nothing more. */
+static bool take_greeting(struct socks5_client *c, const struct socks5_greeting *greeting)
+{
+    bool wants_password = c->tunnel->config->listen.has_user;
+    bool fits = wants_password ? greeting->password : greeting->none;
+    uint8_t out[2];
+    struct writer w = writer_of(out, sizeof out);
+    if (!fits)
+        socks5_write_method(&w, SOCKS5_METHOD_REFUSED);
+    else
+        socks5_write_method(&w, wants_password ? SOCKS5_METHOD_PASSWORD : SOCKS5_METHOD_NONE);
+    c->state = wants_password ? PASSWORD : REQUEST;
+    if (reply(c, &w) && fits)
+        return true;
+    end(c);
+    return false;
+}
+
+static bool take_password(struct socks5_client *c, struct socks5_password *p)
+{
+    bool fits = password_fits(c, p);
+    struct tunnel *t = c->tunnel;
+    uint8_t out[2];
+    struct writer w = writer_of(out, sizeof out);
+    sodium_memzero(p, sizeof *p);
+    socks5_write_password_reply(&w, fits);
+    c->state = REQUEST;
+    if (reply(c, &w) && fits)
+        return true;
+    char peer[ENDPOINT_TEXT_SIZE];
+    engine_log_gated(t->engine, &t->local->listen_gate, UDPTUN_LOG_WARN, "socks5",
+                     "%s: %s refused: wrong user or password", tunnel_name(t),
+                     endpoint_format(&c->peer, peer));
+    end(c);
+    return false;
+}
+
+/* Decode what has come; `*need` is how many bytes there must be for more. */
+static enum socks5_result decode(struct socks5_client *c, size_t *need, bool *go_on)
+{
+    struct reader r = reader_of(c->in, c->in_size);
+    struct socks5_greeting greeting;
+    struct socks5_password password;
+    struct socks5_request request;
+    const char *cause = "";
+    uint8_t code = SOCKS5_FAILED;
+    enum socks5_result result = SOCKS5_BAD;
+    *go_on = false;
+    if (c->state == GREETING) {
+        result = socks5_read_greeting(&r, &greeting, need, &cause);
+        if (result == SOCKS5_DONE)
+            *go_on = take_greeting(c, &greeting);
+    } else if (c->state == PASSWORD) {
+        result = socks5_read_password(&r, &password, need, &cause);
+        if (result == SOCKS5_DONE)
+            *go_on = take_password(c, &password);
+    } else {
+        result = socks5_read_request(&r, &request, &code, need, &cause);
+        if (result == SOCKS5_DONE)
+            serve(c, &request);
+        else if (result == SOCKS5_BAD)
+            refuse(c, (enum socks5_reply)code);
+        return result;
+    }
+    if (result == SOCKS5_BAD)
+        end(c);
+    return result;
+}
+
+static void handshake(struct socks5_client *c)
+{
+    for (;;) {
+        size_t need = 1;
+        bool go_on;
+        enum socks5_result result = decode(c, &need, &go_on);
+        if (result != SOCKS5_MORE && !go_on)
+            return;
+        if (result == SOCKS5_DONE) {
+            c->in_size = 0;
+            continue;
+        }
+        if (need > sizeof c->in || need <= c->in_size) {
+            client_free(c);
+            return;
+        }
+        ssize_t got = recv(c->fd, c->in + c->in_size, need - c->in_size, 0);
+        if (got < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        if (got <= 0) {
+            client_free(c);
+            return;
+        }
+        c->in_size += (size_t)got;
+    }
+}
+
+/* What comes on a connection that has nothing more to say is thrown away; only its end counts. */
+static void discard(struct socks5_client *c)
+{
+    uint8_t waste[1024];
+    ssize_t got = recv(c->fd, waste, sizeof waste, 0);
+    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+        client_free(c);
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    struct socks5_client *c = (struct socks5_client *)watcher->data;
+    switch (c->state) {
+    case GREETING:
+    case PASSWORD:
+    case REQUEST:
+        handshake(c);
+        return;
+    case ASSOCIATED:
+    case ENDING:
+        discard(c);
+        return;
+    case DIALLING:
+    case RELAYING:
+        return;
+    }
+}
+
+static void on_timeout(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    client_free((struct socks5_client *)timer->data);
+}
+
+/* ---- the listener -------------------------------------------------------------------------------
+ */
+
+static void taken(struct tunnel *t, int fd, const struct endpoint *from)
+{
+    struct udp_local *local = t->local;
+    bool room = local->client_count < (size_t)t->config->given.max_flows;
+    struct socks5_client *c = room ? (struct socks5_client *)calloc(1, sizeof *c) : NULL;
+    if (!c) {
+        engine_log_gated(t->engine, &local->listen_gate, UDPTUN_LOG_WARN, "socks5",
+                         "%s: a client was refused: %s", tunnel_name(t),
+                         room ? "out of memory" : "maxFlows connections are open");
+        close(fd);
+        return;
+    }
+    socket_tune_stream(fd);
+    c->tunnel = t;
+    c->fd = fd;
+    c->peer = endpoint_unmapped(from);
+    list_init(&c->node);
+    list_append(&local->clients, &c->node);
+    local->client_count++;
+    ev_io_init(&c->readable, on_readable, fd, EV_READ);
+    ev_timer_init(&c->timeout, on_timeout, handshake_s, 0.);
+    c->readable.data = c;
+    c->timeout.data = c;
+    ev_io_start(t->engine->loop, &c->readable);
+    ev_timer_start(t->engine->loop, &c->timeout);
+}
+
+void front_socks5_init(struct tunnel *t)
+{
+    acceptor_init(&t->local->acceptor, t, taken);
+}
+
+void front_socks5_drop_clients(struct tunnel *t)
+{
+    struct list *clients = &t->local->clients;
+    while (!list_empty(clients))
+        client_free(list_entry(clients->next, struct socks5_client, node));
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * front_socks5_udp.c - datagrams of a SOCKS5 client, with the header of RFC 1928 section 7.
+ *
+ * Only the associating client is served: its address always, its port once it is known. What it
+ * sends in fragments is refused, as the section allows. Replies get their header by the one copy
+ * that there is, into the local's arena.
+ */
+#include "daemon/engine/local/front_socks5_udp.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "daemon/platform/sockaddr.h"
+#include "daemon/platform/udp_io.h"
+#include "proto/error.h"
+
+/* System calls per association and turn; each takes a batch. */
+enum { MAX_RECEIVES = 4 };
+
+struct association {
+    struct front front;
+    struct endpoint client; /* port 0 until its first datagram, or its announcement */
+    ev_io readable;
+};
+
+/* ---- out to the tunnel --------------------------------------------------------------------------
+ */
+
+static bool is_client(struct association *a, const struct endpoint *source)
+{
+    if (!endpoint_same_ip(&a->client, source))
+        return false;
+    if (a->client.port == 0)
+        a->client.port = source->port;
+    return a->client.port == source->port;
+}
+
+static void forward(struct association *a, const uint8_t *data, size_t size)
+{
+    struct reader r = reader_of(data, size);
+    struct socks5_udp_header header;
+    struct udpt_machine *m = a->front.tunnel->machine;
+    if (!socks5_read_udp_header(&r, &header)) {
+        udpt_count_drop(m, NULL, UDPT_DROP_NO_FLOW);
+        return;
+    }
+    if (header.fragment != 0) {
+        udpt_count_drop(m, NULL, UDPT_DROP_POLICY);
+        return;
+    }
+    const struct socks5_address *to = &header.address;
+    struct udpt_dest dest =
+        to->name_len ? udpt_dest_of_name(to->name, to->name_len, to->port) : udpt_dest_of(&to->ep);
+    udp_local_send(&a->front, &a->client, &dest, r.at, reader_left(&r));
+}
+
+static bool received(void *arg, const struct udp_run *run)
+{
+    struct association *a = (struct association *)arg;
+    const uint8_t *data;
+    size_t at = 0, size;
+    while (udp_run_next(run, &at, &data, &size)) {
+        if (is_client(a, &run->source))
+            forward(a, data, size);
+        else
+            udpt_count_drop(a->front.tunnel->machine, NULL, UDPT_DROP_POLICY);
+    }
+    return true;
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    struct association *a = (struct association *)watcher->data;
+    struct tunnel *t = a->front.tunnel;
+    t->engine->batch_used = true;
+    for (int i = 0; i < MAX_RECEIVES; i++)
+        if (udp_receive(t->engine->batch, watcher->fd, received, a) <= 0 ||
+            !udp_batch_was_full(t->engine->batch))
+            break;
+    tunnel_touch(t);
+}
+
+/* ---- back to the client -------------------------------------------------------------------------
+ */
+
+/* Room in the arena. What lies there already is sent first when it does not suffice. */
+static uint8_t *arena_room(struct tunnel *t, size_t size)
+{
+    struct udp_local *local = t->local;
+    if (local->arena_used + size > LOCAL_ARENA_SIZE) {
+        udp_sender_flush(t->engine->sender);
+        local->arena_used = 0;
+    }
+    return local->arena + local->arena_used;
+}
+
+static void deliver(struct front *front, struct flow *flow, const struct udpt_dest *peer,
+                    const uint8_t *data, size_t size)
+{
+    struct association *a = (struct association *)front;
+    struct tunnel *t = front->tunnel;
+    size_t most = SOCKS5_UDP_HEADER_SIZE + size;
+    struct writer w = writer_of(arena_room(t, most), most);
+    struct socks5_address from = socks5_address_of(&peer->ep);
+    socks5_write_udp_header(&w, &from);
+    writer_bytes(&w, data, size);
+    t->local->arena_used += writer_size(&w);
+    udp_sender_add(t->engine->sender, a->readable.fd, &flow->source, w.start, writer_size(&w),
+                   &flow->head);
+}
+
+static const struct front_ops association_ops = {.deliver = deliver, .closed = NULL};
+
+/* ---- life ---------------------------------------------------------------------------------------
+ */
+
+/* A port announced with the client's own address, or with none. */
+static uint16_t announced_port(const struct endpoint *client,
+                               const struct socks5_address *announced)
+{
+    struct endpoint ep = endpoint_unmapped(&announced->ep);
+    if (announced->name_len > 0)
+        return 0;
+    return endpoint_is_unspecified(&ep) || endpoint_same_ip(&ep, client) ? announced->port : 0;
+}
+
+struct association *association_open(struct tunnel *t, const struct endpoint *client,
+                                     const struct endpoint *own,
+                                     const struct socks5_address *announced, struct endpoint *bound,
+                                     int *sys_errno)
+{
+    struct association *a = (struct association *)calloc(1, sizeof *a);
+    if (!a) {
+        *sys_errno = ENOMEM;
+        return NULL;
+    }
+    struct endpoint ep = *own;
+    ep.port = 0;
+    int fd = socket_bind_udp(&ep, NULL);
+    if (fd < 0) {
+        *sys_errno = -fd;
+        free(a);
+        return NULL;
+    }
+    udp_setup(fd, 0);
+    *bound = socket_local(fd);
+    a->front = (struct front){.ops = &association_ops, .tunnel = t, .id = t->local->next_front++};
+    a->client = endpoint_unmapped(client);
+    a->client.port = announced_port(&a->client, announced);
+    ev_io_init(&a->readable, on_readable, fd, EV_READ);
+    a->readable.data = a;
+    ev_io_start(t->engine->loop, &a->readable);
+    return a;
+}
+
+void association_close(struct association *a)
+{
+    if (!a)
+        return;
+    struct tunnel *t = a->front.tunnel;
+    udp_local_close_flow(&a->front, &a->client);
+    ev_io_stop(t->engine->loop, &a->readable);
+    close(a->readable.fd);
+    free(a);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* front_socks5_udp.h - a SOCKS5 UDP ASSOCIATE: a UDP socket for one client, for as long as its TCP
+ * connection stands. */
+#ifndef ENGINE_FRONT_SOCKS5_UDP_H
+#define ENGINE_FRONT_SOCKS5_UDP_H
+
+#include "daemon/engine/local/udp_local.h"
+#include "proto/socks5/socks5.h"
+
+struct association;
+
+/*
+ * Open one for the client at `client` that reached us at `own`; `announced` is where it said its
+ * datagrams would come from. `*bound` is what to answer. NULL and `*sys_errno`.
+ */
+struct association *association_open(struct tunnel *t, const struct endpoint *client,
+                                     const struct endpoint *own,
+                                     const struct socks5_address *announced, struct endpoint *bound,
+                                     int *sys_errno);
+/* NULL is accepted. */
+void association_close(struct association *a);
+
+#endif

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * udp_local_dial.c - gets a udp-local the streams that its machine asks for.
+ *
+ * While an attempt is under way it stands in as the conn's carrier, so that a hangup cancels it.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "daemon/engine/local/udp_local.h"
+#include "daemon/engine/streams/dialer.h"
+#include "daemon/engine/tunnel/carrier.h"
+
+struct attempt {
+    struct carrier base;
+    struct dialer *dialer; /* NULL: it could not even start, `failed` says so */
+    ev_timer failed;
+};
+
+static void flush_nothing(struct carrier *c)
+{
+    (void)c;
+}
+
+static void cancel(struct carrier *c)
+{
+    struct attempt *a = (struct attempt *)c;
+    ev_timer_stop(c->tunnel->engine->loop, &a->failed);
+    dial_cancel(a->dialer);
+    free(a);
+}
+
+static const struct carrier_ops attempt_ops = {.flush = flush_nothing, .close = cancel};
+
+/* The machine hangs up, which frees the attempt. */
+static void lost(struct tunnel *t, struct udpt_conn *conn, const char *why)
+{
+    char reason[sizeof "server " + sizeof t->last_error];
+    snprintf(reason, sizeof reason, "server %s", why);
+    tunnel_note_error(t, reason);
+    engine_log_gated(t->engine, &t->local->dial_gate, UDPTUN_LOG_WARN, "dialer", "%s: %s",
+                     tunnel_name(t), reason);
+    udpt_conn_lost(conn, reason, t->engine->now_us);
+    tunnel_touch(t);
+}
+
+static void on_dialled(void *arg, int fd, const struct udptun_error *err)
+{
+    struct attempt *a = (struct attempt *)arg;
+    struct tunnel *t = a->base.tunnel;
+    struct udpt_conn *conn = a->base.conn;
+    a->dialer = NULL;
+    if (fd < 0) {
+        lost(t, conn, err->message);
+        return;
+    }
+    udpt_conn_set_host(conn, NULL);
+    list_remove(&a->base.node);
+    cancel(&a->base);
+    if (!carrier_attach_fd(t, conn, fd)) {
+        lost(t, conn, "cannot be dialled: out of memory");
+        return;
+    }
+    udpt_conn_opened(conn, t->engine->now_us);
+    tunnel_touch(t);
+}
+
+static void on_failed(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    struct attempt *a = (struct attempt *)timer->data;
+    lost(a->base.tunnel, a->base.conn, "cannot be dialled: out of memory");
+}
+
+void udp_local_dial(void *arg, struct udpt_conn *conn)
+{
+    struct tunnel *t = (struct tunnel *)arg;
+    const struct tunnel_settings *config = t->config;
+    if (config->server.kind == URL_APP) {
+        stream_app_dial(t, conn);
+        return;
+    }
+    /* Without memory for this, the machine's handshake timeout ends the conn. */
+    struct attempt *a = (struct attempt *)calloc(1, sizeof *a);
+    if (!a)
+        return;
+    ev_timer_init(&a->failed, on_failed, 0., 0.);
+    a->failed.data = a;
+    carrier_init(&a->base, &attempt_ops, t, conn);
+    struct dial_config dial = {
+        .server = config->server,
+        .via = config->via,
+        .rules = tunnel_rules(t),
+        .resolver = t->resolver,
+    };
+    a->dialer = dial_start(t->engine->loop, &dial, on_dialled, a);
+    if (!a->dialer)
+        ev_timer_start(t->engine->loop, &a->failed);
+}
+
+bool udp_local_dial_overdue(struct udpt_conn *conn, char *text, size_t size)
+{
+    const struct carrier *c = (const struct carrier *)udpt_conn_host(conn);
+    const struct dialer *dialer =
+        c && c->ops == &attempt_ops ? ((const struct attempt *)c)->dialer : NULL;
+    if (!dialer)
+        return false;
+    struct udptun_error err;
+    dial_overdue(dialer, &err);
+    snprintf(text, size, "server %s", err.message);
+    return true;
+}

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* udp_local.c - a udp-local's flows, and the machine's callbacks in that role. */
+#include "daemon/engine/local/udp_local.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/engine/tunnel/carrier.h"
+#include "daemon/engine/tunnel/ping.h"
+#include "daemon/platform/udp_io.h"
+#include "proto/error.h"
+
+/* ---- flows --------------------------------------------------------------------------------------
+ */
+
+/* What a flow is found by; without padding, for it is hashed as bytes. */
+struct source_key {
+    struct endpoint source;
+    uint64_t front;
+};
+
+static struct source_key key_of(const struct front *front, const struct endpoint *source)
+{
+    return (struct source_key){.source = *source, .front = front->id};
+}
+
+static bool match(const struct table_node *node, const void *key)
+{
+    const struct flow *flow = table_entry(node, const struct flow, node);
+    const struct source_key *wanted = (const struct source_key *)key;
+    return flow->front->id == wanted->front && endpoint_equal(&flow->source, &wanted->source);
+}
+
+static struct flow *look_up(struct front *front, const struct endpoint *source, uint64_t *hash)
+{
+    struct source_key key = key_of(front, source);
+    *hash = engine_hash(front->tunnel->engine, &key, sizeof key);
+    struct table_node *node = table_find(&front->tunnel->local->flows, *hash, match, &key);
+    return node ? table_entry(node, struct flow, node) : NULL;
+}
+
+/* The source's name towards the server, the same after a restart that kept the identity. */
+static uint64_t label_of(const struct front *front, const struct endpoint *source)
+{
+    struct source_key key = key_of(front, source);
+    uint64_t label;
+    crypto_shorthash((uint8_t *)&label, (const uint8_t *)&key, sizeof key,
+                     front->tunnel->local->label_key);
+    return label;
+}
+
+static struct flow *open_flow(struct front *front, const struct endpoint *source, uint64_t hash,
+                              int *code)
+{
+    struct tunnel *t = front->tunnel;
+    uint64_t label = label_of(front, source);
+    struct udpt_binding *b = udpt_binding_open(t->machine, label, t->engine->now_us, code);
+    if (!b)
+        return NULL;
+    struct flow *flow = (struct flow *)udpt_binding_host(b);
+    flow->head = (struct flow_head){.tunnel = t, .binding = b};
+    flow->source = *source;
+    if (table_insert(&t->local->flows, &flow->node, hash) != UDPTUN_OK) {
+        *code = UDPTUN_E_NOMEM;
+        udpt_binding_close(b, t->engine->now_us);
+        return NULL;
+    }
+    flow->front = front; /* only a flow in the table has one */
+    return flow;
+}
+
+static struct flow *find_flow(struct front *front, const struct endpoint *source, int *code)
+{
+    struct tunnel *t = front->tunnel;
+    struct udp_local *local = t->local;
+    struct flow *last = local->last;
+    if (last && last->front == front && endpoint_equal(&last->source, source))
+        return last;
+    uint64_t hash;
+    struct flow *flow = look_up(front, source, &hash);
+    if (!flow)
+        flow = open_flow(front, source, hash, code);
+    local->last = flow;
+    return flow;
+}
+
+bool udp_local_has_flow(struct front *front, const struct endpoint *source)
+{
+    uint64_t hash;
+    return look_up(front, source, &hash) != NULL;
+}
+
+void udp_local_close_flow(struct front *front, const struct endpoint *source)
+{
+    uint64_t hash;
+    struct flow *flow = look_up(front, source, &hash);
+    if (flow)
+        udpt_binding_close(flow->head.binding, front->tunnel->engine->now_us);
+}
+
+int udp_local_send(struct front *front, const struct endpoint *source, const struct udpt_dest *dest,
+                   const uint8_t *data, size_t size)
+{
+    struct tunnel *t = front->tunnel;
+    int code = UDPTUN_E_NOMEM;
+    struct flow *flow = find_flow(front, source, &code);
+    if (flow)
+        return udpt_send(flow->head.binding, dest, data, size, t->engine->now_us);
+    udpt_count_drop(t->machine, NULL, UDPT_DROP_NO_FLOW);
+    return code;
+}
+
+/* ---- guests -------------------------------------------------------------------------------------
+ */
+
+void udp_local_join(struct tunnel *t, struct front *front)
+{
+    udp_local_leave(front);
+    front->tunnel = t;
+    list_append(&t->local->guests, &front->node);
+}
+
+static void forget(struct table_node *node, void *arg)
+{
+    struct flow *flow = table_entry(node, struct flow, node);
+    if (flow->front != (struct front *)arg)
+        return;
+    table_remove(&flow->head.tunnel->local->flows, node);
+    flow->front = NULL;
+}
+
+/* The flows' bindings live on: the machine may be on the stack. */
+void udp_local_leave(struct front *front)
+{
+    struct tunnel *t = front->tunnel;
+    if (!t)
+        return;
+    table_each(&t->local->flows, forget, front);
+    list_remove(&front->node);
+    front->tunnel = NULL;
+}
+
+void udp_local_bury(struct tunnel *t)
+{
+    while (t->local && !list_empty(&t->local->guests))
+        udp_local_leave(list_entry(t->local->guests.next, struct front, node));
+}
+
+void udp_local_set_own(struct front *front, const struct endpoint *source,
+                       const struct endpoint *own)
+{
+    struct flow *last = front->tunnel->local->last;
+    uint64_t hash;
+    if (!last || last->front != front || !endpoint_equal(&last->source, source))
+        last = look_up(front, source, &hash);
+    if (last)
+        last->own = *own;
+}
+
+/* ---- callbacks of the machine -------------------------------------------------------------------
+ */
+
+static void on_random(void *arg, void *to, size_t size)
+{
+    (void)arg;
+    randombytes_buf(to, size);
+}
+
+static void on_hangup(void *arg, struct udpt_conn *conn, const char *reason)
+{
+    struct tunnel *t = (struct tunnel *)arg;
+    char overdue[sizeof t->last_error];
+    if (strcmp(reason, UDPT_REASON_NOT_OPENED) == 0 &&
+        udp_local_dial_overdue(conn, overdue, sizeof overdue))
+        reason = overdue;
+    engine_log(t->engine, UDPTUN_LOG_DEBUG, "local", "%s: connection ended: %s", tunnel_name(t),
+               reason);
+    /* Without a session the reason is why there is none; a failed dial has told it already. */
+    if ((t->state == UDPTUN_CONNECTING || t->state == UDPTUN_RECONNECTING) &&
+        strcmp(t->last_error, reason) != 0) {
+        tunnel_note_error(t, reason);
+        engine_log_gated(t->engine, &t->local->dial_gate, UDPTUN_LOG_WARN, "local", "%s: %s",
+                         tunnel_name(t), reason);
+    }
+    carrier_hangup(conn);
+}
+
+static void on_datagram(void *arg, struct udpt_binding *b, const struct udpt_dest *peer,
+                        const uint8_t *data, size_t size)
+{
+    (void)arg;
+    struct flow *flow = (struct flow *)udpt_binding_host(b);
+    if (flow->front)
+        flow->front->ops->deliver(flow->front, flow, peer, data, size);
+}
+
+static void on_binding_closed(void *arg, struct udpt_binding *b, enum udpt_close_reason reason)
+{
+    (void)reason;
+    struct tunnel *t = (struct tunnel *)arg;
+    struct flow *flow = (struct flow *)udpt_binding_host(b);
+    udp_sender_flush(t->engine->sender);
+    if (t->local->last == flow)
+        t->local->last = NULL;
+    if (!flow->front)
+        return;
+    table_remove(&t->local->flows, &flow->node);
+    if (flow->front->ops->closed)
+        flow->front->ops->closed(flow->front, flow);
+}
+
+/* What a front cannot tell its sender is in the counters. */
+static void on_error(void *arg, struct udpt_binding *b, const struct udpt_dest *peer,
+                     enum udpt_error_code code, uint32_t value)
+{
+    (void)arg;
+    struct flow *flow = (struct flow *)udpt_binding_host(b);
+    if (flow->front && flow->front->ops->failed)
+        flow->front->ops->failed(flow->front, flow, peer, code, value);
+}
+
+static enum udptun_state state_of(enum udpt_state state)
+{
+    switch (state) {
+    case UDPT_CONNECTING:
+        return UDPTUN_CONNECTING;
+    case UDPT_ESTABLISHED:
+        return UDPTUN_ESTABLISHED;
+    case UDPT_DEGRADED:
+        return UDPTUN_DEGRADED;
+    case UDPT_RECONNECTING:
+    case UDPT_DETACHED:
+    case UDPT_CLOSED:
+        return UDPTUN_RECONNECTING;
+    }
+    return UDPTUN_FAILED;
+}
+
+static void on_state(void *arg, struct udpt_session *s, enum udpt_state state, const char *reason)
+{
+    (void)s;
+    struct tunnel *t = (struct tunnel *)arg;
+    tunnel_enter_state(t, state_of(state), reason);
+}
+
+static void on_log(void *arg, enum udpt_log level, const char *text)
+{
+    struct tunnel *t = (struct tunnel *)arg;
+    tunnel_log_machine(t, level, text);
+}
+
+static void on_pong(void *arg, uint64_t token, uint64_t rtt_us)
+{
+    ping_answered((struct tunnel *)arg, token, rtt_us);
+}
+
+static const struct udpt_ops udp_local_ops = {
+    .random = on_random,
+    .dial = udp_local_dial,
+    .hangup = on_hangup,
+    .datagram = on_datagram,
+    .binding_closed = on_binding_closed,
+    .error = on_error,
+    .state = on_state,
+    .pong = on_pong,
+    .log = on_log,
+};
+
+/* ---- life ---------------------------------------------------------------------------------------
+ */
+
+void udp_local_configured(struct tunnel *t)
+{
+    const struct host_port *target = &t->config->target;
+    if (!t->config->has_target)
+        return;
+    t->local->target = target->ep.family == ENDPOINT_NONE
+                           ? udpt_dest_of_name(target->host, strlen(target->host), target->port)
+                           : udpt_dest_of(&target->ep);
+}
+
+int udp_local_new(struct tunnel *t, struct udptun_error *err)
+{
+    struct udpt_config udpt;
+    tunnel_settings_fill_udpt(t->config, &udpt);
+    udpt.binding_host_size = sizeof(struct flow);
+    udpt.identity = t->config->has_identity ? &t->config->identity.session : NULL;
+    t->local = (struct udp_local *)calloc(1, sizeof *t->local);
+    bool is_socks5 = t->config->listen.kind == URL_SOCKS5;
+    if (t->local) {
+        table_init(&t->local->flows);
+        list_init(&t->local->clients);
+        list_init(&t->local->guests);
+        front_socks5_init(t);
+        t->local->arena = is_socks5 ? (uint8_t *)malloc(LOCAL_ARENA_SIZE) : NULL;
+        t->local->udp = (struct front){.ops = &front_udp_ops, .tunnel = t, .id = FRONT_UDP};
+        t->local->app = (struct front){.ops = &front_app_ops, .tunnel = t, .id = FRONT_APP};
+        t->local->next_front = FRONT_FIRST_ASSOCIATION;
+        if (t->config->has_identity)
+            memcpy(t->local->label_key, t->config->identity.label_key, LABEL_KEY_SIZE);
+        else
+            randombytes_buf(t->local->label_key, LABEL_KEY_SIZE);
+        udp_local_configured(t);
+    }
+    if (t->local && (t->local->arena || !is_socks5))
+        t->machine = udpt_machine_new(&udpt, &udp_local_ops, t, t->engine->now_us);
+    sodium_memzero(udpt.key, sizeof udpt.key);
+    return t->machine ? UDPTUN_OK
+                      : error_set(err, UDPTUN_E_NOMEM, NULL, "%s: out of memory", tunnel_name(t));
+}
+
+void udp_local_listen(struct tunnel *t)
+{
+    if (t->listening.kind == URL_UDP)
+        front_udp_start(t);
+    else if (t->listening.kind == URL_SOCKS5)
+        acceptor_start(&t->local->acceptor, t->listening.fd);
+}
+
+void udp_local_unlisten(struct tunnel *t)
+{
+    if (t->listening.kind == URL_NONE)
+        return;
+    udp_sender_flush(t->engine->sender);
+    if (t->listening.kind == URL_UDP)
+        ev_io_stop(t->engine->loop, &t->local->readable);
+    else
+        acceptor_stop(&t->local->acceptor);
+}
+
+void udp_local_free(struct tunnel *t)
+{
+    struct udp_local *local = t->local;
+    if (!local)
+        return;
+    front_socks5_drop_clients(t);
+    table_fini(&local->flows);
+    free(local->arena);
+    free(local);
+    t->local = NULL;
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* egress.h - the UDP sockets behind a binding at the server. */
+#ifndef ENGINE_EGRESS_H
+#define ENGINE_EGRESS_H
+
+#include "daemon/engine/tunnel/flow.h"
+#include "daemon/engine/tunnel/tunnel.h"
+#include "proto/table.h"
+#include "proto/udpt/machine.h"
+
+struct egress_lookup;
+
+/* One of the two families. `io.data` is the egress, `io.fd` the socket. */
+struct egress_socket {
+    ev_io io;
+};
+
+/*
+ * Behind each binding, in the memory that the machine gives. Most bindings need one family only,
+ * so the second socket's watcher is allocated when it is opened.
+ */
+struct egress {
+    struct flow_head head;
+    struct egress_socket first;
+    struct egress_socket *second;  /* NULL: not open */
+    struct egress_lookup *lookups; /* names that datagrams wait for */
+    uint16_t want4;                /* external ports that the client asks to have again, 0: any */
+    uint16_t want6;
+    uint32_t packets_number;        /* egress_packets.c: which binding it is there, 0: none yet */
+    struct table_node packets_node; /* in its table, while it has a number */
+    struct filter *filter;          /* whom it has sent to, where that matters; else NULL */
+    uint8_t first_family;           /* enum endpoint_family; NONE: not open */
+};
+
+size_t egress_size(void);
+
+/* The machine's callbacks. */
+void egress_datagram(void *arg, struct udpt_binding *b, const struct udpt_dest *peer,
+                     const uint8_t *data, size_t size);
+int egress_opened(void *arg, struct udpt_binding *b, uint16_t want4, uint16_t want6);
+void egress_closed(void *arg, struct udpt_binding *b, enum udpt_close_reason reason);
+
+/* The sender could not send a datagram of `egress`. */
+void egress_unsent(struct egress *egress, const struct endpoint *dest, int sys_errno);
+
+/*
+ * Send to an address: `asked` is what the client named, for an error. Unless `exempt`, the policy
+ * is asked. `data` stays until the sender is flushed.
+ */
+void egress_send(struct egress *egress, const struct endpoint *to, const struct udpt_dest *asked,
+                 bool exempt, const uint8_t *data, size_t size);
+
+/* The same with the addresses of a name: to the first that may be sent to. `count` is not 0. */
+void egress_send_any(struct egress *egress, const struct endpoint *eps, size_t count,
+                     const struct udpt_dest *asked, bool exempt, const uint8_t *data, size_t size);
+
+/* ---- egress_port.c ------------------------------------------------------------------------------
+ */
+
+/* A UDP socket of `family` on port `want`, or where that is taken, 0 or out of range, on any of
+ * the tunnel's range. A descriptor or a negated errno. */
+int egress_bind(struct tunnel *t, enum endpoint_family family, uint16_t want);
+
+/* ---- egress_lookup.c ----------------------------------------------------------------------------
+ */
+
+/* Copy the datagram and send it when the address of `name` is known. `asked` as above. */
+void egress_lookup_queue(struct egress *egress, const struct udpt_dest *name,
+                         const struct udpt_dest *asked, bool exempt, const uint8_t *data,
+                         size_t size);
+/* Forget all that wait. */
+void egress_lookup_drop(struct egress *egress);
+
+#endif

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * egress_packets.c - a server's datagrams as IP packets.
+ *
+ * Each binding has a source address of its own, in networks that nobody routes, so that tun2socks
+ * tells the flows of all sessions apart and what comes back finds its binding:
+ *
+ *     binding number n   10.a.b.c port 40000 + d, with n = d a b c in bytes; fd75:6470:7475::n
+ *
+ * The way there is a descriptor that keeps packets apart: the end of a pipe device, or a
+ * connection to a Unix socket.
+ */
+#include "daemon/engine/server/egress_packets.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/engine/face/gateways.h"
+#include "daemon/engine/server/udp_server.h"
+#include "daemon/engine/settings/filter.h"
+#include "proto/buffer.h"
+#include "tun2socks/checksum.h"
+#include "tun2socks/device.h"
+#include "tun2socks/packet.h"
+
+enum { MAX_READS = 256, FIRST_PORT = 40000, RETRY_US = 1000000 };
+
+static const uint8_t network6[8] = {0xfd, 0x75, 0x64, 0x70, 0x74, 0x75, 0, 0};
+
+struct egress_packets {
+    struct tunnel *tunnel;
+    ev_io io; /* fd -1: no way at present */
+    uint64_t retry_us;
+    struct table by_number;
+    uint32_t last_number;
+};
+
+bool egress_packets_supported(void)
+{
+    return true;
+}
+
+bool egress_is_packets(const char *egress)
+{
+    return egress && (strncmp(egress, "tun2socks:", 10) == 0 || strncmp(egress, "unix:", 5) == 0);
+}
+
+/* ---- numbers and addresses ----------------------------------------------------------------------
+ */
+
+static bool has_number(const struct table_node *node, const void *key)
+{
+    return table_entry(node, const struct egress, packets_node)->packets_number ==
+           *(const uint32_t *)key;
+}
+
+static uint64_t hash_of(const struct egress_packets *p, uint32_t number)
+{
+    return engine_hash(p->tunnel->engine, &number, sizeof number);
+}
+
+static struct egress *find(const struct egress_packets *p, uint32_t number)
+{
+    struct table_node *node =
+        number ? table_find(&p->by_number, hash_of(p, number), has_number, &number) : NULL;
+    return node ? table_entry(node, struct egress, packets_node) : NULL;
+}
+
+static bool give_number(struct egress_packets *p, struct egress *egress)
+{
+    if (egress->packets_number)
+        return true;
+    uint32_t number = p->last_number;
+    do /* far more than there can be bindings, and the port stays below 2^16 */
+        number = number >= INT32_MAX ? 1 : number + 1;
+    while (find(p, number));
+    p->last_number = egress->packets_number = number;
+    if (table_insert(&p->by_number, &egress->packets_node, hash_of(p, number)) == UDPTUN_OK)
+        return true;
+    egress->packets_number = 0;
+    return false;
+}
+
+static struct endpoint source_of(const struct egress *egress, uint8_t family)
+{
+    uint32_t n = egress->packets_number;
+    uint16_t port = (uint16_t)(FIRST_PORT + (n >> 24));
+    if (family == ENDPOINT_IP4)
+        return endpoint_ip4(10, (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n, port);
+    struct endpoint ep = {.family = ENDPOINT_IP6, .port = port};
+    memcpy(ep.ip, network6, sizeof network6);
+    ep.ip[13] = (uint8_t)(n >> 16);
+    ep.ip[14] = (uint8_t)(n >> 8);
+    ep.ip[15] = (uint8_t)n;
+    return ep;
+}
+
+static struct egress *find_source(const struct egress_packets *p, const struct endpoint *ep)
+{
+    const uint8_t *low = ep->family == ENDPOINT_IP4 ? ep->ip + 1 : ep->ip + 13;
+    uint32_t number = (uint32_t)(ep->port - FIRST_PORT) << 24 | (uint32_t)low[0] << 16 |
+                      (uint32_t)low[1] << 8 | low[2];
+    struct egress *egress = find(p, number);
+    if (!egress)
+        return NULL;
+    struct endpoint source = source_of(egress, ep->family);
+    return endpoint_equal(&source, ep) ? egress : NULL;
+}
+
+/* ---- in -----------------------------------------------------------------------------------------
+ */
+
+static void take_datagram(struct egress_packets *p, const struct packet *packet)
+{
+    struct tunnel *t = p->tunnel;
+    struct egress *egress = find_source(p, &packet->destination);
+    if (!egress)
+        return;
+    struct udpt_dest from = udpt_dest_of(&packet->source);
+    if (filter_passes(egress->filter, t->config->filtering, &packet->source))
+        udpt_send(egress->head.binding, &from, packet->transport + UDP_HEADER_SIZE,
+                  packet->transport_size - UDP_HEADER_SIZE, t->engine->now_us);
+    else
+        udpt_count_drop(t->machine, egress->head.binding, UDPT_DROP_POLICY);
+}
+
+/* The addresses and ports of the UDP packet that an ICMP error quotes. */
+static bool read_quoted(struct reader *r, uint8_t family, struct endpoint *source,
+                        struct endpoint *to)
+{
+    size_t address_size = family == ENDPOINT_IP4 ? 4 : 16;
+    *source = *to = (struct endpoint){.family = family};
+    reader_bytes(r, family == ENDPOINT_IP4 ? 12 : 8);
+    reader_copy(r, source->ip, address_size);
+    reader_copy(r, to->ip, address_size);
+    source->port = reader_u16(r);
+    to->port = reader_u16(r);
+    return !r->failed;
+}
+
+static void take_error(struct egress_packets *p, const struct packet *packet)
+{
+    bool is_ip4 = packet->source.family == ENDPOINT_IP4;
+    struct reader r = reader_of(packet->transport, packet->transport_size);
+    struct endpoint source, to;
+    uint8_t type = reader_u8(&r), code = reader_u8(&r);
+    reader_u16(&r);
+    uint32_t value = reader_u32(&r);
+    bool is_too_big = is_ip4 ? type == 3 && code == 4 : type == 2;
+    if (!is_too_big && type != (is_ip4 ? 3 : 1))
+        return;
+    if (!read_quoted(&r, packet->source.family, &source, &to))
+        return;
+    struct egress *egress = find_source(p, &source);
+    if (!egress)
+        return;
+    enum udpt_error_code what = UDPT_HOST_UNREACHABLE;
+    if (is_too_big)
+        what = UDPT_TOO_BIG;
+    else if (code == (is_ip4 ? 3 : 4))
+        what = UDPT_PORT_UNREACHABLE;
+    else if (code == (is_ip4 ? 13 : 1))
+        what = UDPT_POLICY;
+    struct udpt_dest dest = udpt_dest_of(&to);
+    udpt_binding_error(egress->head.binding, &dest, what, is_too_big ? value : 0,
+                       p->tunnel->engine->now_us);
+}
+
+static void lose_way(struct egress_packets *p)
+{
+    if (p->io.fd < 0)
+        return;
+    ev_io_stop(p->tunnel->engine->loop, &p->io);
+    close(p->io.fd);
+    p->io.fd = -1;
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    struct egress_packets *p = (struct egress_packets *)watcher->data;
+    uint8_t *buffer = p->tunnel->engine->read_buffer;
+    (void)loop;
+    (void)events;
+    for (int i = 0; i < MAX_READS; i++) {
+        struct packet packet;
+        enum tun2socks_drop cause;
+        ssize_t size = recv(watcher->fd, buffer, ENGINE_READ_SIZE, MSG_DONTWAIT);
+        if (size < 0 && (errno == EAGAIN || errno == EINTR))
+            break;
+        if (size <= 0) {
+            lose_way(p);
+            break;
+        }
+        if (!packet_parse(&packet, buffer, (size_t)size, false, &cause) || packet.is_fragment)
+            continue;
+        if (packet.protocol == PROTOCOL_UDP)
+            take_datagram(p, &packet);
+        else if (packet.protocol != PROTOCOL_TCP)
+            take_error(p, &packet);
+    }
+    tunnel_touch(p->tunnel);
+}
+
+/* ---- out ----------------------------------------------------------------------------------------
+ */
+
+/* A descriptor of its own, or -1. */
+static int open_way(const struct tunnel *t)
+{
+    const char *egress = t->config->given.egress;
+    if (strncmp(egress, "tun2socks:", 10) == 0)
+        return gateway_pipe_open(t->engine, egress + 10, tunnel_name(t));
+    union socket_address sa;
+    socklen_t size = sockaddr_from_path(&sa, egress + 5);
+    int fd = size ? socket_open(AF_UNIX, SOCK_SEQPACKET, NULL) : -1;
+    if (fd >= 0 && connect(fd, &sa.any, size) < 0) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+static bool has_way(struct egress_packets *p)
+{
+    struct tunnel *t = p->tunnel;
+    if (p->io.fd >= 0)
+        return true;
+    if (t->engine->now_us < p->retry_us)
+        return false;
+    p->retry_us = t->engine->now_us + RETRY_US;
+    int fd = open_way(t);
+    if (fd < 0) {
+        char text[200];
+        snprintf(text, sizeof text, "egress: %.150s is absent, or in use", t->config->given.egress);
+        tunnel_note_error(t, text);
+        engine_log_gated(t->engine, &t->server->limit_gate, UDPTUN_LOG_WARN, "server", "%s: %s",
+                         tunnel_name(t), text);
+        return false;
+    }
+    ev_io_init(&p->io, on_readable, fd, EV_READ);
+    p->io.data = p;
+    ev_io_start(t->engine->loop, &p->io);
+    return true;
+}
+
+void egress_packets_send(struct egress_packets *p, struct egress *egress, const struct endpoint *to,
+                         const struct udpt_dest *asked, const uint8_t *data, size_t size)
+{
+    struct tunnel *t = p->tunnel;
+    if (!has_way(p) || !give_number(p, egress)) {
+        udpt_binding_error(egress->head.binding, asked, UDPT_HOST_UNREACHABLE, 0,
+                           t->engine->now_us);
+        return;
+    }
+    struct endpoint source = source_of(egress, to->family);
+    size_t total = UDP_HEADER_SIZE + size;
+    if (total > (to->family == ENDPOINT_IP4 ? UINT16_MAX - IP4_HEADER_SIZE : UINT16_MAX)) {
+        udpt_count_drop(t->machine, egress->head.binding, UDPT_DROP_OVERSIZE);
+        return;
+    }
+    uint8_t ip[IP6_HEADER_SIZE], udp[UDP_HEADER_SIZE];
+    size_t ip_size = packet_write_ip(ip, &source, to, PROTOCOL_UDP, total);
+    struct writer w = writer_of(udp, sizeof udp);
+    writer_u16(&w, source.port);
+    writer_u16(&w, to->port);
+    writer_u16(&w, (uint16_t)total);
+    writer_u16(&w, 0);
+    struct iovec parts[3] = {{ip, ip_size}, {udp, sizeof udp}, {(void *)(uintptr_t)data, size}};
+    if (to->family == ENDPOINT_IP6) { /* IPv4 does without, and nothing changes bytes in here */
+        checksum_sum sum = checksum_pseudo(&source, to, PROTOCOL_UDP, total);
+        uint16_t value = checksum_end(checksum_add_parts(sum, parts + 1, 2, 0));
+        value = value ? value : UINT16_MAX;
+        memcpy(udp + 6, &value, sizeof value);
+    }
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 3};
+    if (sendmsg(p->io.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
+        return;
+    udpt_count_drop(t->machine, egress->head.binding, UDPT_DROP_QUEUE);
+    if (errno != EAGAIN && errno != ENOBUFS && errno != EMSGSIZE)
+        lose_way(p);
+}
+
+/* ---- life ---------------------------------------------------------------------------------------
+ */
+
+void egress_packets_opened(struct egress_packets *p, struct egress *egress)
+{
+    if (!give_number(p, egress))
+        return;
+    struct endpoint external = source_of(egress, ENDPOINT_IP4);
+    udpt_binding_external(egress->head.binding, &external, p->tunnel->engine->now_us);
+}
+
+void egress_packets_closed(struct egress_packets *p, struct egress *egress)
+{
+    if (egress->packets_number)
+        table_remove(&p->by_number, &egress->packets_node);
+    egress->packets_number = 0;
+}
+
+struct egress_packets *egress_packets_new(struct tunnel *t)
+{
+    struct egress_packets *p = (struct egress_packets *)calloc(1, sizeof *p);
+    if (!p)
+        return NULL;
+    p->tunnel = t;
+    p->io.fd = -1;
+    table_init(&p->by_number);
+    return p;
+}
+
+void egress_packets_free(struct egress_packets *p)
+{
+    if (!p)
+        return;
+    lose_way(p);
+    gateway_pipe_close(p->tunnel->engine, tunnel_name(p->tunnel));
+    table_fini(&p->by_number);
+    free(p);
+}

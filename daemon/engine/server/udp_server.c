@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* udp_server.c - a udp-server: accepts streams, hosts the machine in that role. */
+#include "daemon/engine/server/udp_server.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "daemon/engine/server/egress.h"
+#include "daemon/engine/server/egress_packets.h"
+#include "daemon/engine/tunnel/carrier.h"
+#include "daemon/platform/sockaddr.h"
+#include "proto/error.h"
+
+/* ---- accepting ----------------------------------------------------------------------------------
+ */
+
+static void taken(struct tunnel *t, int fd, const struct endpoint *from)
+{
+    char peer[ENDPOINT_TEXT_SIZE] = "unix";
+    if (from->family != ENDPOINT_NONE)
+        endpoint_format(from, peer);
+    struct udpt_conn *conn = udpt_accept(t->machine, peer, t->engine->now_us);
+    if (!conn) {
+        engine_log_gated(t->engine, &t->server->accept_gate, UDPTUN_LOG_WARN, "server",
+                         "%s: %s refused: stopping, or out of memory", tunnel_name(t), peer);
+        close(fd);
+        return;
+    }
+    socket_tune_stream(fd);
+    if (!carrier_attach_fd(t, conn, fd))
+        udpt_conn_lost(conn, "out of memory", t->engine->now_us);
+    tunnel_touch(t);
+}
+
+/* ---- callbacks of the machine -------------------------------------------------------------------
+ */
+
+static void on_random(void *arg, void *to, size_t size)
+{
+    (void)arg;
+    randombytes_buf(to, size);
+}
+
+static void on_hangup(void *arg, struct udpt_conn *conn, const char *reason)
+{
+    struct tunnel *t = (struct tunnel *)arg;
+    engine_log(t->engine, UDPTUN_LOG_DEBUG, "server", "%s: connection ended: %s", tunnel_name(t),
+               reason);
+    carrier_hangup(conn);
+}
+
+/* The sessions' states are theirs; the tunnel listens all the while. */
+static void on_state(void *arg, struct udpt_session *s, enum udpt_state state, const char *reason)
+{
+    (void)arg;
+    (void)s;
+    (void)state;
+    (void)reason;
+}
+
+static void on_log(void *arg, enum udpt_log level, const char *text)
+{
+    tunnel_log_machine((struct tunnel *)arg, level, text);
+}
+
+static void on_error(void *arg, struct udpt_binding *b, const struct udpt_dest *peer,
+                     enum udpt_error_code code, uint32_t value)
+{
+    (void)arg;
+    (void)b;
+    (void)peer;
+    (void)code;
+    (void)value;
+}
+
+static void on_pong(void *arg, uint64_t token, uint64_t rtt_us)
+{
+    (void)arg;
+    (void)token;
+    (void)rtt_us;
+}
+
+static const struct udpt_ops udp_server_ops = {
+    .random = on_random,
+    .hangup = on_hangup,
+    .datagram = egress_datagram,
+    .binding_opened = egress_opened,
+    .binding_closed = egress_closed,
+    .error = on_error,
+    .state = on_state,
+    .pong = on_pong,
+    .log = on_log,
+};
+
+/* ---- life ---------------------------------------------------------------------------------------
+ */
+
+static struct policy *make_policy(const struct tunnel_settings *config, struct udptun_error *err)
+{
+    const struct udptun_tunnel_config *given = &config->given;
+    return policy_new(given->allow_targets, given->allow_count,
+                      given->allow_given || given->allow_count > 0, given->deny_targets,
+                      given->deny_count, err);
+}
+
+int udp_server_new(struct tunnel *t, struct udptun_error *err)
+{
+    struct udpt_config udpt;
+    struct udp_server *server = (struct udp_server *)calloc(1, sizeof *server);
+    if (!server)
+        return error_set(err, UDPTUN_E_NOMEM, NULL, "%s: out of memory", tunnel_name(t));
+    t->server = server;
+    acceptor_init(&server->acceptor, t, taken);
+    struct udptun_error why = {0};
+    server->policy = make_policy(t->config, &why);
+    if (!server->policy) {
+        if (err)
+            *err = why;
+        return why.code ? why.code : UDPTUN_E_NOMEM;
+    }
+    if (egress_is_packets(t->config->given.egress)) {
+        server->packets = egress_packets_new(t);
+        if (!server->packets)
+            return error_set(err, UDPTUN_E_NOMEM, NULL, "%s: out of memory", tunnel_name(t));
+    }
+    tunnel_settings_fill_udpt(t->config, &udpt);
+    udpt.binding_host_size = egress_size();
+    t->machine = udpt_machine_new(&udpt, &udp_server_ops, t, t->engine->now_us);
+    sodium_memzero(udpt.key, sizeof udpt.key);
+    return t->machine ? UDPTUN_OK
+                      : error_set(err, UDPTUN_E_NOMEM, NULL, "%s: out of memory", tunnel_name(t));
+}
+
+void udp_server_listen(struct tunnel *t)
+{
+    if (t->listening.kind != URL_NONE)
+        acceptor_start(&t->server->acceptor, t->listening.fd);
+}
+
+void udp_server_unlisten(struct tunnel *t)
+{
+    acceptor_stop(&t->server->acceptor);
+}
+
+int udp_server_configure(struct tunnel *t, const struct tunnel_settings *config,
+                         struct udptun_error *err)
+{
+    struct udptun_error why = {0};
+    struct policy *policy = make_policy(config, &why);
+    if (!policy) {
+        if (err)
+            *err = why;
+        return why.code ? why.code : UDPTUN_E_NOMEM;
+    }
+    policy_free(t->server->policy);
+    t->server->policy = policy;
+    return UDPTUN_OK;
+}
+
+void udp_server_free(struct tunnel *t)
+{
+    if (!t->server)
+        return;
+    egress_packets_free(t->server->packets);
+    policy_free(t->server->policy);
+    free(t->server);
+    t->server = NULL;
+}

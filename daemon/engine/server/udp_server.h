@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * udp_server.h - a udp-server: streams come in, datagrams go out to their destinations and back.
+ *
+ *     udp_server.c  accepts streams and is the machine's host in that role
+ *     egress.c  the UDP sockets behind each binding
+ *     egress_lookup.c  datagrams that wait for the address of their host name
+ */
+#ifndef ENGINE_UDP_SERVER_H
+#define ENGINE_UDP_SERVER_H
+
+#include "daemon/engine/settings/policy.h"
+#include "daemon/engine/streams/acceptor.h"
+#include "daemon/engine/tunnel/tunnel.h"
+#include "proto/udpt/machine.h"
+
+struct udp_server {
+    struct policy *policy;
+    struct egress_packets *packets; /* NULL: by sockets */
+    struct acceptor acceptor;
+    struct log_gate accept_gate;
+    struct log_gate policy_gate;
+    struct log_gate limit_gate;
+    struct log_gate lookup_gate;
+};
+
+/* Make the server's part and its machine; nothing is listened on yet. */
+int udp_server_new(struct tunnel *t, struct udptun_error *err);
+void udp_server_listen(struct tunnel *t);
+void udp_server_unlisten(struct tunnel *t);
+/* The configuration is about to be replaced by one that needs no rebuild. Nothing is changed
+ * when this fails. */
+int udp_server_configure(struct tunnel *t, const struct tunnel_settings *config,
+                         struct udptun_error *err);
+/* After the machine is gone. */
+void udp_server_free(struct tunnel *t);
+
+#endif

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* identity.c - what lets a udp-local go on with its session after a restart. */
+#include "daemon/engine/settings/identity.h"
+
+#include <time.h>
+
+#include "daemon/engine/core/core.h"
+#include "daemon/engine/core/registry.h"
+#include "daemon/engine/local/udp_local.h"
+#include "proto/buffer.h"
+#include "proto/error.h"
+
+/* "UI" and the version of what follows. */
+#define IDENTITY_MAGIC 0x55490001u
+
+size_t identity_format(const struct identity *identity, uint8_t to[UDPTUN_IDENTITY_SIZE])
+{
+    const struct udpt_identity *s = &identity->session;
+    struct writer w = writer_of(to, UDPTUN_IDENTITY_SIZE);
+    writer_u32(&w, IDENTITY_MAGIC);
+    writer_bytes(&w, s->session, sizeof s->session);
+    writer_bytes(&w, s->secret, sizeof s->secret);
+    writer_u64(&w, s->epoch);
+    writer_u64(&w, s->incarnation);
+    writer_u64(&w, s->client_incarnation);
+    writer_bytes(&w, identity->label_key, sizeof identity->label_key);
+    return writer_size(&w);
+}
+
+/* Above every start before, also when the clock was set back meanwhile. */
+static uint64_t next_incarnation(uint64_t last)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    uint64_t now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    return now_ms > last ? now_ms : last + 1;
+}
+
+int identity_parse(const void *data, size_t size, struct identity *identity,
+                   struct udptun_error *err)
+{
+    struct udpt_identity *s = &identity->session;
+    struct reader r = reader_of(data, size);
+    uint32_t magic = reader_u32(&r);
+    reader_copy(&r, s->session, sizeof s->session);
+    reader_copy(&r, s->secret, sizeof s->secret);
+    s->epoch = reader_u64(&r);
+    s->incarnation = reader_u64(&r);
+    s->client_incarnation = next_incarnation(reader_u64(&r));
+    reader_copy(&r, identity->label_key, sizeof identity->label_key);
+    if (!reader_done(&r) || magic != IDENTITY_MAGIC)
+        return error_set(err, UDPTUN_E_INVALID, "identity",
+                         "identity: is not what udptun_identity() gives");
+    return UDPTUN_OK;
+}
+
+struct identity_call {
+    udptun_engine *engine;
+    const char *name;
+    uint8_t *to;
+    size_t *size;
+    int code;
+};
+
+static void get(void *arg)
+{
+    struct identity_call *call = (struct identity_call *)arg;
+    struct tunnel *t = registry_find(call->engine, call->name);
+    struct identity identity;
+    if (!t)
+        call->code = UDPTUN_E_NOT_FOUND;
+    else if (!t->local)
+        call->code = UDPTUN_E_INVALID;
+    else if (!t->machine || !udpt_machine_identity(t->machine, &identity.session))
+        call->code = UDPTUN_E_UNREACHABLE;
+    else {
+        memcpy(identity.label_key, t->local->label_key, sizeof identity.label_key);
+        *call->size = identity_format(&identity, call->to);
+    }
+}
+
+int udptun_identity(udptun_engine *engine, const char *name, void *to, size_t *size)
+{
+    struct identity_call call = {engine, name, (uint8_t *)to, size, UDPTUN_OK};
+    engine_call(engine, get, &call);
+    return call.code;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * acceptor.h - takes streams from a listening socket, of a udp-server or a SOCKS5 listener.
+ *
+ * When descriptors run out the socket stays readable for ever, so it is left alone for a second
+ * then; the streams wait in the kernel.
+ */
+#ifndef ENGINE_ACCEPTOR_H
+#define ENGINE_ACCEPTOR_H
+
+#include "daemon/engine/core/core.h"
+#include "proto/endpoint.h"
+
+struct tunnel;
+
+/* A stream from `from` (family NONE: a Unix socket); `fd` is the callee's. */
+typedef void acceptor_taken(struct tunnel *t, int fd, const struct endpoint *from);
+
+struct acceptor {
+    struct tunnel *tunnel;
+    acceptor_taken *taken;
+    ev_io readable;
+    ev_timer again;
+    struct log_gate gate;
+};
+
+void acceptor_init(struct acceptor *a, struct tunnel *t, acceptor_taken *taken);
+void acceptor_start(struct acceptor *a, int fd);
+/* Harmless when it does not run. */
+void acceptor_stop(struct acceptor *a);
+
+#endif

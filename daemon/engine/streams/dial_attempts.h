@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * dial_attempts.h - a TCP connection to the first of several addresses that answers
+ * (RFC 8305, happy eyeballs). Private to the dialer.
+ */
+#ifndef ENGINE_DIAL_ATTEMPTS_H
+#define ENGINE_DIAL_ATTEMPTS_H
+
+#include <ev.h>
+
+#include "daemon/engine/streams/resolver.h"
+#include "daemon/platform/sockaddr.h"
+
+struct dial_attempts;
+
+struct dial_attempt {
+    struct dial_attempts *owner;
+    ev_io io;
+    int fd; /* -1: not started, or failed */
+    struct endpoint to;
+};
+
+/* `fd` is the callee's; or -1, and `sys_errno` and `to` are those of the failure that says most.
+ * Never from inside dial_attempts_start(). */
+typedef void dial_attempts_done(void *arg, int fd, const struct endpoint *to, int sys_errno);
+
+struct dial_attempts {
+    struct ev_loop *loop;
+    const struct socket_rules *rules;
+    dial_attempts_done *done;
+    void *arg;
+    ev_timer stagger; /* until the next address is tried */
+    size_t count, started, failed;
+    int best_errno; /* of the failure that says most so far, 0: none */
+    struct endpoint best_to;
+    struct dial_attempt list[RESOLVER_MAX_ADDRESSES];
+};
+
+/* `count` from 1 to RESOLVER_MAX_ADDRESSES; `rules` must stay. */
+void dial_attempts_start(struct dial_attempts *a, struct ev_loop *loop, const struct endpoint *eps,
+                         size_t count, const struct socket_rules *rules, dial_attempts_done *done,
+                         void *arg);
+
+/* Ends every attempt; harmless on one that was zeroed or has ended. */
+void dial_attempts_stop(struct dial_attempts *a);
+
+#endif

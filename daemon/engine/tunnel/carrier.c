@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* carrier.c - what both kinds of carriers have in common. */
+#include "daemon/engine/tunnel/carrier.h"
+
+#include "daemon/platform/udp_io.h"
+
+void carrier_init(struct carrier *c, const struct carrier_ops *ops, struct tunnel *t,
+                  struct udpt_conn *conn)
+{
+    c->ops = ops;
+    c->tunnel = t;
+    c->conn = conn;
+    list_init(&c->node);
+    list_append(&t->carriers, &c->node);
+    udpt_conn_set_host(conn, c);
+}
+
+void carrier_hangup(struct udpt_conn *conn)
+{
+    struct carrier *c = (struct carrier *)udpt_conn_host(conn);
+    if (!c)
+        return;
+    udpt_conn_set_host(conn, NULL);
+    list_remove(&c->node);
+    c->ops->close(c);
+}
+
+bool carrier_input(struct carrier *c, const uint8_t *data, size_t size)
+{
+    struct tunnel *t = c->tunnel;
+    bool alive = udpt_conn_input(c->conn, data, size, t->engine->now_us);
+    udp_sender_flush(t->engine->sender);
+    tunnel_touch(t);
+    return alive;
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ping.c - udptun_ping(): a token goes through the tunnel and comes back, or a timer ends it. */
+#include "daemon/engine/tunnel/ping.h"
+
+#include <stdlib.h>
+
+#include "daemon/engine/core/notices.h"
+#include "daemon/engine/core/registry.h"
+#include "proto/error.h"
+
+struct app_ping {
+    struct list node; /* tunnel.pings */
+    struct tunnel *tunnel;
+    uint64_t token;
+    ev_timer timeout;
+    void (*done)(void *arg, int code, uint64_t rtt_us);
+    void *arg;
+};
+
+static void finish(struct app_ping *ping, int code, uint64_t rtt_us)
+{
+    struct udptun_engine *e = ping->tunnel->engine;
+    ev_timer_stop(e->loop, &ping->timeout);
+    list_remove(&ping->node);
+    notice_ping(e, ping->done, ping->arg, code, rtt_us);
+    free(ping);
+}
+
+static void on_timeout(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    finish((struct app_ping *)timer->data, UDPTUN_E_TIMEOUT, 0);
+}
+
+void ping_answered(struct tunnel *t, uint64_t token, uint64_t rtt_us)
+{
+    LIST_FOREACH_SAFE (node, &t->pings) {
+        struct app_ping *ping = list_entry(node, struct app_ping, node);
+        if (ping->token == token) {
+            finish(ping, UDPTUN_OK, rtt_us);
+            return;
+        }
+    }
+}
+
+void pings_fail(struct tunnel *t)
+{
+    while (!list_empty(&t->pings))
+        finish(list_entry(t->pings.next, struct app_ping, node), UDPTUN_E_UNREACHABLE, 0);
+}
+
+struct ping_call {
+    struct udptun_engine *engine;
+    const char *name;
+    uint32_t timeout_ms;
+    void (*done)(void *arg, int code, uint64_t rtt_us);
+    void *arg;
+    int code;
+};
+
+static int start(const struct ping_call *call)
+{
+    struct udptun_engine *e = call->engine;
+    struct tunnel *t = registry_find(e, call->name);
+    if (!t)
+        return UDPTUN_E_NOT_FOUND;
+    if (t->config->given.role != UDPTUN_LOCAL)
+        return UDPTUN_E_INVALID;
+    if (!t->machine)
+        return UDPTUN_E_UNREACHABLE;
+    struct app_ping *ping = (struct app_ping *)calloc(1, sizeof *ping);
+    if (!ping)
+        return UDPTUN_E_NOMEM;
+    ping->tunnel = t;
+    ping->token = ++e->next_ping;
+    ping->done = call->done;
+    ping->arg = call->arg;
+    int code = udpt_ping(t->machine, ping->token, e->now_us);
+    tunnel_touch(t);
+    if (code) {
+        free(ping);
+        return code;
+    }
+    list_init(&ping->node);
+    list_append(&t->pings, &ping->node);
+    ev_timer_init(&ping->timeout, on_timeout, (double)call->timeout_ms / 1000., 0.);
+    ping->timeout.data = ping;
+    ev_now_update(e->loop);
+    ev_timer_start(e->loop, &ping->timeout);
+    return UDPTUN_OK;
+}
+
+static void run(void *arg)
+{
+    struct ping_call *call = (struct ping_call *)arg;
+    engine_refresh(call->engine);
+    call->code = start(call);
+}
+
+int udptun_ping(udptun_engine *engine, const char *name, uint32_t timeout_ms,
+                void (*done)(void *arg, int code, uint64_t rtt_us), void *arg)
+{
+    struct ping_call call = {engine, name, timeout_ms, done, arg, UDPTUN_OK};
+    engine_call(engine, run, &call);
+    return call.code;
+}

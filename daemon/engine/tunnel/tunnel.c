@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tunnel.c - the life of a tunnel of either role. */
+#include "daemon/engine/tunnel/tunnel.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/engine/core/notices.h"
+#include "daemon/engine/core/registry.h"
+#include "daemon/engine/local/udp_local.h"
+#include "daemon/engine/server/egress.h"
+#include "daemon/engine/server/udp_server.h"
+#include "daemon/engine/streams/resolver.h"
+#include "daemon/engine/tunnel/carrier.h"
+#include "daemon/engine/tunnel/ping.h"
+#include "daemon/platform/udp_io.h"
+#include "proto/error.h"
+
+const char *tunnel_module(const struct tunnel *t)
+{
+    return t->config->given.role == UDPTUN_LOCAL ? "local" : "server";
+}
+
+struct socket_rules tunnel_rules(const struct tunnel *t)
+{
+    struct socket_rules rules = t->config->rules;
+    engine_fill_rules(t->engine, &rules);
+    return rules;
+}
+
+/* ---- state --------------------------------------------------------------------------------------
+ */
+
+void tunnel_note_error(struct tunnel *t, const char *text)
+{
+    snprintf(t->last_error, sizeof t->last_error, "%s", text);
+}
+
+void tunnel_enter_state(struct tunnel *t, enum udptun_state state, const char *reason)
+{
+    if (t->dead || t->state == state)
+        return;
+    engine_log(t->engine, state == UDPTUN_RECONNECTING ? UDPTUN_LOG_WARN : UDPTUN_LOG_INFO,
+               tunnel_module(t), "%s: %s -> %s%s%s", tunnel_name(t), udptun_state_name(t->state),
+               udptun_state_name(state), *reason ? ": " : "", reason);
+    t->state = state;
+    if (state == UDPTUN_ESTABLISHED)
+        t->last_error[0] = '\0';
+    else if (*reason)
+        tunnel_note_error(t, reason);
+    const struct udptun_callbacks *callbacks = tunnel_callbacks(t);
+    notice_state(t->engine, callbacks->state, callbacks->arg, tunnel_name(t), state, reason);
+    registry_tell(t->engine, tunnel_name(t), state, reason);
+}
+
+void tunnel_log_machine(struct tunnel *t, enum udpt_log level, const char *text)
+{
+    static const enum udptun_log_level levels[] = {
+        [UDPT_LOG_ERROR] = UDPTUN_LOG_ERROR,
+        [UDPT_LOG_WARN] = UDPTUN_LOG_WARN,
+        [UDPT_LOG_INFO] = UDPTUN_LOG_INFO,
+        [UDPT_LOG_DEBUG] = UDPTUN_LOG_DEBUG,
+    };
+    if (level <= UDPT_LOG_INFO)
+        engine_log_gated(t->engine, &t->machine_gate, levels[level], tunnel_module(t), "%s: %s",
+                         tunnel_name(t), text);
+    else
+        engine_log(t->engine, levels[level], tunnel_module(t), "%s: %s", tunnel_name(t), text);
+}
+
+/* ---- turns --------------------------------------------------------------------------------------
+ */
+
+void tunnel_touch(struct tunnel *t)
+{
+    if (list_empty(&t->dirty))
+        list_append(&t->engine->dirty, &t->dirty);
+}
+
+static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    struct tunnel *t = (struct tunnel *)timer->data;
+    t->armed_us = UDPT_NEVER;
+    udpt_tick(t->machine, t->engine->now_us);
+    tunnel_touch(t);
+}
+
+static void arm(struct tunnel *t)
+{
+    struct ev_loop *loop = t->engine->loop;
+    uint64_t deadline_us = udpt_deadline(t->machine);
+    uint64_t now_us = t->engine->now_us;
+    if (deadline_us == t->armed_us)
+        return;
+    ev_timer_stop(loop, &t->deadline);
+    t->armed_us = deadline_us;
+    if (deadline_us == UDPT_NEVER)
+        return;
+    double delay_s = deadline_us > now_us ? (double)(deadline_us - now_us) / 1e6 : 0.;
+    ev_timer_set(&t->deadline, delay_s, 0.);
+    ev_timer_start(loop, &t->deadline);
+}
+
+static void write_ready(struct tunnel *t)
+{
+    struct udpt_conn *conn;
+    while ((conn = udpt_next_ready(t->machine))) {
+        struct carrier *c = (struct carrier *)udpt_conn_host(conn);
+        if (c)
+            c->ops->flush(c);
+    }
+}
+
+void tunnel_network_changed(struct tunnel *t)
+{
+    if (!t->machine)
+        return;
+    resolver_flush(t->resolver);
+    udpt_network_changed(t->machine, t->engine->now_us);
+    tunnel_touch(t);
+}
+
+static void configure_machine(struct tunnel *t)
+{
+    struct udpt_config udpt;
+    tunnel_settings_fill_udpt(t->config, &udpt);
+    udpt.binding_host_size = t->local ? sizeof(struct flow) : egress_size();
+    udpt_machine_configure(t->machine, &udpt, t->engine->now_us);
+    t->configure_pending = false;
+}
+
+void tunnel_flush(struct tunnel *t)
+{
+    list_remove(&t->dirty);
+    if (!t->machine)
+        return;
+    if (t->configure_pending)
+        configure_machine(t);
+    write_ready(t);
+    arm(t);
+}
+
+/* ---- life ---------------------------------------------------------------------------------------
+ */
+
+static void listen_on(struct tunnel *t)
+{
+    if (t->local)
+        udp_local_listen(t);
+    else if (t->server)
+        udp_server_listen(t);
+}
+
+static void unlisten(struct tunnel *t)
+{
+    if (t->local)
+        udp_local_unlisten(t);
+    else if (t->server)
+        udp_server_unlisten(t);
+}
+
+/* The socket that `from` has is the one that `t` would open. That of a PORT 0 may be written out
+ * now, and user and password are no part of it. */
+static bool inherits(const struct tunnel *t, const struct tunnel *from)
+{
+    const struct url *wanted = &t->config->listen;
+    if (!from || from->listening.kind == URL_NONE || from->listening.kind != wanted->kind ||
+        from->config->given.role != t->config->given.role)
+        return false;
+    if (wanted->kind == URL_UNIX)
+        return strcmp(from->listening.path, wanted->path) == 0;
+    return strcmp(t->config->given.listen, from->config->given.listen) == 0 ||
+           endpoint_equal(&wanted->host.ep, &from->listening.bound);
+}
+
+/* The last step of a start, since only before it all can be undone. */
+static int open_listener(struct tunnel *t, struct tunnel *heir_of, struct udptun_error *err)
+{
+    if (inherits(t, heir_of)) {
+        unlisten(heir_of);
+        listening_move(&t->listening, &heir_of->listening);
+    } else if (t->config->listen.kind != URL_NONE) {
+        int code = listening_open(&t->listening, &t->config->listen, err);
+        if (code)
+            return code;
+    }
+    listen_on(t);
+    return UDPTUN_OK;
+}
+
+static int start(struct tunnel *t, struct tunnel *heir_of, struct udptun_error *err)
+{
+    struct socket_rules rules = tunnel_rules(t);
+    bool is_local = t->config->given.role == UDPTUN_LOCAL;
+    t->resolver = resolver_new(t->engine->loop, &rules);
+    if (!t->resolver)
+        return error_set(err, UDPTUN_E_NOMEM, NULL, "%s: out of memory", tunnel_name(t));
+    int code = settings_try_mark(&rules, err);
+    if (!code)
+        code = is_local ? udp_local_new(t, err) : udp_server_new(t, err);
+    if (!code)
+        code = open_listener(t, heir_of, err);
+    if (code)
+        return code;
+    if (t->listening.kind != URL_NONE)
+        engine_log(t->engine, UDPTUN_LOG_INFO, tunnel_module(t), "%s: listening on %s",
+                   tunnel_name(t), t->listening.url);
+    tunnel_enter_state(t, is_local ? UDPTUN_CONNECTING : UDPTUN_LISTENING, "");
+    udpt_tick(t->machine, t->engine->now_us);
+    tunnel_touch(t);
+    return UDPTUN_OK;
+}
+
+struct tunnel *tunnel_new(struct udptun_engine *e, struct tunnel_settings *config,
+                          struct tunnel *heir_of, struct udptun_error *err)
+{
+    struct tunnel *t = (struct tunnel *)calloc(1, sizeof *t);
+    if (!t) {
+        error_set(err, UDPTUN_E_NOMEM, NULL, "%s: out of memory", config->given.name);
+        return NULL;
+    }
+    list_init(&t->entry.node);
+    t->entry.kind = &tunnel_kind;
+    strcpy(t->entry.name, config->given.name);
+    list_init(&t->dirty);
+    list_init(&t->carriers);
+    list_init(&t->pings);
+    listening_init(&t->listening);
+    ev_timer_init(&t->deadline, on_deadline, 0., 0.);
+    t->deadline.data = t;
+    t->armed_us = UDPT_NEVER;
+    t->engine = e;
+    t->config = config;
+    t->state = UDPTUN_STARTING;
+    t->started_us = e->now_us;
+    if (config->key_exposed)
+        engine_log(e, UDPTUN_LOG_WARN, tunnel_module(t),
+                   "%s: keyFile '%s' can be read by others than its owner", tunnel_name(t),
+                   config->given.key_file);
+    if (!config->given.enabled) {
+        tunnel_enter_state(t, UDPTUN_DISABLED, "");
+        return t;
+    }
+    if (start(t, heir_of, err) == UDPTUN_OK)
+        return t;
+    t->config = NULL; /* it stays the caller's */
+    tunnel_free(t);
+    return NULL;
+}
+
+void tunnel_bury(struct tunnel *t)
+{
+    unlisten(t);
+    listening_close(&t->listening);
+    pings_fail(t);
+    udp_local_bury(t);
+    t->dead = true;
+}
+
+void tunnel_free(struct tunnel *t)
+{
+    struct udptun_engine *e = t->engine;
+    t->dead = true;
+    if (t->machine && t->config) {
+        udpt_machine_stop(t->machine, t->farewell, e->now_us);
+        write_ready(t);
+    }
+    unlisten(t);
+    pings_fail(t);
+    udp_local_bury(t);
+    udpt_machine_free(t->machine);
+    udp_sender_flush(e->sender);
+    udp_local_free(t);
+    udp_server_free(t);
+    listening_close(&t->listening);
+    ev_timer_stop(e->loop, &t->deadline);
+    resolver_free(t->resolver);
+    list_remove(&t->dirty);
+    list_remove(&t->entry.node);
+    tunnel_settings_free(t->config);
+    free(t);
+}
+
+int tunnel_reconfigure(struct tunnel *t, struct tunnel_settings *config, struct udptun_error *err)
+{
+    int code = t->server ? udp_server_configure(t, config, err) : UDPTUN_OK;
+    if (code)
+        return code;
+    tunnel_settings_free(t->config);
+    t->config = config;
+    if (t->local)
+        udp_local_configured(t);
+    t->configure_pending = t->machine != NULL;
+    tunnel_touch(t);
+    return UDPTUN_OK;
+}
+
+void tunnel_tell_ready(struct tunnel *t)
+{
+    const struct udptun_callbacks *callbacks = tunnel_callbacks(t);
+    if (!callbacks->ready || !t->config->given.enabled)
+        return;
+    const struct endpoint *ep = &t->listening.bound;
+    struct udptun_address address = {.family = ep->family, .port = ep->port};
+    memcpy(address.ip, ep->ip, sizeof address.ip);
+    char name[ENTRY_NAME_SIZE];
+    char url[URL_TEXT_SIZE];
+    memcpy(url, t->listening.url, sizeof url);
+    snprintf(name, sizeof name, "%s", tunnel_name(t));
+    struct udptun_bound bound = {.url = url, .fd = t->listening.fd, .address = &address};
+    /* The app may remove the tunnel: `t` is not touched afterwards. */
+    callbacks->ready(callbacks->arg, name, &bound, t->listening.kind == URL_NONE ? 0 : 1);
+}

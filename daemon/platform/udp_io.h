@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * udp_io.h - many datagrams at a time, in and out, without a copy or an allocation for each.
+ *
+ * linux/udp_io.c receives with recvmmsg and UDP_GRO and sends with sendmmsg and UDP_SEGMENT;
+ * posix/udp_io.c does one recvmsg and one sendto. What is seen through this header is the same.
+ */
+#ifndef PLATFORM_UDP_IO_H
+#define PLATFORM_UDP_IO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/endpoint.h"
+
+/* ---- sockets ------------------------------------------------------------------------------- */
+
+enum {
+    UDP_WANT_LOCAL = 1,  /* tell the local address that a datagram was sent to */
+    UDP_WANT_ERRORS = 2, /* keep ICMP errors for udp_errors() */
+};
+
+/* Prepare a UDP socket of either family. What the system lacks is skipped. */
+void udp_setup(int fd, unsigned wants);
+
+/* ---- receiving ----------------------------------------------------------------------------- */
+
+/* Receive buffers: one set serves all the sockets of an engine. */
+struct udp_batch;
+
+/* NULL: out of memory. Reserves address space; a page counts once a datagram touched it. */
+struct udp_batch *udp_batch_new(void);
+void udp_batch_free(struct udp_batch *batch);
+/* Give the memory back that bursts have touched; for when the loop has gone idle. Cheap when
+ * there is none. */
+void udp_batch_trim(struct udp_batch *batch);
+
+/*
+ * A run: one or more datagrams of one source back to back, all of `segment_size` but the last,
+ * which may be shorter. One empty datagram is a run of size 0.
+ */
+struct udp_run {
+    struct endpoint source; /* unmapped */
+    struct endpoint local;  /* where to, with UDP_WANT_LOCAL; port 0; else family NONE */
+    const uint8_t *data;
+    size_t size;
+    size_t segment_size;
+};
+
+/* The next datagram of a run; `*at` starts at 0. False: that was all. */
+static inline bool udp_run_next(const struct udp_run *run, size_t *at, const uint8_t **data,
+                                size_t *size)
+{
+    if (run->size == 0 ? *at != 0 : *at >= run->size)
+        return false;
+    size_t left = run->size - *at;
+    *data = run->data + *at;
+    *size = left < run->segment_size ? left : run->segment_size;
+    *at += *size ? *size : 1;
+    return true;
+}
+
+/* Memory of the run is valid until it returns. Returns false to stop: the socket is gone, say; the
+ * rest of what was received is then dropped. */
+typedef bool udp_received(void *arg, const struct udp_run *run);
+
+/*
+ * One system call's worth. Returns the number of runs, 0 when nothing waited, or a negated errno
+ * (an ICMP error that waited on the socket is none: 0 is returned and udp_errors() tells). A
+ * return of 0 or less is the time to call udp_errors() on a socket with UDP_WANT_ERRORS, since a
+ * waiting error makes the socket readable.
+ */
+int udp_receive(struct udp_batch *batch, int fd, udp_received *received, void *arg);
+
+/* Whether more may be waiting behind what the last udp_receive() returned. If not, another call
+ * would most likely find nothing, and the loop tells when there is something again. */
+bool udp_batch_was_full(const struct udp_batch *batch);
+
+/* Called for each ICMP error: the datagram to `dest` failed with `sys_errno` (ECONNREFUSED for port
+ * unreachable, EHOSTUNREACH, ENETUNREACH, EMSGSIZE with `mtu` when it is known, else 0). */
+typedef void udp_failed(void *arg, const struct endpoint *dest, int sys_errno, uint32_t mtu);
+
+/* Drain the errors of a socket; returns how many there were. */
+int udp_errors(int fd, udp_failed *failed, void *arg);
+
+/* ---- sending ------------------------------------------------------------------------------- */
+
+/* Collects datagrams for any number of sockets, then sends them in few calls: in the order in
+ * which they came for each socket, in any order between sockets. */
+struct udp_sender;
+
+/* A datagram was not sent: `tag` is the caller's, `sys_errno` EMSGSIZE, ECONNREFUSED, EPERM,
+ * ENETUNREACH, EAGAIN (the socket's buffer is full), ... It must not add to the sender. */
+typedef void udp_unsent(void *arg, void *tag, const struct endpoint *dest, size_t size,
+                        int sys_errno);
+
+/* NULL: out of memory. */
+struct udp_sender *udp_sender_new(udp_unsent *unsent, void *arg);
+/* Drops what was not flushed. */
+void udp_sender_free(struct udp_sender *sender);
+
+/*
+ * Add a datagram. `data` must stay until it is flushed, and `fd` open. `dest` NULL: the socket is
+ * connected (copied otherwise). An IPv4 `dest` on an IPv6 socket is not mapped: that is the
+ * caller's choice. When the sender is full it flushes first.
+ */
+void udp_sender_add(struct udp_sender *sender, int fd, const struct endpoint *dest,
+                    const void *data, size_t size, void *tag);
+/* As above, leaving from the local address `from` (its port is not looked at; NULL or family NONE:
+ * as routes have it), so that an answer comes from where the question went. The portable file
+ * cannot, and sends as routes have it. */
+void udp_sender_add_from(struct udp_sender *sender, int fd, const struct endpoint *from,
+                         const struct endpoint *dest, const void *data, size_t size, void *tag);
+void udp_sender_flush(struct udp_sender *sender);
+
+#endif

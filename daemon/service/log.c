@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* log.c - see log.h. A pipe that nobody empties must not stop the event loop: a line is written
+ * only where there is room for it, and lines left out are counted and told with the next one. A
+ * cause that goes on and on must not bury the others: of each LOG_BURST lines are written in
+ * LOG_WINDOW_S seconds, and the next one after them says how many there were. */
+#include "daemon/service/log.h"
+
+#include <assert.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "proto/control/json.h"
+
+#define LINE_SIZE 1024 /* below PIPE_BUF: a pipe takes it whole or not at all */
+
+static const char *const level_names[] = {
+    [UDPTUN_LOG_ERROR] = "error",
+    [UDPTUN_LOG_WARN] = "warn",
+    [UDPTUN_LOG_INFO] = "info",
+    [UDPTUN_LOG_DEBUG] = "debug",
+};
+
+/* Of the daemon, and of the engine as <udptun/engine.h> names them. */
+static const char *const module_names[] = {"control", "dialer", "local",  "log",    "main",
+                                           "metrics", "policy", "server", "socks5", "tun2socks"};
+#define MODULE_COUNT (sizeof module_names / sizeof *module_names)
+static_assert(MODULE_COUNT <= LOG_MODULES, "struct log has room for each module");
+
+static size_t find_module(const char *module)
+{
+    size_t i = 0;
+    while (i < MODULE_COUNT && strcmp(module_names[i], module) != 0)
+        i++;
+    return i;
+}
+
+bool log_set_level(struct log *log, const char *module, enum udptun_log_level level)
+{
+    if (!module) {
+        log->level = level;
+        log->own_level = 0;
+        return true;
+    }
+    size_t i = find_module(module);
+    if (i == MODULE_COUNT)
+        return false;
+    log->modules[i] = level;
+    log->own_level |= UINT32_C(1) << i;
+    return true;
+}
+
+const char *log_module_names(char *text, size_t size)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < MODULE_COUNT && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "", module_names[i]);
+    return text;
+}
+
+static bool is_wanted(const struct log *log, enum udptun_log_level level, const char *module)
+{
+    size_t i = log->own_level ? find_module(module) : MODULE_COUNT;
+    bool own = i < MODULE_COUNT && (log->own_level >> i & 1);
+    return level <= (own ? log->modules[i] : log->level);
+}
+
+const char *log_level_name(enum udptun_log_level level)
+{
+    return level_names[level];
+}
+
+bool log_level_parse(const char *word, enum udptun_log_level *level)
+{
+    for (size_t i = 0; i < sizeof level_names / sizeof *level_names; i++) {
+        if (strcmp(level_names[i], word) == 0) {
+            *level = (enum udptun_log_level)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void put(struct log *log, const char *line, size_t size)
+{
+    struct pollfd room = {.fd = log->fd, .events = POLLOUT};
+    if (poll(&room, 1, 0) != 1 || !(room.revents & POLLOUT) || write(log->fd, line, size) < 0)
+        log->lost++;
+}
+
+static size_t as_json(char line[LINE_SIZE], enum udptun_log_level level, const char *module,
+                      const char *text)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    json_t *json =
+        json_pack("{s:f, s:s, s:s, s:s}", "time", (double)now.tv_sec + (double)now.tv_nsec / 1e9,
+                  "level", log_level_name(level), "module", module, "message", text);
+    char *dumped = json ? json_text(json, JSON_COMPACT | JSON_REAL_PRECISION(14)) : NULL;
+    json_decref(json);
+    if (!dumped || strlen(dumped) + 2 > LINE_SIZE) {
+        free(dumped);
+        return 0;
+    }
+    int size = snprintf(line, LINE_SIZE, "%s\n", dumped);
+    free(dumped);
+    return (size_t)size;
+}
+
+static size_t as_text(char line[LINE_SIZE], enum udptun_log_level level, const char *module,
+                      const char *text)
+{
+    time_t now = time(NULL);
+    struct tm tm;
+    char when[32];
+    strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
+    int size =
+        snprintf(line, LINE_SIZE, "%s %-5s %s: %s", when, log_level_name(level), module, text);
+    size_t used = size < LINE_SIZE - 1 ? (size_t)size : LINE_SIZE - 2;
+    line[used] = '\n';
+    return used + 1;
+}
+
+static void write_line(struct log *log, enum udptun_log_level level, const char *module,
+                       const char *text)
+{
+    char line[LINE_SIZE];
+    size_t size = log->json ? as_json(line, level, module, text) : 0;
+    if (size == 0)
+        size = as_text(line, level, module, text);
+    put(log, line, size);
+}
+
+/* One line is one event: what others put into names and errors must not forge another. */
+static void keep_printable(char *text)
+{
+    for (; *text; text++) {
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            *text = '?';
+    }
+}
+
+/* FNV-1a, over everything but digits. */
+static uint64_t hash_of(const char *module, const char *text)
+{
+    uint64_t hash = UINT64_C(14695981039346656037);
+    const char *const parts[] = {module, text};
+    for (size_t i = 0; i < 2; i++) {
+        for (const char *at = parts[i]; *at; at++) {
+            if (*at < '0' || *at > '9')
+                hash = (hash ^ (unsigned char)*at) * UINT64_C(1099511628211);
+        }
+    }
+    return hash;
+}
+
+/* Whether this line may be written; `*left_out` tells how many like it were not. */
+static bool is_in_time(struct log *log, const char *module, const char *text, uint64_t *left_out)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    uint64_t hash = hash_of(module, text);
+    struct log_cause *cause = &log->causes[hash % LOG_CAUSES];
+    *left_out = 0;
+    if (cause->hash != hash) {
+        *cause = (struct log_cause){.hash = hash, .since_s = now.tv_sec, .lines = 1};
+        return true;
+    }
+    if (now.tv_sec - cause->since_s >= LOG_WINDOW_S) {
+        *left_out = cause->left_out;
+        *cause = (struct log_cause){.hash = hash, .since_s = now.tv_sec};
+    }
+    if (cause->lines >= LOG_BURST) {
+        cause->left_out++;
+        return false;
+    }
+    cause->lines++;
+    return true;
+}
+
+void log_write(struct log *log, enum udptun_log_level level, const char *module, const char *format,
+               ...)
+{
+    if (!is_wanted(log, level, module))
+        return;
+    char text[640];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    keep_printable(text);
+    uint64_t left_out;
+    if (level != UDPTUN_LOG_DEBUG && !is_in_time(log, module, text, &left_out))
+        return;
+    if (level != UDPTUN_LOG_DEBUG && left_out > 0) {
+        char note[64];
+        snprintf(note, sizeof note, "%llu lines like the next were left out",
+                 (unsigned long long)left_out);
+        write_line(log, UDPTUN_LOG_WARN, "log", note);
+    }
+    if (log->lost > 0) {
+        char note[64];
+        snprintf(note, sizeof note, "%llu lines lost", (unsigned long long)log->lost);
+        uint64_t before = log->lost;
+        log->lost = 0;
+        write_line(log, UDPTUN_LOG_WARN, "log", note);
+        if (log->lost > 0)
+            log->lost = before; /* still no room */
+    }
+    write_line(log, level, module, text);
+    if (log->tap)
+        log->tap(log->tap_arg, level, module, text);
+}
