@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "lwip/hooks.h"
 #include "lwip/init.h"
 #include "lwip/priv/tcp_priv.h"
 
@@ -15,19 +16,30 @@ static _Thread_local char this_thread; /* its address tells threads apart */
 static _Atomic(uintptr_t) owner;       /* 0: nobody */
 static unsigned users;                 /* of the owner's */
 static bool is_set_up;
-static uint64_t tcp_at_us; /* when it ticks next, 0: it stands */
+static lwip_port_sequence *first_sequence; /* set while there are users */
+static uint64_t tcp_at_us;                 /* when it ticks next, 0: it stands */
 static uint64_t ack_at_us = UINT64_MAX;
 
-bool lwip_port_enter(void)
+bool lwip_port_enter(lwip_port_sequence *sequence)
 {
     uintptr_t me = (uintptr_t)&this_thread, nobody = 0;
     if (!atomic_compare_exchange_strong(&owner, &nobody, me) && nobody != me)
         return false;
     users++;
+    first_sequence = sequence;
     if (!is_set_up)
         lwip_init();
     is_set_up = true;
     return true;
+}
+
+/* lwIP's hook. A SYN is being read, by the default interface: tun2socks names it before. */
+u32_t lwip_port_isn(const ip_addr_t *local_ip, u16_t local_port, const ip_addr_t *remote_ip,
+                    u16_t remote_port)
+{
+    const struct lwip_port_flow flow = {netif_default, local_ip, remote_ip, local_port,
+                                        remote_port};
+    return flow.netif && first_sequence ? first_sequence(&flow) : tcp_ticks;
 }
 
 void lwip_port_leave(void)

@@ -11,9 +11,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Count one more user on this thread and set lwIP up before the first. False: another thread has
- * users. */
-bool lwip_port_enter(void);
+#include "lwip/netif.h"
+
+/* A connection that begins: lwIP's addresses of its two ends, the interface it came by. */
+struct lwip_port_flow {
+    struct netif *netif;
+    const ip_addr_t *local_ip, *remote_ip;
+    uint16_t local_port, remote_port;
+};
+
+/* Its first sequence number. */
+typedef uint32_t lwip_port_sequence(const struct lwip_port_flow *flow);
+
+/* Count one more user on this thread and set lwIP up before the first; `sequence` is the same for
+ * all. False: another thread has users. */
+bool lwip_port_enter(lwip_port_sequence *sequence);
 
 /* One user less, on the thread that entered. After the last another thread may enter. */
 void lwip_port_leave(void);

@@ -8,9 +8,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "proto/error.h"
+
+enum { BURST_BYTES = 4 * 1024 * 1024 };
 
 ssize_t device_fd_result(void)
 {
@@ -56,6 +59,16 @@ void device_fd_close(struct device *d)
     if (d->fd >= 0)
         close(d->fd);
     free(d);
+}
+
+void device_fd_widen(int fd)
+{
+    int size = BURST_BYTES;
+#ifdef SO_SNDBUFFORCE /* with the right to do so it is not bound by the system's limit */
+    if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) == 0)
+        return;
+#endif
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
 }
 
 int device_fd_prepare(int fd, struct udptun_error *err)

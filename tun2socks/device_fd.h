@@ -15,6 +15,9 @@ void device_fd_close(struct device *d);
 /* What the errno of a read or a write says: DEVICE_AGAIN or DEVICE_LOST. */
 ssize_t device_fd_result(void);
 
+/* Room for a burst while the peer of a socket, maybe on this very thread, has its turn. */
+void device_fd_widen(int fd);
+
 /* Not blocking, and closed on exec. */
 int device_fd_prepare(int fd, struct udptun_error *err);
 

@@ -8,15 +8,12 @@
 #include "proto/error.h"
 #include "tun2socks/device_fd.h"
 
-/* Room for a burst while the other end, on the same thread, has its turn. */
-enum { PIPE_BUFFER_BYTES = 4 * 1024 * 1024 };
-
 static const struct device_ops pipe_ops = {
     .read = device_fd_read, .write = device_fd_write, .close = device_fd_close};
 
 struct device *device_open_pipe(int *peer_fd, struct udptun_error *err)
 {
-    int fds[2], size = PIPE_BUFFER_BYTES;
+    int fds[2];
     struct device *d = calloc(1, sizeof *d);
     if (!d) {
         error_set(err, UDPTUN_E_NOMEM, "device", "out of memory");
@@ -27,8 +24,8 @@ struct device *device_open_pipe(int *peer_fd, struct udptun_error *err)
         free(d);
         return NULL;
     }
-    for (int i = 0; i < 2; i++) /* the kernel gives what it allows */
-        (void)setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    for (int i = 0; i < 2; i++)
+        device_fd_widen(fds[i]);
     *d = (struct device){.ops = &pipe_ops, .fd = fds[0], .mtu = PACKET_MAX_SIZE, .name = "pipe"};
     if (device_fd_prepare(fds[0], err) != UDPTUN_OK ||
         device_fd_prepare(fds[1], err) != UDPTUN_OK) {

@@ -35,10 +35,12 @@ static ssize_t unix_read(struct device *d, void *data, struct packet_offload *of
         int fd = accept(u->listen_fd, NULL, NULL);
         if (fd < 0)
             return device_fd_result();
-        if (device_fd_prepare(fd, NULL) != UDPTUN_OK)
+        if (device_fd_prepare(fd, NULL) != UDPTUN_OK) {
             close(fd);
-        else
-            d->fd = fd;
+            return DEVICE_AGAIN;
+        }
+        device_fd_widen(fd);
+        d->fd = fd;
         return DEVICE_AGAIN;
     }
     ssize_t size = device_fd_read(d, data, offload);

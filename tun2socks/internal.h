@@ -5,8 +5,9 @@
  *   stack.c     an instance: device, lwIP's netif and listener, packets in and out
  *   tcp.c       the life of a TCP flow        tcp_data.c  its bytes from the app
  *                                            tcp_send.c  its bytes to the app
- *   udp.c       bindings and datagrams        fragment.c  datagrams larger than the device's MTU
- *   icmp.c      echo and errors              reassembly.c  fragments that come in
+ *   tcp_out.c   lwIP's packets to the device  path.c      the largest packet to each app
+ *   udp.c       bindings and datagrams        fragment.c  packets larger than that
+ *   icmp.c      echo and errors               reassembly.c  fragments that come in
  *
  * No function of the host is called while lwIP is on the stack: lwIP's callbacks note what
  * happened and put the flow on `work`, which stack_work() does when lwIP has returned.
@@ -26,7 +27,15 @@
 
 struct chunk; /* tcp_send.c */
 
-enum { REFUSED_SYNS = 16 };
+enum { REFUSED_SYNS = 16, PATHS = 64, ETHERNET_MTU = 1500 };
+
+/* What is known of the way to an app's address (path.c). */
+struct path {
+    struct endpoint app; /* without a port */
+    uint32_t mtu;
+    bool is_proved; /* a router has said so; else it was told by what the app sends */
+    uint64_t until_us;
+};
 
 /* A SYN that was answered with ICMP; until then it is not taken for another attempt. */
 struct refused_syn {
@@ -49,7 +58,11 @@ struct tun2socks {
     struct tun2socks_counters counters;
     uint32_t next_fragment_id;
     struct list partials; /* packets of which some fragments came */
-    uint32_t partial_count;
+    struct table partial_table;
+    size_t partial_bytes;
+    struct path paths[PATHS]; /* the latest; `next_path` is overwritten next */
+    unsigned path_count, next_path;
+    bool has_small_path; /* since then TCP's packets are looked at before they go */
     struct refused_syn refused[REFUSED_SYNS]; /* the latest; `next_refused` is overwritten next */
     unsigned next_refused;
     struct chunk *spare_chunks;
@@ -96,7 +109,7 @@ struct tun2socks_flow {
     bool is_blocked;                        /* the host takes no bytes now */
     bool wants_room;                        /* the host waits for stream_room() */
     bool has_room;                          /* ... and is to be told */
-    uint16_t segment_size;                  /* what the device cuts segments into, 0: it does not */
+    uint16_t segment_size;                  /* bytes, the most that reach the app; 0: not known */
     uint64_t active_us;
 };
 
@@ -158,15 +171,43 @@ void tcp_send_free(struct tun2socks_flow *flow);
 /* Give back what is kept for flows to come. */
 void tcp_send_trim(struct tun2socks *t);
 
+/* ---- tcp_out.c */
+/* A packet of TCP as lwIP makes it, of `size` bytes; parts[0] begins with its headers. Complete it
+ * and write it, in segments that reach the app. */
+void tcp_out(struct tun2socks *t, const struct iovec *parts, int count, size_t size);
+/* What the flow's SYN and the way to the app allow; lwIP's side is open. */
+void tcp_out_start(struct tun2socks_flow *flow);
+/* A router on the way to `app` refused a packet of a flow with this sequence number. What is under
+ * way and larger than `mtu` is sent again. False: there is no such packet. */
+bool tcp_out_too_big(struct tun2socks *t, const struct endpoint *app, const struct endpoint *far,
+                     uint32_t sequence, uint32_t mtu);
+
+/* ---- path.c */
+/* The largest packet that is thought to reach the app without being cut. */
+uint32_t path_mtu(const struct tun2socks *t, const struct endpoint *app);
+/* A router said so. Returns what came of it: not below what each IP version guarantees. */
+uint32_t path_proved(struct tun2socks *t, const struct endpoint *app, uint32_t mtu);
+/* What the app's MSS shows of its link. */
+void path_told(struct tun2socks *t, const struct endpoint *app, uint32_t mtu);
+/* An IPv6 packet of an app: what its size shows. `is_whole`: it was not put together here. */
+void path_seen(struct tun2socks *t, const struct packet *p, bool is_whole);
+
 /* ---- udp.c */
 void udp_packet(struct tun2socks *t, const struct packet *p);
+bool udp_has_binding(const struct tun2socks *t, const struct endpoint *app);
 uint64_t udp_tick(struct tun2socks *t);
 void udp_free_all(struct tun2socks *t);
 
 /* ---- fragment.c */
-/* A datagram to the app, in fragments where the MTU wants it. */
+/* A datagram to the app, in fragments where the way to it wants that. */
 bool fragment_send(struct tun2socks *t, const struct endpoint *source, const struct endpoint *app,
                    const void *data, size_t size);
+/* The same of any message in two parts, whose checksum stands or is `offload`'s. */
+bool fragment_message(struct tun2socks *t, const struct endpoint *source,
+                      const struct endpoint *app, uint8_t protocol, const struct iovec parts[2],
+                      const struct packet_offload *offload);
+/* Whether a message of that size goes as one packet. There is a device. */
+bool fragment_fits(const struct tun2socks *t, const struct endpoint *app, size_t size);
 
 /* ---- reassembly.c */
 /* A fragment. When it completes a packet: that packet, at `*offset` of a buffer that is the
@@ -178,6 +219,8 @@ void reassembly_free_all(struct tun2socks *t);
 
 /* ---- icmp.c */
 void icmp_packet(struct tun2socks *t, const struct packet *p);
+/* Tell the sender of a packet that packet_parse() refused what is wrong with it. */
+void icmp_problem(struct tun2socks *t, const struct packet *p);
 /* An error about a packet of `source`; `quoted` is the first 8 bytes behind its IP header, and
  * `size` what was behind that header in all. */
 void icmp_error(struct tun2socks *t, const struct endpoint *source,

@@ -2,8 +2,8 @@
 /*
  * packet.c - IP packets: what one that came in is, and the headers of one that goes out.
  *
- * All that is wrong with a packet is found here, before lwIP or anything else sees it. IPv6
- * extension headers other than Fragment are not followed: no app of this system sends them.
+ * All that is wrong with a packet is found here and in extension.c (IPv6 extension headers), before
+ * lwIP or anything else sees it.
  */
 #include "tun2socks/packet.h"
 
@@ -57,19 +57,6 @@ static bool parse_ip6(struct packet *p, struct reader *r, enum tun2socks_drop *c
     p->size = IP6_HEADER_SIZE + payload_size;
     p->transport = p->data + IP6_HEADER_SIZE;
     p->transport_size = payload_size;
-    if (p->protocol != PROTOCOL_FRAGMENT6)
-        return true;
-    if (payload_size < FRAGMENT6_HEADER_SIZE)
-        return drop(cause, TUN2SOCKS_DROP_MALFORMED);
-    p->protocol = reader_u8(r);
-    reader_u8(r); /* reserved */
-    uint16_t fragment = reader_u16(r);
-    p->fragment_id = reader_u32(r);
-    p->is_fragment = true; /* also where it is the only one: the header has to go */
-    p->fragment_offset = fragment & 0xfff8;
-    p->fragment_more = fragment & 1;
-    p->transport += FRAGMENT6_HEADER_SIZE;
-    p->transport_size -= FRAGMENT6_HEADER_SIZE;
     return true;
 }
 
@@ -132,6 +119,8 @@ bool packet_parse(struct packet *p, const void *data, size_t size, bool checksum
     if (endpoint_is_multicast(&p->destination) || endpoint_is_broadcast(&p->destination) ||
         endpoint_is_unspecified(&p->destination))
         return drop(cause, TUN2SOCKS_DROP_ADDRESS);
+    if (version == 6 && !packet_follow_extensions(p, IP6_NEXT_HEADER_AT, cause))
+        return false;
     if (p->is_fragment)
         return true;
     if (!parse_transport(p, cause))

@@ -16,13 +16,15 @@ enum {
     UNIT = 8,
     MAX_SIZE = UINT16_MAX, /* of what is behind the IP header */
     UNITS = MAX_SIZE / UNIT + 1,
-    MAX_PARTIAL = 64, /* packets; the oldest makes room */
+    /* Of all packets that are not complete; the oldest makes room. */
+    MAX_PARTIAL_BYTES = 4 * 1024 * 1024,
     LIFE_US = 15000000,
 };
 
 /* A packet that is not complete. */
 struct partial {
     struct list link; /* in t->partials, the oldest first */
+    struct table_node node;
     struct endpoint source, destination;
     uint32_t id;
     uint8_t protocol;
@@ -37,27 +39,46 @@ struct partial {
 static void free_partial(struct tun2socks *t, struct partial *r)
 {
     list_remove(&r->link);
-    t->partial_count--;
+    table_remove(&t->partial_table, &r->node);
+    t->partial_bytes -= sizeof *r + r->capacity;
     stack_buffer_free(r->buffer);
     free(r);
 }
 
+static bool is_of(const struct table_node *node, const void *key)
+{
+    const struct partial *r = table_entry(node, const struct partial, node);
+    const struct packet *p = key;
+    bool is_ip6 = p->source.family == ENDPOINT_IP6; /* whose fragments may disagree on it */
+    return r->id == p->fragment_id && (is_ip6 || r->protocol == p->protocol) &&
+           endpoint_equal(&r->source, &p->source) &&
+           endpoint_equal(&r->destination, &p->destination);
+}
+
+/* Drop the oldest until `size` more bytes fit; not `kept`. */
+static void make_way(struct tun2socks *t, size_t size, const struct partial *kept)
+{
+    while (t->partial_bytes + size > MAX_PARTIAL_BYTES && !list_empty(&t->partials)) {
+        struct partial *oldest = list_entry(t->partials.next, struct partial, link);
+        if (oldest == kept)
+            return;
+        stack_drop(t, TUN2SOCKS_DROP_FRAGMENT);
+        free_partial(t, oldest);
+    }
+}
+
 static struct partial *find(struct tun2socks *t, const struct packet *p)
 {
-    LIST_FOREACH (node, &t->partials) {
-        struct partial *r = list_entry(node, struct partial, link);
-        if (r->id == p->fragment_id && r->protocol == p->protocol &&
-            endpoint_equal(&r->source, &p->source) &&
-            endpoint_equal(&r->destination, &p->destination))
-            return r;
-    }
-    if (t->partial_count == MAX_PARTIAL) {
-        stack_drop(t, TUN2SOCKS_DROP_FRAGMENT);
-        free_partial(t, list_entry(t->partials.next, struct partial, link));
-    }
+    uint64_t hash = stack_hash(t, &p->source, &p->destination) ^ p->fragment_id;
+    struct table_node *node = table_find(&t->partial_table, hash, is_of, p);
+    if (node)
+        return table_entry(node, struct partial, node);
+    make_way(t, sizeof(struct partial), NULL);
     struct partial *r = calloc(1, sizeof *r);
-    if (!r)
+    if (!r || table_insert(&t->partial_table, &r->node, hash) != UDPTUN_OK) {
+        free(r);
         return NULL;
+    }
     r->source = p->source;
     r->destination = p->destination;
     r->id = p->fragment_id;
@@ -65,16 +86,17 @@ static struct partial *find(struct tun2socks *t, const struct packet *p)
     r->end_us = stack_now(t) + LIFE_US;
     list_init(&r->link);
     list_append(&t->partials, &r->link);
-    t->partial_count++;
+    t->partial_bytes += sizeof *r;
     return r;
 }
 
 /* Room for `size` bytes behind the header. */
-static bool make_room(struct partial *r, size_t size)
+static bool make_room(struct tun2socks *t, struct partial *r, size_t size)
 {
     if (size <= r->capacity)
         return true;
     size_t capacity = size < MAX_SIZE / 2 ? size * 2 : MAX_SIZE;
+    make_way(t, capacity - r->capacity, r);
     struct packet_buffer *buffer = stack_buffer(IP6_HEADER_SIZE + capacity);
     if (!buffer)
         return false;
@@ -82,6 +104,7 @@ static bool make_room(struct partial *r, size_t size)
         memcpy(buffer->data, r->buffer->data, IP6_HEADER_SIZE + r->capacity);
     stack_buffer_free(r->buffer);
     r->buffer = buffer;
+    t->partial_bytes += capacity - r->capacity;
     r->capacity = capacity;
     return true;
 }
@@ -102,6 +125,23 @@ static enum outcome mark(struct partial *r, size_t first, size_t last)
     return NEW;
 }
 
+/* The packet that is behind the fragment header. */
+static struct packet_buffer *atomic(struct tun2socks *t, const struct packet *p, size_t *offset,
+                                    size_t *packet_size)
+{
+    struct packet_buffer *whole = stack_buffer(IP6_HEADER_SIZE + p->transport_size);
+    if (!whole) {
+        stack_drop(t, TUN2SOCKS_DROP_MEMORY);
+        return NULL;
+    }
+    *offset = 0;
+    *packet_size =
+        packet_write_ip(whole->data, &p->source, &p->destination, p->protocol, p->transport_size) +
+        p->transport_size;
+    memcpy(whole->data + IP6_HEADER_SIZE, p->transport, p->transport_size);
+    return whole;
+}
+
 struct packet_buffer *reassembly_take(struct tun2socks *t, const struct packet *p, size_t *offset,
                                       size_t *packet_size)
 {
@@ -112,11 +152,15 @@ struct packet_buffer *reassembly_take(struct tun2socks *t, const struct packet *
         stack_drop(t, TUN2SOCKS_DROP_MALFORMED);
         return NULL;
     }
+    if (begin == 0 && !more) /* a fragment by itself has to do with no other (RFC 6946) */
+        return atomic(t, p, offset, packet_size);
     struct partial *r = find(t, p);
-    if (!r || !make_room(r, end)) {
+    if (!r || !make_room(t, r, end)) {
         stack_drop(t, TUN2SOCKS_DROP_MEMORY);
         return NULL;
     }
+    if (begin == 0)
+        r->protocol = p->protocol; /* the first one's counts (RFC 8200 section 4.5) */
     enum outcome outcome = mark(r, begin / UNIT, (end - 1) / UNIT);
     bool contradicts = r->total ? end > r->total || (!more && end != r->total) : false;
     if (outcome == OVERLAPS || contradicts) {

@@ -34,7 +34,6 @@
 
 #include "proto/buffer.h"
 #include "proto/error.h"
-#include "tun2socks/checksum.h"
 #include "tun2socks/internal.h"
 
 enum {
@@ -120,51 +119,9 @@ void stack_buffer_free(struct packet_buffer *buffer)
 
 /* ---- lwIP to the device */
 
-/* The checksum of TCP, by the device or here. lwIP's headers are in the first part. */
-static void finish_tcp(struct tun2socks *t, struct iovec *parts, int count, size_t size,
-                       struct packet_offload *offload)
-{
-    uint8_t *header = parts[0].iov_base;
-    struct endpoint source = {.family = ENDPOINT_IP4}, destination;
-    size_t ip_size = IP4_HEADER_SIZE;
-    if (header[0] >> 4 == 6) {
-        ip_size = IP6_HEADER_SIZE;
-        source.family = ENDPOINT_IP6;
-    }
-    destination = source;
-    size_t address_size = source.family == ENDPOINT_IP4 ? 4 : 16;
-    size_t address_at = source.family == ENDPOINT_IP4 ? 12 : 8;
-    memcpy(source.ip, header + address_at, address_size);
-    memcpy(destination.ip, header + address_at + address_size, address_size);
-
-    checksum_sum sum = checksum_pseudo(&source, &destination, PROTOCOL_TCP, size - ip_size);
-    uint8_t *tcp = header + ip_size;
-    uint16_t value;
-    if (t->device->checksum_offload) {
-        offload->checksum_wanted = true;
-        offload->checksum_start = (uint16_t)ip_size;
-        offload->checksum_offset = TCP_CHECKSUM_OFFSET;
-        value = checksum_fold(sum);
-    } else {
-        memset(tcp + TCP_CHECKSUM_OFFSET, 0, 2);
-        value = checksum_end(checksum_add_parts(sum, parts, count, ip_size));
-    }
-    memcpy(tcp + TCP_CHECKSUM_OFFSET, &value, sizeof value);
-
-    if (size > t->device->mtu && t->device->segmentation_offload) {
-        source.port = (uint16_t)(tcp[0] << 8 | tcp[1]);
-        destination.port = (uint16_t)(tcp[2] << 8 | tcp[3]);
-        const struct tun2socks_flow *flow = tcp_flow_find(t, &destination, &source);
-        offload->segment_size = flow && flow->segment_size
-                                    ? flow->segment_size
-                                    : (uint16_t)(t->device->mtu - ip_size - TCP_HEADER_SIZE);
-    }
-}
-
 static err_t on_output(struct netif *netif, struct pbuf *p)
 {
     struct tun2socks *t = netif->state;
-    struct packet_offload offload = {0};
     struct iovec parts[DEVICE_MAX_PARTS];
     int count = 0;
     size_t size = 0;
@@ -179,8 +136,9 @@ static err_t on_output(struct netif *netif, struct pbuf *p)
     const uint8_t *header = p->payload;
     uint8_t protocol = header[0] >> 4 == 4 ? header[9] : header[6];
     if (protocol == PROTOCOL_TCP)
-        finish_tcp(t, parts, count, size, &offload);
-    stack_write(t, parts, count, &offload);
+        tcp_out(t, parts, count, size);
+    else
+        stack_write(t, parts, count, &(const struct packet_offload){0});
     return ERR_OK;
 }
 
@@ -231,18 +189,32 @@ static size_t tcp_header_size(const struct packet *p)
     return (size_t)(p->transport[12] >> 4) * 4;
 }
 
+/* Where a packet comes from. */
+enum origin {
+    FROM_DEVICE,
+    FROM_DEVICE_CHECKED, /* which vouches for its checksum */
+    FROM_FRAGMENTS,
+};
+
 /* The packet at `offset` of `buffer`, which stays the caller's: false; or became lwIP's: true. */
 static bool take_packet(struct tun2socks *t, struct packet_buffer *buffer, size_t offset,
-                        size_t size, bool checksum_is_good)
+                        size_t size, enum origin origin)
 {
     struct packet p;
     enum tun2socks_drop cause;
-    if (!packet_parse(&p, buffer->data + offset, size, checksum_is_good, &cause)) {
+    if (!packet_parse(&p, buffer->data + offset, size, origin == FROM_DEVICE_CHECKED, &cause)) {
         stack_drop(t, cause);
+        if (p.has_problem)
+            icmp_problem(t, &p);
         return false;
     }
+    if (p.source.family == ENDPOINT_IP6)
+        path_seen(t, &p, origin != FROM_FRAGMENTS);
     if (p.is_fragment) {
-        take_fragment(t, &p);
+        if (origin == FROM_FRAGMENTS) /* headers within headers, as many as fit: nobody's packet */
+            stack_drop(t, TUN2SOCKS_DROP_MALFORMED);
+        else
+            take_fragment(t, &p);
         return false;
     }
     if (p.protocol == PROTOCOL_UDP) {
@@ -257,6 +229,8 @@ static bool take_packet(struct tun2socks *t, struct packet_buffer *buffer, size_
         stack_drop(t, TUN2SOCKS_DROP_MALFORMED);
         return false;
     }
+    if (p.source.family == ENDPOINT_IP6 && p.transport != p.data + IP6_HEADER_SIZE)
+        packet_strip_extensions(&p); /* lwIP need not know them */
     uint8_t kind = p.tcp_flags & (TCP_FLAG_SYN | TCP_FLAG_ACK | TCP_FLAG_RST);
     if (kind == TCP_FLAG_SYN && !tcp_flow_syn(t, &p))
         return false;
@@ -281,7 +255,7 @@ static void take_fragment(struct tun2socks *t, const struct packet *p)
 {
     size_t offset, size;
     struct packet_buffer *whole = reassembly_take(t, p, &offset, &size);
-    if (whole && !take_packet(t, whole, offset, size, false))
+    if (whole && !take_packet(t, whole, offset, size, FROM_FRAGMENTS))
         stack_buffer_free(whole);
 }
 
@@ -327,7 +301,7 @@ void tun2socks_packet(struct tun2socks *t, const void *data, size_t size)
     if (size)
         memcpy(buffer->data, data, size);
     count_in(t, size);
-    if (!take_packet(t, buffer, 0, size, false))
+    if (!take_packet(t, buffer, 0, size, FROM_DEVICE))
         stack_buffer_free(buffer);
 }
 
@@ -354,7 +328,8 @@ bool tun2socks_readable(struct tun2socks *t)
         if (size <= 0)
             break;
         count_in(t, (size_t)size);
-        if (take_packet(t, t->spare, 0, (size_t)size, offload.checksum_is_good))
+        enum origin origin = offload.checksum_is_good ? FROM_DEVICE_CHECKED : FROM_DEVICE;
+        if (take_packet(t, t->spare, 0, (size_t)size, origin))
             t->spare = NULL;
     }
     tun2socks_batch_end(t);
@@ -382,6 +357,20 @@ uint64_t tun2socks_tick(struct tun2socks *t)
 }
 
 /* ---- life */
+
+/* RFC 6528 section 3: a clock of 4 microseconds, and for each pair of endpoints a secret offset.
+ * The hash tables use the lower half of the same function: what this half shows tells nothing of
+ * it. */
+static uint32_t initial_sequence(const struct lwip_port_flow *f)
+{
+    const struct tun2socks *t = f->netif->state;
+    struct endpoint local = {.port = f->local_port}, remote = {.port = f->remote_port};
+    size_t size = IP_IS_V6(f->local_ip) ? 16 : 4; /* both kinds of ip_addr_t begin with it */
+    local.family = remote.family = size == 4 ? ENDPOINT_IP4 : ENDPOINT_IP6;
+    memcpy(local.ip, f->local_ip, size);
+    memcpy(remote.ip, f->remote_ip, size);
+    return (uint32_t)(stack_hash(t, &local, &remote) >> 32) + (uint32_t)(stack_now(t) / 4);
+}
 
 static err_t set_up_netif(struct netif *netif)
 {
@@ -460,7 +449,8 @@ struct tun2socks *tun2socks_new(const struct tun2socks_config *config, struct de
     list_init(&t->dns_bindings);
     list_init(&t->work);
     list_init(&t->partials);
-    if (!lwip_port_enter()) {
+    table_init(&t->partial_table);
+    if (!lwip_port_enter(initial_sequence)) {
         error_set(err, UDPTUN_E_CONFLICT, NULL,
                   "another thread of this process runs tun2socks; only one can");
         device->ops->close(device);
@@ -491,6 +481,7 @@ void tun2socks_free(struct tun2socks *t)
     tcp_send_trim(t);
     table_fini(&t->flows);
     table_fini(&t->bindings);
+    table_fini(&t->partial_table);
     lwip_port_leave();
     free(t);
 }

@@ -12,7 +12,9 @@
 enum {
     /* Tiny segments cost far more than they count in the window. */
     PENDING_BUFFERS = 4096,
-    LARGE_SEGMENT_BYTES = 32768,
+    /* A window that cannot grow (no scaling) is opened again in steps of this size: lwIP's own are
+     * larger than such a window, and the app would wait for a timer each time. */
+    WINDOW_STEP_BYTES = 16384,
 };
 
 static err_t on_received(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
@@ -46,17 +48,9 @@ static err_t on_received(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t e
 
 void tcp_data_start(struct tun2socks_flow *flow)
 {
-    struct tcp_pcb *pcb = flow->pcb;
-    const struct device *d = flow->t->device;
-    tcp_recv(pcb, on_received);
+    tcp_recv(flow->pcb, on_received);
     tcp_send_start(flow);
-    if (d && d->segmentation_offload && pcb->mss < LARGE_SEGMENT_BYTES) {
-        /* The device cuts: lwIP deals in segments as large as a packet can be. */
-        size_t headers = (flow->source.family == ENDPOINT_IP4 ? IP4_HEADER_SIZE : IP6_HEADER_SIZE) +
-                         TCP_HEADER_SIZE;
-        flow->segment_size = pcb->mss;
-        pcb->mss = (u16_t)((UINT16_MAX - headers) / pcb->mss * pcb->mss);
-    }
+    tcp_out_start(flow);
     tcp_flow_active(flow);
 }
 
@@ -77,6 +71,17 @@ void tcp_data_free(struct tun2socks_flow *flow)
         free_first(flow);
 }
 
+/* Tell an app without window scaling that there is room again. */
+static void open_small_window(struct tcp_pcb *pcb)
+{
+    uint32_t right_edge = pcb->rcv_nxt + pcb->rcv_wnd;
+    if ((pcb->flags & TF_WND_SCALE) || right_edge - pcb->rcv_ann_right_edge < WINDOW_STEP_BYTES)
+        return;
+    pcb->rcv_ann_wnd = pcb->rcv_wnd;
+    tcp_ack_now(pcb);
+    tcp_output(pcb);
+}
+
 static void taken(struct tun2socks_flow *flow, size_t size)
 {
     for (size_t left = size; left > 0;) {
@@ -84,6 +89,7 @@ static void taken(struct tun2socks_flow *flow, size_t size)
         tcp_recved(flow->pcb, piece);
         left -= piece;
     }
+    open_small_window(flow->pcb);
     while (size > 0) {
         size_t rest = flow->first->custom.pbuf.len - flow->first_offset;
         if (size < rest) {

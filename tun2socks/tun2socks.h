@@ -173,7 +173,8 @@ void tun2socks_unreachable(struct tun2socks *t, const struct endpoint *app,
     X(MALFORMED, "malformed", "headers that are cut off or contradict the packet")                 \
     X(CHECKSUM, "checksum", "a checksum that is wrong")                                            \
     X(ADDRESS, "address", "a source or destination that is no single host")                        \
-    X(PROTOCOL, "protocol", "neither TCP nor UDP nor ICMP, or an extension header")                \
+    X(PROTOCOL, "protocol",                                                                        \
+      "neither TCP nor UDP nor ICMP, or an IPv6 header that we do not serve")                      \
     X(ICMP, "icmp", "ICMP that is not answered")                                                   \
     X(TCP_LIMIT, "tcpLimit", "a new TCP flow beyond the cap")                                      \
     X(REJECTED, "rejected", "refused by configuration")                                            \

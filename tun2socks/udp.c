@@ -24,6 +24,11 @@ static struct binding *find(const struct tun2socks *t, const struct endpoint *so
     return node ? table_entry(node, struct binding, node) : NULL;
 }
 
+bool udp_has_binding(const struct tun2socks *t, const struct endpoint *app)
+{
+    return find(t, app, stack_hash(t, app, NULL)) != NULL;
+}
+
 static void free_binding(struct tun2socks *t, struct binding *b)
 {
     void *host = b->host;

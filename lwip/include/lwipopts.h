@@ -71,4 +71,9 @@
 #define LWIP_TCP_KEEPALIVE             1
 #define LWIP_DISABLE_TCP_SANITY_CHECKS 1
 
+/* Initial sequence numbers (RFC 6528). */
+#define LWIP_HOOK_FILENAME "lwip/hooks.h"
+#define LWIP_HOOK_TCP_ISN(local, local_port, remote, remote_port)                                  \
+    lwip_port_isn(local, local_port, remote, remote_port)
+
 #endif

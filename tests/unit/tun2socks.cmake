@@ -12,4 +12,6 @@ if(NOT UDPTUN_PORTABLE AND NOT WIN32) # the kernel's headers before packets
   unit_test(tun_device test_tun_device.c LIBS tun2socks_static)
 endif()
 unit_test(tun_icmp test_tun_icmp.c tun_world.c LIBS tun2socks_static)
+unit_test(tun_extension test_tun_extension.c tun_world.c LIBS tun2socks_static)
+unit_test(tun_path test_tun_path.c tun_world.c LIBS tun2socks_static)
 unit_test(tun_tcp test_tun_tcp.c tun_app.c tun_world.c LIBS tun2socks_static lwip_headers Threads::Threads)

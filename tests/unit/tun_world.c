@@ -121,6 +121,11 @@ static const struct tun2socks_stream_host stream_host = {.stream_open = on_open,
 static const struct tun2socks_datagram_host datagram_host = {
     .datagram = on_datagram, .binding_close = on_binding_close, .batch_end = on_batch_end};
 
+struct device *world_device(struct world *w, uint32_t mtu)
+{
+    return device_open_callback(mtu, on_packet, w, NULL);
+}
+
 void world_init(struct world *w, uint32_t mtu)
 {
     *w = (struct world){.now_us = 1000000, .next_binding = w};
@@ -136,7 +141,7 @@ void world_init(struct world *w, uint32_t mtu)
                                           .tcp_ending_s = 60,
                                           .udp_idle_s = 300,
                                           .udp_dns_idle_s = 15};
-    w->t = tun2socks_new(&w->config, device_open_callback(mtu, on_packet, w, NULL), NULL);
+    w->t = tun2socks_new(&w->config, world_device(w, mtu), NULL);
 }
 
 void world_fini(struct world *w)

@@ -50,6 +50,8 @@ struct world {
 };
 
 void world_init(struct world *w, uint32_t mtu);
+/* The device of another instance in the same world. */
+struct device *world_device(struct world *w, uint32_t mtu);
 void world_fini(struct world *w);
 void world_wait(struct world *w, uint64_t us);
 /* The oldest packet towards the app, the caller's; NULL: none. */
