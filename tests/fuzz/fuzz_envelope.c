@@ -3,7 +3,7 @@
  * fuzz_envelope.c - one message of the command socket, either encoding; what is understood must
  * be the same message after writing and reading it in both.
  */
-#include "proto/control/envelope.h"
+#include "proto/control/peek.h"
 #include "tests/fuzz/fuzz.h"
 
 static void round_trip(const envelope_msg *message, enum encoding encoding)
@@ -33,6 +33,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
          code == UDPTUN_E_NOMEM);
     MUST((message != NULL) == (code == 0 || code == UDPTUN_E_INVALID));
     MUST(code == 0 || err.message[0]);
+    struct peek peek;
+    envelope_peek(encoding, data, size, &peek);
+    MUST(peek.head);
+    /* What it says of a message that is understood is true. */
+    if (code == 0 && message->action && strlen(message->action) < 100)
+        MUST(peek.head->action && strcmp(peek.head->action, message->action) == 0);
+    envelope_free(peek.head);
     if (code == 0) {
         round_trip(message, encoding);
         if (encoding == ENCODING_JSON)

@@ -138,12 +138,12 @@ class Tunnels(NetTest):
         return next(one for one in config["tun2socks"] if one["name"] == name)
 
     def test_a_merge_leaves_what_is_not_given(self):
-        self.configure({"device": "tun:tun7", "udp": "reject"})
+        self.configure({"device": "pipe", "udp": "reject"})
         self.client.call("configureUdpTunnel", name="away", merge=True,
                          tun2socks={"icmpEcho": "drop"})
         instance = self.instance("away.tun")
         self.assertEqual((instance["device"], instance["udp"], instance["icmpEcho"]),
-                         ("tun:tun7", "reject", "drop"))
+                         ("pipe", "reject", "drop"))
         self.assertEqual(self.mtu(), 1500)
         reply = self.client.request("configureUdpTunnel", name="away", merge=True,
                                     tun2socks={"device": "fd:0"})
@@ -160,9 +160,16 @@ class Tunnels(NetTest):
         for _ in range(2):
             self.assertEqual(self.configure({})["statusCode"], 0)
             self.assertGreaterEqual(self.mtu(), 9000)
-            self.assertEqual(self.configure({"device": "tun:tun7"})["statusCode"], 0)
+            self.assertEqual(self.configure({"device": "pipe"})["statusCode"], 0)
             self.assertEqual(self.mtu(), 1500)
         self.assertEqual(self.configure({}, name="second")["statusCode"], 0)
+
+    def test_a_device_of_the_daemons_own_needs_an_admin(self):
+        """Clients of ProxyController are operators: they have its device, by its descriptor."""
+        for device in ("tun:tun7", "unix:/nonexistent"):
+            self.assert_refused(self.configure({"device": device}), 2,
+                                "parameters.tun2socks.device", "admin")
+        self.assertEqual(self.names(), [])
 
     def ask(self, client, **parameters):
         client.sock.sendall(json.dumps({"action": "configureUdpTunnel", "parameters": {
@@ -227,7 +234,7 @@ class Tunnels(NetTest):
         self.assertEqual(self.names(), [])
 
     def test_an_instance_elsewhere_goes_with_its_tunnel_after_a_restart(self):
-        self.configure({"device": "tun:tun7"})
+        self.configure({"device": "pipe"})
         self.daemon.call("configureTun2socks", {"name": "other", "device": "tun:tun8", "tcp": "reject",
                                                 "udp": "tunnel:away"})
         self.assertEqual(self.controller.stop(), 0)
