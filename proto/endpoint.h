@@ -3,7 +3,7 @@
  * endpoint.h - the address type of the whole project: an IP address and a port, or nothing.
  *
  * <udptun/endpoint.h> has the struct, here is what is done with it. It knows no socket;
- * daemon/platform/sockaddr.h converts from and to the system's type.
+ * daemon/platform converts from and to the system's type.
  */
 #ifndef PROTO_ENDPOINT_H
 #define PROTO_ENDPOINT_H

@@ -13,6 +13,7 @@ int io_code(enum io what)
     case IO_RESET:
     case IO_CLOSED:
     case IO_ABORTED:
+    case IO_PROTOCOL:
         return UDPTUN_E_UNREACHABLE;
     case IO_TIMED_OUT:
         return UDPTUN_E_TIMEOUT;

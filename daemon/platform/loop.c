@@ -11,8 +11,8 @@
 
 /* What the host knows a watch by. */
 struct loop_token {
-    struct watch *watch; /* NULL: it was stopped */
-    void *handle;        /* the host's name for it */
+    struct io_watch *watch; /* NULL: it was stopped */
+    void *handle;           /* the host's name for it */
     struct loop_token *next;
 };
 
@@ -33,7 +33,7 @@ static void open_batch(struct loop *loop)
 
 void loop_ready(struct loop *loop, void *token, unsigned events)
 {
-    struct watch *w = ((struct loop_token *)token)->watch;
+    struct io_watch *w = ((struct loop_token *)token)->watch;
     open_batch(loop);
     if (w && (events & w->events))
         w->ready(w->arg, events & w->events);
@@ -113,12 +113,12 @@ void loop_fini(struct loop *loop)
 
 /* ---- watches ------------------------------------------------------------------------------- */
 
-void watch_init(struct watch *w, struct loop *loop, watch_ready *ready, void *arg)
+void watch_init(struct io_watch *w, struct loop *loop, watch_ready *ready, void *arg)
 {
-    *w = (struct watch){.loop = loop, .ready = ready, .arg = arg};
+    *w = (struct io_watch){.loop = loop, .ready = ready, .arg = arg};
 }
 
-int watch_start(struct watch *w, udptun_socket socket, unsigned events)
+int watch_start(struct io_watch *w, udptun_socket socket, unsigned events)
 {
     struct loop *loop = w->loop;
     struct loop_token *token = (struct loop_token *)malloc(sizeof *token);
@@ -136,7 +136,7 @@ int watch_start(struct watch *w, udptun_socket socket, unsigned events)
     return UDPTUN_OK;
 }
 
-void watch_set(struct watch *w, unsigned events)
+void watch_set(struct io_watch *w, unsigned events)
 {
     if (events == w->events)
         return;
@@ -144,7 +144,7 @@ void watch_set(struct watch *w, unsigned events)
     w->loop->table.change(w->loop->table.arg, w->token->handle, events);
 }
 
-void watch_stop(struct watch *w)
+void watch_stop(struct io_watch *w)
 {
     struct loop_token *token = w->token;
     struct loop *loop = w->loop;

@@ -95,7 +95,7 @@ void loop_refresh(struct loop *loop);
 /* `events`: those of LOOP_READ and LOOP_WRITE that are asked for and ready. */
 typedef void watch_ready(void *arg, unsigned events);
 
-struct watch {
+struct io_watch {
     struct loop *loop;
     watch_ready *ready;
     void *arg;
@@ -104,15 +104,15 @@ struct watch {
     unsigned events;          /* what is asked for now, 0 when it is not started */
 };
 
-void watch_init(struct watch *w, struct loop *loop, watch_ready *ready, void *arg);
+void watch_init(struct io_watch *w, struct loop *loop, watch_ready *ready, void *arg);
 /* UDPTUN_OK, or UDPTUN_E_NOMEM: the host cannot watch it. Not while it is started. */
-int watch_start(struct watch *w, udptun_socket socket, unsigned events);
+int watch_start(struct io_watch *w, udptun_socket socket, unsigned events);
 /* Ask for `events` from now on; 0 asks for nothing. Only while it is started. */
-void watch_set(struct watch *w, unsigned events);
+void watch_set(struct io_watch *w, unsigned events);
 /* Harmless when it is not started, or all zero. To be called before the socket is closed. */
-void watch_stop(struct watch *w);
+void watch_stop(struct io_watch *w);
 
-static inline bool watch_is_on(const struct watch *w)
+static inline bool watch_is_on(const struct io_watch *w)
 {
     return w->token != NULL;
 }

@@ -8,6 +8,7 @@
 #define PLATFORM_NETWORK_H
 
 #include "daemon/platform/loop.h"
+#include "proto/endpoint.h"
 
 struct network_watch;
 
@@ -17,5 +18,10 @@ typedef void network_changed(void *arg);
 struct network_watch *network_watch_new(struct loop *loop, network_changed *changed, void *arg);
 /* NULL is accepted. */
 void network_watch_free(struct network_watch *watch);
+
+/* Call `each` for every address and directed broadcast address of this host, without port and
+ * zone. 0 or the system's error number. */
+typedef void network_address(void *arg, const struct endpoint *address);
+int network_own_addresses(network_address *each, void *arg);
 
 #endif

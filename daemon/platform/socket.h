@@ -34,6 +34,9 @@ struct socket_rules {
     /* Not 0: the socket must not be used. NULL: no hook. */
     int (*protect)(void *arg, udptun_socket socket);
     void *protect_arg;
+    /* It has its own port now. NULL: nobody is told. */
+    void (*opened)(void *arg, udptun_socket socket);
+    void *opened_arg;
 };
 
 /* No mark, no device, no hook. */
@@ -93,6 +96,12 @@ void socket_close(udptun_socket socket);
 /* Close it so that the other side sees a reset. */
 void socket_abort(udptun_socket socket);
 
+/* ---- packets ------------------------------------------------------------------------------- */
+
+/* Connect to a local socket that keeps packets apart; read and written as a stream is, one packet a
+ * call. */
+int packet_socket_connect(const char *path, udptun_socket *made);
+
 /* ---- settings ------------------------------------------------------------------------------ */
 
 /* For a stream that carries frames: no Nagle, keepalive, little unsent backlog in the kernel. Does
@@ -104,5 +113,7 @@ void socket_limit_unsent(udptun_socket socket, int bytes);
 /* Own and far address; family NONE when it has none. */
 struct endpoint socket_own(udptun_socket socket);
 struct endpoint socket_far(udptun_socket socket);
+/* A stream, not datagrams; false if it is not a socket any more. */
+bool socket_is_stream(udptun_socket socket);
 
 #endif

@@ -89,6 +89,7 @@ class Install(TestCase):
         wanted = {"bin/udptunctl", "sbin/udptund", "include/udptun/engine.h",
                   "include/udptun/client.h", "include/udptun/client_ev.h",
                   "include/udptun/client_uv.h", "include/udptun/error.h",
+                  "include/udptun/loop.h",
                   f"{lib}/libudptun.a", f"{lib}/libudptun.so.0", f"{lib}/libudptun-client.a",
                   f"{lib}/libudptun-client.so.0", f"{lib}/pkgconfig/udptun.pc",
                   f"{lib}/pkgconfig/udptun-client.pc",

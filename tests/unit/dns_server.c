@@ -8,7 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "daemon/platform/sockaddr.h"
+#include "daemon/platform/datagram.h"
+#include "daemon/platform/posix/address.h"
 #include "proto/buffer.h"
 
 enum { TYPE_A = 1, TYPE_AAAA = 28, CLASS_IN = 1, HEADER_SIZE = 12, RCODE_NAME = 3 };
@@ -94,8 +95,8 @@ static void on_question(struct ev_loop *loop, ev_io *io, int events)
 bool dns_server_start(struct dns_server *s, struct ev_loop *loop, const struct dns_record *records)
 {
     struct endpoint ep = endpoint_ip4(127, 0, 0, 1, 53);
-    int fd = socket_bind_udp(&ep, NULL);
-    if (fd < 0)
+    udptun_socket fd;
+    if (udp_open(&ep, NULL, 0, &fd) != 0)
         return false;
     *s = (struct dns_server){.loop = loop, .records = records};
     ev_io_init(&s->io, on_question, fd, EV_READ);

@@ -4,7 +4,8 @@
 unit_test(loop test_loop.c LIBS platform_objects platform_loop_objects proto_objects)
 unit_test(thread test_thread.c LIBS platform_objects proto_objects)
 set(POSIX_DIR ${CMAKE_SOURCE_DIR}/daemon/platform/posix)
-set(POSIX_SOURCES ${CMAKE_SOURCE_DIR}/daemon/platform/datagram_sender.c ${CMAKE_SOURCE_DIR}/daemon/platform/io_code.c ${POSIX_DIR}/address.c
+set(POSIX_SOURCES ${CMAKE_SOURCE_DIR}/daemon/platform/datagram_sender.c
+    ${CMAKE_SOURCE_DIR}/daemon/platform/io_code.c ${POSIX_DIR}/address.c
     ${POSIX_DIR}/datagram.c ${POSIX_DIR}/datagram_open.c ${POSIX_DIR}/result.c ${POSIX_DIR}/socket.c
     ${POSIX_DIR}/socket_make.c)
 set(PLATFORM_LIBS platform_objects proto_objects)
@@ -15,7 +16,4 @@ if(NOT "posix" STREQUAL "${PLATFORM_FOLDERS}")
   unit_test(socket_posix test_socket.c own_net.c ${POSIX_SOURCES} LIBS proto_objects)
   target_compile_definitions(unit_socket PRIVATE SOCKET_IS_LINUX)
   target_compile_definitions(unit_datagram PRIVATE DATAGRAM_IS_LINUX)
-  foreach(test datagram_posix socket_posix)
-    target_include_directories(unit_${test} PRIVATE ${CMAKE_SOURCE_DIR}/daemon/platform/include)
-  endforeach()
 endif()

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <ev.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
@@ -23,6 +24,7 @@
 #include <cmocka.h>
 
 #include "daemon/engine/streams/dialer.h"
+#include "daemon/platform/loop.h"
 #include "proto/socks5/socks5.h"
 #include "tests/unit/dns_server.h"
 #include "tests/unit/own_net.h"
@@ -115,12 +117,12 @@ static void listen_on(struct far_side *far, const char *text)
 {
     struct endpoint ep;
     assert_true(endpoint_parse(text, &ep));
-    far->listener = socket_listen(&ep);
-    if (far->listener < 0)
-        fail_msg("listen: %d", far->listener);
+    int failure = socket_listen(&ep, &far->listener);
+    if (failure)
+        fail_msg("listen: %d", failure);
     int flags = 0; /* the thread blocks */
     assert_int_equal(ioctl(far->listener, FIONBIO, &flags), 0);
-    far->ep = socket_local(far->listener);
+    far->ep = socket_own(far->listener);
 }
 
 static void far_start(struct far_side *far, const struct line *script)
@@ -150,6 +152,7 @@ static const struct dns_record records[] = {
 };
 
 static struct ev_loop *loop;
+static struct loop side; /* of what is tested, on that loop */
 static struct resolver *resolver;
 static struct dns_server dns;
 
@@ -201,7 +204,7 @@ static struct dial_config config_of(const char *server, const char *via)
 static struct outcome dial_with(const struct dial_config *config)
 {
     struct outcome o = {0};
-    assert_non_null(dial_start(loop, config, on_done, &o));
+    assert_non_null(dial_start(&side, config, on_done, &o));
     assert_int_equal(o.calls, 0);
     run_for(GUARD_S);
     assert_int_equal(o.calls, 1);
@@ -244,8 +247,10 @@ static int setup(void **state)
     struct socket_rules rules = socket_rules_none();
     (void)state;
     loop = ev_loop_new(EVFLAG_AUTO);
-    resolver = resolver_new(loop, &rules);
-    return loop && resolver && dns_server_start(&dns, loop, records) ? 0 : -1;
+    if (!loop || loop_init_ev(&side, loop, NULL, NULL) != UDPTUN_OK)
+        return -1;
+    resolver = resolver_new(&side, &rules);
+    return resolver && dns_server_start(&dns, loop, records) ? 0 : -1;
 }
 
 static int teardown(void **state)
@@ -253,6 +258,7 @@ static int teardown(void **state)
     (void)state;
     resolver_free(resolver);
     dns_server_stop(&dns);
+    loop_fini(&side);
     ev_loop_destroy(loop);
     return 0;
 }
@@ -310,12 +316,8 @@ static void silent_address_does_not_hold_up_the_next(void **state)
     int fill[4];
     listen_on(&silent, "127.0.0.2:0");
     assert_int_equal(listen(silent.listener, 0), 0);
-    union socket_address sa;
-    socklen_t size = sockaddr_from_endpoint(&sa, &silent.ep);
-    for (size_t i = 0; i < 4; i++) {
-        fill[i] = socket_open(AF_INET, SOCK_STREAM, NULL);
-        assert_true(connect(fill[i], &sa.any, size) == 0 || errno == EINPROGRESS);
-    }
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(socket_connect(&silent.ep, NULL, &fill[i]), 0);
     snprintf(text, sizeof text, "[::1]:%u", silent.ep.port);
     listen_on(&far, text);
     far_start(&far, script);
@@ -323,7 +325,7 @@ static void silent_address_does_not_hold_up_the_next(void **state)
     config.timeout_ms = 20000;
     struct outcome o = dial_with(&config);
     assert_true(o.fd >= 0);
-    assert_int_equal(socket_remote(o.fd).family, ENDPOINT_IP6);
+    assert_int_equal(socket_far(o.fd).family, ENDPOINT_IP6);
     stream_gives(o.fd, "hello");
     close(o.fd);
     far_join(&far);
@@ -412,8 +414,7 @@ static void unix_socket_connects(void **state)
     int blocking = 0;
     snprintf(path, sizeof path, "/tmp/dialer-test-%d.sock", (int)getpid());
     snprintf(server, sizeof server, "unix:%s", path);
-    far.listener = socket_listen_path(path);
-    assert_true(far.listener >= 0);
+    assert_int_equal(socket_listen_local(path, &far.listener), 0);
     assert_int_equal(ioctl(far.listener, FIONBIO, &blocking), 0);
     far_start(&far, script);
     struct outcome o = dial(server, NULL);
@@ -424,9 +425,9 @@ static void unix_socket_connects(void **state)
     /* Nobody listens now, and the file is still there: it is refused, and a listener takes over. */
     o = dial(server, NULL);
     assert_int_equal(o.err.sys_errno, ECONNREFUSED);
-    int again = socket_listen_path(path);
-    assert_true(again >= 0);
-    assert_int_equal(socket_listen_path(path), -EADDRINUSE);
+    udptun_socket again, other;
+    assert_int_equal(socket_listen_local(path, &again), 0);
+    assert_int_equal(io_of(socket_listen_local(path, &other)), IO_IN_USE);
     close(again);
     unlink(path);
     o = dial(server, NULL);
@@ -740,15 +741,15 @@ static void cancelled_dialer_is_silent(void **state)
     char via[256];
     struct dial_config config = config_of("four.test:1", NULL);
     dial_cancel(NULL);
-    dial_cancel(dial_start(loop, &config, on_done, &o));
+    dial_cancel(dial_start(&side, &config, on_done, &o));
     dns.silent = true;
-    struct dialer *d = dial_start(loop, &config, on_done, &o);
+    struct dialer *d = dial_start(&side, &config, on_done, &o);
     run_for(0.05);
     dial_cancel(d);
     struct far_side far = {0};
     far_start(&far, silent);
     config = config_of("192.0.2.1:1", at_port("socks5://127.0.0.1:%u", &far, via));
-    d = dial_start(loop, &config, on_done, &o);
+    d = dial_start(&side, &config, on_done, &o);
     run_for(0.05);
     dial_cancel(d);
     far_join(&far);

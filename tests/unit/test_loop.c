@@ -110,7 +110,7 @@ static void pass_time(uint64_t until_us)
 /* ---- watches ------------------------------------------------------------------------------- */
 
 struct seen {
-    struct watch watch;
+    struct io_watch watch;
     unsigned calls, events;
     struct seen *stops; /* another that it stops when it is called */
 };
@@ -359,7 +359,7 @@ static void many_timers_ring_as_a_plain_list_says(void **state)
 
 struct live {
     struct loop loop;
-    struct watch watch;
+    struct io_watch watch;
     struct timer timer;
     int pair[2];
     unsigned turns, reads;

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "daemon/engine/streams/resolver.h"
+#include "daemon/platform/loop.h"
 #include "tests/unit/dns_server.h"
 #include "tests/unit/own_net.h"
 
@@ -27,6 +28,7 @@ static const struct dns_record records[] = {
 };
 
 static struct ev_loop *loop;
+static struct loop side; /* of what is tested, on that loop */
 static struct dns_server dns;
 static struct resolver *resolver;
 
@@ -107,8 +109,10 @@ static int setup(void **state)
     struct socket_rules rules = socket_rules_none();
     (void)state;
     loop = ev_loop_new(EVFLAG_AUTO);
-    resolver = resolver_new(loop, &rules);
-    return loop && resolver && dns_server_start(&dns, loop, records) ? 0 : -1;
+    if (!loop || loop_init_ev(&side, loop, NULL, NULL) != UDPTUN_OK)
+        return -1;
+    resolver = resolver_new(&side, &rules);
+    return resolver && dns_server_start(&dns, loop, records) ? 0 : -1;
 }
 
 static int teardown(void **state)
@@ -116,6 +120,7 @@ static int teardown(void **state)
     (void)state;
     resolver_free(resolver);
     dns_server_stop(&dns);
+    loop_fini(&side);
     ev_loop_destroy(loop);
     return 0;
 }
@@ -374,13 +379,13 @@ static void sockets_meet_the_protect_hook(void **state)
     rules.protect = allow_all;
     rules.protect_arg = &calls;
     resolver_free(resolver);
-    resolver = resolver_new(loop, &rules);
+    resolver = resolver_new(&side, &rules);
     struct answer a = ask("four.test");
     assert_int_equal(a.count, 1);
     assert_true(calls > 0);
     rules.protect = refuse_all;
     resolver_free(resolver);
-    resolver = resolver_new(loop, &rules);
+    resolver = resolver_new(&side, &rules);
     unsigned questions = dns.questions;
     a = ask("six.test");
     assert_int_equal(a.count, 0);

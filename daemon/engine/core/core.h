@@ -3,12 +3,11 @@
  * core.h - what every file of the engine shares: the engine itself, its log, its random source.
  *
  * One engine is one event loop. All that is in it is touched on that loop's thread alone; the
- * only thing two threads share is the queue of engine_thread.c.
+ * only thing two threads share is the mailbox of engine_thread.c.
  */
 #ifndef ENGINE_CORE_H
 #define ENGINE_CORE_H
 
-#include <ev.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,11 +15,13 @@
 #include <udptun/engine.h>
 
 #include "daemon/engine/core/own_sockets.h"
+#include "daemon/platform/loop.h"
 #include "proto/list.h"
 
-struct engine_thread;
+struct mailbox;
+struct network_watch;
 struct socket_rules;
-struct netwatch;
+struct thread;
 struct udp_batch;
 struct udp_sender;
 
@@ -28,35 +29,40 @@ enum { ENGINE_READ_SIZE = 256 * 1024, ENGINE_HASH_KEY_SIZE = 16 };
 
 struct udptun_engine {
     struct udptun_engine_config config;
-    struct ev_loop *loop;
-    struct engine_thread *thread; /* NULL: the loop is the caller's */
-    ev_check turn_start;          /* reads the clock before any other watcher runs */
-    ev_prepare turn_end;          /* flushes what the turn brought about */
-    struct netwatch *netwatch;    /* NULL: the system brings no news of its network */
-    ev_timer again;               /* keeps the loop awake when a turn could not finish */
-    uint64_t now_us;              /* ENGINE_CLOCK (engine.c) at the start of this turn or call */
-    struct list entries;          /* struct entry.node, by name */
-    struct list dead;             /* struct entry.node, removed and to be freed */
-    struct list dirty;            /* struct tunnel.dirty, with output or a new deadline */
-    struct list streams;          /* struct udptun_stream.deferred, with something to be done */
-    struct list notices;          /* struct notice.node, for callbacks of the app */
-    unsigned in_app;              /* callbacks of the app that are on the stack inside a machine */
-    unsigned in_write;            /* of these, callbacks.stream_write */
-    struct list held;             /* struct held_datagram.node, sent at the end of the turn */
-    uint64_t next_ping;           /* token of the latest ping */
-    bool delivering;              /* notices_deliver() is on the stack */
-    uint8_t *read_buffer;         /* ENGINE_READ_SIZE, for whoever reads a stream right now */
+    struct loop loop;              /* its now_us is the time of this turn or call */
+    struct thread *thread;         /* NULL: the loop is the caller's */
+    struct mailbox *mailbox;       /* calls of other threads; NULL: the loop is the caller's */
+    struct network_watch *network; /* NULL: the system brings no news of its network */
+    struct timer again;            /* keeps the loop awake when a turn could not finish */
+    struct list turn_work;         /* struct turn_work.node, before the engine's own */
+    struct list entries;           /* struct entry.node, by name */
+    struct list dead;              /* struct entry.node, removed and to be freed */
+    struct list dirty;             /* struct tunnel.dirty, with output or a new deadline */
+    struct list streams;           /* struct udptun_stream.deferred, with something to be done */
+    struct list notices;           /* struct notice.node, for callbacks of the app */
+    unsigned in_app;               /* callbacks of the app that are on the stack inside a machine */
+    unsigned in_write;             /* of these, callbacks.stream_write */
+    struct list held;              /* struct held_datagram.node, sent at the end of the turn */
+    uint64_t next_ping;            /* token of the latest ping */
+    bool delivering;               /* notices_deliver() is on the stack */
+    uint8_t *read_buffer;          /* ENGINE_READ_SIZE, for whoever reads a stream right now */
     uint8_t hash_key[ENGINE_HASH_KEY_SIZE];
     struct udp_batch *batch;   /* receive buffers, for whoever reads datagrams right now */
     bool batch_used;           /* since `trim` last looked */
-    ev_timer trim;             /* gives back what bursts have touched of `batch` */
+    struct timer trim;         /* gives back what bursts have touched of `batch` */
     struct own_sockets own;    /* those that send to the network */
     struct udp_sender *sender; /* gathered datagrams, flushed before their bytes go away */
 };
 
 /* ---- engine.c ------------------------------------------------------------------------------ */
 
-/* Read the clock into now_us, for a call that does not come from the loop. */
+/* What an object has to do at the end of each turn, before what was touched is written. */
+struct turn_work {
+    struct list node; /* udptun_engine.turn_work */
+    void (*run)(struct turn_work *work);
+};
+
+/* Read the clock into loop.now_us, for a call that does not come from the loop. */
 void engine_refresh(struct udptun_engine *e);
 
 /*
@@ -90,8 +96,11 @@ uint64_t engine_hash(const struct udptun_engine *e, const void *data, size_t siz
 /* Start the loop on a thread of its own. 0, UDPTUN_E_NOMEM, UDPTUN_E_SYSTEM. */
 int engine_thread_start(struct udptun_engine *e, struct udptun_error *err);
 
-/* Ends the thread's loop and joins it. The loop is left for the caller to destroy. */
+/* End the thread's loop and join it. The loop is left for the caller to close. */
 void engine_thread_stop(struct udptun_engine *e);
+
+/* End of the turn: run what other threads have called. */
+void engine_thread_turn(struct udptun_engine *e);
 
 /* Run `run(arg)` on the engine's thread and wait for it; directly when this is it. */
 void engine_call(struct udptun_engine *e, void (*run)(void *arg), void *arg);

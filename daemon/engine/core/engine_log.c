@@ -50,7 +50,7 @@ static bool gate_open(struct log_gate *gate, uint64_t now_us)
 void engine_log_gated(const struct udptun_engine *e, struct log_gate *gate,
                       enum udptun_log_level level, const char *module, const char *format, ...)
 {
-    if (!e->config.log || !gate_open(gate, e->now_us))
+    if (!e->config.log || !gate_open(gate, e->loop.now_us))
         return;
     if (gate->withheld > 0) {
         engine_log(e, level, module, "%" PRIu32 " lines like the next were withheld",

@@ -3,9 +3,8 @@
 #include "daemon/engine/core/own_sockets.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
-#include "daemon/platform/sockaddr.h"
+#include "daemon/platform/datagram.h"
 
 struct own_socket {
     int32_t next; /* the next descriptor of its bucket, -1: none */
@@ -58,23 +57,16 @@ static bool make_room(struct own_sockets *o, size_t count)
     return true;
 }
 
-static bool is_stream_socket(int fd)
-{
-    int type = 0;
-    socklen_t size = sizeof type;
-    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
-}
-
 void own_sockets_add(struct own_sockets *o, int fd)
 {
-    uint16_t port = socket_local(fd).port;
+    uint16_t port = socket_own(fd).port;
     if (port == 0 || !make_room(o, (size_t)fd + 1))
         return;
     if (o->by_fd[fd].is_used)
         forget(o, fd);
     int32_t *bucket = bucket_of(o, port);
     o->by_fd[fd] = (struct own_socket){
-        .next = *bucket, .port = port, .is_used = true, .is_stream = is_stream_socket(fd)};
+        .next = *bucket, .port = port, .is_used = true, .is_stream = socket_is_stream(fd)};
     *bucket = fd;
 }
 
@@ -83,10 +75,11 @@ static bool is_of_this_host(const struct endpoint *ep)
 {
     struct endpoint any_port = *ep;
     any_port.port = 0;
-    int fd = socket_bind_udp(&any_port, NULL);
-    if (fd >= 0)
-        close(fd);
-    return fd >= 0;
+    udptun_socket socket;
+    if (udp_open(&any_port, NULL, 0, &socket) != 0)
+        return false;
+    socket_close(socket);
+    return true;
 }
 
 bool own_sockets_has(struct own_sockets *o, bool is_stream, const struct endpoint *source)
@@ -97,9 +90,9 @@ bool own_sockets_has(struct own_sockets *o, bool is_stream, const struct endpoin
         next = s->next;
         if (s->port != source->port || s->is_stream != is_stream)
             continue;
-        struct endpoint local = socket_local(fd);
+        struct endpoint local = socket_own(fd);
         local = endpoint_unmapped(&local);
-        if (local.port != source->port || is_stream_socket(fd) != is_stream)
+        if (local.port != source->port || socket_is_stream(fd) != is_stream)
             forget(o, fd); /* it was closed, and the descriptor may be another's now */
         else if (endpoint_same_ip(&local, source) ||
                  (local.family == source->family && endpoint_is_unspecified(&local) &&

@@ -4,10 +4,10 @@
  *
  * Theory of operation
  *
- * A turn of the loop is: the clock is read once (ev_check, first of all), watchers run and call
- * into the protocol machines, and at the end (ev_prepare, before the loop blocks again) every
- * tunnel that was touched writes what has come of it, one gathered write per stream over all its
- * flows, and sets its timer. Batching thus comes from what was ready, never from waiting.
+ * A turn of the loop is: the clock is read once, sockets and timers call into the protocol
+ * machines, and at the end, before the loop waits again (daemon/platform/loop.h), every tunnel that
+ * was touched writes what has come of it, one gathered write per stream over all its flows, and
+ * sets its timer. Batching thus comes from what was ready, never from waiting.
  *
  *     datagrams ─▶ front_*.c ─▶ udp_local.c ─▶ machine ─▶ carrier ─▶ stream
  *     stream ─▶ carrier ─▶ machine ─▶ egress.c (server) or a front (local) ─▶ sender ─▶ datagrams
@@ -22,7 +22,6 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "daemon/engine/core/core.h"
 #include "daemon/engine/core/notices.h"
@@ -30,19 +29,16 @@
 #include "daemon/engine/local/front_app.h"
 #include "daemon/engine/server/egress.h"
 #include "daemon/engine/tunnel/carrier.h"
-#include "daemon/platform/netwatch.h"
-#include "daemon/platform/sockaddr.h"
-#include "daemon/platform/udp_io.h"
+#include "daemon/platform/datagram.h"
+#include "daemon/platform/network.h"
 #include "proto/error.h"
 #include "proto/version.h"
 #include "proto/versioned.h"
 
-#include <errno.h>
-
 /* Rounds of a turn until the loop gets its chance again. */
 enum { MAX_ROUNDS = 16 };
 
-static const double trim_after_s = 1.;
+enum { TRIM_AFTER_US = 1000000 };
 
 _Static_assert(ENGINE_HASH_KEY_SIZE == crypto_shorthash_KEYBYTES, "the key is SipHash's");
 
@@ -77,9 +73,9 @@ uint64_t engine_hash(const struct udptun_engine *e, const void *data, size_t siz
     return hash;
 }
 
-static void on_opened(void *arg, int fd)
+static void on_opened(void *arg, udptun_socket socket)
 {
-    own_sockets_add(&((struct udptun_engine *)arg)->own, fd);
+    own_sockets_add(&((struct udptun_engine *)arg)->own, socket);
 }
 
 void engine_fill_rules(struct udptun_engine *e, struct socket_rules *rules)
@@ -90,19 +86,10 @@ void engine_fill_rules(struct udptun_engine *e, struct socket_rules *rules)
     rules->opened_arg = e;
 }
 
-/* One that goes on while the machine sleeps, as Linux's CLOCK_MONOTONIC does not: else what is sent
- * afterwards would be as late for the far end as the sleep was long. */
-#ifdef CLOCK_BOOTTIME
-#define ENGINE_CLOCK CLOCK_BOOTTIME
-#else
-#define ENGINE_CLOCK CLOCK_MONOTONIC
-#endif
-
 void engine_refresh(struct udptun_engine *e)
 {
-    struct timespec now;
-    clock_gettime(ENGINE_CLOCK, &now);
-    e->now_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+    loop_refresh(&e->loop);
+    loop_turn_soon(&e->loop); /* for what the call brings about */
 }
 
 /* ---- turns --------------------------------------------------------------------------------------
@@ -135,12 +122,18 @@ void engine_settle(struct udptun_engine *e)
 
 void engine_turn_again(struct udptun_engine *e)
 {
-    if (!ev_is_active(&e->again))
-        ev_timer_start(e->loop, &e->again);
+    if (!timer_is_on(&e->again))
+        timer_start(&e->again, 0);
 }
 
-static void end_turn(struct udptun_engine *e)
+static void on_turn(void *arg)
 {
+    struct udptun_engine *e = (struct udptun_engine *)arg;
+    engine_thread_turn(e);
+    LIST_FOREACH_SAFE (node, &e->turn_work) {
+        struct turn_work *work = list_entry(node, struct turn_work, node);
+        work->run(work);
+    }
     for (int round = 0; round < MAX_ROUNDS && !idle(e); round++) {
         front_app_send_held(e);
         stream_app_settle(e);
@@ -149,72 +142,30 @@ static void end_turn(struct udptun_engine *e)
     }
     if (!idle(e))
         engine_turn_again(e);
-    if (e->batch_used && !ev_is_active(&e->trim))
-        ev_timer_start(e->loop, &e->trim);
-}
-
-static void on_turn_start(struct ev_loop *loop, ev_check *watcher, int events)
-{
-    (void)loop;
-    (void)events;
-    engine_refresh((struct udptun_engine *)watcher->data);
-}
-
-static void on_turn_end(struct ev_loop *loop, ev_prepare *watcher, int events)
-{
-    (void)loop;
-    (void)events;
-    end_turn((struct udptun_engine *)watcher->data);
+    if (e->batch_used && !timer_is_on(&e->trim))
+        timer_start(&e->trim, TRIM_AFTER_US);
 }
 
 /* Nothing to do but to have woken the loop. */
-static void on_again(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_again(void *arg)
 {
-    (void)loop;
-    (void)timer;
-    (void)events;
+    (void)arg;
 }
 
 /* Called a second after datagrams came; when none did since, the burst is over. */
-static void on_trim(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_trim(void *arg)
 {
-    (void)events;
-    struct udptun_engine *e = (struct udptun_engine *)timer->data;
+    struct udptun_engine *e = (struct udptun_engine *)arg;
     if (!e->batch_used) {
         udp_batch_trim(e->batch);
         return;
     }
     e->batch_used = false;
-    ev_timer_set(timer, trim_after_s, 0.);
-    ev_timer_start(loop, timer);
+    timer_start(&e->trim, TRIM_AFTER_US);
 }
 
 /* ---- life ---------------------------------------------------------------------------------------
  */
-
-static void on_unsent(void *arg, void *tag, const struct endpoint *dest, size_t size, int sys_errno)
-{
-    (void)arg;
-    (void)size;
-    struct flow_head *head = (struct flow_head *)tag;
-    if (head->tunnel->server)
-        egress_unsent((struct egress *)tag, dest, sys_errno);
-    else
-        udpt_count_drop(head->tunnel->machine, head->binding,
-                        sys_errno == EMSGSIZE ? UDPT_DROP_OVERSIZE : UDPT_DROP_QUEUE);
-}
-
-static void init_watchers(struct udptun_engine *e)
-{
-    ev_check_init(&e->turn_start, on_turn_start);
-    ev_set_priority(&e->turn_start, EV_MAXPRI);
-    ev_prepare_init(&e->turn_end, on_turn_end);
-    ev_timer_init(&e->again, on_again, 0., 0.);
-    ev_timer_init(&e->trim, on_trim, trim_after_s, 0.);
-    e->turn_start.data = e;
-    e->turn_end.data = e;
-    e->trim.data = e;
-}
 
 static void on_network_changed(void *arg)
 {
@@ -250,8 +201,9 @@ static struct udptun_engine *allocate(const struct udptun_engine_config *config)
     list_init(&e->streams);
     list_init(&e->held);
     list_init(&e->notices);
+    list_init(&e->turn_work);
     own_sockets_init(&e->own);
-    e->sender = udp_sender_new(on_unsent, e);
+    e->sender = udp_sender_new();
     e->batch = udp_batch_new();
     e->read_buffer = (uint8_t *)malloc(ENGINE_READ_SIZE);
     if (e->sender && e->batch && e->read_buffer)
@@ -264,6 +216,26 @@ void udptun_engine_config_init_sized(struct udptun_engine_config *config, size_t
 {
     const struct udptun_engine_config defaults = {.size = sizeof defaults};
     versioned_init(config, size, &defaults, sizeof defaults);
+}
+
+/* The caller's loop, of either kind, or a new one for a thread of ours. */
+static int open_loop(struct udptun_engine *e, const struct udptun_engine_config *config,
+                     struct udptun_error *err)
+{
+    int code = UDPTUN_OK;
+    if (config->loop_table) {
+        struct udptun_loop table;
+        if (!versioned_read(&table, sizeof table, config->loop_table,
+                            VERSIONED_LEAST(struct udptun_loop, wake)) ||
+            !table.watch || !table.change || !table.unwatch || !table.timer)
+            return error_set(err, UDPTUN_E_INVALID, "loop_table", "loop_table: is not complete");
+        loop_init(&e->loop, &table, on_turn, e);
+    } else if (config->loop) {
+        code = loop_init_ev(&e->loop, config->loop, on_turn, e);
+    } else {
+        code = loop_init_own(&e->loop, on_turn, e);
+    }
+    return code < 0 ? error_set(err, code, NULL, "engine: no event loop") : UDPTUN_OK;
 }
 
 udptun_engine *udptun_engine_new(const struct udptun_engine_config *given, struct udptun_error *err)
@@ -287,21 +259,17 @@ udptun_engine *udptun_engine_new(const struct udptun_engine_config *given, struc
         return NULL;
     }
     randombytes_buf(e->hash_key, sizeof e->hash_key);
-    engine_refresh(e);
-    init_watchers(e);
-    e->loop = config->loop ? config->loop : ev_loop_new(EVFLAG_AUTO);
-    if (!e->loop) {
-        error_set(err, UDPTUN_E_SYSTEM, NULL, "engine: no event loop");
+    if (open_loop(e, config, err) < 0) {
         release(e);
         return NULL;
     }
-    ev_check_start(e->loop, &e->turn_start);
-    ev_prepare_start(e->loop, &e->turn_end);
-    e->netwatch = netwatch_new(e->loop, on_network_changed, e);
-    if (config->loop || engine_thread_start(e, err) == UDPTUN_OK)
+    timer_init(&e->again, &e->loop, on_again, e);
+    timer_init(&e->trim, &e->loop, on_trim, e);
+    e->network = network_watch_new(&e->loop, on_network_changed, e);
+    if (config->loop || config->loop_table || engine_thread_start(e, err) == UDPTUN_OK)
         return e;
-    netwatch_free(e->netwatch);
-    ev_loop_destroy(e->loop);
+    network_watch_free(e->network);
+    loop_fini(&e->loop);
     release(e);
     return NULL;
 }
@@ -314,11 +282,9 @@ static void close_all(void *arg)
     while (!list_empty(&e->dead) || !list_empty(&e->notices))
         engine_settle(e);
     front_app_drop_held(e);
-    netwatch_free(e->netwatch);
-    ev_check_stop(e->loop, &e->turn_start);
-    ev_prepare_stop(e->loop, &e->turn_end);
-    ev_timer_stop(e->loop, &e->again);
-    ev_timer_stop(e->loop, &e->trim);
+    network_watch_free(e->network);
+    timer_stop(&e->again);
+    timer_stop(&e->trim);
 }
 
 void udptun_engine_free(udptun_engine *engine)
@@ -326,9 +292,25 @@ void udptun_engine_free(udptun_engine *engine)
     if (!engine)
         return;
     engine_call(engine, close_all, engine);
-    if (engine->thread) {
+    if (engine->thread)
         engine_thread_stop(engine);
-        ev_loop_destroy(engine->loop);
-    }
+    loop_fini(&engine->loop);
     release(engine);
+}
+
+/* ---- the caller's loop ----------------------------------------------------------------------- */
+
+void udptun_engine_ready(udptun_engine *engine, void *token, unsigned events)
+{
+    loop_ready(&engine->loop, token, events);
+}
+
+void udptun_engine_due(udptun_engine *engine)
+{
+    loop_due(&engine->loop);
+}
+
+void udptun_engine_turn(udptun_engine *engine)
+{
+    loop_turn(&engine->loop);
 }

@@ -188,7 +188,7 @@ static void fill(const struct gateway *t, struct udptun_tun2socks_status *s)
     strcpy(s->device, t->device_name);
     format_route(s->tcp, c->tcp, &c->tcp_url, c->given.tcp);
     format_route(s->udp, c->udp, &c->udp_url, c->given.udp);
-    s->uptime_s = (t->engine->now_us - t->started_us) / 1000000;
+    s->uptime_s = (t->engine->loop.now_us - t->started_us) / 1000000;
     if (!t->stack)
         return;
     const struct tun2socks_counters *counters = tun2socks_counters(t->stack);

@@ -38,7 +38,7 @@ static struct udpt_session *find(const struct tunnel *t, const uint8_t id[UDPT_S
     struct udpt_session *s = t->machine ? udpt_session_next(t->machine, NULL) : NULL;
     for (; s; s = udpt_session_next(t->machine, s)) {
         struct udpt_session_info info;
-        udpt_session_look(s, t->engine->now_us, &info);
+        udpt_session_look(s, t->engine->loop.now_us, &info);
         if (memcmp(info.id, id, UDPT_SESSION_ID_SIZE) == 0)
             break;
     }
@@ -65,7 +65,7 @@ static int close_session(const struct close_call *call)
                          call->name);
     engine_log(e, UDPTUN_LOG_INFO, "server", "%s: session %.8s... is closed on request", call->name,
                call->session);
-    udpt_session_close(s, e->now_us);
+    udpt_session_close(s, e->loop.now_us);
     tunnel_touch(t);
     return UDPTUN_OK;
 }

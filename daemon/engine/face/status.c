@@ -65,7 +65,7 @@ struct status_call {
 
 static void look_at_machine(const struct tunnel *t, struct udptun_tunnel_status *status)
 {
-    uint64_t now_us = t->engine->now_us;
+    uint64_t now_us = t->engine->loop.now_us;
     struct udpt_machine_info info;
     udpt_machine_look(t->machine, now_us, &info);
     status->sessions = info.sessions;
@@ -104,7 +104,7 @@ static void run_status(void *arg)
         url_format(&t->config->listen, status->listen);
     if (t->config->server.kind != URL_NONE)
         url_format(&t->config->server, status->server);
-    status->uptime_s = (t->engine->now_us - t->started_us) / 1000000;
+    status->uptime_s = (t->engine->loop.now_us - t->started_us) / 1000000;
     if (t->machine)
         look_at_machine(t, status);
 }
@@ -172,7 +172,7 @@ static void run_each_session(void *arg)
     for (; s; s = udpt_session_next(t->machine, s)) {
         struct udpt_session_info info;
         struct udptun_session_status status = {0};
-        udpt_session_look(s, e->now_us, &info);
+        udpt_session_look(s, e->loop.now_us, &info);
         format_id(info.id, status.session);
         if (t->local)
             url_format(&t->config->server, status.peer);
@@ -229,7 +229,7 @@ static void fill_flow(const struct tunnel *t, struct udpt_binding *b, const char
                       struct udptun_flow_status *status)
 {
     struct udpt_binding_info info;
-    udpt_binding_look(b, t->engine->now_us, &info);
+    udpt_binding_look(b, t->engine->loop.now_us, &info);
     *status = (struct udptun_flow_status){
         .peers = info.peers,
         .idle_s = info.idle_us / 1000000,
@@ -255,7 +255,7 @@ static struct udpt_session *first_session(const struct tunnel *t, const char *cu
     for (; *cursor && s; s = udpt_session_next(t->machine, s)) {
         char id[2 * UDPT_SESSION_ID_SIZE + 1];
         struct udpt_session_info info;
-        udpt_session_look(s, t->engine->now_us, &info);
+        udpt_session_look(s, t->engine->loop.now_us, &info);
         format_id(info.id, id);
         if (strcmp(id, cursor) == 0)
             break;
@@ -270,7 +270,7 @@ static bool list_flows(struct flows_call *call, struct tunnel *t, struct udpt_se
     for (; s; s = udpt_session_next(t->machine, s), after = 0) {
         char id[2 * UDPT_SESSION_ID_SIZE + 1];
         struct udpt_session_info info;
-        udpt_session_look(s, t->engine->now_us, &info);
+        udpt_session_look(s, t->engine->loop.now_us, &info);
         format_id(info.id, id);
         struct udpt_binding *b;
         while ((b = udpt_binding_after(s, after))) {
@@ -278,7 +278,7 @@ static bool list_flows(struct flows_call *call, struct tunnel *t, struct udpt_se
                 return true;
             struct udpt_binding_info binding;
             struct udptun_flow_status status;
-            udpt_binding_look(b, t->engine->now_us, &binding);
+            udpt_binding_look(b, t->engine->loop.now_us, &binding);
             fill_flow(t, b, id, &status);
             after = binding.id;
             listed++;

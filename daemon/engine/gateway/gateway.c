@@ -16,7 +16,7 @@
 #include "tun2socks/device.h"
 
 /* Between attempts to get a lost device back. */
-static const double reopen_after_s = 1.;
+enum { REOPEN_US = 1000000 };
 
 struct socket_rules gateway_rules(const struct gateway *t)
 {
@@ -121,44 +121,41 @@ static struct device *open_device(struct gateway *t, struct udptun_error *err)
 
 static void unwatch(struct gateway *t)
 {
-    if (t->is_watching)
-        ev_io_stop(t->engine->loop, &t->device);
-    t->is_watching = false;
+    watch_stop(&t->device);
+}
+
+/* Idle until the device is there again. */
+static void lose_device(struct gateway *t, const char *reason)
+{
+    unwatch(t);
+    gateway_enter_state(t, UDPTUN_FAILED, reason);
+    if (t->config->kind != GATEWAY_DEVICE_FD)
+        timer_start(&t->reopen, REOPEN_US);
 }
 
 /* The descriptor may be another after each read. */
 static void watch(struct gateway *t)
 {
     int fd = tun2socks_fd(t->stack);
-    if (t->is_watching && t->device.fd == fd)
+    if (watch_is_on(&t->device) && t->device.socket == fd)
         return;
     unwatch(t);
-    if (fd < 0)
-        return;
-    ev_io_set(&t->device, fd, EV_READ);
-    ev_io_start(t->engine->loop, &t->device);
-    t->is_watching = true;
+    if (fd >= 0 && watch_start(&t->device, fd, LOOP_READ) < 0)
+        lose_device(t, "out of memory");
 }
 
-static void on_device(struct ev_loop *loop, ev_io *watcher, int events)
+static void on_device(void *arg, unsigned events)
 {
-    struct gateway *t = (struct gateway *)watcher->data;
-    (void)loop;
+    struct gateway *t = (struct gateway *)arg;
     (void)events;
     tun2socks_readable(t->stack);
     watch(t);
 }
 
-/* The descriptor is closed by now; only its watcher is left. */
+/* The descriptor is closed by now; only its watch is left. */
 static void on_lost(void *arg, const struct udptun_error *err)
 {
-    struct gateway *t = (struct gateway *)arg;
-    unwatch(t);
-    gateway_enter_state(t, UDPTUN_FAILED, err->message);
-    if (t->config->kind != GATEWAY_DEVICE_FD) {
-        ev_timer_set(&t->reopen, reopen_after_s, 0.);
-        ev_timer_start(t->engine->loop, &t->reopen);
-    }
+    lose_device((struct gateway *)arg, err->message);
 }
 
 /* Get the device again, or try again later. */
@@ -168,8 +165,7 @@ static void reopen(struct gateway *t)
     struct device *d = open_device(t, &err);
     if (!d) {
         gateway_enter_state(t, UDPTUN_FAILED, err.message);
-        ev_timer_set(&t->reopen, reopen_after_s, 0.);
-        ev_timer_start(t->engine->loop, &t->reopen);
+        timer_start(&t->reopen, REOPEN_US);
         return;
     }
     tun2socks_attach(t->stack, d);
@@ -177,17 +173,15 @@ static void reopen(struct gateway *t)
     enter_running(t);
 }
 
-static void on_reopen(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_reopen(void *arg)
 {
-    (void)loop;
-    (void)events;
-    reopen((struct gateway *)timer->data);
+    reopen((struct gateway *)arg);
 }
 
 static void release_device(struct gateway *t)
 {
     unwatch(t);
-    ev_timer_stop(t->engine->loop, &t->reopen);
+    timer_stop(&t->reopen);
     if (t->stack)
         tun2socks_attach(t->stack, NULL);
     close_pipe(t);
@@ -239,31 +233,27 @@ static void configure_stack(struct gateway *t)
  */
 
 /* End of the turn, before the engine's: flows that the turn touched may have new deadlines. */
-static void on_turn_end(struct ev_loop *loop, ev_prepare *watcher, int events)
+static void on_turn_end(struct turn_work *work)
 {
-    struct gateway *t = (struct gateway *)watcher->data;
-    uint64_t now_us = t->engine->now_us;
-    (void)events;
+    struct gateway *t = list_entry(work, struct gateway, work);
+    uint64_t now_us = t->engine->loop.now_us;
     if (t->configure_pending)
         configure_stack(t);
     device_app_turn_end(t);
     uint64_t at_us = tun2socks_tick(t->stack);
     if (at_us == t->armed_us)
         return;
-    ev_timer_stop(loop, &t->deadline);
     t->armed_us = at_us;
     if (at_us == UINT64_MAX)
-        return;
-    ev_timer_set(&t->deadline, at_us > now_us ? (double)(at_us - now_us) / 1e6 : 0., 0.);
-    ev_timer_start(loop, &t->deadline);
+        timer_stop(&t->deadline);
+    else
+        timer_start(&t->deadline, at_us > now_us ? at_us - now_us : 0);
 }
 
 /* Nothing but a turn, at whose end the time is looked at. */
-static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_deadline(void *arg)
 {
-    (void)loop;
-    (void)events;
-    ((struct gateway *)timer->data)->armed_us = 0;
+    ((struct gateway *)arg)->armed_us = 0;
 }
 
 /* ---- life ---------------------------------------------------------------------------------------
@@ -271,16 +261,13 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
 
 static void init_watchers(struct gateway *t)
 {
-    ev_init(&t->device, on_device);
-    ev_init(&t->deadline, on_deadline);
-    ev_init(&t->reopen, on_reopen);
+    struct loop *loop = &t->engine->loop;
+    watch_init(&t->device, loop, on_device, t);
+    timer_init(&t->deadline, loop, on_deadline, t);
+    timer_init(&t->reopen, loop, on_reopen, t);
     gateway_loop_init(t);
-    ev_prepare_init(&t->turn_end, on_turn_end);
-    ev_set_priority(&t->turn_end, EV_MAXPRI);
-    t->device.data = t;
-    t->deadline.data = t;
-    t->reopen.data = t;
-    t->turn_end.data = t;
+    t->work.run = on_turn_end;
+    list_init(&t->work.node);
 }
 
 /* What is known of what lies behind: nothing, but for the state of a tunnel. */
@@ -297,7 +284,7 @@ static int start(struct gateway *t, struct udptun_error *err)
 {
     struct tun2socks_config config;
     struct socket_rules rules = gateway_rules(t);
-    t->resolver = resolver_new(t->engine->loop, &rules);
+    t->resolver = resolver_new(&t->engine->loop, &rules);
     if (!t->resolver)
         return error_set(err, UDPTUN_E_NOMEM, NULL, "%s: out of memory", gateway_name(t));
     int code = settings_try_mark(&rules, err);
@@ -312,7 +299,7 @@ static int start(struct gateway *t, struct udptun_error *err)
     if (!t->stack)
         return UDPTUN_E_CONFLICT;
     t->armed_us = UINT64_MAX;
-    ev_prepare_start(t->engine->loop, &t->turn_end);
+    list_append(&t->engine->turn_work, &t->work.node);
     watch(t);
     forget_far_ends(t);
     enter_running(t);
@@ -323,9 +310,9 @@ void gateway_bury(struct gateway *t)
 {
     t->is_closing = true;
     release_device(t);
-    ev_timer_stop(t->engine->loop, &t->deadline);
-    ev_prepare_stop(t->engine->loop, &t->turn_end);
+    timer_stop(&t->deadline);
     gateway_loop_stop(t);
+    list_remove(&t->work.node);
 }
 
 void gateway_free(struct gateway *t)
@@ -354,7 +341,7 @@ struct gateway *gateway_new(struct udptun_engine *e, struct gateway_settings *co
     t->config = config;
     t->state = UDPTUN_STARTING;
     t->pipe_fd = -1;
-    t->started_us = e->now_us;
+    t->started_us = e->loop.now_us;
     list_init(&t->entry.node);
     list_init(&t->held);
     t->entry.kind = &gateway_kind;

@@ -39,13 +39,12 @@ struct gateway {
     struct gateway_settings *config;
     struct tun2socks *stack; /* NULL while disabled */
     struct resolver *resolver;
-    ev_io device;       /* tun2socks_fd(), while there is one */
-    ev_timer deadline;  /* what tun2socks_tick() asked for */
-    ev_timer reopen;    /* after the device was lost */
-    ev_timer loop_over; /* since the last packet of our own */
-    ev_prepare turn_end;
-    bool is_watching; /* `device` is active */
-    bool is_closing;  /* being freed: nothing new begins */
+    struct io_watch device; /* tun2socks_fd(), while there is one */
+    struct timer deadline;  /* what tun2socks_tick() asked for */
+    struct timer reopen;    /* after the device was lost */
+    struct timer loop_over; /* since the last packet of our own */
+    struct turn_work work;
+    bool is_closing; /* being freed: nothing new begins */
     uint64_t armed_us;
     const struct gateway_udp_ops *udp; /* what made the bindings */
     bool configure_pending;            /* a callback of the app changed the configuration */
@@ -127,6 +126,6 @@ void gateway_udp_tunnel_state(struct gateway *t, enum udptun_state state, const 
 void gateway_udp_tunnel_leave(struct gateway *t);
 /* ICMP for what a socket reported about datagrams to `to`. */
 void gateway_udp_failed(struct gateway *t, const struct endpoint *source, const struct endpoint *to,
-                        int sys_errno, uint32_t mtu);
+                        enum io why, uint32_t mtu);
 
 #endif

@@ -16,7 +16,7 @@ void gateway_fill_config(struct gateway *t, struct tun2socks_config *config)
     uint32_t udp_idle_s = (uint32_t)c->given.udp_flow_timeout_s;
     *config = (struct tun2socks_config){
         .arg = t,
-        .now_us = &t->engine->now_us,
+        .now_us = &t->engine->loop.now_us,
         .streams = &gateway_tcp_host,
         .own_source = gateway_loop_check,
         .datagrams = c->udp == GATEWAY_REJECT ? NULL : &gateway_udp_host,

@@ -10,25 +10,21 @@
 
 #include "daemon/engine/gateway/gateway.h"
 
-static const double over_after_s = 30.;
+enum { OVER_AFTER_US = 30 * 1000 * 1000 };
 
-static void on_over(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_over(void *arg)
 {
-    (void)events;
-    ev_timer_stop(loop, timer);
-    gateway_far_end((struct gateway *)timer->data, GATEWAY_SIDE_LOOP, NULL);
+    gateway_far_end((struct gateway *)arg, GATEWAY_SIDE_LOOP, NULL);
 }
 
 void gateway_loop_init(struct gateway *t)
 {
-    ev_init(&t->loop_over, on_over);
-    t->loop_over.repeat = over_after_s;
-    t->loop_over.data = t;
+    timer_init(&t->loop_over, &t->engine->loop, on_over, t);
 }
 
 void gateway_loop_stop(struct gateway *t)
 {
-    ev_timer_stop(t->engine->loop, &t->loop_over);
+    timer_stop(&t->loop_over);
 }
 
 bool gateway_loop_check(void *arg, bool is_stream, const struct endpoint *source,
@@ -44,6 +40,6 @@ bool gateway_loop_check(void *arg, bool is_stream, const struct endpoint *source
     engine_log_gated(t->engine, &t->gate, UDPTUN_LOG_WARN, "tun2socks", "%s: loop: %s",
                      gateway_name(t), text);
     if (!t->is_closing)
-        ev_timer_again(t->engine->loop, &t->loop_over);
+        timer_start(&t->loop_over, OVER_AFTER_US);
     return true;
 }

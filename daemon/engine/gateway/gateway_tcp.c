@@ -5,11 +5,9 @@
  * Nothing is kept here: what the socket does not take stays with tun2socks, whose window closes;
  * what the app does not take stays in the socket, which is not read.
  */
-#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "daemon/engine/gateway/gateway.h"
 #include "daemon/engine/streams/dialer.h"
@@ -18,48 +16,54 @@ struct gateway_stream {
     struct gateway *gateway;
     struct tun2socks_flow *flow;
     struct dialer *dialer; /* NULL: connected */
-    int fd;                /* -1: not connected */
+    udptun_socket socket;  /* NO_SOCKET: not connected */
     bool ended;            /* the app's end was passed on */
-    ev_io readable;        /* active while there is room */
-    ev_io writable;        /* active while it takes no more */
+    struct io_watch watch; /* LOOP_READ while there is room, LOOP_WRITE while it takes no more */
 };
 
-static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+static void unwatch(struct gateway_stream *s, unsigned events)
 {
-    struct gateway_stream *s = (struct gateway_stream *)watcher->data;
+    watch_set(&s->watch, s->watch.events & ~events);
+}
+
+static void read_some(struct gateway_stream *s)
+{
     void *to;
-    (void)events;
+    size_t got = 0;
     ssize_t room = tun2socks_buffer(s->flow, &to);
     if (room == 0) {
-        ev_io_stop(loop, watcher);
+        unwatch(s, LOOP_READ);
         return;
     }
-    ssize_t got = room > 0 ? recv(s->fd, to, (size_t)room, 0) : -1;
-    bool is_broken = got < 0 && (room < 0 || (errno != EAGAIN && errno != EINTR));
-    bool is_taken = tun2socks_filled(s->flow, got > 0 ? (size_t)got : 0);
-    if (got == 0) {
-        ev_io_stop(loop, watcher);
+    enum io what = room > 0 ? io_of(socket_read(s->socket, to, (size_t)room, &got)) : IO_NO_MEMORY;
+    bool is_taken = tun2socks_filled(s->flow, got);
+    if (what == IO_OK && got == 0) {
+        unwatch(s, LOOP_READ);
         tun2socks_ended(s->flow);
         return;
     }
-    if (is_broken || !is_taken)
+    if ((what != IO_OK && what != IO_AGAIN) || !is_taken)
         tun2socks_failed(s->flow);
 }
 
-static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
+/* Each of the two may end the flow, and `s` with it: what else is ready is told again. */
+static void on_ready(void *arg, unsigned events)
 {
-    struct gateway_stream *s = (struct gateway_stream *)watcher->data;
-    (void)events;
-    ev_io_stop(loop, watcher);
-    tun2socks_writable(s->flow);
+    struct gateway_stream *s = (struct gateway_stream *)arg;
+    if (events & LOOP_WRITE) {
+        unwatch(s, LOOP_WRITE);
+        tun2socks_writable(s->flow);
+    } else {
+        read_some(s);
+    }
 }
 
-static void on_dialled(void *arg, int fd, const struct udptun_error *err)
+static void on_dialled(void *arg, udptun_socket socket, const struct udptun_error *err)
 {
     struct gateway_stream *s = (struct gateway_stream *)arg;
     struct gateway *t = s->gateway;
     s->dialer = NULL;
-    if (fd < 0) {
+    if (socket == NO_SOCKET) {
         /* Through a proxy only what it reported about the target is the app's business alone. */
         bool is_proxy = t->config->tcp == GATEWAY_SOCKS5 && !dial_is_of_target(err);
         gateway_far_end(t, GATEWAY_SIDE_TCP, is_proxy ? err->message : NULL);
@@ -70,12 +74,13 @@ static void on_dialled(void *arg, int fd, const struct udptun_error *err)
     }
     gateway_far_end(t, GATEWAY_SIDE_TCP, NULL);
     int most = INT_MAX; /* a bulk flow needs no short queue, as frames do */
-    socket_limit_unsent(fd, most);
-    s->fd = fd;
-    ev_io_init(&s->readable, on_readable, fd, EV_READ);
-    ev_io_init(&s->writable, on_writable, fd, EV_WRITE);
-    s->readable.data = s;
-    s->writable.data = s;
+    socket_limit_unsent(socket, most);
+    s->socket = socket;
+    watch_init(&s->watch, &t->engine->loop, on_ready, s);
+    if (watch_start(&s->watch, socket, 0) < 0) {
+        tun2socks_refused(s->flow, io_error(IO_NO_MEMORY));
+        return;
+    }
     tun2socks_connected(s->flow);
 }
 
@@ -85,21 +90,21 @@ static int stream_open(void *arg, struct tun2socks_flow *flow, const struct endp
     struct gateway *t = (struct gateway *)arg;
     (void)source;
     if (t->config->tcp == GATEWAY_REJECT || t->is_closing)
-        return -ECONNREFUSED;
+        return -io_error(IO_REFUSED);
     struct gateway_stream *s = (struct gateway_stream *)calloc(1, sizeof *s);
     if (!s)
-        return -ENOMEM;
-    *s = (struct gateway_stream){.gateway = t, .flow = flow, .fd = -1};
+        return -io_error(IO_NO_MEMORY);
+    *s = (struct gateway_stream){.gateway = t, .flow = flow, .socket = NO_SOCKET};
     struct dial_config dial = {.rules = gateway_rules(t), .resolver = t->resolver};
     dial.server.kind = URL_HOST_PORT;
     dial.server.host.ep = *destination;
     dial.server.host.port = destination->port;
     if (t->config->tcp == GATEWAY_SOCKS5)
         dial.via = t->config->tcp_url;
-    s->dialer = dial_start(t->engine->loop, &dial, on_dialled, s);
+    s->dialer = dial_start(&t->engine->loop, &dial, on_dialled, s);
     if (!s->dialer) {
         free(s);
-        return -ENOMEM;
+        return -io_error(IO_NO_MEMORY);
     }
     *stream = s;
     return 0;
@@ -108,46 +113,40 @@ static int stream_open(void *arg, struct tun2socks_flow *flow, const struct endp
 static ssize_t stream_write(void *stream, const struct iovec *parts, int count)
 {
     struct gateway_stream *s = (struct gateway_stream *)stream;
-    struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)parts,
-                             .msg_iovlen = (size_t)count};
-    size_t offered = 0;
+    size_t offered = 0, sent;
     for (int i = 0; i < count; i++)
         offered += parts[i].iov_len;
-    ssize_t sent = sendmsg(s->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent < 0 && errno != EAGAIN && errno != EINTR)
+    enum io what = io_of(socket_write_spans(s->socket, (const struct io_span *)(const void *)parts,
+                                            (size_t)count, &sent));
+    if (what != IO_OK && what != IO_AGAIN)
         return -1;
-    if (sent < 0)
-        sent = 0;
-    if ((size_t)sent < offered)
-        ev_io_start(s->gateway->engine->loop, &s->writable);
-    return sent;
+    if (sent < offered)
+        watch_set(&s->watch, s->watch.events | LOOP_WRITE);
+    return (ssize_t)sent;
 }
 
 static void stream_end(void *stream)
 {
     struct gateway_stream *s = (struct gateway_stream *)stream;
     s->ended = true;
-    shutdown(s->fd, SHUT_WR);
+    socket_end(s->socket);
 }
 
 static void stream_room(void *stream)
 {
     struct gateway_stream *s = (struct gateway_stream *)stream;
-    ev_io_start(s->gateway->engine->loop, &s->readable);
+    watch_set(&s->watch, s->watch.events | LOOP_READ);
 }
 
 static void stream_close(void *stream)
 {
     struct gateway_stream *s = (struct gateway_stream *)stream;
-    struct linger reset = {.l_onoff = 1, .l_linger = 0};
     dial_cancel(s->dialer);
-    if (s->fd >= 0) {
-        ev_io_stop(s->gateway->engine->loop, &s->readable);
-        ev_io_stop(s->gateway->engine->loop, &s->writable);
-        if (!s->ended) /* the app broke off; so does its stream */
-            (void)setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-        close(s->fd);
-    }
+    watch_stop(&s->watch);
+    if (s->socket != NO_SOCKET && s->ended)
+        socket_close(s->socket);
+    else if (s->socket != NO_SOCKET)
+        socket_abort(s->socket); /* the app broke off; so does its stream */
     free(s);
 }
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gateway_udp.c - datagrams of a tun2socks instance, to what its configuration says. */
-#include <errno.h>
-
 #include "daemon/engine/gateway/gateway.h"
 
 static void datagram(void *arg, void **binding, const struct endpoint *source,
@@ -29,17 +27,17 @@ const struct tun2socks_datagram_host gateway_udp_host = {.datagram = datagram,
                                                          .binding_close = binding_close};
 
 void gateway_udp_failed(struct gateway *t, const struct endpoint *source, const struct endpoint *to,
-                        int sys_errno, uint32_t mtu)
+                        enum io why, uint32_t mtu)
 {
-    enum tun2socks_unreachable why = TUN2SOCKS_HOST_UNREACHABLE;
-    if (sys_errno == EAGAIN || sys_errno == ENOBUFS)
+    enum tun2socks_unreachable answer = TUN2SOCKS_HOST_UNREACHABLE;
+    if (why == IO_AGAIN)
         return; /* lost, as datagrams are */
-    if (sys_errno == ECONNREFUSED)
-        why = TUN2SOCKS_PORT_UNREACHABLE;
-    else if (sys_errno == EACCES || sys_errno == EPERM)
-        why = TUN2SOCKS_PROHIBITED;
-    else if (sys_errno == EMSGSIZE)
-        why = TUN2SOCKS_TOO_BIG;
-    if (why != TUN2SOCKS_TOO_BIG || mtu)
-        tun2socks_unreachable(t->stack, source, to, why, mtu);
+    if (why == IO_REFUSED)
+        answer = TUN2SOCKS_PORT_UNREACHABLE;
+    else if (why == IO_DENIED)
+        answer = TUN2SOCKS_PROHIBITED;
+    else if (why == IO_TOO_BIG)
+        answer = TUN2SOCKS_TOO_BIG;
+    if (answer != TUN2SOCKS_TOO_BIG || mtu)
+        tun2socks_unreachable(t->stack, source, to, answer, mtu);
 }

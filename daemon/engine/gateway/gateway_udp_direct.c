@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gateway_udp_direct.c - UDP of a tun2socks instance by sockets: one per binding and family. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "daemon/engine/gateway/gateway.h"
-#include "daemon/platform/udp_io.h"
+#include "daemon/platform/datagram.h"
 #include "proto/error.h"
 
 enum { MAX_RECEIVES = 4 };
@@ -14,7 +12,8 @@ enum { MAX_RECEIVES = 4 };
 struct gateway_binding {
     struct gateway *gateway;
     struct endpoint source;
-    ev_io io; /* of source.family: the app knows no other */
+    udptun_socket socket;
+    struct io_watch watch; /* of source.family: the app knows no other */
 };
 
 static bool received(void *arg, const struct udp_run *run)
@@ -27,22 +26,21 @@ static bool received(void *arg, const struct udp_run *run)
     return true;
 }
 
-static void failed(void *arg, const struct endpoint *to, int sys_errno, uint32_t mtu)
+static void failed(void *arg, const struct endpoint *to, enum io why, uint32_t mtu)
 {
     struct gateway_binding *b = (struct gateway_binding *)arg;
-    gateway_udp_failed(b->gateway, &b->source, to, sys_errno, mtu);
+    gateway_udp_failed(b->gateway, &b->source, to, why, mtu);
 }
 
-static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+static void on_readable(void *arg, unsigned events)
 {
-    struct gateway_binding *b = (struct gateway_binding *)watcher->data;
+    struct gateway_binding *b = (struct gateway_binding *)arg;
     struct udptun_engine *e = b->gateway->engine;
-    (void)loop;
     (void)events;
     e->batch_used = true;
     for (int i = 0; i < MAX_RECEIVES; i++) {
-        if (udp_receive(e->batch, watcher->fd, received, b) <= 0) {
-            udp_errors(watcher->fd, failed, b);
+        if (udp_receive(e->batch, b->socket, received, b) <= 0) {
+            udp_errors(b->socket, failed, b);
             break;
         }
         if (!udp_batch_was_full(e->batch))
@@ -57,21 +55,22 @@ static struct gateway_binding *open_binding(struct gateway *t, const struct endp
         return NULL;
     struct socket_rules rules = gateway_rules(t);
     struct endpoint any = {.family = source->family};
-    int fd = socket_bind_udp(&any, &rules);
-    if (fd < 0) {
-        char text[ERRNO_TEXT_SIZE], message[96];
-        snprintf(message, sizeof message, "no socket: %s", errno_text(-fd, text));
+    int failure = udp_open(&any, &rules, UDP_WANT_ERRORS, &b->socket);
+    watch_init(&b->watch, &t->engine->loop, on_readable, b);
+    if (failure == 0 && watch_start(&b->watch, b->socket, LOOP_READ) < 0) {
+        failure = io_error(IO_NO_MEMORY);
+        socket_close(b->socket);
+    }
+    if (failure) {
+        char text[IO_TEXT_SIZE], message[96];
+        snprintf(message, sizeof message, "no socket: %s", io_text(failure, text));
         gateway_far_end(t, GATEWAY_SIDE_UDP, message);
         free(b);
         return NULL;
     }
     gateway_far_end(t, GATEWAY_SIDE_UDP, NULL);
-    udp_setup(fd, UDP_WANT_ERRORS);
     b->gateway = t;
     b->source = *source;
-    ev_io_init(&b->io, on_readable, fd, EV_READ);
-    b->io.data = b;
-    ev_io_start(t->engine->loop, &b->io);
     return b;
 }
 
@@ -86,20 +85,20 @@ static void datagram(struct gateway *t, struct gateway_binding **binding,
         tun2socks_lost(t->stack);
         return;
     }
-    union socket_address sa;
-    socklen_t sa_size = sockaddr_from_endpoint(&sa, destination);
-    if (sendto(b->io.fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT, &sa.any, sa_size) < 0) {
-        int cause = errno;
-        tun2socks_lost(t->stack);
-        if (udp_errors(b->io.fd, failed, b) == 0) /* else it was an earlier datagram's */
-            gateway_udp_failed(t, source, destination, cause, 0);
-    }
+    const struct io_span all = {data, size};
+    int failure = udp_send(b->socket, destination, &all, 1);
+    if (failure == 0)
+        return;
+    tun2socks_lost(t->stack);
+    if (udp_errors(b->socket, failed, b) == 0) /* else it was an earlier datagram's */
+        gateway_udp_failed(t, source, destination, io_of(failure), 0);
 }
 
 static void binding_close(struct gateway *t, struct gateway_binding *b)
 {
-    ev_io_stop(t->engine->loop, &b->io);
-    close(b->io.fd);
+    (void)t;
+    watch_stop(&b->watch);
+    socket_close(b->socket);
     free(b);
 }
 

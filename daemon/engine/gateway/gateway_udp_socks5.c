@@ -7,15 +7,13 @@
  * refuses TCP (`ss-local -U` listens on UDP alone) its frames go straight to the proxy's port.
  * What comes while the association is being made waits in a short queue.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "daemon/engine/gateway/gateway.h"
 #include "daemon/engine/streams/dialer.h"
-#include "daemon/platform/udp_io.h"
+#include "daemon/platform/datagram.h"
 #include "proto/error.h"
 #include "proto/socks5/socks5.h"
 
@@ -39,8 +37,8 @@ struct gateway_binding {
     struct endpoint source;
     struct dialer *dialer; /* an association is being made */
     struct endpoint relay;
-    ev_io control; /* its TCP connection; fd -1: none */
-    ev_io io;      /* the socket connected to the relay; fd -1: none */
+    struct io_watch control; /* its TCP connection, while there is one */
+    struct io_watch relayed; /* the socket connected to the relay, while there is one */
     struct list queue;
     size_t queue_packets, queue_bytes;
 };
@@ -63,27 +61,30 @@ static bool received(void *arg, const struct udp_run *run)
     return true;
 }
 
-static void relay_failed(void *arg, const struct endpoint *to, int sys_errno, uint32_t mtu)
+static void relay_error(struct gateway_binding *b, int failure)
 {
-    struct gateway_binding *b = (struct gateway_binding *)arg;
-    char text[ERRNO_TEXT_SIZE], message[160], where[ENDPOINT_TEXT_SIZE];
-    (void)to;
-    (void)mtu;
+    char text[IO_TEXT_SIZE], message[160], where[ENDPOINT_TEXT_SIZE];
     snprintf(message, sizeof message, "proxy %s: %s", endpoint_format(&b->relay, where),
-             errno_text(sys_errno, text));
+             io_text(failure, text));
     gateway_far_end(b->gateway, GATEWAY_SIDE_UDP, message);
 }
 
-static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+static void relay_failed(void *arg, const struct endpoint *to, enum io why, uint32_t mtu)
 {
-    struct gateway_binding *b = (struct gateway_binding *)watcher->data;
+    (void)to;
+    (void)mtu;
+    relay_error((struct gateway_binding *)arg, io_error(why));
+}
+
+static void on_readable(void *arg, unsigned events)
+{
+    struct gateway_binding *b = (struct gateway_binding *)arg;
     struct udptun_engine *e = b->gateway->engine;
-    (void)loop;
     (void)events;
     e->batch_used = true;
     for (int i = 0; i < MAX_RECEIVES; i++) {
-        if (udp_receive(e->batch, watcher->fd, received, b) <= 0) {
-            udp_errors(watcher->fd, relay_failed, b);
+        if (udp_receive(e->batch, b->relayed.socket, received, b) <= 0) {
+            udp_errors(b->relayed.socket, relay_failed, b);
             break;
         }
         gateway_far_end(b->gateway, GATEWAY_SIDE_UDP, NULL);
@@ -101,13 +102,13 @@ static void send_frame(struct gateway_binding *b, const struct endpoint *destina
     struct writer w = writer_of(header, sizeof header);
     struct socks5_address to = socks5_address_of(destination);
     socks5_write_udp_header(&w, &to);
-    struct iovec parts[2] = {{header, writer_size(&w)}, {(void *)(uintptr_t)data, size}};
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-    if (sendmsg(b->io.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
+    const struct io_span parts[2] = {{header, writer_size(&w)}, {data, size}};
+    int failure = udp_send(b->relayed.socket, NULL, parts, 2);
+    if (failure == 0)
         return;
     tun2socks_lost(b->gateway->stack);
-    if (errno == ECONNREFUSED) /* said of an earlier one, but true */
-        relay_failed(b, &b->relay, errno, 0);
+    if (io_of(failure) == IO_REFUSED) /* said of an earlier one, but true */
+        relay_error(b, failure);
 }
 
 static void drop_queue(struct gateway_binding *b, bool send)
@@ -146,13 +147,21 @@ static void queue(struct gateway_binding *b, const struct endpoint *destination,
 
 /* ---- the association */
 
-static void close_io(struct gateway_binding *b, ev_io *io)
+static void close_watched(struct io_watch *w)
 {
-    if (io->fd < 0)
+    if (!watch_is_on(w))
         return;
-    ev_io_stop(b->gateway->engine->loop, io);
-    close(io->fd);
-    io->fd = -1;
+    watch_stop(w);
+    socket_close(w->socket);
+}
+
+/* False: out of memory, and the socket is closed. */
+static bool keep(struct io_watch *w, udptun_socket socket)
+{
+    if (watch_start(w, socket, LOOP_READ) == UDPTUN_OK)
+        return true;
+    socket_close(socket);
+    return false;
 }
 
 static bool connect_relay(struct gateway_binding *b)
@@ -160,38 +169,34 @@ static bool connect_relay(struct gateway_binding *b)
     struct gateway *t = b->gateway;
     struct socket_rules rules = gateway_rules(t);
     struct endpoint any = {.family = b->relay.family};
-    union socket_address sa;
-    socklen_t size = sockaddr_from_endpoint(&sa, &b->relay);
-    int fd = socket_bind_udp(&any, &rules);
-    if (fd < 0) {
-        relay_failed(b, &b->relay, -fd, 0);
+    udptun_socket socket;
+    int failure = udp_open(&any, &rules, UDP_WANT_ERRORS, &socket);
+    if (failure == 0) {
+        failure = udp_connect(socket, &b->relay);
+        if (failure)
+            socket_close(socket);
+        else if (!keep(&b->relayed, socket))
+            failure = io_error(IO_NO_MEMORY);
+    }
+    if (failure) {
+        relay_error(b, failure);
         return false;
     }
-    if (connect(fd, &sa.any, size) < 0) {
-        relay_failed(b, &b->relay, errno, 0);
-        close(fd);
-        return false;
-    }
-    udp_setup(fd, UDP_WANT_ERRORS);
-    ev_io_init(&b->io, on_readable, fd, EV_READ);
-    b->io.data = b;
-    ev_io_start(t->engine->loop, &b->io);
     drop_queue(b, true);
     return true;
 }
 
 /* The proxy ended the association; the next datagram makes a new one. */
-static void on_control(struct ev_loop *loop, ev_io *watcher, int events)
+static void on_control(void *arg, unsigned events)
 {
-    struct gateway_binding *b = (struct gateway_binding *)watcher->data;
+    struct gateway_binding *b = (struct gateway_binding *)arg;
     uint8_t sink[256];
-    (void)loop;
+    size_t got;
     (void)events;
-    ssize_t got = recv(watcher->fd, sink, sizeof sink, MSG_DONTWAIT);
-    if (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR)))
+    if (io_of(socket_read(b->control.socket, sink, sizeof sink, &got)) == IO_AGAIN || got > 0)
         return;
-    close_io(b, &b->control);
-    close_io(b, &b->io);
+    close_watched(&b->control);
+    close_watched(&b->relayed);
 }
 
 static void go_unassociated(struct gateway_binding *b)
@@ -203,19 +208,19 @@ static void go_unassociated(struct gateway_binding *b)
         drop_queue(b, false);
 }
 
-static void on_associated(void *arg, int fd, const struct udptun_error *err)
+static void on_associated(void *arg, udptun_socket socket, const struct udptun_error *err)
 {
     struct gateway_binding *b = (struct gateway_binding *)arg;
     struct gateway *t = b->gateway;
     b->dialer = NULL;
-    if (fd < 0 && err->sys_errno == ECONNREFUSED && !dial_is_of_target(err) &&
+    if (socket == NO_SOCKET && io_of(err->sys_errno) == IO_REFUSED && !dial_is_of_target(err) &&
         t->config->udp_url.host.ep.family != ENDPOINT_NONE) {
-        t->unassociated_until_us = t->engine->now_us + UNASSOCIATED_US;
+        t->unassociated_until_us = t->engine->loop.now_us + UNASSOCIATED_US;
         go_unassociated(b);
         return;
     }
-    if (fd < 0) {
-        t->associate_after_us = t->engine->now_us + RETRY_US;
+    if (socket == NO_SOCKET) {
+        t->associate_after_us = t->engine->loop.now_us + RETRY_US;
         gateway_far_end(t, GATEWAY_SIDE_UDP, err->message);
         engine_log_gated(t->engine, &t->gate, UDPTUN_LOG_WARN, "tun2socks", "%s: udp: %s",
                          gateway_name(t), err->message);
@@ -224,21 +229,18 @@ static void on_associated(void *arg, int fd, const struct udptun_error *err)
     }
     t->associated = 1;
     gateway_far_end(t, GATEWAY_SIDE_UDP, NULL);
-    ev_io_init(&b->control, on_control, fd, EV_READ);
-    b->control.data = b;
-    ev_io_start(t->engine->loop, &b->control);
-    if (!connect_relay(b))
+    if (!keep(&b->control, socket) || !connect_relay(b))
         drop_queue(b, false);
 }
 
 static void associate(struct gateway_binding *b)
 {
     struct gateway *t = b->gateway;
-    if (t->engine->now_us < t->unassociated_until_us) {
+    if (t->engine->loop.now_us < t->unassociated_until_us) {
         go_unassociated(b);
         return;
     }
-    if (t->engine->now_us < t->associate_after_us)
+    if (t->engine->loop.now_us < t->associate_after_us)
         return;
     struct dial_config dial = {.via = t->config->udp_url,
                                .rules = gateway_rules(t),
@@ -246,7 +248,7 @@ static void associate(struct gateway_binding *b)
                                .relay = &b->relay};
     dial.server.kind = URL_HOST_PORT; /* 0.0.0.0:0: from any port */
     dial.server.host.ep.family = ENDPOINT_IP4;
-    b->dialer = dial_start(t->engine->loop, &dial, on_associated, b);
+    b->dialer = dial_start(&t->engine->loop, &dial, on_associated, b);
 }
 
 /* ---- bindings */
@@ -264,13 +266,14 @@ static void datagram(struct gateway *t, struct gateway_binding **binding,
         }
         b->gateway = t;
         b->source = *source;
-        b->control.fd = b->io.fd = -1;
+        watch_init(&b->control, &t->engine->loop, on_control, b);
+        watch_init(&b->relayed, &t->engine->loop, on_readable, b);
         list_init(&b->queue);
         *binding = b;
     }
-    if (b->io.fd < 0 && !b->dialer)
+    if (!watch_is_on(&b->relayed) && !b->dialer)
         associate(b);
-    if (b->io.fd >= 0)
+    if (watch_is_on(&b->relayed))
         send_frame(b, destination, data, size);
     else if (b->dialer)
         queue(b, destination, data, size);
@@ -283,8 +286,8 @@ static void binding_close(struct gateway *t, struct gateway_binding *b)
     (void)t;
     dial_cancel(b->dialer);
     drop_queue(b, false);
-    close_io(b, &b->control);
-    close_io(b, &b->io);
+    close_watched(&b->control);
+    close_watched(&b->relayed);
     free(b);
 }
 

@@ -11,20 +11,17 @@
  *                                  └───▶ ENDING                refused: until the client has read
  * it
  */
-#include <errno.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "daemon/engine/local/front_socks5_udp.h"
 #include "daemon/engine/streams/dialer.h"
 #include "daemon/engine/streams/relay.h"
-#include "daemon/platform/sockaddr.h"
+#include "daemon/platform/socket.h"
 #include "proto/error.h"
 
-static const double handshake_s = 10.;
-static const double ending_s = 2.;
+enum { HANDSHAKE_US = 10 * 1000 * 1000, ENDING_US = 2 * 1000 * 1000 };
 
 enum client_state {
     GREETING,   /* the methods it offers are awaited */
@@ -32,7 +29,7 @@ enum client_state {
     REQUEST,    /* ... what it wants */
     ASSOCIATED, /* its datagrams are served; the connection only says how long */
     DIALLING,   /* tcpProxy is being asked; nothing is read */
-    RELAYING,   /* the descriptor is the relay's */
+    RELAYING,   /* the socket is the relay's */
     ENDING,     /* it was refused; what it still sends is thrown away */
 };
 
@@ -40,10 +37,10 @@ struct socks5_client {
     struct list node; /* local.clients */
     struct tunnel *tunnel;
     enum client_state state;
-    int fd; /* -1: the relay's */
+    udptun_socket socket; /* NO_SOCKET: the relay's */
     struct endpoint peer;
-    ev_io readable;
-    ev_timer timeout;
+    struct io_watch readable;
+    struct timer timeout;
     struct association *association;
     struct dialer *dialer;
     struct relay *relay;
@@ -54,13 +51,13 @@ struct socks5_client {
 static void client_free(struct socks5_client *c)
 {
     struct tunnel *t = c->tunnel;
-    ev_io_stop(t->engine->loop, &c->readable);
-    ev_timer_stop(t->engine->loop, &c->timeout);
+    watch_stop(&c->readable);
+    timer_stop(&c->timeout);
     association_close(c->association);
     dial_cancel(c->dialer);
     relay_stop(c->relay);
-    if (c->fd >= 0)
-        close(c->fd);
+    if (c->socket != NO_SOCKET)
+        socket_close(c->socket);
     list_remove(&c->node);
     t->local->client_count--;
     tunnel_touch(t);
@@ -68,29 +65,21 @@ static void client_free(struct socks5_client *c)
     free(c);
 }
 
-static void set_timeout(struct socks5_client *c, double delay_s)
-{
-    struct ev_loop *loop = c->tunnel->engine->loop;
-    ev_timer_stop(loop, &c->timeout);
-    ev_timer_set(&c->timeout, delay_s, 0.);
-    if (delay_s > 0.)
-        ev_timer_start(loop, &c->timeout);
-}
-
 /* A reply fits into an empty socket buffer; one that does not is a client that does not read. */
 static bool reply(struct socks5_client *c, const struct writer *w)
 {
-    size_t size = writer_size(w);
-    return send(c->fd, w->start, size, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)size;
+    size_t sent;
+    socket_write(c->socket, w->start, writer_size(w), &sent);
+    return sent == writer_size(w);
 }
 
 /* Closing with bytes unread would reset the connection under the reply. */
 static void end(struct socks5_client *c)
 {
     c->state = ENDING;
-    shutdown(c->fd, SHUT_WR);
-    set_timeout(c, ending_s);
-    ev_io_start(c->tunnel->engine->loop, &c->readable);
+    socket_end(c->socket);
+    timer_start(&c->timeout, ENDING_US);
+    watch_set(&c->readable, LOOP_READ);
 }
 
 static void refuse(struct socks5_client *c, enum socks5_reply code)
@@ -119,12 +108,12 @@ static void on_relayed(void *arg)
     client_free(c);
 }
 
-static void on_dialled(void *arg, int fd, const struct udptun_error *err)
+static void on_dialled(void *arg, udptun_socket socket, const struct udptun_error *err)
 {
     struct socks5_client *c = (struct socks5_client *)arg;
     struct tunnel *t = c->tunnel;
     c->dialer = NULL;
-    if (fd < 0) {
+    if (socket == NO_SOCKET) {
         engine_log_gated(t->engine, &t->local->listen_gate, UDPTUN_LOG_INFO, "socks5",
                          "%s: CONNECT failed: %s", tunnel_name(t), err->message);
         refuse(c, (enum socks5_reply)dial_socks5_reply(err));
@@ -134,15 +123,15 @@ static void on_dialled(void *arg, int fd, const struct udptun_error *err)
     struct writer w = writer_of(out, sizeof out);
     socks5_write_reply(&w, SOCKS5_OK, NULL);
     if (!reply(c, &w)) {
-        close(fd);
+        socket_close(socket);
         client_free(c);
         return;
     }
     c->state = RELAYING;
-    set_timeout(c, 0.);
-    int own = c->fd;
-    c->fd = -1;
-    c->relay = relay_start(t->engine, own, fd, on_relayed, c);
+    udptun_socket own = c->socket;
+    watch_stop(&c->readable);
+    c->socket = NO_SOCKET;
+    c->relay = relay_start(t->engine, own, socket, on_relayed, c);
     if (!c->relay)
         client_free(c);
 }
@@ -170,28 +159,28 @@ static void serve_connect(struct socks5_client *c, const struct socks5_address *
         refuse(c, SOCKS5_NOT_ALLOWED);
         return;
     }
-    c->dialer = dial_start(t->engine->loop, &dial, on_dialled, c);
+    c->dialer = dial_start(&t->engine->loop, &dial, on_dialled, c);
     if (!c->dialer) {
         refuse(c, SOCKS5_FAILED);
         return;
     }
     c->state = DIALLING;
-    set_timeout(c, 0.);
-    ev_io_stop(t->engine->loop, &c->readable);
+    timer_stop(&c->timeout);
+    watch_set(&c->readable, 0);
 }
 
 static void serve_associate(struct socks5_client *c, const struct socks5_address *announced)
 {
     struct tunnel *t = c->tunnel;
-    struct endpoint own = socket_local(c->fd);
+    struct endpoint own = socket_own(c->socket);
     struct endpoint bound;
-    int sys_errno = 0;
-    c->association = association_open(t, &c->peer, &own, announced, &bound, &sys_errno);
+    int failure;
+    c->association = association_open(t, &c->peer, &own, announced, &bound, &failure);
     if (!c->association) {
-        char text[ERRNO_TEXT_SIZE];
+        char text[IO_TEXT_SIZE];
         engine_log_gated(t->engine, &t->local->listen_gate, UDPTUN_LOG_WARN, "socks5",
                          "%s: no socket for an association: %s", tunnel_name(t),
-                         errno_text(sys_errno, text));
+                         io_text(failure, text));
         refuse(c, SOCKS5_FAILED);
         return;
     }
@@ -199,7 +188,7 @@ static void serve_associate(struct socks5_client *c, const struct socks5_address
     struct writer w = writer_of(out, sizeof out);
     socks5_write_reply(&w, SOCKS5_OK, &bound);
     c->state = ASSOCIATED;
-    set_timeout(c, 0.);
+    timer_stop(&c->timeout);
     if (!reply(c, &w))
         client_free(c);
 }
@@ -319,14 +308,16 @@ static void handshake(struct socks5_client *c)
             client_free(c);
             return;
         }
-        ssize_t got = recv(c->fd, c->in + c->in_size, need - c->in_size, 0);
-        if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        size_t got;
+        enum io result_of_read =
+            io_of(socket_read(c->socket, c->in + c->in_size, need - c->in_size, &got));
+        if (result_of_read == IO_AGAIN)
             return;
-        if (got <= 0) {
+        if (got == 0) {
             client_free(c);
             return;
         }
-        c->in_size += (size_t)got;
+        c->in_size += got;
     }
 }
 
@@ -334,16 +325,15 @@ static void handshake(struct socks5_client *c)
 static void discard(struct socks5_client *c)
 {
     uint8_t waste[1024];
-    ssize_t got = recv(c->fd, waste, sizeof waste, 0);
-    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+    size_t got;
+    if (io_of(socket_read(c->socket, waste, sizeof waste, &got)) != IO_AGAIN && got == 0)
         client_free(c);
 }
 
-static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+static void on_readable(void *arg, unsigned events)
 {
-    (void)loop;
     (void)events;
-    struct socks5_client *c = (struct socks5_client *)watcher->data;
+    struct socks5_client *c = (struct socks5_client *)arg;
     switch (c->state) {
     case GREETING:
     case PASSWORD:
@@ -360,41 +350,38 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
     }
 }
 
-static void on_timeout(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_timeout(void *arg)
 {
-    (void)loop;
-    (void)events;
-    client_free((struct socks5_client *)timer->data);
+    client_free((struct socks5_client *)arg);
 }
 
 /* ---- the listener -------------------------------------------------------------------------------
  */
 
-static void taken(struct tunnel *t, int fd, const struct endpoint *from)
+static void taken(struct tunnel *t, udptun_socket socket, const struct endpoint *from)
 {
     struct udp_local *local = t->local;
     bool room = local->client_count < (size_t)t->config->given.max_flows;
     struct socks5_client *c = room ? (struct socks5_client *)calloc(1, sizeof *c) : NULL;
-    if (!c) {
+    if (c)
+        watch_init(&c->readable, &t->engine->loop, on_readable, c);
+    if (!c || watch_start(&c->readable, socket, LOOP_READ) < 0) {
         engine_log_gated(t->engine, &local->listen_gate, UDPTUN_LOG_WARN, "socks5",
                          "%s: a client was refused: %s", tunnel_name(t),
                          room ? "out of memory" : "maxFlows connections are open");
-        close(fd);
+        socket_close(socket);
+        free(c);
         return;
     }
-    socket_tune_stream(fd);
+    socket_tune(socket);
     c->tunnel = t;
-    c->fd = fd;
+    c->socket = socket;
     c->peer = endpoint_unmapped(from);
     list_init(&c->node);
     list_append(&local->clients, &c->node);
     local->client_count++;
-    ev_io_init(&c->readable, on_readable, fd, EV_READ);
-    ev_timer_init(&c->timeout, on_timeout, handshake_s, 0.);
-    c->readable.data = c;
-    c->timeout.data = c;
-    ev_io_start(t->engine->loop, &c->readable);
-    ev_timer_start(t->engine->loop, &c->timeout);
+    timer_init(&c->timeout, &t->engine->loop, on_timeout, c);
+    timer_start(&c->timeout, HANDSHAKE_US);
 }
 
 void front_socks5_init(struct tunnel *t)

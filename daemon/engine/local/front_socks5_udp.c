@@ -8,12 +8,9 @@
  */
 #include "daemon/engine/local/front_socks5_udp.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-#include "daemon/platform/sockaddr.h"
-#include "daemon/platform/udp_io.h"
+#include "daemon/platform/datagram.h"
 #include "proto/error.h"
 
 /* System calls per association and turn; each takes a batch. */
@@ -22,7 +19,8 @@ enum { MAX_RECEIVES = 4 };
 struct association {
     struct front front;
     struct endpoint client; /* port 0 until its first datagram, or its announcement */
-    ev_io readable;
+    struct io_watch readable;
+    udptun_socket socket;
 };
 
 /* ---- out to the tunnel --------------------------------------------------------------------------
@@ -70,15 +68,14 @@ static bool received(void *arg, const struct udp_run *run)
     return true;
 }
 
-static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+static void on_readable(void *arg, unsigned events)
 {
-    (void)loop;
     (void)events;
-    struct association *a = (struct association *)watcher->data;
+    struct association *a = (struct association *)arg;
     struct tunnel *t = a->front.tunnel;
     t->engine->batch_used = true;
     for (int i = 0; i < MAX_RECEIVES; i++)
-        if (udp_receive(t->engine->batch, watcher->fd, received, a) <= 0 ||
+        if (udp_receive(t->engine->batch, a->socket, received, a) <= 0 ||
             !udp_batch_was_full(t->engine->batch))
             break;
     tunnel_touch(t);
@@ -109,8 +106,8 @@ static void deliver(struct front *front, struct flow *flow, const struct udpt_de
     socks5_write_udp_header(&w, &from);
     writer_bytes(&w, data, size);
     t->local->arena_used += writer_size(&w);
-    udp_sender_add(t->engine->sender, a->readable.fd, &flow->source, w.start, writer_size(&w),
-                   &flow->head);
+    udp_sender_add(t->engine->sender, a->socket, &flow->source, w.start, writer_size(&w),
+                   &flow->head.owner);
 }
 
 static const struct front_ops association_ops = {.deliver = deliver, .closed = NULL};
@@ -131,29 +128,29 @@ static uint16_t announced_port(const struct endpoint *client,
 struct association *association_open(struct tunnel *t, const struct endpoint *client,
                                      const struct endpoint *own,
                                      const struct socks5_address *announced, struct endpoint *bound,
-                                     int *sys_errno)
+                                     int *failure)
 {
     struct association *a = (struct association *)calloc(1, sizeof *a);
     if (!a) {
-        *sys_errno = ENOMEM;
+        *failure = io_error(IO_NO_MEMORY);
         return NULL;
     }
     struct endpoint ep = *own;
     ep.port = 0;
-    int fd = socket_bind_udp(&ep, NULL);
-    if (fd < 0) {
-        *sys_errno = -fd;
+    *failure = udp_open(&ep, NULL, 0, &a->socket);
+    watch_init(&a->readable, &t->engine->loop, on_readable, a);
+    if (*failure == 0 && watch_start(&a->readable, a->socket, LOOP_READ) < 0) {
+        *failure = io_error(IO_NO_MEMORY);
+        socket_close(a->socket);
+    }
+    if (*failure) {
         free(a);
         return NULL;
     }
-    udp_setup(fd, 0);
-    *bound = socket_local(fd);
+    *bound = socket_own(a->socket);
     a->front = (struct front){.ops = &association_ops, .tunnel = t, .id = t->local->next_front++};
     a->client = endpoint_unmapped(client);
     a->client.port = announced_port(&a->client, announced);
-    ev_io_init(&a->readable, on_readable, fd, EV_READ);
-    a->readable.data = a;
-    ev_io_start(t->engine->loop, &a->readable);
     return a;
 }
 
@@ -161,9 +158,8 @@ void association_close(struct association *a)
 {
     if (!a)
         return;
-    struct tunnel *t = a->front.tunnel;
     udp_local_close_flow(&a->front, &a->client);
-    ev_io_stop(t->engine->loop, &a->readable);
-    close(a->readable.fd);
+    watch_stop(&a->readable);
+    socket_close(a->socket);
     free(a);
 }

@@ -11,12 +11,12 @@ struct association;
 
 /*
  * Open one for the client at `client` that reached us at `own`; `announced` is where it said its
- * datagrams would come from. `*bound` is what to answer. NULL and `*sys_errno`.
+ * datagrams would come from. `*bound` is what to answer. NULL and `*failure`.
  */
 struct association *association_open(struct tunnel *t, const struct endpoint *client,
                                      const struct endpoint *own,
                                      const struct socks5_address *announced, struct endpoint *bound,
-                                     int *sys_errno);
+                                     int *failure);
 /* NULL is accepted. */
 void association_close(struct association *a);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* front_udp.c - "udp://": every datagram that comes is for the tunnel's target. */
 #include "daemon/engine/local/udp_local.h"
-#include "daemon/platform/udp_io.h"
+#include "daemon/platform/datagram.h"
 
 /* System calls per turn; each takes a batch. */
 enum { MAX_RECEIVES = 4 };
@@ -20,15 +20,15 @@ static bool received(void *arg, const struct udp_run *run)
     return true;
 }
 
-static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+static void on_readable(void *arg, unsigned events)
 {
-    (void)loop;
     (void)events;
-    struct tunnel *t = (struct tunnel *)watcher->data;
+    struct tunnel *t = (struct tunnel *)arg;
     struct udptun_engine *e = t->engine;
     e->batch_used = true;
     for (int i = 0; i < MAX_RECEIVES; i++)
-        if (udp_receive(e->batch, watcher->fd, received, t) <= 0 || !udp_batch_was_full(e->batch))
+        if (udp_receive(e->batch, t->listening.socket, received, t) <= 0 ||
+            !udp_batch_was_full(e->batch))
             break;
     tunnel_touch(t);
 }
@@ -38,18 +38,15 @@ static void deliver(struct front *front, struct flow *flow, const struct udpt_de
 {
     (void)peer;
     struct tunnel *t = front->tunnel;
-    if (t->listening.fd >= 0)
-        udp_sender_add_from(t->engine->sender, t->listening.fd, &flow->own, &flow->source, data,
-                            size, &flow->head);
+    if (t->listening.socket != NO_SOCKET)
+        udp_sender_add_from(t->engine->sender, t->listening.socket, &flow->own, &flow->source, data,
+                            size, &flow->head.owner);
 }
 
 const struct front_ops front_udp_ops = {.deliver = deliver, .closed = NULL};
 
-void front_udp_start(struct tunnel *t)
+int front_udp_start(struct tunnel *t)
 {
-    /* An app takes an answer from where it asked alone; routes may have it from elsewhere. */
-    udp_setup(t->listening.fd, endpoint_is_unspecified(&t->listening.bound) ? UDP_WANT_LOCAL : 0);
-    ev_io_init(&t->local->readable, on_readable, t->listening.fd, EV_READ);
-    t->local->readable.data = t;
-    ev_io_start(t->engine->loop, &t->local->readable);
+    watch_init(&t->local->readable, &t->engine->loop, on_readable, t);
+    return watch_start(&t->local->readable, t->listening.socket, LOOP_READ);
 }

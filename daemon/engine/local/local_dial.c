@@ -4,10 +4,8 @@
  *
  * While an attempt is under way it stands in as the conn's carrier, so that a hangup cancels it.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "daemon/engine/local/udp_local.h"
 #include "daemon/engine/streams/dialer.h"
@@ -16,7 +14,7 @@
 struct attempt {
     struct carrier base;
     struct dialer *dialer; /* NULL: it could not even start, `failed` says so */
-    ev_timer failed;
+    struct timer failed;
 };
 
 static void flush_nothing(struct carrier *c)
@@ -27,7 +25,7 @@ static void flush_nothing(struct carrier *c)
 static void cancel(struct carrier *c)
 {
     struct attempt *a = (struct attempt *)c;
-    ev_timer_stop(c->tunnel->engine->loop, &a->failed);
+    timer_stop(&a->failed);
     dial_cancel(a->dialer);
     free(a);
 }
@@ -42,36 +40,34 @@ static void lost(struct tunnel *t, struct udpt_conn *conn, const char *why)
     tunnel_note_error(t, reason);
     engine_log_gated(t->engine, &t->local->dial_gate, UDPTUN_LOG_WARN, "dialer", "%s: %s",
                      tunnel_name(t), reason);
-    udpt_conn_lost(conn, reason, t->engine->now_us);
+    udpt_conn_lost(conn, reason, t->engine->loop.now_us);
     tunnel_touch(t);
 }
 
-static void on_dialled(void *arg, int fd, const struct udptun_error *err)
+static void on_dialled(void *arg, udptun_socket socket, const struct udptun_error *err)
 {
     struct attempt *a = (struct attempt *)arg;
     struct tunnel *t = a->base.tunnel;
     struct udpt_conn *conn = a->base.conn;
     a->dialer = NULL;
-    if (fd < 0) {
+    if (socket == NO_SOCKET) {
         lost(t, conn, err->message);
         return;
     }
     udpt_conn_set_host(conn, NULL);
     list_remove(&a->base.node);
     cancel(&a->base);
-    if (!carrier_attach_fd(t, conn, fd)) {
+    if (!carrier_attach_socket(t, conn, socket)) {
         lost(t, conn, "cannot be dialled: out of memory");
         return;
     }
-    udpt_conn_opened(conn, t->engine->now_us);
+    udpt_conn_opened(conn, t->engine->loop.now_us);
     tunnel_touch(t);
 }
 
-static void on_failed(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_failed(void *arg)
 {
-    (void)loop;
-    (void)events;
-    struct attempt *a = (struct attempt *)timer->data;
+    struct attempt *a = (struct attempt *)arg;
     lost(a->base.tunnel, a->base.conn, "cannot be dialled: out of memory");
 }
 
@@ -87,8 +83,7 @@ void udp_local_dial(void *arg, struct udpt_conn *conn)
     struct attempt *a = (struct attempt *)calloc(1, sizeof *a);
     if (!a)
         return;
-    ev_timer_init(&a->failed, on_failed, 0., 0.);
-    a->failed.data = a;
+    timer_init(&a->failed, &t->engine->loop, on_failed, a);
     carrier_init(&a->base, &attempt_ops, t, conn);
     struct dial_config dial = {
         .server = config->server,
@@ -96,9 +91,9 @@ void udp_local_dial(void *arg, struct udpt_conn *conn)
         .rules = tunnel_rules(t),
         .resolver = t->resolver,
     };
-    a->dialer = dial_start(t->engine->loop, &dial, on_dialled, a);
+    a->dialer = dial_start(&t->engine->loop, &dial, on_dialled, a);
     if (!a->dialer)
-        ev_timer_start(t->engine->loop, &a->failed);
+        timer_start(&a->failed, 0);
 }
 
 bool udp_local_dial_overdue(struct udpt_conn *conn, char *text, size_t size)

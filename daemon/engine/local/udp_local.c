@@ -9,7 +9,7 @@
 
 #include "daemon/engine/tunnel/carrier.h"
 #include "daemon/engine/tunnel/ping.h"
-#include "daemon/platform/udp_io.h"
+#include "daemon/platform/datagram.h"
 #include "proto/error.h"
 
 /* ---- flows --------------------------------------------------------------------------------------
@@ -51,20 +51,31 @@ static uint64_t label_of(const struct front *front, const struct endpoint *sourc
     return label;
 }
 
+/* A reply that the source's socket did not take. */
+static void on_unsent(struct datagram_owner *owner, const struct endpoint *to, size_t size,
+                      enum io why)
+{
+    (void)to;
+    (void)size;
+    const struct flow_head *head = (const struct flow_head *)(const void *)owner;
+    udpt_count_drop(head->tunnel->machine, head->binding,
+                    why == IO_TOO_BIG ? UDPT_DROP_OVERSIZE : UDPT_DROP_QUEUE);
+}
+
 static struct flow *open_flow(struct front *front, const struct endpoint *source, uint64_t hash,
                               int *code)
 {
     struct tunnel *t = front->tunnel;
     uint64_t label = label_of(front, source);
-    struct udpt_binding *b = udpt_binding_open(t->machine, label, t->engine->now_us, code);
+    struct udpt_binding *b = udpt_binding_open(t->machine, label, t->engine->loop.now_us, code);
     if (!b)
         return NULL;
     struct flow *flow = (struct flow *)udpt_binding_host(b);
-    flow->head = (struct flow_head){.tunnel = t, .binding = b};
+    flow->head = (struct flow_head){.owner = {on_unsent}, .tunnel = t, .binding = b};
     flow->source = *source;
     if (table_insert(&t->local->flows, &flow->node, hash) != UDPTUN_OK) {
         *code = UDPTUN_E_NOMEM;
-        udpt_binding_close(b, t->engine->now_us);
+        udpt_binding_close(b, t->engine->loop.now_us);
         return NULL;
     }
     flow->front = front; /* only a flow in the table has one */
@@ -97,7 +108,7 @@ void udp_local_close_flow(struct front *front, const struct endpoint *source)
     uint64_t hash;
     struct flow *flow = look_up(front, source, &hash);
     if (flow)
-        udpt_binding_close(flow->head.binding, front->tunnel->engine->now_us);
+        udpt_binding_close(flow->head.binding, front->tunnel->engine->loop.now_us);
 }
 
 int udp_local_send(struct front *front, const struct endpoint *source, const struct udpt_dest *dest,
@@ -107,7 +118,7 @@ int udp_local_send(struct front *front, const struct endpoint *source, const str
     int code = UDPTUN_E_NOMEM;
     struct flow *flow = find_flow(front, source, &code);
     if (flow)
-        return udpt_send(flow->head.binding, dest, data, size, t->engine->now_us);
+        return udpt_send(flow->head.binding, dest, data, size, t->engine->loop.now_us);
     udpt_count_drop(t->machine, NULL, UDPT_DROP_NO_FLOW);
     return code;
 }
@@ -305,18 +316,19 @@ int udp_local_new(struct tunnel *t, struct udptun_error *err)
         udp_local_configured(t);
     }
     if (t->local && (t->local->arena || !is_socks5))
-        t->machine = udpt_machine_new(&udpt, &udp_local_ops, t, t->engine->now_us);
+        t->machine = udpt_machine_new(&udpt, &udp_local_ops, t, t->engine->loop.now_us);
     sodium_memzero(udpt.key, sizeof udpt.key);
     return t->machine ? UDPTUN_OK
                       : error_set(err, UDPTUN_E_NOMEM, NULL, "%s: out of memory", tunnel_name(t));
 }
 
-void udp_local_listen(struct tunnel *t)
+int udp_local_listen(struct tunnel *t)
 {
     if (t->listening.kind == URL_UDP)
-        front_udp_start(t);
-    else if (t->listening.kind == URL_SOCKS5)
-        acceptor_start(&t->local->acceptor, t->listening.fd);
+        return front_udp_start(t);
+    if (t->listening.kind == URL_SOCKS5)
+        return acceptor_start(&t->local->acceptor, t->listening.socket);
+    return UDPTUN_OK;
 }
 
 void udp_local_unlisten(struct tunnel *t)
@@ -325,7 +337,7 @@ void udp_local_unlisten(struct tunnel *t)
         return;
     udp_sender_flush(t->engine->sender);
     if (t->listening.kind == URL_UDP)
-        ev_io_stop(t->engine->loop, &t->local->readable);
+        watch_stop(&t->local->readable);
     else
         acceptor_stop(&t->local->acceptor);
 }

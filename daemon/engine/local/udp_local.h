@@ -69,7 +69,7 @@ struct udp_local {
     size_t client_count;
     uint8_t *arena;            /* LOCAL_ARENA_SIZE, replies with their SOCKS5 header */
     size_t arena_used;         /* goes back to 0 when the sender was flushed for room */
-    ev_io readable;            /* the listener of udp:// ... */
+    struct io_watch readable;  /* the listener of udp:// ... */
     struct acceptor acceptor;  /* ... or of socks5:// */
     struct log_gate dial_gate; /* "cannot be reached" */
     struct log_gate listen_gate;
@@ -77,8 +77,8 @@ struct udp_local {
 
 /* Make the local's part and its machine; nothing is listened on yet. */
 int udp_local_new(struct tunnel *t, struct udptun_error *err);
-/* Watch t->listening. */
-void udp_local_listen(struct tunnel *t);
+/* Watch t->listening. UDPTUN_OK or UDPTUN_E_NOMEM. */
+int udp_local_listen(struct tunnel *t);
 void udp_local_unlisten(struct tunnel *t);
 /* The configuration was replaced by one that needs no rebuild. */
 void udp_local_configured(struct tunnel *t);
@@ -121,7 +121,7 @@ bool udp_local_dial_overdue(struct udpt_conn *conn, char *text, size_t size);
 extern const struct front_ops front_udp_ops; /* front_udp.c */
 extern const struct front_ops front_app_ops; /* front_app.c */
 
-void front_udp_start(struct tunnel *t);
+int front_udp_start(struct tunnel *t);
 void front_socks5_init(struct tunnel *t);
 /* End every association and relay. */
 void front_socks5_drop_clients(struct tunnel *t);

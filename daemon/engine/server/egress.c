@@ -9,16 +9,14 @@
  */
 #include "daemon/engine/server/egress.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "daemon/engine/server/egress_packets.h"
 #include "daemon/engine/server/udp_server.h"
 #include "daemon/engine/settings/filter.h"
 #include "daemon/engine/streams/resolver.h"
-#include "daemon/platform/udp_io.h"
+#include "daemon/platform/datagram.h"
 #include "proto/error.h"
 
 /* System calls per socket and turn; each takes a batch. */
@@ -36,7 +34,7 @@ static bool received(void *arg, const struct udp_run *run)
 {
     struct egress *egress = (struct egress *)arg;
     struct tunnel *t = egress->head.tunnel;
-    uint64_t now_us = t->engine->now_us;
+    uint64_t now_us = t->engine->loop.now_us;
     struct udpt_dest from = udpt_dest_of(&run->source);
     bool passes = filter_passes(egress->filter, t->config->filtering, &run->source);
     const uint8_t *data;
@@ -51,39 +49,51 @@ static bool received(void *arg, const struct udp_run *run)
     return true;
 }
 
-static void report(struct egress *egress, const struct udpt_dest *dest, int sys_errno, uint32_t mtu)
+static void report(struct egress *egress, const struct udpt_dest *dest, enum io why, uint32_t mtu)
 {
     enum udpt_error_code code = UDPT_HOST_UNREACHABLE;
-    if (sys_errno == ECONNREFUSED)
+    if (why == IO_REFUSED)
         code = UDPT_PORT_UNREACHABLE;
-    else if (sys_errno == EMSGSIZE)
+    else if (why == IO_TOO_BIG)
         code = UDPT_TOO_BIG;
-    udpt_binding_error(egress->head.binding, dest, code, mtu, egress->head.tunnel->engine->now_us);
+    udpt_binding_error(egress->head.binding, dest, code, mtu,
+                       egress->head.tunnel->engine->loop.now_us);
 }
 
-static void failed(void *arg, const struct endpoint *to, int sys_errno, uint32_t mtu)
+static void failed(void *arg, const struct endpoint *to, enum io why, uint32_t mtu)
 {
     struct udpt_dest dest = udpt_dest_of(to);
-    report((struct egress *)arg, &dest, sys_errno, mtu);
+    report((struct egress *)arg, &dest, why, mtu);
 }
 
-static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+static void read_socket(struct egress *egress, udptun_socket socket)
 {
-    (void)loop;
-    (void)events;
-    struct egress *egress = (struct egress *)watcher->data;
     struct tunnel *t = egress->head.tunnel;
     struct udptun_engine *e = t->engine;
     e->batch_used = true;
     for (int i = 0; i < MAX_RECEIVES; i++) {
-        if (udp_receive(e->batch, watcher->fd, received, egress) <= 0) {
-            udp_errors(watcher->fd, failed, egress);
+        if (udp_receive(e->batch, socket, received, egress) <= 0) {
+            udp_errors(socket, failed, egress);
             break;
         }
         if (!udp_batch_was_full(e->batch)) /* an error that waits makes it readable again */
             break;
     }
     tunnel_touch(t);
+}
+
+static void on_first_readable(void *arg, unsigned events)
+{
+    (void)events;
+    struct egress *egress = (struct egress *)arg;
+    read_socket(egress, egress->first.socket);
+}
+
+static void on_second_readable(void *arg, unsigned events)
+{
+    (void)events;
+    struct egress *egress = (struct egress *)arg;
+    read_socket(egress, egress->second->socket);
 }
 
 /* ---- sockets ------------------------------------------------------------------------------------
@@ -96,14 +106,27 @@ static struct egress_socket *find_socket(struct egress *egress, uint8_t family)
     return egress->first_family == ENDPOINT_NONE ? NULL : egress->second;
 }
 
-static struct egress_socket *place_for(struct egress *egress, uint8_t family)
+/* Keep a socket: 0, or the failure. */
+static int keep_socket(struct egress *egress, uint8_t family, udptun_socket socket)
 {
-    if (egress->first_family == ENDPOINT_NONE) {
-        egress->first_family = family;
-        return &egress->first;
+    bool is_first = egress->first_family == ENDPOINT_NONE;
+    struct egress_socket *s =
+        is_first ? &egress->first : (struct egress_socket *)calloc(1, sizeof *s);
+    if (!s)
+        return io_error(IO_NO_MEMORY);
+    watch_init(&s->watch, &egress->head.tunnel->engine->loop,
+               is_first ? on_first_readable : on_second_readable, egress);
+    if (watch_start(&s->watch, socket, LOOP_READ) < 0) {
+        if (!is_first)
+            free(s);
+        return io_error(IO_NO_MEMORY);
     }
-    egress->second = (struct egress_socket *)calloc(1, sizeof *egress->second);
-    return egress->second;
+    s->socket = socket;
+    if (is_first)
+        egress->first_family = family;
+    else
+        egress->second = s;
+    return 0;
 }
 
 /* The port that the client had, else that of the other family. */
@@ -112,51 +135,41 @@ static uint16_t port_wanted(const struct egress *egress, uint8_t family)
     uint16_t want = family == ENDPOINT_IP4 ? egress->want4 : egress->want6;
     if (want != 0 || egress->first_family == ENDPOINT_NONE)
         return want;
-    return socket_local(egress->first.io.fd).port;
+    return socket_own(egress->first.socket).port;
 }
 
-static bool is_shortage(int sys_errno)
+static bool is_shortage(enum io what)
 {
-    return sys_errno == EMFILE || sys_errno == ENFILE || sys_errno == ENOBUFS ||
-           sys_errno == ENOMEM || sys_errno == EADDRINUSE;
+    return io_is_shortage(what) || what == IO_IN_USE;
 }
 
-static void cannot_open(struct tunnel *t, int sys_errno)
-{
-    char text[ERRNO_TEXT_SIZE];
-    engine_log_gated(t->engine, &t->server->limit_gate, UDPTUN_LOG_WARN, "server",
-                     "%s: no socket for a flow: %s", tunnel_name(t), errno_text(sys_errno, text));
-    errno = sys_errno;
-}
-
-/* NULL and errno when there is none to be had. */
-static struct egress_socket *open_socket(struct egress *egress, uint8_t family)
+/* 0, or the failure, which has been logged. */
+static int open_socket(struct egress *egress, uint8_t family)
 {
     struct tunnel *t = egress->head.tunnel;
-    int fd = egress_bind(t, (enum endpoint_family)family, port_wanted(egress, family));
-    if (fd < 0) {
-        cannot_open(t, -fd);
-        return NULL;
+    udptun_socket socket;
+    int failure =
+        egress_bind(t, (enum endpoint_family)family, port_wanted(egress, family), &socket);
+    if (failure == 0) {
+        failure = keep_socket(egress, family, socket);
+        if (failure)
+            socket_close(socket);
     }
-    struct egress_socket *s = place_for(egress, family);
-    if (!s) {
-        close(fd);
-        cannot_open(t, ENOMEM);
-        return NULL;
+    if (failure) {
+        char text[IO_TEXT_SIZE];
+        engine_log_gated(t->engine, &t->server->limit_gate, UDPTUN_LOG_WARN, "server",
+                         "%s: no socket for a flow: %s", tunnel_name(t), io_text(failure, text));
+        return failure;
     }
-    udp_setup(fd, UDP_WANT_ERRORS);
-    ev_io_init(&s->io, on_readable, fd, EV_READ);
-    s->io.data = egress;
-    ev_io_start(t->engine->loop, &s->io);
-    struct endpoint external = socket_local(fd);
-    udpt_binding_external(egress->head.binding, &external, t->engine->now_us);
-    return s;
+    struct endpoint external = socket_own(socket);
+    udpt_binding_external(egress->head.binding, &external, t->engine->loop.now_us);
+    return 0;
 }
 
-static void close_socket(struct egress *egress, struct egress_socket *s)
+static void close_socket(struct egress_socket *s)
 {
-    ev_io_stop(egress->head.tunnel->engine->loop, &s->io);
-    close(s->io.fd);
+    watch_stop(&s->watch);
+    socket_close(s->socket);
 }
 
 /* ---- out ----------------------------------------------------------------------------------------
@@ -165,7 +178,7 @@ static void close_socket(struct egress *egress, struct egress_socket *s)
 static bool refused(struct egress *egress, const struct endpoint *to, const struct udpt_dest *asked)
 {
     struct tunnel *t = egress->head.tunnel;
-    uint64_t now_us = t->engine->now_us;
+    uint64_t now_us = t->engine->loop.now_us;
     if (policy_allows(t->server->policy, to, now_us))
         return false;
     char text[ENDPOINT_TEXT_SIZE];
@@ -189,16 +202,18 @@ void egress_send(struct egress *egress, const struct endpoint *to, const struct 
         return;
     }
     struct egress_socket *s = find_socket(egress, plain.family);
-    if (!s)
-        s = open_socket(egress, plain.family);
-    if (s && t->config->filtering != FILTER_NONE)
-        filter_note(&egress->filter, t->config->filtering, &plain);
-    if (s)
-        udp_sender_add(t->engine->sender, s->io.fd, &plain, data, size, &egress->head);
-    else
+    int failure = s ? 0 : open_socket(egress, plain.family);
+    if (failure) {
         udpt_binding_error(egress->head.binding, asked,
-                           is_shortage(errno) ? UDPT_LIMIT : UDPT_HOST_UNREACHABLE, 0,
-                           t->engine->now_us);
+                           is_shortage(io_of(failure)) ? UDPT_LIMIT : UDPT_HOST_UNREACHABLE, 0,
+                           t->engine->loop.now_us);
+        return;
+    }
+    if (!s)
+        s = find_socket(egress, plain.family);
+    if (t->config->filtering != FILTER_NONE)
+        filter_note(&egress->filter, t->config->filtering, &plain);
+    udp_sender_add(t->engine->sender, s->socket, &plain, data, size, &egress->head.owner);
 }
 
 void egress_send_any(struct egress *egress, const struct endpoint *eps, size_t count,
@@ -206,20 +221,23 @@ void egress_send_any(struct egress *egress, const struct endpoint *eps, size_t c
 {
     struct tunnel *t = egress->head.tunnel;
     size_t i = 0;
-    while (!exempt && i < count && !policy_allows(t->server->policy, &eps[i], t->engine->now_us))
+    while (!exempt && i < count &&
+           !policy_allows(t->server->policy, &eps[i], t->engine->loop.now_us))
         i++;
     egress_send(egress, &eps[i < count ? i : 0], asked, exempt, data, size);
 }
 
-void egress_unsent(struct egress *egress, const struct endpoint *dest, int sys_errno)
+static void on_unsent(struct datagram_owner *owner, const struct endpoint *to, size_t size,
+                      enum io why)
 {
-    struct tunnel *t = egress->head.tunnel;
-    if (sys_errno == EAGAIN || sys_errno == ENOBUFS) {
-        udpt_count_drop(t->machine, egress->head.binding, UDPT_DROP_QUEUE);
+    struct egress *egress = (struct egress *)(void *)owner;
+    (void)size;
+    if (why == IO_AGAIN) {
+        udpt_count_drop(egress->head.tunnel->machine, egress->head.binding, UDPT_DROP_QUEUE);
         return;
     }
-    struct udpt_dest to = udpt_dest_of(dest);
-    report(egress, &to, sys_errno, 0);
+    struct udpt_dest dest = udpt_dest_of(to);
+    report(egress, &dest, why, 0);
 }
 
 static struct udpt_dest own_target(const struct tunnel_settings *config)
@@ -247,7 +265,7 @@ void egress_datagram(void *arg, struct udpt_binding *b, const struct udpt_dest *
     else if (count > 0)
         egress_send_any(egress, eps, count, peer, exempt, data, size);
     else
-        udpt_binding_error(b, peer, UDPT_HOST_UNREACHABLE, 0, t->engine->now_us);
+        udpt_binding_error(b, peer, UDPT_HOST_UNREACHABLE, 0, t->engine->loop.now_us);
 }
 
 /* ---- life ---------------------------------------------------------------------------------------
@@ -256,7 +274,8 @@ void egress_datagram(void *arg, struct udpt_binding *b, const struct udpt_dest *
 int egress_opened(void *arg, struct udpt_binding *b, uint16_t want4, uint16_t want6)
 {
     struct egress *egress = (struct egress *)udpt_binding_host(b);
-    egress->head = (struct flow_head){.tunnel = (struct tunnel *)arg, .binding = b};
+    egress->head =
+        (struct flow_head){.owner = {on_unsent}, .tunnel = (struct tunnel *)arg, .binding = b};
     egress->want4 = want4;
     egress->want6 = want6;
     /* The client holds back this flow's datagrams until it knows which ports it got again. */
@@ -265,9 +284,9 @@ int egress_opened(void *arg, struct udpt_binding *b, uint16_t want4, uint16_t wa
             egress_packets_opened(egress->head.tunnel->server->packets, egress);
         return UDPTUN_OK;
     }
-    if (want4 != 0 && !open_socket(egress, ENDPOINT_IP4))
+    if (want4 != 0 && open_socket(egress, ENDPOINT_IP4) != 0)
         return UDPTUN_E_LIMIT;
-    if (want6 != 0 && !open_socket(egress, ENDPOINT_IP6) && want4 == 0)
+    if (want6 != 0 && open_socket(egress, ENDPOINT_IP6) != 0 && want4 == 0)
         return UDPTUN_E_LIMIT;
     return UDPTUN_OK;
 }
@@ -285,9 +304,9 @@ void egress_closed(void *arg, struct udpt_binding *b, enum udpt_close_reason rea
         egress_packets_closed(t->server->packets, egress);
     filter_free(egress->filter);
     if (egress->first_family != ENDPOINT_NONE)
-        close_socket(egress, &egress->first);
+        close_socket(&egress->first);
     if (egress->second) {
-        close_socket(egress, egress->second);
+        close_socket(egress->second);
         free(egress->second);
     }
 }

@@ -10,9 +10,10 @@
 
 struct egress_lookup;
 
-/* One of the two families. `io.data` is the egress, `io.fd` the socket. */
+/* One of the two families. `socket` is the watch's as well. */
 struct egress_socket {
-    ev_io io;
+    struct io_watch watch;
+    udptun_socket socket;
 };
 
 /*
@@ -40,9 +41,6 @@ void egress_datagram(void *arg, struct udpt_binding *b, const struct udpt_dest *
 int egress_opened(void *arg, struct udpt_binding *b, uint16_t want4, uint16_t want6);
 void egress_closed(void *arg, struct udpt_binding *b, enum udpt_close_reason reason);
 
-/* The sender could not send a datagram of `egress`. */
-void egress_unsent(struct egress *egress, const struct endpoint *dest, int sys_errno);
-
 /*
  * Send to an address: `asked` is what the client named, for an error. Unless `exempt`, the policy
  * is asked. `data` stays until the sender is flushed.
@@ -58,8 +56,8 @@ void egress_send_any(struct egress *egress, const struct endpoint *eps, size_t c
  */
 
 /* A UDP socket of `family` on port `want`, or where that is taken, 0 or out of range, on any of
- * the tunnel's range. A descriptor or a negated errno. */
-int egress_bind(struct tunnel *t, enum endpoint_family family, uint16_t want);
+ * the tunnel's range. 0 or the system's error number. */
+int egress_bind(struct tunnel *t, enum endpoint_family family, uint16_t want, udptun_socket *made);
 
 /* ---- egress_lookup.c ----------------------------------------------------------------------------
  */

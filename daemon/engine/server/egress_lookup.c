@@ -11,7 +11,7 @@
 #include "daemon/engine/server/egress.h"
 #include "daemon/engine/server/udp_server.h"
 #include "daemon/engine/streams/resolver.h"
-#include "daemon/platform/udp_io.h"
+#include "daemon/platform/datagram.h"
 
 enum { MAX_LOOKUPS = 4, MAX_WAITING = 8, MAX_WAITING_BYTES = 128 * 1024 };
 
@@ -63,7 +63,8 @@ static void on_resolved(void *arg, const struct endpoint *eps, size_t count, con
         engine_log_gated(e, &t->server->lookup_gate, UDPTUN_LOG_INFO, "server",
                          "%s: %.*s cannot be resolved: %s", tunnel_name(t), (int)l->name.name_len,
                          l->name.name, failure);
-        udpt_binding_error(egress->head.binding, &l->asked, UDPT_HOST_UNREACHABLE, 0, e->now_us);
+        udpt_binding_error(egress->head.binding, &l->asked, UDPT_HOST_UNREACHABLE, 0,
+                           e->loop.now_us);
     }
     for (struct waiting *w = l->first; w && count > 0; w = w->next)
         egress_send_any(egress, eps, count, &l->asked, l->exempt, w->data, w->size);

@@ -12,12 +12,10 @@
  */
 #include "daemon/engine/server/egress_packets.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "daemon/engine/face/gateways.h"
 #include "daemon/engine/server/udp_server.h"
@@ -33,7 +31,7 @@ static const uint8_t network6[8] = {0xfd, 0x75, 0x64, 0x70, 0x74, 0x75, 0, 0};
 
 struct egress_packets {
     struct tunnel *tunnel;
-    ev_io io; /* fd -1: no way at present */
+    struct io_watch way; /* not started: no way at present */
     uint64_t retry_us;
     struct table by_number;
     uint32_t last_number;
@@ -123,7 +121,7 @@ static void take_datagram(struct egress_packets *p, const struct packet *packet)
     struct udpt_dest from = udpt_dest_of(&packet->source);
     if (filter_passes(egress->filter, t->config->filtering, &packet->source))
         udpt_send(egress->head.binding, &from, packet->transport + UDP_HEADER_SIZE,
-                  packet->transport_size - UDP_HEADER_SIZE, t->engine->now_us);
+                  packet->transport_size - UDP_HEADER_SIZE, t->engine->loop.now_us);
     else
         udpt_count_drop(t->machine, egress->head.binding, UDPT_DROP_POLICY);
 }
@@ -167,35 +165,33 @@ static void take_error(struct egress_packets *p, const struct packet *packet)
         what = UDPT_POLICY;
     struct udpt_dest dest = udpt_dest_of(&to);
     udpt_binding_error(egress->head.binding, &dest, what, is_too_big ? value : 0,
-                       p->tunnel->engine->now_us);
+                       p->tunnel->engine->loop.now_us);
 }
 
 static void lose_way(struct egress_packets *p)
 {
-    if (p->io.fd < 0)
+    if (!watch_is_on(&p->way))
         return;
-    ev_io_stop(p->tunnel->engine->loop, &p->io);
-    close(p->io.fd);
-    p->io.fd = -1;
+    watch_stop(&p->way);
+    socket_close(p->way.socket);
 }
 
-static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+static void on_readable(void *arg, unsigned events)
 {
-    struct egress_packets *p = (struct egress_packets *)watcher->data;
+    struct egress_packets *p = (struct egress_packets *)arg;
     uint8_t *buffer = p->tunnel->engine->read_buffer;
-    (void)loop;
     (void)events;
     for (int i = 0; i < MAX_READS; i++) {
         struct packet packet;
         enum tun2socks_drop cause;
-        ssize_t size = recv(watcher->fd, buffer, ENGINE_READ_SIZE, MSG_DONTWAIT);
-        if (size < 0 && (errno == EAGAIN || errno == EINTR))
+        size_t size;
+        if (io_of(socket_read(p->way.socket, buffer, ENGINE_READ_SIZE, &size)) == IO_AGAIN)
             break;
-        if (size <= 0) {
+        if (size == 0) {
             lose_way(p);
             break;
         }
-        if (!packet_parse(&packet, buffer, (size_t)size, false, &cause) || packet.is_fragment)
+        if (!packet_parse(&packet, buffer, size, false, &cause) || packet.is_fragment)
             continue;
         if (packet.protocol == PROTOCOL_UDP)
             take_datagram(p, &packet);
@@ -208,32 +204,27 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
 /* ---- out ----------------------------------------------------------------------------------------
  */
 
-/* A descriptor of its own, or -1. */
-static int open_way(const struct tunnel *t)
+/* A socket of its own, or NO_SOCKET. */
+static udptun_socket open_way(const struct tunnel *t)
 {
     const char *egress = t->config->given.egress;
     if (strncmp(egress, "tun2socks:", 10) == 0)
         return gateway_pipe_open(t->engine, egress + 10, tunnel_name(t));
-    union socket_address sa;
-    socklen_t size = sockaddr_from_path(&sa, egress + 5);
-    int fd = size ? socket_open(AF_UNIX, SOCK_SEQPACKET, NULL) : -1;
-    if (fd >= 0 && connect(fd, &sa.any, size) < 0) {
-        close(fd);
-        fd = -1;
-    }
-    return fd;
+    udptun_socket socket;
+    packet_socket_connect(egress + 5, &socket);
+    return socket;
 }
 
 static bool has_way(struct egress_packets *p)
 {
     struct tunnel *t = p->tunnel;
-    if (p->io.fd >= 0)
+    if (watch_is_on(&p->way))
         return true;
-    if (t->engine->now_us < p->retry_us)
+    if (t->engine->loop.now_us < p->retry_us)
         return false;
-    p->retry_us = t->engine->now_us + RETRY_US;
-    int fd = open_way(t);
-    if (fd < 0) {
+    p->retry_us = t->engine->loop.now_us + RETRY_US;
+    udptun_socket socket = open_way(t);
+    if (socket == NO_SOCKET) {
         char text[200];
         snprintf(text, sizeof text, "egress: %.150s is absent, or in use", t->config->given.egress);
         tunnel_note_error(t, text);
@@ -241,10 +232,10 @@ static bool has_way(struct egress_packets *p)
                          tunnel_name(t), text);
         return false;
     }
-    ev_io_init(&p->io, on_readable, fd, EV_READ);
-    p->io.data = p;
-    ev_io_start(t->engine->loop, &p->io);
-    return true;
+    if (watch_start(&p->way, socket, LOOP_READ) == UDPTUN_OK)
+        return true;
+    socket_close(socket);
+    return false;
 }
 
 void egress_packets_send(struct egress_packets *p, struct egress *egress, const struct endpoint *to,
@@ -253,7 +244,7 @@ void egress_packets_send(struct egress_packets *p, struct egress *egress, const 
     struct tunnel *t = p->tunnel;
     if (!has_way(p) || !give_number(p, egress)) {
         udpt_binding_error(egress->head.binding, asked, UDPT_HOST_UNREACHABLE, 0,
-                           t->engine->now_us);
+                           t->engine->loop.now_us);
         return;
     }
     struct endpoint source = source_of(egress, to->family);
@@ -276,11 +267,13 @@ void egress_packets_send(struct egress_packets *p, struct egress *egress, const 
         value = value ? value : UINT16_MAX;
         memcpy(udp + 6, &value, sizeof value);
     }
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 3};
-    if (sendmsg(p->io.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
+    size_t sent;
+    enum io what = io_of(
+        socket_write_spans(p->way.socket, (const struct io_span *)(const void *)parts, 3, &sent));
+    if (what == IO_OK)
         return;
     udpt_count_drop(t->machine, egress->head.binding, UDPT_DROP_QUEUE);
-    if (errno != EAGAIN && errno != ENOBUFS && errno != EMSGSIZE)
+    if (what != IO_AGAIN && what != IO_TOO_BIG)
         lose_way(p);
 }
 
@@ -292,7 +285,7 @@ void egress_packets_opened(struct egress_packets *p, struct egress *egress)
     if (!give_number(p, egress))
         return;
     struct endpoint external = source_of(egress, ENDPOINT_IP4);
-    udpt_binding_external(egress->head.binding, &external, p->tunnel->engine->now_us);
+    udpt_binding_external(egress->head.binding, &external, p->tunnel->engine->loop.now_us);
 }
 
 void egress_packets_closed(struct egress_packets *p, struct egress *egress)
@@ -308,7 +301,7 @@ struct egress_packets *egress_packets_new(struct tunnel *t)
     if (!p)
         return NULL;
     p->tunnel = t;
-    p->io.fd = -1;
+    watch_init(&p->way, &t->engine->loop, on_readable, p);
     table_init(&p->by_number);
     return p;
 }

@@ -4,32 +4,31 @@
 
 #include <sodium.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "daemon/engine/server/egress.h"
 #include "daemon/engine/server/egress_packets.h"
 #include "daemon/engine/tunnel/carrier.h"
-#include "daemon/platform/sockaddr.h"
+#include "daemon/platform/socket.h"
 #include "proto/error.h"
 
 /* ---- accepting ----------------------------------------------------------------------------------
  */
 
-static void taken(struct tunnel *t, int fd, const struct endpoint *from)
+static void taken(struct tunnel *t, udptun_socket socket, const struct endpoint *from)
 {
     char peer[ENDPOINT_TEXT_SIZE] = "unix";
     if (from->family != ENDPOINT_NONE)
         endpoint_format(from, peer);
-    struct udpt_conn *conn = udpt_accept(t->machine, peer, t->engine->now_us);
+    struct udpt_conn *conn = udpt_accept(t->machine, peer, t->engine->loop.now_us);
     if (!conn) {
         engine_log_gated(t->engine, &t->server->accept_gate, UDPTUN_LOG_WARN, "server",
                          "%s: %s refused: stopping, or out of memory", tunnel_name(t), peer);
-        close(fd);
+        socket_close(socket);
         return;
     }
-    socket_tune_stream(fd);
-    if (!carrier_attach_fd(t, conn, fd))
-        udpt_conn_lost(conn, "out of memory", t->engine->now_us);
+    socket_tune(socket);
+    if (!carrier_attach_socket(t, conn, socket))
+        udpt_conn_lost(conn, "out of memory", t->engine->loop.now_us);
     tunnel_touch(t);
 }
 
@@ -126,16 +125,17 @@ int udp_server_new(struct tunnel *t, struct udptun_error *err)
     }
     tunnel_settings_fill_udpt(t->config, &udpt);
     udpt.binding_host_size = egress_size();
-    t->machine = udpt_machine_new(&udpt, &udp_server_ops, t, t->engine->now_us);
+    t->machine = udpt_machine_new(&udpt, &udp_server_ops, t, t->engine->loop.now_us);
     sodium_memzero(udpt.key, sizeof udpt.key);
     return t->machine ? UDPTUN_OK
                       : error_set(err, UDPTUN_E_NOMEM, NULL, "%s: out of memory", tunnel_name(t));
 }
 
-void udp_server_listen(struct tunnel *t)
+int udp_server_listen(struct tunnel *t)
 {
-    if (t->listening.kind != URL_NONE)
-        acceptor_start(&t->server->acceptor, t->listening.fd);
+    if (t->listening.kind == URL_NONE)
+        return UDPTUN_OK;
+    return acceptor_start(&t->server->acceptor, t->listening.socket);
 }
 
 void udp_server_unlisten(struct tunnel *t)

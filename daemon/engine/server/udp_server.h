@@ -26,7 +26,8 @@ struct udp_server {
 
 /* Make the server's part and its machine; nothing is listened on yet. */
 int udp_server_new(struct tunnel *t, struct udptun_error *err);
-void udp_server_listen(struct tunnel *t);
+/* UDPTUN_OK or UDPTUN_E_NOMEM. */
+int udp_server_listen(struct tunnel *t);
 void udp_server_unlisten(struct tunnel *t);
 /* The configuration is about to be replaced by one that needs no rebuild. Nothing is changed
  * when this fails. */

@@ -8,7 +8,7 @@
 
 #include "daemon/engine/core/entry.h"
 #include "daemon/engine/settings/url.h"
-#include "daemon/platform/sockaddr.h"
+#include "daemon/platform/socket.h"
 
 /* X(member of struct udptun_tun2socks_config, name in the contract) */
 #define GATEWAY_SETTINGS_STRINGS(X)                                                                \

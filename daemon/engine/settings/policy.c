@@ -9,12 +9,10 @@
  */
 #include "daemon/engine/settings/policy.h"
 
-#include <ifaddrs.h>
-#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/platform/sockaddr.h"
+#include "daemon/platform/network.h"
 #include "proto/error.h"
 
 #define OWN_ADDRESSES_MAX_AGE_US 3000000
@@ -163,49 +161,41 @@ static int parse_rules(struct rules *rules, const char *const *texts, size_t cou
 
 /* ---- the host's own addresses -------------------------------------------------------------- */
 
-/* The address without its port and zone. */
-static struct endpoint bare(const struct sockaddr *sa)
+/* Addresses while they are read. */
+struct own_list {
+    struct endpoint *all;
+    size_t count, room;
+    bool failed; /* out of memory */
+};
+
+static void add_own(void *arg, const struct endpoint *ep)
 {
-    union socket_address copy = {0};
-    if (!sa || (sa->sa_family != AF_INET && sa->sa_family != AF_INET6))
-        return (struct endpoint){0};
-    memcpy(&copy, sa, sa->sa_family == AF_INET ? sizeof copy.ip4 : sizeof copy.ip6);
-    struct endpoint ep = sockaddr_to_endpoint(&copy, sizeof copy);
-    ep.port = 0;
-    ep.scope = 0;
-    return ep;
+    struct own_list *list = (struct own_list *)arg;
+    if (list->count == list->room) {
+        size_t room = list->room ? 2 * list->room : 16;
+        struct endpoint *all = (struct endpoint *)realloc(list->all, room * sizeof *all);
+        if (!all) {
+            list->failed = true;
+            return;
+        }
+        list->all = all;
+        list->room = room;
+    }
+    list->all[list->count++] = *ep;
 }
 
-static void add_own(struct policy *p, size_t room, const struct endpoint *ep)
-{
-    if (ep->family != ENDPOINT_NONE && p->own_count < room)
-        p->own[p->own_count++] = *ep;
-}
-
-/* Reads them into p->own. What cannot be read leaves the old list as it was. */
+/* If they cannot be read the old list stays as it was. */
 static void read_own(struct policy *p)
 {
-    struct ifaddrs *first;
-    size_t room = 0;
-    if (getifaddrs(&first) < 0)
+    struct own_list list = {0};
+    if (network_own_addresses(add_own, &list) != 0 || list.failed) {
+        free(list.all);
         return;
-    for (const struct ifaddrs *i = first; i; i = i->ifa_next)
-        room += 2;
-    struct endpoint *own = (struct endpoint *)realloc(p->own, (room + 1) * sizeof *own);
-    if (own) {
-        p->own = own;
-        p->own_count = 0;
-        for (const struct ifaddrs *i = first; i; i = i->ifa_next) {
-            struct endpoint address = bare(i->ifa_addr);
-            add_own(p, room, &address);
-            if (i->ifa_flags & IFF_BROADCAST) {
-                struct endpoint broadcast = bare(i->ifa_broadaddr);
-                add_own(p, room, &broadcast);
-            }
-        }
-        p->own_known = true;
     }
-    freeifaddrs(first);
+    free(p->own);
+    p->own = list.all;
+    p->own_count = list.count;
+    p->own_known = true;
 }
 
 static bool is_own(struct policy *p, const struct endpoint *ep, uint64_t now_us)

@@ -7,7 +7,6 @@
  */
 #include "daemon/engine/settings/tunnel_settings.h"
 
-#include <errno.h>
 #include <sodium.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -208,11 +207,10 @@ static int check_device(struct tunnel_settings *config, struct udptun_error *err
 
 int settings_try_mark(const struct socket_rules *rules, struct udptun_error *err)
 {
-    int failed = -socket_try_mark(rules->mark);
-    int code = failed == EPERM        ? UDPTUN_E_PERMISSION
-               : failed == EOPNOTSUPP ? UDPTUN_E_UNSUPPORTED
-                                      : UDPTUN_E_SYSTEM;
-    return failed ? error_set_errno(err, code, failed, "mark", "mark") : UDPTUN_OK;
+    int failure = socket_try_mark(rules->mark);
+    enum io what = io_of(failure);
+    int code = what == IO_DENIED || what == IO_UNSUPPORTED ? io_code(what) : UDPTUN_E_SYSTEM;
+    return failure ? error_set_errno(err, code, failure, "mark", "mark") : UDPTUN_OK;
 }
 
 /* ---- the roles ------------------------------------------------------------------------------ */

@@ -14,7 +14,7 @@
 #include "daemon/engine/settings/filter.h"
 #include "daemon/engine/settings/identity.h"
 #include "daemon/engine/settings/url.h"
-#include "daemon/platform/sockaddr.h"
+#include "daemon/platform/socket.h"
 #include "proto/endpoint.h"
 #include "proto/udpt/machine.h"
 

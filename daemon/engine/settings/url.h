@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "daemon/platform/sockaddr.h"
+#include "daemon/platform/socket.h"
 #include "proto/endpoint.h"
 
 /* Bits, so that a field names the set that it takes. */

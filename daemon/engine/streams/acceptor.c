@@ -2,76 +2,66 @@
 /* acceptor.c - accept, and rest when there are no descriptors. */
 #include "daemon/engine/streams/acceptor.h"
 
-#include <errno.h>
-
 #include "daemon/engine/tunnel/tunnel.h"
-#include "daemon/platform/sockaddr.h"
-#include "proto/error.h"
 
-/* Streams taken per turn. */
-enum { MAX_ACCEPTS = 64 };
+enum {
+    MAX_ACCEPTS = 64, /* per turn */
+    REST_US = 1000000,
+};
 
-static const double pause_s = 1.;
-
-static bool is_shortage(int code)
-{
-    return code == -EMFILE || code == -ENFILE || code == -ENOBUFS || code == -ENOMEM;
-}
-
-static void rest(struct acceptor *a, int sys_errno)
+static void rest(struct acceptor *a, int failure)
 {
     struct tunnel *t = a->tunnel;
-    char text[ERRNO_TEXT_SIZE];
+    char text[IO_TEXT_SIZE];
     engine_log_gated(t->engine, &a->gate, UDPTUN_LOG_ERROR, tunnel_module(t),
                      "%s: cannot accept: %s; trying again in a second", tunnel_name(t),
-                     errno_text(sys_errno, text));
-    ev_io_stop(t->engine->loop, &a->readable);
-    ev_timer_set(&a->again, pause_s, 0.);
-    ev_timer_start(t->engine->loop, &a->again);
+                     io_text(failure, text));
+    watch_set(&a->readable, 0);
+    timer_start(&a->again, REST_US);
 }
 
-static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+static void on_readable(void *arg, unsigned events)
 {
-    (void)loop;
     (void)events;
-    struct acceptor *a = (struct acceptor *)watcher->data;
+    struct acceptor *a = (struct acceptor *)arg;
     for (int i = 0; i < MAX_ACCEPTS; i++) {
         struct endpoint from = {0};
-        int fd = socket_accept(watcher->fd, &from);
-        if (fd >= 0) {
-            a->taken(a->tunnel, fd, &from);
+        udptun_socket socket;
+        int failure = socket_accept(a->listening, &from, &socket);
+        enum io what = io_of(failure);
+        if (what == IO_OK) {
+            a->taken(a->tunnel, socket, &from);
             continue;
         }
-        if (is_shortage(fd))
-            rest(a, -fd);
-        if (fd != -ECONNABORTED && fd != -EINTR)
+        if (io_is_shortage(what))
+            rest(a, failure);
+        if (what != IO_ABORTED)
             break;
     }
 }
 
-static void on_again(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_again(void *arg)
 {
-    (void)events;
-    ev_io_start(loop, &((struct acceptor *)timer->data)->readable);
+    struct acceptor *a = (struct acceptor *)arg;
+    watch_set(&a->readable, LOOP_READ);
 }
 
 void acceptor_init(struct acceptor *a, struct tunnel *t, acceptor_taken *taken)
 {
-    *a = (struct acceptor){.tunnel = t, .taken = taken};
-    ev_io_init(&a->readable, on_readable, -1, EV_READ);
-    ev_timer_init(&a->again, on_again, pause_s, 0.);
-    a->readable.data = a;
-    a->again.data = a;
+    struct loop *loop = &t->engine->loop;
+    *a = (struct acceptor){.tunnel = t, .taken = taken, .listening = NO_SOCKET};
+    watch_init(&a->readable, loop, on_readable, a);
+    timer_init(&a->again, loop, on_again, a);
 }
 
-void acceptor_start(struct acceptor *a, int fd)
+int acceptor_start(struct acceptor *a, udptun_socket listening)
 {
-    ev_io_set(&a->readable, fd, EV_READ);
-    ev_io_start(a->tunnel->engine->loop, &a->readable);
+    a->listening = listening;
+    return watch_start(&a->readable, listening, LOOP_READ);
 }
 
 void acceptor_stop(struct acceptor *a)
 {
-    ev_io_stop(a->tunnel->engine->loop, &a->readable);
-    ev_timer_stop(a->tunnel->engine->loop, &a->again);
+    watch_stop(&a->readable);
+    timer_stop(&a->again);
 }

@@ -9,23 +9,25 @@
 #define ENGINE_ACCEPTOR_H
 
 #include "daemon/engine/core/core.h"
-#include "proto/endpoint.h"
+#include "daemon/platform/socket.h"
 
 struct tunnel;
 
-/* A stream from `from` (family NONE: a Unix socket); `fd` is the callee's. */
-typedef void acceptor_taken(struct tunnel *t, int fd, const struct endpoint *from);
+/* A stream from `from` (family NONE: a Unix socket); `socket` is the callee's. */
+typedef void acceptor_taken(struct tunnel *t, udptun_socket socket, const struct endpoint *from);
 
 struct acceptor {
     struct tunnel *tunnel;
     acceptor_taken *taken;
-    ev_io readable;
-    ev_timer again;
+    udptun_socket listening;
+    struct io_watch readable;
+    struct timer again;
     struct log_gate gate;
 };
 
 void acceptor_init(struct acceptor *a, struct tunnel *t, acceptor_taken *taken);
-void acceptor_start(struct acceptor *a, int fd);
+/* UDPTUN_OK or UDPTUN_E_NOMEM. */
+int acceptor_start(struct acceptor *a, udptun_socket listening);
 /* Harmless when it does not run. */
 void acceptor_stop(struct acceptor *a);
 

@@ -7,55 +7,47 @@
  */
 #include "daemon/engine/streams/dial_attempts.h"
 
-#include <errno.h>
-#include <unistd.h>
-
-#define STAGGER_S 0.25 /* RFC 8305 section 5, "Connection Attempt Delay" */
+#define STAGGER_US 250000 /* RFC 8305 section 5, "Connection Attempt Delay" */
 
 static void attempt_close(struct dial_attempt *t)
 {
-    if (t->fd < 0)
+    if (t->socket == NO_SOCKET)
         return;
-    ev_io_stop(t->owner->loop, &t->io);
-    close(t->fd);
-    t->fd = -1;
+    watch_stop(&t->watch);
+    socket_close(t->socket);
+    t->socket = NO_SOCKET;
 }
 
 void dial_attempts_stop(struct dial_attempts *a)
 {
     if (!a->loop)
         return;
-    ev_timer_stop(a->loop, &a->stagger);
+    timer_stop(&a->stagger);
     for (size_t i = 0; i < a->started; i++)
         attempt_close(&a->list[i]);
     a->started = a->count = 0;
 }
 
 /* How much a failure says: that this host has no such family or route, the least; then silence. */
-static int weight(int sys_errno)
+static int weight(int failure)
 {
-    switch (sys_errno) {
-    case 0:
+    enum io what = io_of(failure);
+    if (what == IO_OK)
         return 0;
-    case EAFNOSUPPORT:
-    case EADDRNOTAVAIL:
-    case ENETUNREACH:
+    if (what == IO_NO_FAMILY || what == IO_NO_ADDRESS || what == IO_NET_UNREACHABLE)
         return 1;
-    case ETIMEDOUT:
-        return 2;
-    }
-    return 3;
+    return what == IO_TIMED_OUT ? 2 : 3;
 }
 
 static void start_next(struct dial_attempts *a);
 
-static void attempt_failed(struct dial_attempt *t, int sys_errno)
+static void attempt_failed(struct dial_attempt *t, int failure)
 {
     struct dial_attempts *a = t->owner;
     attempt_close(t);
     a->failed++;
-    if (weight(sys_errno) > weight(a->best_errno)) {
-        a->best_errno = sys_errno;
+    if (weight(failure) > weight(a->best_failure)) {
+        a->best_failure = failure;
         a->best_to = t->to;
     }
 }
@@ -63,7 +55,7 @@ static void attempt_failed(struct dial_attempt *t, int sys_errno)
 /* Tries the next address now, or ends when none is left and none is under way. May free `a`. */
 static void go_on(struct dial_attempts *a)
 {
-    ev_timer_stop(a->loop, &a->stagger);
+    timer_stop(&a->stagger);
     if (a->started < a->count) {
         start_next(a);
         return;
@@ -73,94 +65,72 @@ static void go_on(struct dial_attempts *a)
     dial_attempts_done *done = a->done;
     void *arg = a->arg;
     struct endpoint to = a->best_to;
-    int sys_errno = a->best_errno;
+    int failure = a->best_failure;
     dial_attempts_stop(a);
-    done(arg, -1, &to, sys_errno);
+    done(arg, NO_SOCKET, &to, failure);
 }
 
-/* Linux connects a socket to itself when the kernel picks the port that it is to connect to. */
-static bool is_connected_to_itself(int fd)
+static void attempt_event(void *arg, unsigned events)
 {
-    struct endpoint local = socket_local(fd), remote = socket_remote(fd);
-    return local.family != ENDPOINT_NONE && endpoint_equal(&local, &remote);
-}
-
-static void attempt_event(struct ev_loop *loop, ev_io *io, int events)
-{
-    struct dial_attempt *t = (struct dial_attempt *)io->data;
+    struct dial_attempt *t = (struct dial_attempt *)arg;
     struct dial_attempts *a = t->owner;
     (void)events;
-    int sys_errno = socket_take_error(t->fd);
-    if (sys_errno == 0 && is_connected_to_itself(t->fd))
-        sys_errno = ECONNREFUSED;
-    if (sys_errno) {
-        attempt_failed(t, sys_errno);
+    int failure = socket_connected(t->socket);
+    if (failure) {
+        attempt_failed(t, failure);
         go_on(a);
         return;
     }
-    int fd = t->fd;
+    udptun_socket socket = t->socket;
     struct endpoint to = t->to;
     dial_attempts_done *done = a->done;
-    void *arg = a->arg;
-    ev_io_stop(loop, &t->io);
-    t->fd = -1;
+    void *done_arg = a->arg;
+    watch_stop(&t->watch);
+    t->socket = NO_SOCKET;
     dial_attempts_stop(a);
-    done(arg, fd, &to, 0);
+    done(done_arg, socket, &to, 0);
 }
 
-/* 0: under way, or a positive errno. */
+/* 0: under way, or the failure. */
 static int attempt_start(struct dial_attempt *t)
 {
-    union socket_address sa;
     struct dial_attempts *a = t->owner;
-    socklen_t size = sockaddr_from_endpoint(&sa, &t->to);
-    int fd = size ? socket_open(sa.any.sa_family, SOCK_STREAM, a->rules) : -EAFNOSUPPORT;
-    if (fd < 0)
-        return -fd;
-    t->fd = fd;
-    if (connect(fd, &sa.any, size) < 0 && errno != EINPROGRESS && errno != EINTR)
-        return errno;
-    if (a->rules->opened)
-        a->rules->opened(a->rules->opened_arg, fd);
-    ev_io_init(&t->io, attempt_event, fd, EV_WRITE);
-    t->io.data = t;
-    ev_io_start(a->loop, &t->io);
-    return 0;
+    int failure = socket_connect(&t->to, a->rules, &t->socket);
+    if (failure)
+        return failure;
+    watch_init(&t->watch, a->loop, attempt_event, t);
+    return watch_start(&t->watch, t->socket, LOOP_WRITE) < 0 ? io_error(IO_NO_MEMORY) : 0;
 }
 
 static void start_next(struct dial_attempts *a)
 {
     while (a->started < a->count) {
         struct dial_attempt *t = &a->list[a->started++];
-        int sys_errno = attempt_start(t);
-        if (sys_errno == 0)
+        int failure = attempt_start(t);
+        if (failure == 0)
             break;
-        attempt_failed(t, sys_errno);
+        attempt_failed(t, failure);
     }
     if (a->started < a->count) {
-        ev_timer_set(&a->stagger, STAGGER_S, 0.0);
-        ev_timer_start(a->loop, &a->stagger);
+        timer_start(&a->stagger, STAGGER_US);
     } else if (a->failed == a->count) {
         go_on(a);
     }
 }
 
-static void on_stagger(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_stagger(void *arg)
 {
-    (void)loop;
-    (void)events;
-    start_next((struct dial_attempts *)timer->data);
+    start_next((struct dial_attempts *)arg);
 }
 
-void dial_attempts_start(struct dial_attempts *a, struct ev_loop *loop, const struct endpoint *eps,
+void dial_attempts_start(struct dial_attempts *a, struct loop *loop, const struct endpoint *eps,
                          size_t count, const struct socket_rules *rules, dial_attempts_done *done,
                          void *arg)
 {
     *a = (struct dial_attempts){
         .loop = loop, .rules = rules, .done = done, .arg = arg, .count = count};
     for (size_t i = 0; i < count; i++)
-        a->list[i] = (struct dial_attempt){.owner = a, .fd = -1, .to = eps[i]};
-    ev_timer_init(&a->stagger, on_stagger, 0.0, 0.0);
-    a->stagger.data = a;
-    ev_timer_start(loop, &a->stagger);
+        a->list[i] = (struct dial_attempt){.owner = a, .socket = NO_SOCKET, .to = eps[i]};
+    timer_init(&a->stagger, loop, on_stagger, a);
+    timer_start(&a->stagger, 0);
 }

@@ -6,38 +6,38 @@
 #ifndef ENGINE_DIAL_ATTEMPTS_H
 #define ENGINE_DIAL_ATTEMPTS_H
 
-#include <ev.h>
-
 #include "daemon/engine/streams/resolver.h"
-#include "daemon/platform/sockaddr.h"
+#include "daemon/platform/loop.h"
+#include "daemon/platform/socket.h"
 
 struct dial_attempts;
 
 struct dial_attempt {
     struct dial_attempts *owner;
-    ev_io io;
-    int fd; /* -1: not started, or failed */
+    struct io_watch watch;
+    udptun_socket socket; /* NO_SOCKET: not started, or failed */
     struct endpoint to;
 };
 
-/* `fd` is the callee's; or -1, and `sys_errno` and `to` are those of the failure that says most.
- * Never from inside dial_attempts_start(). */
-typedef void dial_attempts_done(void *arg, int fd, const struct endpoint *to, int sys_errno);
+/* `socket` is the callee's; or NO_SOCKET, and `failure` (the system's number) and `to` are those of
+ * the failure that says most. Never from inside dial_attempts_start(). */
+typedef void dial_attempts_done(void *arg, udptun_socket socket, const struct endpoint *to,
+                                int failure);
 
 struct dial_attempts {
-    struct ev_loop *loop;
+    struct loop *loop;
     const struct socket_rules *rules;
     dial_attempts_done *done;
     void *arg;
-    ev_timer stagger; /* until the next address is tried */
+    struct timer stagger; /* until the next address is tried */
     size_t count, started, failed;
-    int best_errno; /* of the failure that says most so far, 0: none */
+    int best_failure; /* of the failure that says most so far, 0: none */
     struct endpoint best_to;
     struct dial_attempt list[RESOLVER_MAX_ADDRESSES];
 };
 
 /* `count` from 1 to RESOLVER_MAX_ADDRESSES; `rules` must stay. */
-void dial_attempts_start(struct dial_attempts *a, struct ev_loop *loop, const struct endpoint *eps,
+void dial_attempts_start(struct dial_attempts *a, struct loop *loop, const struct endpoint *eps,
                          size_t count, const struct socket_rules *rules, dial_attempts_done *done,
                          void *arg);
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dial_http.c - a CONNECT through an HTTP proxy (RFC 9110 section 9.3.6), Basic authentication. */
-#include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <strings.h>
@@ -49,10 +48,10 @@ void dial_http_begin(struct dial_proxy *p)
     memset(&p->http, 0, sizeof p->http);
 }
 
-static enum dial_step fail(struct dial_proxy *p, int code, int sys_errno, const char *text)
+static enum dial_step fail(struct dial_proxy *p, int code, enum io what, const char *text)
 {
     error_set(&p->err, code, NULL, "%s", text);
-    p->err.sys_errno = sys_errno;
+    p->err.sys_errno = io_error(what);
     return DIAL_FAILED;
 }
 
@@ -84,19 +83,20 @@ static enum dial_step answered(struct dial_proxy *p)
         return DIAL_WAIT;
     }
     if (status == 0)
-        return fail(p, UDPTUN_E_UNREACHABLE, EPROTO, "not an HTTP proxy");
+        return fail(p, UDPTUN_E_UNREACHABLE, IO_PROTOCOL, "not an HTTP proxy");
     if (status == 407)
-        return fail(p, UDPTUN_E_AUTH, EACCES,
+        return fail(p, UDPTUN_E_AUTH, IO_DENIED,
                     p->via->has_user ? "wrong user or password" : "wants a password");
-    int code = UDPTUN_E_UNREACHABLE, sys_errno = EIO;
+    int code = UDPTUN_E_UNREACHABLE;
+    enum io what = IO_FAILED;
     if (status == 403) {
         code = UDPTUN_E_PERMISSION;
-        sys_errno = EACCES;
+        what = IO_DENIED;
     } else if (status == 502 || status == 503 || status == 504) {
-        sys_errno = EHOSTUNREACH;
+        what = IO_HOST_UNREACHABLE;
     }
     error_set(&p->err, code, NULL, "HTTP: %.*s", STATUS_MAX_LEN, p->http.line + 9);
-    p->err.sys_errno = sys_errno;
+    p->err.sys_errno = io_error(what);
     return DIAL_FAILED;
 }
 
@@ -130,9 +130,9 @@ enum dial_step dial_http_take(struct dial_proxy *p, const uint8_t *data, size_t 
         }
         /* Something else may be listening there: no need to hear it out. */
         if (p->http.line_done && status_of(p->http.line) == 0)
-            return fail(p, UDPTUN_E_UNREACHABLE, EPROTO, "not an HTTP proxy");
+            return fail(p, UDPTUN_E_UNREACHABLE, IO_PROTOCOL, "not an HTTP proxy");
         if (p->http.header_size >= HEADER_MAX)
-            return fail(p, UDPTUN_E_UNREACHABLE, EPROTO, "header of more than 16 KiB");
+            return fail(p, UDPTUN_E_UNREACHABLE, IO_PROTOCOL, "header of more than 16 KiB");
     }
     return DIAL_WAIT;
 }

@@ -11,6 +11,7 @@
 #include <udptun/error.h>
 
 #include "daemon/engine/settings/url.h"
+#include "daemon/platform/result.h"
 #include "proto/socks5/socks5.h"
 
 #define DIAL_OUT_SIZE 2048 /* an HTTP request with the longest name, user and password */

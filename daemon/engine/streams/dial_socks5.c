@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dial_socks5.c - a CONNECT through a SOCKS5 proxy, with a password if there is one. */
-#include <errno.h>
-
 #include "daemon/engine/streams/dial_proxy.h"
 #include "daemon/engine/streams/dialer.h"
 #include "proto/error.h"
@@ -10,24 +8,25 @@
 static const struct {
     enum socks5_reply reply;
     int code;
-    int sys_errno;
+    enum io what;
 } replies[] = {
-    {SOCKS5_FAILED, UDPTUN_E_UNREACHABLE, EIO},
-    {SOCKS5_NOT_ALLOWED, UDPTUN_E_PERMISSION, EACCES},
-    {SOCKS5_NET_UNREACHABLE, UDPTUN_E_UNREACHABLE, ENETUNREACH},
-    {SOCKS5_HOST_UNREACHABLE, UDPTUN_E_UNREACHABLE, EHOSTUNREACH},
-    {SOCKS5_REFUSED, UDPTUN_E_UNREACHABLE, ECONNREFUSED},
-    {SOCKS5_TTL_EXPIRED, UDPTUN_E_UNREACHABLE, ETIMEDOUT},
-    {SOCKS5_COMMAND_UNSUPPORTED, UDPTUN_E_UNSUPPORTED, EOPNOTSUPP},
-    {SOCKS5_ADDRESS_UNSUPPORTED, UDPTUN_E_UNSUPPORTED, EAFNOSUPPORT},
+    {SOCKS5_FAILED, UDPTUN_E_UNREACHABLE, IO_FAILED},
+    {SOCKS5_NOT_ALLOWED, UDPTUN_E_PERMISSION, IO_DENIED},
+    {SOCKS5_NET_UNREACHABLE, UDPTUN_E_UNREACHABLE, IO_NET_UNREACHABLE},
+    {SOCKS5_HOST_UNREACHABLE, UDPTUN_E_UNREACHABLE, IO_HOST_UNREACHABLE},
+    {SOCKS5_REFUSED, UDPTUN_E_UNREACHABLE, IO_REFUSED},
+    {SOCKS5_TTL_EXPIRED, UDPTUN_E_UNREACHABLE, IO_TIMED_OUT},
+    {SOCKS5_COMMAND_UNSUPPORTED, UDPTUN_E_UNSUPPORTED, IO_UNSUPPORTED},
+    {SOCKS5_ADDRESS_UNSUPPORTED, UDPTUN_E_UNSUPPORTED, IO_NO_FAMILY},
 };
 
 uint8_t dial_socks5_reply(const struct udptun_error *err)
 {
+    enum io what = io_of(err->sys_errno);
     for (size_t i = 0; i < sizeof replies / sizeof *replies; i++)
-        if (err->sys_errno == replies[i].sys_errno)
+        if (what == replies[i].what && what != IO_FAILED)
             return (uint8_t)replies[i].reply;
-    if (err->sys_errno == EPERM || err->code == UDPTUN_E_PERMISSION)
+    if (err->code == UDPTUN_E_PERMISSION)
         return SOCKS5_NOT_ALLOWED;
     if (err->code == UDPTUN_E_TIMEOUT || err->code == UDPTUN_E_NOT_FOUND)
         return SOCKS5_HOST_UNREACHABLE;
@@ -58,10 +57,10 @@ static enum dial_step send_password(struct dial_proxy *p)
     return DIAL_WAIT;
 }
 
-static enum dial_step fail(struct dial_proxy *p, int code, int sys_errno, const char *text)
+static enum dial_step fail(struct dial_proxy *p, int code, enum io what, const char *text)
 {
     error_set(&p->err, code, NULL, "%s", text);
-    p->err.sys_errno = sys_errno;
+    p->err.sys_errno = io_error(what);
     return DIAL_FAILED;
 }
 
@@ -71,22 +70,23 @@ static enum dial_step method_chosen(struct dial_proxy *p, uint8_t method)
         return send_request(p);
     if (method == SOCKS5_METHOD_PASSWORD && p->via->has_user)
         return send_password(p);
-    return fail(p, UDPTUN_E_AUTH, EACCES,
+    return fail(p, UDPTUN_E_AUTH, IO_DENIED,
                 p->via->has_user ? "takes neither a password nor none" : "wants a password");
 }
 
 static enum dial_step replied(struct dial_proxy *p, uint8_t reply)
 {
-    int code = UDPTUN_E_UNREACHABLE, sys_errno = EIO;
+    int code = UDPTUN_E_UNREACHABLE;
+    enum io what = IO_FAILED;
     if (reply == SOCKS5_OK)
         return DIAL_OPEN;
     for (size_t i = 0; i < sizeof replies / sizeof *replies; i++)
         if ((uint8_t)replies[i].reply == reply) {
             code = replies[i].code;
-            sys_errno = replies[i].sys_errno;
+            what = replies[i].what;
         }
     error_set(&p->err, code, DIAL_OF_TARGET, "SOCKS5: %s (%u)", socks5_reply_text(reply), reply);
-    p->err.sys_errno = sys_errno;
+    p->err.sys_errno = io_error(what);
     return DIAL_FAILED;
 }
 
@@ -118,7 +118,7 @@ static enum socks5_result decode(struct dial_proxy *p, size_t *need, enum dial_s
         result = socks5_read_password_reply(&r, &accepted, need, &cause);
         if (result == SOCKS5_DONE)
             *step = accepted ? send_request(p)
-                             : fail(p, UDPTUN_E_AUTH, EACCES, "wrong user or password");
+                             : fail(p, UDPTUN_E_AUTH, IO_DENIED, "wrong user or password");
         break;
     case SOCKS5_WAIT_REPLY:
         result = socks5_read_reply(&r, &byte, &bound, need, &cause);
@@ -128,7 +128,7 @@ static enum socks5_result decode(struct dial_proxy *p, size_t *need, enum dial_s
         break;
     }
     if (result == SOCKS5_BAD)
-        *step = fail(p, UDPTUN_E_UNREACHABLE, EPROTO, cause);
+        *step = fail(p, UDPTUN_E_UNREACHABLE, IO_PROTOCOL, cause);
     return result;
 }
 

@@ -6,38 +6,37 @@
  * server itself. That takes a name resolution where the hop is a name, and then either
  * dial_attempts.c (TCP) or one connect (Unix socket). With a proxy, dial_socks5.c or dial_http.c
  * then says what is sent and how much of the answer is the proxy's. The answer is looked at with
- * MSG_PEEK and just that much is read, so the stream is handed over at the far end's first byte.
+ * socket_peek() and just that much is read, so the stream is handed over at the far end's first
+ * byte.
  *
- *     RESOLVING -> CONNECTING -> (PROXY) -> done(fd)      any of them -> done(error)
+ *     RESOLVING -> CONNECTING -> (PROXY) -> done(socket)     any of them -> done(error)
  *
  * One deadline runs over all of it. The end is always reported from the loop, never from within
  * dial_start(), and the dialer is freed before `done` is called.
  */
 #include "daemon/engine/streams/dialer.h"
 
-#include <errno.h>
-#include <ev.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "daemon/engine/streams/dial_attempts.h"
 #include "daemon/engine/streams/dial_proxy.h"
-#include "proto/error.h"
+#include "daemon/platform/loop.h"
 
 enum { PEEK_SIZE = 4096 };
 
 struct dialer {
-    struct ev_loop *loop;
+    struct loop *loop;
     struct dial_config config;
     dial_done *done;
     void *arg;
-    ev_timer deadline;
-    ev_timer start; /* of zero: leads from dial_start() into the loop */
+    struct timer deadline;
+    struct timer start; /* of zero: leads from dial_start() into the loop */
     struct resolver_lookup *lookup;
     struct dial_attempts attempts;
-    int fd; /* -1 until it is connected, or while it is a Unix socket's to be */
-    ev_io io;
+    udptun_socket socket; /* NO_SOCKET until it is connected, or is a local one that connects */
+    bool is_connected;
+    struct io_watch watch;
     struct dial_proxy proxy;
     size_t out_sent;
 };
@@ -53,14 +52,14 @@ void dial_cancel(struct dialer *d)
 {
     if (!d)
         return;
-    ev_timer_stop(d->loop, &d->deadline);
-    ev_timer_stop(d->loop, &d->start);
-    ev_io_stop(d->loop, &d->io);
+    timer_stop(&d->deadline);
+    timer_stop(&d->start);
+    watch_stop(&d->watch);
     if (d->lookup)
         resolver_cancel(d->lookup);
     dial_attempts_stop(&d->attempts);
-    if (d->fd >= 0)
-        close(d->fd);
+    if (d->socket != NO_SOCKET)
+        socket_close(d->socket);
     free(d);
 }
 
@@ -70,26 +69,17 @@ static void fail_with(struct dialer *d, const struct udptun_error *err)
     dial_done *done = d->done;
     void *arg = d->arg;
     dial_cancel(d);
-    done(arg, -1, &copy);
+    done(arg, NO_SOCKET, &copy);
 }
 
-static int code_of(int sys_errno)
+/* What is not a fault of this host is the far end's. */
+static int code_of(int failure)
 {
-    switch (sys_errno) {
-    case ETIMEDOUT:
-        return UDPTUN_E_TIMEOUT;
-    case EACCES:
-    case EPERM:
-        return UDPTUN_E_PERMISSION;
-    case ENOMEM:
-    case ENOBUFS:
-        return UDPTUN_E_NOMEM;
-    case EMFILE:
-    case ENFILE:
-    case ENODEV:
-    case EADDRNOTAVAIL:
+    enum io what = io_of(failure);
+    if (what == IO_TIMED_OUT || what == IO_DENIED || what == IO_NO_MEMORY)
+        return io_code(what);
+    if (what == IO_FULL || what == IO_NO_DEVICE || what == IO_NO_ADDRESS)
         return UDPTUN_E_SYSTEM;
-    }
     return UDPTUN_E_UNREACHABLE;
 }
 
@@ -120,10 +110,10 @@ static void fail(struct dialer *d, int code, int sys_errno, const char *where, c
     fail_about(d, NULL, code, sys_errno, where, clause);
 }
 
-static void fail_errno(struct dialer *d, int sys_errno, const char *where)
+static void fail_by(struct dialer *d, int failure, const char *where)
 {
-    char text[ERRNO_TEXT_SIZE];
-    fail(d, code_of(sys_errno), sys_errno, where, errno_text(sys_errno, text));
+    char text[IO_TEXT_SIZE];
+    fail(d, code_of(failure), failure, where, io_text(failure, text));
 }
 
 void dial_overdue(const struct dialer *d, struct udptun_error *err)
@@ -131,17 +121,15 @@ void dial_overdue(const struct dialer *d, struct udptun_error *err)
     const char *clause = "connection timed out";
     if (d->lookup)
         clause = "name resolution timed out";
-    else if (d->fd >= 0 && d->config.via.kind != URL_NONE)
+    else if (d->socket != NO_SOCKET && d->config.via.kind != URL_NONE)
         clause = "no answer in time";
-    describe(d, NULL, UDPTUN_E_TIMEOUT, ETIMEDOUT, NULL, clause, err);
+    describe(d, NULL, UDPTUN_E_TIMEOUT, io_error(IO_TIMED_OUT), NULL, clause, err);
 }
 
-static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_deadline(void *arg)
 {
-    struct dialer *d = (struct dialer *)timer->data;
+    struct dialer *d = (struct dialer *)arg;
     struct udptun_error err;
-    (void)loop;
-    (void)events;
     dial_overdue(d, &err);
     fail_with(d, &err);
 }
@@ -153,31 +141,35 @@ static struct endpoint relay_of(const struct dialer *d)
     if (relay.family != ENDPOINT_NONE && !endpoint_is_unspecified(&relay))
         return relay;
     uint16_t port = relay.port;
-    relay = socket_remote(d->fd);
+    relay = socket_far(d->socket);
     relay.port = port;
     return relay;
 }
 
 static void open_stream(struct dialer *d)
 {
-    int fd = d->fd;
+    udptun_socket socket = d->socket;
     dial_done *done = d->done;
     void *arg = d->arg;
-    ev_io_stop(d->loop, &d->io);
+    watch_stop(&d->watch);
     if (d->config.relay)
         *d->config.relay = relay_of(d);
-    d->fd = -1;
+    d->socket = NO_SOCKET;
     dial_cancel(d);
-    done(arg, fd, NULL);
+    done(arg, socket, NULL);
 }
 
-static void wait_for(struct dialer *d, int events)
+/* False: out of memory, and the dialer is gone. */
+static bool wait_for(struct dialer *d, unsigned events)
 {
-    if (ev_is_active(&d->io) && (d->io.events & (EV_READ | EV_WRITE)) == events)
-        return;
-    ev_io_stop(d->loop, &d->io);
-    ev_io_set(&d->io, d->fd, events);
-    ev_io_start(d->loop, &d->io);
+    if (watch_is_on(&d->watch)) {
+        watch_set(&d->watch, events);
+        return true;
+    }
+    if (watch_start(&d->watch, d->socket, events) == UDPTUN_OK)
+        return true;
+    fail_by(d, io_error(IO_NO_MEMORY), NULL);
+    return false;
 }
 
 /* ---- the proxy ----------------------------------------------------------------------------- */
@@ -192,36 +184,30 @@ static void fail_proxy(struct dialer *d)
 static bool proxy_send(struct dialer *d)
 {
     while (d->out_sent < d->proxy.out_size) {
-        ssize_t sent =
-            send(d->fd, d->proxy.out + d->out_sent, d->proxy.out_size - d->out_sent, MSG_NOSIGNAL);
-        if (sent < 0 && errno == EINTR)
-            continue;
-        if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-            wait_for(d, EV_READ | EV_WRITE);
-            return true;
-        }
-        if (sent < 0) {
-            fail_errno(d, errno, NULL);
+        size_t sent;
+        int failure = socket_write(d->socket, d->proxy.out + d->out_sent,
+                                   d->proxy.out_size - d->out_sent, &sent);
+        if (failure && io_of(failure) == IO_AGAIN)
+            return wait_for(d, LOOP_READ | LOOP_WRITE);
+        if (failure) {
+            fail_by(d, failure, NULL);
             return false;
         }
-        d->out_sent += (size_t)sent;
+        d->out_sent += sent;
     }
     d->out_sent = d->proxy.out_size = 0;
-    wait_for(d, EV_READ);
-    return true;
+    return wait_for(d, LOOP_READ);
 }
 
 /* Reads what was only looked at. */
-static bool consume(int fd, size_t size)
+static bool consume(udptun_socket socket, size_t size)
 {
     uint8_t sink[PEEK_SIZE];
     while (size > 0) {
-        ssize_t got = recv(fd, sink, size, 0);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
+        size_t got;
+        if (socket_read(socket, sink, size, &got) != 0 || got == 0)
             return false;
-        size -= (size_t)got;
+        size -= got;
     }
     return true;
 }
@@ -229,23 +215,23 @@ static bool consume(int fd, size_t size)
 static void proxy_read(struct dialer *d)
 {
     uint8_t data[PEEK_SIZE];
-    size_t taken = 0;
-    ssize_t got = recv(d->fd, data, sizeof data, MSG_PEEK);
-    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+    size_t taken = 0, got;
+    int failure = socket_peek(d->socket, data, sizeof data, &got);
+    if (failure && io_of(failure) == IO_AGAIN)
         return;
-    if (got < 0) {
-        fail_errno(d, errno, NULL);
+    if (failure) {
+        fail_by(d, failure, NULL);
         return;
     }
     if (got == 0) {
-        fail(d, UDPTUN_E_UNREACHABLE, ECONNRESET, NULL, "closed the connection");
+        fail(d, UDPTUN_E_UNREACHABLE, io_error(IO_RESET), NULL, "closed the connection");
         return;
     }
     enum dial_step step = d->config.via.kind == URL_SOCKS5
-                              ? dial_socks5_take(&d->proxy, data, (size_t)got, &taken)
-                              : dial_http_take(&d->proxy, data, (size_t)got, &taken);
-    if (!consume(d->fd, taken)) {
-        fail(d, UDPTUN_E_UNREACHABLE, ECONNRESET, NULL, "closed the connection");
+                              ? dial_socks5_take(&d->proxy, data, got, &taken)
+                              : dial_http_take(&d->proxy, data, got, &taken);
+    if (!consume(d->socket, taken)) {
+        fail(d, UDPTUN_E_UNREACHABLE, io_error(IO_RESET), NULL, "closed the connection");
         return;
     }
     switch (step) {
@@ -262,16 +248,6 @@ static void proxy_read(struct dialer *d)
     }
 }
 
-static void on_proxy(struct ev_loop *loop, ev_io *io, int events)
-{
-    struct dialer *d = (struct dialer *)io->data;
-    (void)loop;
-    if ((events & EV_WRITE) && !proxy_send(d))
-        return;
-    if (events & EV_READ)
-        proxy_read(d);
-}
-
 static void proxy_start(struct dialer *d)
 {
     d->proxy.via = &d->config.via;
@@ -281,7 +257,6 @@ static void proxy_start(struct dialer *d)
         dial_socks5_begin(&d->proxy);
     else
         dial_http_begin(&d->proxy);
-    ev_set_cb(&d->io, on_proxy);
     proxy_send(d);
 }
 
@@ -289,22 +264,23 @@ static void proxy_start(struct dialer *d)
 
 static void hop_reached(struct dialer *d)
 {
-    socket_tune_stream(d->fd);
+    d->is_connected = true;
+    socket_tune(d->socket);
     if (d->config.via.kind == URL_NONE)
         open_stream(d);
     else
         proxy_start(d);
 }
 
-static void on_connected(void *arg, int fd, const struct endpoint *to, int sys_errno)
+static void on_connected(void *arg, udptun_socket socket, const struct endpoint *to, int failure)
 {
     struct dialer *d = (struct dialer *)arg;
     char where[ENDPOINT_TEXT_SIZE];
-    if (fd < 0) {
-        fail_errno(d, sys_errno, endpoint_format(to, where));
+    if (socket == NO_SOCKET) {
+        fail_by(d, failure, endpoint_format(to, where));
         return;
     }
-    d->fd = fd;
+    d->socket = socket;
     hop_reached(d);
 }
 
@@ -318,67 +294,59 @@ static void on_resolved(void *arg, const struct endpoint *eps, size_t count, con
     struct dialer *d = (struct dialer *)arg;
     d->lookup = NULL;
     if (count == 0)
-        fail(d, UDPTUN_E_UNREACHABLE, EHOSTUNREACH, NULL, failure);
+        fail(d, UDPTUN_E_UNREACHABLE, io_error(IO_HOST_UNREACHABLE), NULL, failure);
     else
         connect_to(d, eps, count);
 }
 
-static void on_path(struct ev_loop *loop, ev_io *io, int events)
+static void on_ready(void *arg, unsigned events)
 {
-    struct dialer *d = (struct dialer *)io->data;
-    (void)loop;
-    (void)events;
-    int sys_errno = socket_take_error(d->fd);
-    if (sys_errno)
-        fail_errno(d, sys_errno, NULL);
-    else
-        hop_reached(d);
-}
-
-/* A connect to a Unix socket is over at once, but for a full backlog: EAGAIN, nothing under way. */
-static void connect_path(struct dialer *d)
-{
-    union socket_address sa;
-    socklen_t size = sockaddr_from_path(&sa, d->config.server.path);
-    int fd = size ? socket_open(AF_UNIX, SOCK_STREAM, NULL) : -ENAMETOOLONG;
-    if (fd < 0) {
-        fail_errno(d, -fd, NULL);
+    struct dialer *d = (struct dialer *)arg;
+    if (!d->is_connected) {
+        int failure = socket_connected(d->socket);
+        if (failure)
+            fail_by(d, failure, NULL);
+        else
+            hop_reached(d);
         return;
     }
-    d->fd = fd;
-    if (connect(fd, &sa.any, size) == 0) {
-        hop_reached(d);
-    } else if (errno == EINPROGRESS) {
-        ev_set_cb(&d->io, on_path);
-        wait_for(d, EV_WRITE);
-    } else if (errno == EAGAIN) {
-        fail(d, UDPTUN_E_UNREACHABLE, EAGAIN, NULL, "too many connections wait there");
-    } else {
-        fail_errno(d, errno, NULL);
-    }
+    if ((events & LOOP_WRITE) && !proxy_send(d))
+        return;
+    if (events & LOOP_READ)
+        proxy_read(d);
 }
 
-static void on_start(struct ev_loop *loop, ev_timer *timer, int events)
+static void connect_local(struct dialer *d)
 {
-    struct dialer *d = (struct dialer *)timer->data;
+    int failure = socket_connect_local(d->config.server.path, &d->socket);
+    if (failure && io_of(failure) == IO_AGAIN)
+        fail(d, UDPTUN_E_UNREACHABLE, failure, NULL, "too many connections wait there");
+    else if (failure)
+        fail_by(d, failure, NULL);
+    else
+        wait_for(d, LOOP_WRITE);
+}
+
+static void on_start(void *arg)
+{
+    struct dialer *d = (struct dialer *)arg;
     const struct url *hop = hop_of(d);
-    (void)loop;
-    (void)events;
     if (hop->kind == URL_UNIX) {
-        connect_path(d);
+        connect_local(d);
     } else if (d->config.server.kind == URL_UNIX) {
-        fail(d, UDPTUN_E_INVALID, EAFNOSUPPORT, NULL, "a Unix socket is not reached by a proxy");
+        fail(d, UDPTUN_E_INVALID, io_error(IO_NO_FAMILY), NULL,
+             "a Unix socket is not reached by a proxy");
     } else if (hop->host.ep.family != ENDPOINT_NONE) {
         connect_to(d, &hop->host.ep, 1);
     } else {
         d->lookup = resolver_lookup(d->config.resolver, hop->host.host, strlen(hop->host.host),
                                     hop->host.port, on_resolved, d);
         if (!d->lookup)
-            fail(d, UDPTUN_E_NOMEM, ENOMEM, NULL, "no name can be resolved now");
+            fail(d, UDPTUN_E_NOMEM, io_error(IO_NO_MEMORY), NULL, "no name can be resolved now");
     }
 }
 
-struct dialer *dial_start(struct ev_loop *loop, const struct dial_config *config, dial_done *done,
+struct dialer *dial_start(struct loop *loop, const struct dial_config *config, dial_done *done,
                           void *arg)
 {
     struct dialer *d = (struct dialer *)calloc(1, sizeof *d);
@@ -388,15 +356,12 @@ struct dialer *dial_start(struct ev_loop *loop, const struct dial_config *config
     d->config = *config;
     d->done = done;
     d->arg = arg;
-    d->fd = -1;
+    d->socket = NO_SOCKET;
     uint32_t timeout_ms = config->timeout_ms ? config->timeout_ms : DIAL_TIMEOUT_MS;
-    /* The loop may have slept long, or not have run yet: its time would be up too early. */
-    ev_now_update(loop);
-    ev_timer_init(&d->deadline, on_deadline, timeout_ms / 1e3, 0.0);
-    ev_timer_init(&d->start, on_start, 0.0, 0.0);
-    ev_init(&d->io, on_path);
-    d->deadline.data = d->start.data = d->io.data = d;
-    ev_timer_start(loop, &d->deadline);
-    ev_timer_start(loop, &d->start);
+    timer_init(&d->deadline, loop, on_deadline, d);
+    timer_init(&d->start, loop, on_start, d);
+    watch_init(&d->watch, loop, on_ready, d);
+    timer_start(&d->deadline, (uint64_t)timeout_ms * 1000);
+    timer_start(&d->start, 0);
     return d;
 }

@@ -15,9 +15,9 @@
 
 #include "daemon/engine/settings/url.h"
 #include "daemon/engine/streams/resolver.h"
-#include "daemon/platform/sockaddr.h"
+#include "daemon/platform/socket.h"
 
-struct ev_loop;
+struct loop;
 struct dialer;
 
 struct dial_config {
@@ -34,13 +34,13 @@ struct dial_config {
 #define DIAL_TIMEOUT_MS 10000
 
 /*
- * The end of the attempt. `fd` is a connected, tuned stream that is the callee's from now on, and
- * `err` NULL; or -1 and why: `code` (UDPTUN_E_UNREACHABLE, _AUTH, _PERMISSION, _TIMEOUT, _NOMEM,
- * _SYSTEM, ...), `sys_errno` (ECONNREFUSED, EHOSTUNREACH, ..., also what a proxy reported, put as
- * an errno) and `message`: "192.0.2.1:443: connection refused",
- * "proxy 127.0.0.1:1080: wrong user or password". The dialer is gone when `done` is called.
+ * The end of the attempt. `socket` is a connected, tuned stream that is the callee's from now
+ * on, and `err` NULL; or NO_SOCKET and why: `code` (UDPTUN_E_UNREACHABLE, _AUTH, _PERMISSION,
+ * _TIMEOUT, _NOMEM, _SYSTEM, ...), `sys_errno` (the system's number, also for what a proxy
+ * reported) and `message`: "192.0.2.1:443: connection refused", "proxy 127.0.0.1:1080: wrong user
+ * or password". The dialer is gone when `done` is called.
  */
-typedef void dial_done(void *arg, int fd, const struct udptun_error *err);
+typedef void dial_done(void *arg, udptun_socket socket, const struct udptun_error *err);
 
 /* In `field` of an error that the proxy `via` has reported of the server: the proxy itself works.
  */
@@ -53,7 +53,7 @@ static inline bool dial_is_of_target(const struct udptun_error *err)
 
 /* Starts; `config` is copied. `done` is called exactly once, never from inside this function,
  * unless dial_cancel() comes first. NULL: out of memory. */
-struct dialer *dial_start(struct ev_loop *loop, const struct dial_config *config, dial_done *done,
+struct dialer *dial_start(struct loop *loop, const struct dial_config *config, dial_done *done,
                           void *arg);
 
 /* What `done` would be told if its time were over now: for who has less patience. */

@@ -2,77 +2,56 @@
 /* listening.c - opening and closing what a tunnel listens on. */
 #include "daemon/engine/streams/listening.h"
 
-#include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "proto/error.h"
+#include "daemon/platform/datagram.h"
 
 void listening_init(struct listening *l)
 {
-    *l = (struct listening){.kind = URL_NONE, .fd = -1};
+    *l = (struct listening){.kind = URL_NONE, .socket = NO_SOCKET};
 }
 
-static int code_of(int sys_errno)
-{
-    switch (sys_errno) {
-    case EADDRINUSE:
-        return UDPTUN_E_PORT_IN_USE;
-    case EACCES:
-    case EPERM:
-        return UDPTUN_E_PERMISSION;
-    case EADDRNOTAVAIL:
-    case EAFNOSUPPORT:
-    case ENAMETOOLONG:
-    case ENOENT:
-    case ENOTDIR:
-        return UDPTUN_E_INVALID;
-    case ENOMEM:
-        return UDPTUN_E_NOMEM;
-    }
-    return UDPTUN_E_SYSTEM;
-}
-
-static int failed(const struct url *url, int sys_errno, struct udptun_error *err)
+static int failed(const struct url *url, int failure, struct udptun_error *err)
 {
     char place[ENDPOINT_TEXT_SIZE] = "";
     const char *text = url->path;
     if (url->kind != URL_UNIX)
         text = endpoint_format(&url->host.ep, place);
-    int code = code_of(sys_errno);
+    int code = io_code(io_of(failure));
     if (code == UDPTUN_E_PORT_IN_USE) {
         error_set(err, code, "listen", "listen: %s is in use", text);
         if (err)
-            err->sys_errno = sys_errno;
+            err->sys_errno = failure;
         return code;
     }
-    char cause[ERRNO_TEXT_SIZE];
-    error_set(err, code, "listen", "listen: %s: %s", text, errno_text(sys_errno, cause));
+    char cause[IO_TEXT_SIZE];
+    error_set(err, code, "listen", "listen: %s: %s", text, io_text(failure, cause));
     if (err)
-        err->sys_errno = sys_errno;
+        err->sys_errno = failure;
     return code;
 }
 
 int listening_open(struct listening *l, const struct url *url, struct udptun_error *err)
 {
+    const struct endpoint *at = &url->host.ep;
+    /* Apps accept a reply only from the address they sent to, but routing may pick another one. */
+    unsigned wants = endpoint_is_unspecified(at) ? UDP_WANT_LOCAL : 0;
+    int failure;
     listening_init(l);
     if (url->kind == URL_UNIX)
-        l->fd = socket_listen_path(url->path);
+        failure = socket_listen_local(url->path, &l->socket);
     else if (url->kind == URL_UDP)
-        l->fd = socket_bind_udp(&url->host.ep, NULL);
+        failure = udp_open(at, NULL, wants, &l->socket);
     else
-        l->fd = socket_listen(&url->host.ep);
-    if (l->fd < 0) {
-        int sys_errno = -l->fd;
-        listening_init(l);
-        return failed(url, sys_errno, err);
-    }
+        failure = socket_listen(at, &l->socket);
+    if (failure)
+        return failed(url, failure, err);
     l->kind = url->kind;
     if (url->kind == URL_UNIX) {
         memcpy(l->path, url->path, sizeof l->path);
         url_format(url, l->url);
     } else {
-        l->bound = socket_local(l->fd);
+        l->bound = socket_own(l->socket);
         url_format_bound(url, &l->bound, l->url);
     }
     return UDPTUN_OK;
@@ -80,10 +59,10 @@ int listening_open(struct listening *l, const struct url *url, struct udptun_err
 
 void listening_close(struct listening *l)
 {
-    if (l->fd >= 0)
-        close(l->fd);
+    if (l->socket != NO_SOCKET)
+        socket_close(l->socket);
     if (l->path[0])
-        unlink(l->path);
+        socket_unlink_local(l->path);
     listening_init(l);
 }
 

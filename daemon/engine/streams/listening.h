@@ -3,7 +3,7 @@
  * listening.h - the socket that a tunnel listens on, whatever its kind.
  *
  * It is a value that can be handed from a tunnel to its successor, so that a reconfiguration
- * does not lose the port. Who watches the descriptor is the role's business.
+ * does not lose the port. Who watches the socket is the role's business.
  */
 #ifndef ENGINE_LISTENING_H
 #define ENGINE_LISTENING_H
@@ -14,7 +14,7 @@
 
 struct listening {
     enum url_kind kind;          /* URL_NONE: not open */
-    int fd;                      /* -1: not open */
+    udptun_socket socket;        /* NO_SOCKET: not open */
     struct endpoint bound;       /* the real address and port; family NONE for a path */
     char path[SOCKET_PATH_SIZE]; /* a Unix socket's, unlinked at close; else "" */
     char url[URL_TEXT_SIZE];     /* as status shows it */

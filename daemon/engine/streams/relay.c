@@ -2,41 +2,42 @@
 /* relay.c - the two directions of a relayed TCP connection. */
 #include "daemon/engine/streams/relay.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 enum { MAX_PIECE = 64 * 1024 };
 
-/* One direction. */
-struct half {
+/* One of the two sockets, and the bytes that come from it. */
+struct relay_end {
     struct relay *relay;
-    ev_io readable; /* of where the bytes come from; active while nothing is held */
-    ev_io writable; /* of where they go; active while something is */
-    uint8_t *held;
+    udptun_socket socket;
+    struct io_watch watch;
+    uint8_t *held; /* read here, not yet taken by the other end; NULL: none */
     size_t held_at, held_size;
-    bool ended;
+    bool ended; /* nothing more comes from here */
 };
 
 struct relay {
     struct udptun_engine *engine;
-    struct half halves[2];
-    int fds[2];
+    struct relay_end ends[2];
     void (*done)(void *arg);
     void *arg;
 };
+
+static struct relay_end *other_of(struct relay_end *from)
+{
+    struct relay *r = from->relay;
+    return from == &r->ends[0] ? &r->ends[1] : &r->ends[0];
+}
 
 void relay_stop(struct relay *r)
 {
     if (!r)
         return;
     for (int i = 0; i < 2; i++) {
-        ev_io_stop(r->engine->loop, &r->halves[i].readable);
-        ev_io_stop(r->engine->loop, &r->halves[i].writable);
-        free(r->halves[i].held);
-        close(r->fds[i]);
+        watch_stop(&r->ends[i].watch);
+        free(r->ends[i].held);
+        socket_close(r->ends[i].socket);
     }
     free(r);
 }
@@ -49,100 +50,109 @@ static void finish(struct relay *r)
     done(arg);
 }
 
-/* The end of one direction goes over as a FIN; the other one lives on. */
-static void end_half(struct half *h)
+/* Read while nothing is held of it; write while the other end's bytes are held. */
+static void watch_end(struct relay_end *end)
 {
-    struct relay *r = h->relay;
-    h->ended = true;
-    ev_io_stop(r->engine->loop, &h->readable);
-    shutdown(h->writable.fd, SHUT_WR);
-    if (r->halves[0].ended && r->halves[1].ended)
+    bool reads = !end->ended && !end->held, writes = other_of(end)->held != NULL;
+    watch_set(&end->watch, (reads ? LOOP_READ : 0u) | (writes ? LOOP_WRITE : 0u));
+}
+
+/* The end of one direction goes over as a FIN; the other one lives on. */
+static void end_direction(struct relay_end *from)
+{
+    struct relay *r = from->relay;
+    from->ended = true;
+    watch_end(from);
+    socket_end(other_of(from)->socket);
+    if (r->ends[0].ended && r->ends[1].ended)
         finish(r);
 }
 
-/* How much of it went out, or -1: the stream is broken. */
-static ssize_t push(int fd, const uint8_t *data, size_t size)
+/* False: the stream is broken. */
+static bool push(struct relay_end *to, const uint8_t *data, size_t size, size_t *sent)
 {
-    ssize_t sent = send(fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent < 0 && (errno == EAGAIN || errno == EINTR))
-        return 0;
-    return sent;
+    int failure = socket_write(to->socket, data, size, sent);
+    return failure == 0 || io_of(failure) == IO_AGAIN;
 }
 
-static bool hold(struct half *h, const uint8_t *data, size_t size)
+static bool hold(struct relay_end *from, const uint8_t *data, size_t size)
 {
-    h->held = (uint8_t *)malloc(size);
-    if (!h->held)
+    from->held = (uint8_t *)malloc(size);
+    if (!from->held)
         return false;
-    memcpy(h->held, data, size);
-    h->held_at = 0;
-    h->held_size = size;
-    ev_io_stop(h->relay->engine->loop, &h->readable);
-    ev_io_start(h->relay->engine->loop, &h->writable);
+    memcpy(from->held, data, size);
+    from->held_at = 0;
+    from->held_size = size;
+    watch_end(from);
+    watch_end(other_of(from));
     return true;
 }
 
-static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+static void read_some(struct relay_end *from, uint8_t *buffer)
 {
-    (void)loop;
-    (void)events;
-    struct half *h = (struct half *)watcher->data;
-    uint8_t *buffer = h->relay->engine->read_buffer;
-    ssize_t got = recv(watcher->fd, buffer, MAX_PIECE, 0);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+    size_t got, sent;
+    int failure = socket_read(from->socket, buffer, MAX_PIECE, &got);
+    if (failure && io_of(failure) == IO_AGAIN)
         return;
-    if (got == 0) {
-        end_half(h);
+    if (failure == 0 && got == 0) {
+        end_direction(from);
         return;
     }
-    ssize_t sent = got < 0 ? -1 : push(h->writable.fd, buffer, (size_t)got);
-    if (sent < 0 || (sent < got && !hold(h, buffer + sent, (size_t)(got - sent))))
-        finish(h->relay);
+    if (failure || !push(other_of(from), buffer, got, &sent) ||
+        (sent < got && !hold(from, buffer + sent, got - sent)))
+        finish(from->relay);
 }
 
-static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
+/* False: the relay is gone. */
+static bool write_held(struct relay_end *to)
 {
-    (void)events;
-    struct half *h = (struct half *)watcher->data;
-    ssize_t sent = push(watcher->fd, h->held + h->held_at, h->held_size - h->held_at);
-    if (sent < 0) {
-        finish(h->relay);
-        return;
+    struct relay_end *from = other_of(to);
+    size_t sent;
+    if (!push(to, from->held + from->held_at, from->held_size - from->held_at, &sent)) {
+        finish(to->relay);
+        return false;
     }
-    h->held_at += (size_t)sent;
-    if (h->held_at < h->held_size)
-        return;
-    free(h->held);
-    h->held = NULL;
-    ev_io_stop(loop, &h->writable);
-    ev_io_start(loop, &h->readable);
+    from->held_at += sent;
+    if (from->held_at < from->held_size)
+        return true;
+    free(from->held);
+    from->held = NULL;
+    watch_end(from);
+    watch_end(to);
+    return true;
 }
 
-static void init_half(struct relay *r, int index)
+static void on_ready(void *arg, unsigned events)
 {
-    struct half *h = &r->halves[index];
-    h->relay = r;
-    ev_io_init(&h->readable, on_readable, r->fds[index], EV_READ);
-    ev_io_init(&h->writable, on_writable, r->fds[1 - index], EV_WRITE);
-    h->readable.data = h;
-    h->writable.data = h;
-    ev_io_start(r->engine->loop, &h->readable);
+    struct relay_end *end = (struct relay_end *)arg;
+    if ((events & LOOP_WRITE) && !write_held(end))
+        return;
+    if (events & LOOP_READ)
+        read_some(end, end->relay->engine->read_buffer);
 }
 
-struct relay *relay_start(struct udptun_engine *e, int a, int b, void (*done)(void *arg), void *arg)
+static bool init_end(struct relay *r, int index, udptun_socket socket)
+{
+    struct relay_end *end = &r->ends[index];
+    end->relay = r;
+    end->socket = socket;
+    watch_init(&end->watch, &r->engine->loop, on_ready, end);
+    return watch_start(&end->watch, socket, LOOP_READ) == UDPTUN_OK;
+}
+
+struct relay *relay_start(struct udptun_engine *e, udptun_socket a, udptun_socket b,
+                          void (*done)(void *arg), void *arg)
 {
     struct relay *r = (struct relay *)calloc(1, sizeof *r);
-    if (!r) {
-        close(a);
-        close(b);
+    if (r) {
+        *r = (struct relay){.engine = e, .done = done, .arg = arg};
+        bool first = init_end(r, 0, a);
+        if (init_end(r, 1, b) && first)
+            return r;
+        relay_stop(r);
         return NULL;
     }
-    r->engine = e;
-    r->fds[0] = a;
-    r->fds[1] = b;
-    r->done = done;
-    r->arg = arg;
-    init_half(r, 0);
-    init_half(r, 1);
-    return r;
+    socket_close(a);
+    socket_close(b);
+    return NULL;
 }

@@ -9,14 +9,15 @@
 #define ENGINE_RELAY_H
 
 #include "daemon/engine/core/core.h"
+#include "daemon/platform/socket.h"
 
 struct relay;
 
 /* Join two connected sockets, which become the relay's. `done` is called once, when both
  * directions have ended or one failed, and the relay is gone by then; never from inside this. NULL:
  * out of memory, and both are closed. */
-struct relay *relay_start(struct udptun_engine *e, int a, int b, void (*done)(void *arg),
-                          void *arg);
+struct relay *relay_start(struct udptun_engine *e, udptun_socket a, udptun_socket b,
+                          void (*done)(void *arg), void *arg);
 
 /* End it without a call of `done`. NULL is accepted. */
 void relay_stop(struct relay *r);

@@ -10,28 +10,28 @@
  *     resolver_lookup() --> entry pending --> waiters --answer--> ready --timer--> done()
  *                \-> entry answered ------------------------------^
  *
- * c-ares lives in resolver_ares.c: it is told a name and gives addresses back.
+ * daemon/platform/names.h asks the name servers: it is told a name and gives addresses back.
  *
  * Limits: MAX_ENTRIES names kept, MAX_PENDING of them asked about at a time (names may come from
  * strangers), the hash keyed for the same reason.
  */
 #include "daemon/engine/streams/resolver.h"
 
-#include <ev.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/engine/streams/resolver_ares.h"
+#include "daemon/platform/loop.h"
+#include "daemon/platform/names.h"
 #include "proto/list.h"
 #include "proto/table.h"
 
 enum { MAX_ENTRIES = 1024, MAX_PENDING = 256 };
 
-#define MIN_TTL_S      5.0
-#define MAX_TTL_S      300.0
-#define NEGATIVE_S     2.0 /* a name that is not there, or a server that does not answer */
-#define CHANNEL_IDLE_S 5.0
+#define MIN_TTL_S       5
+#define MAX_TTL_S       300
+#define NEGATIVE_US     2000000 /* a name that is not there, or a server that does not answer */
+#define CHANNEL_IDLE_US 5000000
 
 struct entry {
     struct table_node node;
@@ -40,7 +40,7 @@ struct entry {
     struct resolver *owner;
     bool pending;
     size_t lookups; /* waiting or ready */
-    ev_tstamp expires_at;
+    uint64_t expires_us;
     const char *failure; /* static; NULL where there are addresses */
     size_t count;
     struct endpoint *addresses; /* port 0 */
@@ -57,14 +57,14 @@ struct resolver_lookup {
 };
 
 struct resolver {
-    struct ev_loop *loop;
+    struct loop *loop;
     struct socket_rules rules;
-    struct resolver_ares *ares; /* NULL at rest */
+    struct names *names; /* NULL at rest */
     struct table entries;
     struct list lru, ready;
     size_t pending;
     bool restarting; /* answers now are those of a channel that is being replaced */
-    ev_timer deliver, idle;
+    struct timer deliver, idle;
     uint8_t key[crypto_shorthash_KEYBYTES];
 };
 
@@ -160,21 +160,19 @@ static struct entry *entry_new(struct resolver *r, const char *name, size_t len)
 
 static bool is_fresh(const struct entry *e)
 {
-    return !e->pending && ev_now(e->owner->loop) < e->expires_at;
+    return !e->pending && e->owner->loop->now_us < e->expires_us;
 }
 
 /* ---- answers ------------------------------------------------------------------------------- */
 
 static void deliver_soon(struct resolver *r)
 {
-    if (!ev_is_active(&r->deliver)) {
-        ev_timer_set(&r->deliver, 0.0, 0.0);
-        ev_timer_start(r->loop, &r->deliver);
-    }
+    if (!timer_is_on(&r->deliver))
+        timer_start(&r->deliver, 0);
 }
 
 static void entry_answered(struct entry *e, const struct endpoint *addresses, size_t count,
-                           double ttl_s, const char *failure)
+                           uint32_t ttl_s, const char *failure)
 {
     struct resolver *r = e->owner;
     free(e->addresses);
@@ -190,8 +188,8 @@ static void entry_answered(struct entry *e, const struct endpoint *addresses, si
             e->failure = "out of memory";
         }
     }
-    double age_s = ttl_s < MIN_TTL_S ? MIN_TTL_S : ttl_s > MAX_TTL_S ? MAX_TTL_S : ttl_s;
-    e->expires_at = ev_now(r->loop) + (e->count ? age_s : NEGATIVE_S);
+    uint64_t age_s = ttl_s < MIN_TTL_S ? MIN_TTL_S : ttl_s > MAX_TTL_S ? MAX_TTL_S : ttl_s;
+    e->expires_us = r->loop->now_us + (e->count ? age_s * 1000000 : NEGATIVE_US);
     e->pending = false;
     list_move(&r->lru, &e->lru);
     LIST_FOREACH_SAFE (node, &e->waiters)
@@ -199,9 +197,9 @@ static void entry_answered(struct entry *e, const struct endpoint *addresses, si
     deliver_soon(r);
 }
 
-/* From resolver_ares.c, which is told the entry as `arg`. */
-static void ares_answered(void *arg, const struct endpoint *addresses, size_t count, double ttl_s,
-                          const char *failure)
+/* From the name servers; `arg` is the entry. */
+static void names_answered(void *arg, const struct endpoint *addresses, size_t count,
+                           uint32_t ttl_s, const char *failure)
 {
     struct entry *e = (struct entry *)arg;
     struct resolver *r = e->owner;
@@ -209,35 +207,31 @@ static void ares_answered(void *arg, const struct endpoint *addresses, size_t co
         return;
     r->pending--;
     entry_answered(e, addresses, count, ttl_s, failure);
-    if (r->pending == 0) {
-        ev_timer_set(&r->idle, CHANNEL_IDLE_S, 0.0);
-        ev_timer_start(r->loop, &r->idle);
-    }
+    if (r->pending == 0)
+        timer_start(&r->idle, CHANNEL_IDLE_US);
 }
 
-/* Not from inside c-ares: it would be freed under its own feet. */
-static void channel_idle(struct ev_loop *loop, ev_timer *timer, int events)
+/* Not from inside an answer: the names would be freed under their own feet. */
+static void channel_idle(void *arg)
 {
-    struct resolver *r = (struct resolver *)timer->data;
-    (void)loop;
-    (void)events;
-    resolver_ares_free(r->ares);
-    r->ares = NULL;
+    struct resolver *r = (struct resolver *)arg;
+    names_free(r->names);
+    r->names = NULL;
 }
 
 static void entry_ask(struct entry *e)
 {
     struct resolver *r = e->owner;
-    ev_timer_stop(r->loop, &r->idle);
+    timer_stop(&r->idle);
     e->pending = true;
     r->pending++;
     list_remove(&e->lru);
-    if (!r->ares)
-        r->ares = resolver_ares_new(r->loop, &r->rules);
-    if (r->ares)
-        resolver_ares_ask(r->ares, e->name, ares_answered, e);
+    if (!r->names)
+        r->names = names_new(r->loop, &r->rules);
+    if (r->names)
+        names_ask(r->names, e->name, names_answered, e);
     else
-        ares_answered(e, NULL, 0, 0, "name resolution could not be started");
+        names_answered(e, NULL, 0, 0, "name resolution could not be started");
 }
 
 /* A name that is an address, and one that is never asked about. */
@@ -257,12 +251,10 @@ static bool answer_without_asking(struct entry *e)
 }
 
 /* The loop goes round the list as it was: what a callback asks for comes in the next turn. */
-static void deliver(struct ev_loop *loop, ev_timer *timer, int events)
+static void deliver(void *arg)
 {
-    struct resolver *r = (struct resolver *)timer->data;
+    struct resolver *r = (struct resolver *)arg;
     struct list now;
-    (void)loop;
-    (void)events;
     list_init(&now);
     LIST_FOREACH_SAFE (node, &r->ready)
         list_move(&now, node);
@@ -271,7 +263,7 @@ static void deliver(struct ev_loop *loop, ev_timer *timer, int events)
         struct resolver_lookup *lookup = list_entry(now.next, struct resolver_lookup, link);
         struct entry *e = lookup->entry;
         resolver_done *done = lookup->done;
-        void *arg = lookup->arg;
+        void *done_arg = lookup->arg;
         size_t count = e->count;
         const char *failure = e->failure;
         for (size_t i = 0; i < count; i++) {
@@ -280,13 +272,13 @@ static void deliver(struct ev_loop *loop, ev_timer *timer, int events)
         }
         resolver_cancel(lookup);
         /* May free the resolver, when no other lookup is left. */
-        done(arg, eps, count, failure);
+        done(done_arg, eps, count, failure);
     }
 }
 
 /* ---- the interface ------------------------------------------------------------------------- */
 
-struct resolver *resolver_new(struct ev_loop *loop, const struct socket_rules *rules)
+struct resolver *resolver_new(struct loop *loop, const struct socket_rules *rules)
 {
     struct resolver *r = (struct resolver *)calloc(1, sizeof *r);
     if (!r)
@@ -296,9 +288,8 @@ struct resolver *resolver_new(struct ev_loop *loop, const struct socket_rules *r
     table_init(&r->entries);
     list_init(&r->lru);
     list_init(&r->ready);
-    ev_timer_init(&r->deliver, deliver, 0.0, 0.0);
-    ev_timer_init(&r->idle, channel_idle, 0.0, 0.0);
-    r->deliver.data = r->idle.data = r;
+    timer_init(&r->deliver, loop, deliver, r);
+    timer_init(&r->idle, loop, channel_idle, r);
     randombytes_buf(r->key, sizeof r->key);
     return r;
 }
@@ -314,9 +305,9 @@ void resolver_free(struct resolver *r)
     if (!r)
         return;
     r->restarting = true;
-    resolver_ares_free(r->ares);
-    ev_timer_stop(r->loop, &r->deliver);
-    ev_timer_stop(r->loop, &r->idle);
+    names_free(r->names);
+    timer_stop(&r->deliver);
+    timer_stop(&r->idle);
     table_each(&r->entries, free_entry, NULL);
     table_fini(&r->entries);
     free(r);
@@ -409,12 +400,12 @@ static void ask_again(struct table_node *node, void *arg)
 void resolver_flush(struct resolver *r)
 {
     r->restarting = true;
-    resolver_ares_free(r->ares);
-    r->ares = NULL;
+    names_free(r->names);
+    r->names = NULL;
     r->restarting = false;
     LIST_FOREACH_SAFE (node, &r->lru) {
         struct entry *e = list_entry(node, struct entry, lru);
-        e->expires_at = 0;
+        e->expires_us = 0;
         if (e->lookups == 0)
             entry_free(e);
     }

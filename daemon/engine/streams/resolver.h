@@ -13,15 +13,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "daemon/platform/sockaddr.h"
+#include "daemon/platform/names.h"
 #include "proto/endpoint.h"
 
-struct ev_loop;
+struct loop;
 struct resolver;
 struct resolver_lookup;
 
 /* Addresses kept of one name. */
-#define RESOLVER_MAX_ADDRESSES 16
+#define RESOLVER_MAX_ADDRESSES NAMES_MAX_ADDRESSES
 
 /*
  * The answer: `count` endpoints, best first, the families taking turns (RFC 8305 section 4), with
@@ -32,7 +32,7 @@ typedef void resolver_done(void *arg, const struct endpoint *eps, size_t count,
                            const char *failure);
 
 /* NULL: out of memory. `rules` are copied. */
-struct resolver *resolver_new(struct ev_loop *loop, const struct socket_rules *rules);
+struct resolver *resolver_new(struct loop *loop, const struct socket_rules *rules);
 
 /* Every lookup must have ended or been cancelled. NULL is accepted. */
 void resolver_free(struct resolver *r);

@@ -38,6 +38,7 @@ static void defer(struct udptun_stream *s)
 {
     if (list_empty(&s->deferred))
         list_append(&s->base.tunnel->engine->streams, &s->deferred);
+    loop_turn_soon(&s->base.tunnel->engine->loop);
 }
 
 static long write_some(struct udptun_stream *s)
@@ -64,7 +65,7 @@ static void flush(struct carrier *c)
         return;
     long taken;
     while ((taken = write_some(s)) > 0)
-        udpt_conn_sent(c->conn, (size_t)taken, c->tunnel->engine->now_us);
+        udpt_conn_sent(c->conn, (size_t)taken, c->tunnel->engine->loop.now_us);
     if (taken == 0)
         return;
     s->closed = true;
@@ -140,7 +141,7 @@ static void act(struct udptun_stream *s)
     if (s->opened && !s->open) {
         s->open = true;
         if (is_local)
-            udpt_conn_opened(s->base.conn, e->now_us);
+            udpt_conn_opened(s->base.conn, e->loop.now_us);
     }
     s->opened = false;
     tunnel_touch(t);
@@ -149,7 +150,7 @@ static void act(struct udptun_stream *s)
     if (s->closed) {
         if (is_local)
             tunnel_note_error(t, s->reason);
-        udpt_conn_lost(s->base.conn, s->reason, e->now_us);
+        udpt_conn_lost(s->base.conn, s->reason, e->loop.now_us);
         return;
     }
     if (s->writable) {
@@ -291,12 +292,13 @@ static void accept_stream(struct stream_call *call)
         error_set(call->err, UDPTUN_E_INVALID, NULL, "'%s' has no stream_write", call->name);
         return;
     }
-    struct udpt_conn *conn = udpt_accept(t->machine, call->text ? call->text : "app", e->now_us);
+    struct udpt_conn *conn =
+        udpt_accept(t->machine, call->text ? call->text : "app", e->loop.now_us);
     struct udptun_stream *s = conn ? stream_new(t, conn) : NULL;
     tunnel_touch(t); /* an older handshake may have given way */
     if (!s) {
         if (conn)
-            udpt_conn_lost(conn, "out of memory", e->now_us);
+            udpt_conn_lost(conn, "out of memory", e->loop.now_us);
         error_set(call->err, UDPTUN_E_NOMEM, NULL, "out of memory");
         return;
     }

@@ -5,137 +5,117 @@
  * Reading is bounded per turn, so that one busy stream does not starve the others; writing goes
  * on until the socket is full, and only then is its writability watched.
  */
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 #include "daemon/engine/tunnel/carrier.h"
-#include "daemon/platform/sockaddr.h"
-#include "proto/error.h"
+#include "daemon/platform/socket.h"
 
 /* System calls per conn and turn. */
 enum { MAX_READS = 4, MAX_WRITES = 16 };
 
-struct fd_carrier {
+struct socket_carrier {
     struct carrier base;
-    int fd;
-    ev_io readable;
-    ev_io writable; /* active only while the socket is full */
+    udptun_socket socket;
+    struct io_watch watch; /* LOOP_WRITE only while the socket is full */
 };
 
-static struct fd_carrier *of(struct carrier *c)
+static struct socket_carrier *of(struct carrier *c)
 {
-    return (struct fd_carrier *)c;
+    return (struct socket_carrier *)c;
 }
 
-static void lost(struct fd_carrier *f, int sys_errno)
+static void lost(struct socket_carrier *s, int failure)
 {
-    struct tunnel *t = f->base.tunnel;
-    char text[ERRNO_TEXT_SIZE];
+    struct tunnel *t = s->base.tunnel;
+    char text[IO_TEXT_SIZE];
     /* That the peer ended it means more to the machine, who knows how far things were. */
-    const char *reason = sys_errno ? errno_text(sys_errno, text) : "";
-    udpt_conn_lost(f->base.conn, reason, t->engine->now_us);
+    const char *reason = failure ? io_text(failure, text) : "";
+    udpt_conn_lost(s->base.conn, reason, t->engine->loop.now_us);
     tunnel_touch(t);
 }
 
-static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+/* False: the carrier is gone. */
+static bool read_some(struct socket_carrier *s)
 {
-    (void)loop;
-    (void)events;
-    struct fd_carrier *f = (struct fd_carrier *)watcher->data;
-    uint8_t *buffer = f->base.tunnel->engine->read_buffer;
+    uint8_t *buffer = s->base.tunnel->engine->read_buffer;
     for (int i = 0; i < MAX_READS; i++) {
-        ssize_t got = recv(f->fd, buffer, ENGINE_READ_SIZE, 0);
-        if (got < 0) {
-            if (errno != EAGAIN && errno != EINTR)
-                lost(f, errno);
-            return;
-        }
+        size_t got;
+        int failure = socket_read(s->socket, buffer, ENGINE_READ_SIZE, &got);
+        if (failure && io_of(failure) == IO_AGAIN)
+            return true;
         if (got == 0) {
-            lost(f, 0);
-            return;
+            lost(s, failure);
+            return false;
         }
-        if (!carrier_input(&f->base, buffer, (size_t)got) || got < ENGINE_READ_SIZE)
-            return;
+        if (!carrier_input(&s->base, buffer, got))
+            return false;
+        if (got < ENGINE_READ_SIZE)
+            return true;
     }
-}
-
-/* Returns what sendmsg() returned, 0 when there was nothing to send. */
-static ssize_t write_once(struct fd_carrier *f)
-{
-    struct udpt_span spans[2];
-    struct iovec pieces[2];
-    int count = udpt_conn_output(f->base.conn, spans);
-    for (int i = 0; i < count; i++)
-        pieces[i] = (struct iovec){(void *)(uintptr_t)spans[i].data, spans[i].size};
-    if (count == 0)
-        return 0;
-    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = (size_t)count};
-    return sendmsg(f->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    return true;
 }
 
 static void flush(struct carrier *c)
 {
-    struct fd_carrier *f = of(c);
-    struct udptun_engine *e = c->tunnel->engine;
+    struct socket_carrier *s = of(c);
+    uint64_t now_us = c->tunnel->engine->loop.now_us;
+    unsigned events = LOOP_READ | LOOP_WRITE;
     for (int i = 0; i < MAX_WRITES; i++) {
-        ssize_t sent = write_once(f);
-        if (sent > 0) {
-            udpt_conn_sent(c->conn, (size_t)sent, e->now_us);
-            continue;
+        struct udpt_span out[2];
+        struct io_span spans[2];
+        size_t sent;
+        int count = udpt_conn_output(c->conn, out);
+        if (count == 0) {
+            events = LOOP_READ;
+            break;
         }
-        if (sent == 0) {
-            ev_io_stop(e->loop, &f->writable);
+        for (int j = 0; j < count; j++)
+            spans[j] = (struct io_span){out[j].data, out[j].size};
+        int failure = socket_write_spans(s->socket, spans, (size_t)count, &sent);
+        if (failure && io_of(failure) != IO_AGAIN) {
+            lost(s, failure);
             return;
         }
-        if (errno == EINTR)
-            continue;
-        if (errno != EAGAIN) {
-            lost(f, errno);
-            return;
-        }
-        break;
+        if (sent == 0)
+            break;
+        udpt_conn_sent(c->conn, sent, now_us);
     }
-    ev_io_start(e->loop, &f->writable);
+    watch_set(&s->watch, events);
 }
 
-static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
+static void on_ready(void *arg, unsigned events)
 {
-    (void)loop;
-    (void)events;
-    struct fd_carrier *f = (struct fd_carrier *)watcher->data;
-    struct tunnel *t = f->base.tunnel;
-    flush(&f->base);
-    tunnel_touch(t);
+    struct socket_carrier *s = (struct socket_carrier *)arg;
+    struct tunnel *t = s->base.tunnel;
+    if ((events & LOOP_READ) && !read_some(s))
+        return;
+    if (events & LOOP_WRITE) {
+        flush(&s->base);
+        tunnel_touch(t);
+    }
 }
 
-static void close_fd(struct carrier *c)
+static void close_socket(struct carrier *c)
 {
-    struct fd_carrier *f = of(c);
-    struct ev_loop *loop = c->tunnel->engine->loop;
-    ev_io_stop(loop, &f->readable);
-    ev_io_stop(loop, &f->writable);
-    close(f->fd);
-    free(f);
+    struct socket_carrier *s = of(c);
+    watch_stop(&s->watch);
+    socket_close(s->socket);
+    free(s);
 }
 
-static const struct carrier_ops fd_ops = {.flush = flush, .close = close_fd};
+static const struct carrier_ops socket_ops = {.flush = flush, .close = close_socket};
 
-bool carrier_attach_fd(struct tunnel *t, struct udpt_conn *conn, int fd)
+bool carrier_attach_socket(struct tunnel *t, struct udpt_conn *conn, udptun_socket socket)
 {
-    struct fd_carrier *f = (struct fd_carrier *)calloc(1, sizeof *f);
-    if (!f) {
-        close(fd);
+    struct socket_carrier *s = (struct socket_carrier *)calloc(1, sizeof *s);
+    if (s)
+        watch_init(&s->watch, &t->engine->loop, on_ready, s);
+    if (!s || watch_start(&s->watch, socket, LOOP_READ) < 0) {
+        free(s);
+        socket_close(socket);
         return false;
     }
-    f->fd = fd;
-    ev_io_init(&f->readable, on_readable, fd, EV_READ);
-    ev_io_init(&f->writable, on_writable, fd, EV_WRITE);
-    f->readable.data = f;
-    f->writable.data = f;
-    carrier_init(&f->base, &fd_ops, t, conn);
-    ev_io_start(t->engine->loop, &f->readable);
+    s->socket = socket;
+    carrier_init(&s->base, &socket_ops, t, conn);
     return true;
 }

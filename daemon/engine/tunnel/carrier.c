@@ -2,7 +2,7 @@
 /* carrier.c - what both kinds of carriers have in common. */
 #include "daemon/engine/tunnel/carrier.h"
 
-#include "daemon/platform/udp_io.h"
+#include "daemon/platform/datagram.h"
 
 void carrier_init(struct carrier *c, const struct carrier_ops *ops, struct tunnel *t,
                   struct udpt_conn *conn)
@@ -28,7 +28,7 @@ void carrier_hangup(struct udpt_conn *conn)
 bool carrier_input(struct carrier *c, const uint8_t *data, size_t size)
 {
     struct tunnel *t = c->tunnel;
-    bool alive = udpt_conn_input(c->conn, data, size, t->engine->now_us);
+    bool alive = udpt_conn_input(c->conn, data, size, t->engine->loop.now_us);
     udp_sender_flush(t->engine->sender);
     tunnel_touch(t);
     return alive;

@@ -43,9 +43,9 @@ bool carrier_input(struct carrier *c, const uint8_t *data, size_t size);
  * ------------------------------------------------------------------
  */
 
-/* A carrier over a connected, tuned descriptor, which becomes its own. False: out of memory, and
- * the descriptor is closed. */
-bool carrier_attach_fd(struct tunnel *t, struct udpt_conn *conn, int fd);
+/* A carrier over a connected, tuned socket, which becomes its own. False: out of memory, and the
+ * socket is closed. */
+bool carrier_attach_socket(struct tunnel *t, struct udpt_conn *conn, udptun_socket socket);
 
 /* ---- a stream of the app's (stream_app.c)
  * -----------------------------------------------------------

@@ -3,12 +3,15 @@
 #ifndef ENGINE_FLOW_H
 #define ENGINE_FLOW_H
 
+#include "daemon/platform/datagram.h"
+
 struct tunnel;
 struct udpt_binding;
 
-/* First member of struct flow (a local's) and of struct egress (a server's); also the tag of a
- * datagram in the sender. */
+/* First member of struct flow (a local's) and of struct egress (a server's); it owns the flow's
+ * datagrams in the sender. */
 struct flow_head {
+    struct datagram_owner owner;
     struct tunnel *tunnel;
     struct udpt_binding *binding;
 };

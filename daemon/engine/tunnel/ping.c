@@ -12,7 +12,7 @@ struct app_ping {
     struct list node; /* tunnel.pings */
     struct tunnel *tunnel;
     uint64_t token;
-    ev_timer timeout;
+    struct timer timeout;
     void (*done)(void *arg, int code, uint64_t rtt_us);
     void *arg;
 };
@@ -20,17 +20,15 @@ struct app_ping {
 static void finish(struct app_ping *ping, int code, uint64_t rtt_us)
 {
     struct udptun_engine *e = ping->tunnel->engine;
-    ev_timer_stop(e->loop, &ping->timeout);
+    timer_stop(&ping->timeout);
     list_remove(&ping->node);
     notice_ping(e, ping->done, ping->arg, code, rtt_us);
     free(ping);
 }
 
-static void on_timeout(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_timeout(void *arg)
 {
-    (void)loop;
-    (void)events;
-    finish((struct app_ping *)timer->data, UDPTUN_E_TIMEOUT, 0);
+    finish((struct app_ping *)arg, UDPTUN_E_TIMEOUT, 0);
 }
 
 void ping_answered(struct tunnel *t, uint64_t token, uint64_t rtt_us)
@@ -76,7 +74,7 @@ static int start(const struct ping_call *call)
     ping->token = ++e->next_ping;
     ping->done = call->done;
     ping->arg = call->arg;
-    int code = udpt_ping(t->machine, ping->token, e->now_us);
+    int code = udpt_ping(t->machine, ping->token, e->loop.now_us);
     tunnel_touch(t);
     if (code) {
         free(ping);
@@ -84,10 +82,8 @@ static int start(const struct ping_call *call)
     }
     list_init(&ping->node);
     list_append(&t->pings, &ping->node);
-    ev_timer_init(&ping->timeout, on_timeout, (double)call->timeout_ms / 1000., 0.);
-    ping->timeout.data = ping;
-    ev_now_update(e->loop);
-    ev_timer_start(e->loop, &ping->timeout);
+    timer_init(&ping->timeout, &e->loop, on_timeout, ping);
+    timer_start(&ping->timeout, (uint64_t)call->timeout_ms * 1000);
     return UDPTUN_OK;
 }
 

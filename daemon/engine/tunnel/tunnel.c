@@ -14,7 +14,7 @@
 #include "daemon/engine/streams/resolver.h"
 #include "daemon/engine/tunnel/carrier.h"
 #include "daemon/engine/tunnel/ping.h"
-#include "daemon/platform/udp_io.h"
+#include "daemon/platform/datagram.h"
 #include "proto/error.h"
 
 const char *tunnel_module(const struct tunnel *t)
@@ -78,30 +78,25 @@ void tunnel_touch(struct tunnel *t)
         list_append(&t->engine->dirty, &t->dirty);
 }
 
-static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_deadline(void *arg)
 {
-    (void)loop;
-    (void)events;
-    struct tunnel *t = (struct tunnel *)timer->data;
+    struct tunnel *t = (struct tunnel *)arg;
     t->armed_us = UDPT_NEVER;
-    udpt_tick(t->machine, t->engine->now_us);
+    udpt_tick(t->machine, t->engine->loop.now_us);
     tunnel_touch(t);
 }
 
 static void arm(struct tunnel *t)
 {
-    struct ev_loop *loop = t->engine->loop;
     uint64_t deadline_us = udpt_deadline(t->machine);
-    uint64_t now_us = t->engine->now_us;
+    uint64_t now_us = t->engine->loop.now_us;
     if (deadline_us == t->armed_us)
         return;
-    ev_timer_stop(loop, &t->deadline);
     t->armed_us = deadline_us;
     if (deadline_us == UDPT_NEVER)
-        return;
-    double delay_s = deadline_us > now_us ? (double)(deadline_us - now_us) / 1e6 : 0.;
-    ev_timer_set(&t->deadline, delay_s, 0.);
-    ev_timer_start(loop, &t->deadline);
+        timer_stop(&t->deadline);
+    else
+        timer_start(&t->deadline, deadline_us > now_us ? deadline_us - now_us : 0);
 }
 
 static void write_ready(struct tunnel *t)
@@ -119,7 +114,7 @@ void tunnel_network_changed(struct tunnel *t)
     if (!t->machine)
         return;
     resolver_flush(t->resolver);
-    udpt_network_changed(t->machine, t->engine->now_us);
+    udpt_network_changed(t->machine, t->engine->loop.now_us);
     tunnel_touch(t);
 }
 
@@ -128,7 +123,7 @@ static void configure_machine(struct tunnel *t)
     struct udpt_config udpt;
     tunnel_settings_fill_udpt(t->config, &udpt);
     udpt.binding_host_size = t->local ? sizeof(struct flow) : egress_size();
-    udpt_machine_configure(t->machine, &udpt, t->engine->now_us);
+    udpt_machine_configure(t->machine, &udpt, t->engine->loop.now_us);
     t->configure_pending = false;
 }
 
@@ -146,12 +141,11 @@ void tunnel_flush(struct tunnel *t)
 /* ---- life ---------------------------------------------------------------------------------------
  */
 
-static void listen_on(struct tunnel *t)
+static int listen_on(struct tunnel *t)
 {
     if (t->local)
-        udp_local_listen(t);
-    else if (t->server)
-        udp_server_listen(t);
+        return udp_local_listen(t);
+    return t->server ? udp_server_listen(t) : UDPTUN_OK;
 }
 
 static void unlisten(struct tunnel *t)
@@ -179,7 +173,8 @@ static bool inherits(const struct tunnel *t, const struct tunnel *from)
 /* The last step of a start, since only before it all can be undone. */
 static int open_listener(struct tunnel *t, struct tunnel *heir_of, struct udptun_error *err)
 {
-    if (inherits(t, heir_of)) {
+    bool is_inherited = inherits(t, heir_of);
+    if (is_inherited) {
         unlisten(heir_of);
         listening_move(&t->listening, &heir_of->listening);
     } else if (t->config->listen.kind != URL_NONE) {
@@ -187,15 +182,20 @@ static int open_listener(struct tunnel *t, struct tunnel *heir_of, struct udptun
         if (code)
             return code;
     }
-    listen_on(t);
-    return UDPTUN_OK;
+    if (listen_on(t) == UDPTUN_OK)
+        return UDPTUN_OK;
+    if (is_inherited) { /* it has it back */
+        listening_move(&heir_of->listening, &t->listening);
+        listen_on(heir_of);
+    }
+    return error_set(err, UDPTUN_E_NOMEM, NULL, "%s: out of memory", tunnel_name(t));
 }
 
 static int start(struct tunnel *t, struct tunnel *heir_of, struct udptun_error *err)
 {
     struct socket_rules rules = tunnel_rules(t);
     bool is_local = t->config->given.role == UDPTUN_LOCAL;
-    t->resolver = resolver_new(t->engine->loop, &rules);
+    t->resolver = resolver_new(&t->engine->loop, &rules);
     if (!t->resolver)
         return error_set(err, UDPTUN_E_NOMEM, NULL, "%s: out of memory", tunnel_name(t));
     int code = settings_try_mark(&rules, err);
@@ -209,7 +209,7 @@ static int start(struct tunnel *t, struct tunnel *heir_of, struct udptun_error *
         engine_log(t->engine, UDPTUN_LOG_INFO, tunnel_module(t), "%s: listening on %s",
                    tunnel_name(t), t->listening.url);
     tunnel_enter_state(t, is_local ? UDPTUN_CONNECTING : UDPTUN_LISTENING, "");
-    udpt_tick(t->machine, t->engine->now_us);
+    udpt_tick(t->machine, t->engine->loop.now_us);
     tunnel_touch(t);
     return UDPTUN_OK;
 }
@@ -229,13 +229,12 @@ struct tunnel *tunnel_new(struct udptun_engine *e, struct tunnel_settings *confi
     list_init(&t->carriers);
     list_init(&t->pings);
     listening_init(&t->listening);
-    ev_timer_init(&t->deadline, on_deadline, 0., 0.);
-    t->deadline.data = t;
+    timer_init(&t->deadline, &e->loop, on_deadline, t);
     t->armed_us = UDPT_NEVER;
     t->engine = e;
     t->config = config;
     t->state = UDPTUN_STARTING;
-    t->started_us = e->now_us;
+    t->started_us = e->loop.now_us;
     if (config->key_exposed)
         engine_log(e, UDPTUN_LOG_WARN, tunnel_module(t),
                    "%s: keyFile '%s' can be read by others than its owner", tunnel_name(t),
@@ -265,7 +264,7 @@ void tunnel_free(struct tunnel *t)
     struct udptun_engine *e = t->engine;
     t->dead = true;
     if (t->machine && t->config) {
-        udpt_machine_stop(t->machine, t->farewell, e->now_us);
+        udpt_machine_stop(t->machine, t->farewell, e->loop.now_us);
         write_ready(t);
     }
     unlisten(t);
@@ -276,7 +275,7 @@ void tunnel_free(struct tunnel *t)
     udp_local_free(t);
     udp_server_free(t);
     listening_close(&t->listening);
-    ev_timer_stop(e->loop, &t->deadline);
+    timer_stop(&t->deadline);
     resolver_free(t->resolver);
     list_remove(&t->dirty);
     list_remove(&t->entry.node);
@@ -310,7 +309,7 @@ void tunnel_tell_ready(struct tunnel *t)
     char url[URL_TEXT_SIZE];
     memcpy(url, t->listening.url, sizeof url);
     snprintf(name, sizeof name, "%s", tunnel_name(t));
-    struct udptun_bound bound = {.url = url, .fd = t->listening.fd, .address = &address};
+    struct udptun_bound bound = {.url = url, .fd = t->listening.socket, .address = &address};
     /* The app may remove the tunnel: `t` is not touched afterwards. */
     callbacks->ready(callbacks->arg, name, &bound, t->listening.kind == URL_NONE ? 0 : 1);
 }

@@ -31,7 +31,7 @@ struct tunnel {
     struct udp_server *server;    /* ... or that; NULL while disabled */
     struct list carriers;         /* struct carrier.node */
     struct list pings;            /* struct app_ping.node */
-    ev_timer deadline;            /* the machine's */
+    struct timer deadline;        /* the machine's */
     uint64_t armed_us;            /* what `deadline` was set to */
     bool configure_pending;       /* the machine was busy when the configuration changed */
     enum udpt_stop farewell;      /* what its peers are told when it is freed */

@@ -12,7 +12,7 @@
 enum { SETTLE_US = 50 * 1000 };
 
 struct network_watch {
-    struct watch news;
+    struct io_watch news;
     struct timer settle;
     network_changed *changed;
     void *arg;

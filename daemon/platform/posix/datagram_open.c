@@ -20,6 +20,8 @@ int udp_open(const struct endpoint *at, const struct socket_rules *rules, unsign
         return failure;
     }
     udp_set_up(*made, family == AF_INET6, wants);
+    if (rules && rules->opened)
+        rules->opened(rules->opened_arg, *made);
     return 0;
 }
 

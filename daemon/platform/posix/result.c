@@ -64,6 +64,8 @@ enum io io_of(int os_error)
     case EOPNOTSUPP:
     case ENOSYS:
         return IO_UNSUPPORTED;
+    case EPROTO:
+        return IO_PROTOCOL;
     }
     return IO_FAILED;
 }
@@ -92,7 +94,7 @@ int io_error(enum io what)
     case IO_TOO_BIG:
         return EMSGSIZE;
     case IO_DENIED:
-        return EPERM;
+        return EACCES;
     case IO_IN_USE:
         return EADDRINUSE;
     case IO_NO_ADDRESS:
@@ -111,6 +113,8 @@ int io_error(enum io what)
         return ENOMEM;
     case IO_UNSUPPORTED:
         return EOPNOTSUPP;
+    case IO_PROTOCOL:
+        return EPROTO;
     case IO_FAILED:
         return EIO;
     }

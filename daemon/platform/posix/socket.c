@@ -78,7 +78,11 @@ int socket_connect(const struct endpoint *to, const struct socket_rules *rules, 
     socklen_t size = sockaddr_from_endpoint(&sa, to);
     *made = NO_SOCKET;
     int failure = size ? socket_make(sa.any.sa_family, SOCK_STREAM, rules, made) : EAFNOSUPPORT;
-    return failure ? failure : begin(made, &sa, size);
+    if (failure == 0)
+        failure = begin(made, &sa, size);
+    if (failure == 0 && rules && rules->opened)
+        rules->opened(rules->opened_arg, *made);
+    return failure;
 }
 
 /* A connect to a Unix socket is over at once, but for a full backlog: EAGAIN, nothing under way. */
@@ -263,4 +267,11 @@ struct endpoint socket_own(udptun_socket s)
 struct endpoint socket_far(udptun_socket s)
 {
     return name_of(s, getpeername);
+}
+
+bool socket_is_stream(udptun_socket s)
+{
+    int type = 0;
+    socklen_t size = sizeof type;
+    return getsockopt(s, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
 }

@@ -111,7 +111,7 @@ void mailbox_post(struct mailbox *m, struct letter *letter)
 }
 
 /* A call lives on its caller's stack. */
-struct call {
+struct posted_call {
     struct letter letter;
     struct mailbox *mailbox;
     void (*run)(void *arg);
@@ -121,7 +121,7 @@ struct call {
 
 static void run_call(struct letter *letter)
 {
-    struct call *call = (struct call *)(void *)letter;
+    struct posted_call *call = (struct posted_call *)(void *)letter;
     struct mailbox *m = call->mailbox;
     call->run(call->arg);
     pthread_mutex_lock(&m->lock);
@@ -132,7 +132,7 @@ static void run_call(struct letter *letter)
 
 void mailbox_call(struct mailbox *m, void (*run)(void *arg), void *arg)
 {
-    struct call call = {.letter = {.run = run_call}, .mailbox = m, .run = run, .arg = arg};
+    struct posted_call call = {.letter = {.run = run_call}, .mailbox = m, .run = run, .arg = arg};
     mailbox_post(m, &call.letter);
     pthread_mutex_lock(&m->lock);
     while (!call.done)

@@ -37,6 +37,7 @@
 #include <stdint.h>
 
 #include <udptun/error.h>
+#include <udptun/loop.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -77,7 +78,10 @@ struct udptun_engine_config {
     void (*log)(void *arg, enum udptun_log_level level, const char *module, const char *text);
     /* Called with each socket that will send to the network, before it does (Android's
      * VpnService.protect). Not 0: the socket is closed, the attempt fails. NULL: none. */
-    int (*protect)(void *arg, int fd);
+    int (*protect)(void *arg, udptun_socket socket);
+    /* The caller's loop of any other kind (<udptun/loop.h>), copied; then `loop` is not looked at.
+     * NULL: as `loop` says. */
+    const struct udptun_loop *loop_table;
 };
 
 UDPTUN_API void udptun_engine_config_init_sized(struct udptun_engine_config *config, size_t size);
@@ -97,6 +101,18 @@ UDPTUN_API udptun_engine *udptun_engine_new(const struct udptun_engine_config *c
  * tunnels still run before it returns, none after. With the caller's loop the loop stays the
  * caller's. NULL is accepted. Never from a callback. */
 UDPTUN_API void udptun_engine_free(udptun_engine *engine);
+
+/* ---- a loop of the caller's own kind -------------------------------------------------------- */
+
+/* What the loop of `loop_table` tells the engine, on its thread; see <udptun/loop.h>. A socket that
+ * the engine watches by `token` is ready for `events` (UDPTUN_LOOP_READ, UDPTUN_LOOP_WRITE). */
+UDPTUN_API void udptun_engine_ready(udptun_engine *engine, void *token, unsigned events);
+
+/* The timer has run out. */
+UDPTUN_API void udptun_engine_due(udptun_engine *engine);
+
+/* The end of a batch of the two above: send what came of it. */
+UDPTUN_API void udptun_engine_turn(udptun_engine *engine);
 
 /* ---- tunnels ------------------------------------------------------------------------------- */
 

@@ -1,131 +1,130 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * resolver_ares.c - c-ares on a libev loop, with sockets that meet the tunnel's rules.
+ * names.c - name servers by c-ares, with sockets that meet the tunnel's rules.
  *
  * c-ares tells which of its sockets wait for what; each has a watcher here, and one timer follows
- * its next timeout. It opens every socket through socket_open(), also those with which it asks
+ * its next timeout. It opens every socket through socket_make(), also those with which it asks
  * the routing table which address would be used (RFC 6724), so that a mark counts there as well.
  * Its library-wide initialisation is left out: outside Windows it does nothing that we need, and
  * it is not safe with several engines on several threads.
  */
-#include "daemon/engine/streams/resolver_ares.h"
+#include "daemon/platform/names.h"
 
 #include <ares.h>
 #include <errno.h>
-#include <ev.h>
 #include <stdlib.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "daemon/engine/streams/resolver.h"
+#include "daemon/platform/loop.h"
+#include "daemon/platform/posix/address.h"
 #include "proto/list.h"
 
 enum { TRY_TIMEOUT_MS = 2000, TRIES = 3 };
 
 struct watched {
     struct list link;
-    struct resolver_ares *owner;
-    ev_io io;
+    struct names *owner;
+    struct io_watch watch;
 };
 
-struct resolver_ares {
-    struct ev_loop *loop;
+struct names {
+    struct loop *loop;
     const struct socket_rules *rules;
     ares_channel channel;
     struct list watched;
-    ev_timer timeout;
+    struct timer timeout;
 };
 
 struct question {
-    resolver_ares_answer *answer;
+    names_answer *answer;
     void *arg;
 };
 
 /* ---- sockets and time ---------------------------------------------------------------------- */
 
-static void follow_timeout(struct resolver_ares *a)
+static void follow_timeout(struct names *a)
 {
     struct timeval space, *next = ares_timeout(a->channel, NULL, &space);
-    ev_timer_stop(a->loop, &a->timeout);
-    if (!next)
-        return;
-    ev_timer_set(&a->timeout, (double)next->tv_sec + (double)next->tv_usec / 1e6, 0.0);
-    ev_timer_start(a->loop, &a->timeout);
+    if (next)
+        timer_start(&a->timeout, (uint64_t)next->tv_sec * 1000000 + (uint64_t)next->tv_usec);
+    else
+        timer_stop(&a->timeout);
 }
 
-static void on_timeout(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_timeout(void *arg)
 {
-    struct resolver_ares *a = (struct resolver_ares *)timer->data;
-    (void)loop;
-    (void)events;
+    struct names *a = (struct names *)arg;
     ares_process_fd(a->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
     follow_timeout(a);
 }
 
-static void on_io(struct ev_loop *loop, ev_io *io, int events)
+static void on_ready(void *arg, unsigned events)
 {
-    struct resolver_ares *a = ((struct watched *)io->data)->owner;
-    int fd = io->fd; /* the watcher may be gone after the first call */
-    (void)loop;
-    ares_process_fd(a->channel, events & EV_READ ? fd : ARES_SOCKET_BAD,
-                    events & EV_WRITE ? fd : ARES_SOCKET_BAD);
+    const struct watched *w = (const struct watched *)arg;
+    struct names *a = w->owner;
+    udptun_socket s = w->watch.socket; /* the watch may be gone after the first call */
+    ares_process_fd(a->channel, events & LOOP_READ ? s : ARES_SOCKET_BAD,
+                    events & LOOP_WRITE ? s : ARES_SOCKET_BAD);
     follow_timeout(a);
 }
 
 static void unwatch(struct watched *w)
 {
-    ev_io_stop(w->owner->loop, &w->io);
+    watch_stop(&w->watch);
     list_remove(&w->link);
     free(w);
 }
 
-static struct watched *watched_of(struct resolver_ares *a, int fd)
+static struct watched *watched_of(struct names *a, int fd)
 {
     LIST_FOREACH (node, &a->watched)
-        if (list_entry(node, struct watched, link)->io.fd == fd)
+        if (list_entry(node, struct watched, link)->watch.socket == fd)
             return list_entry(node, struct watched, link);
     return NULL;
 }
 
 static void on_state(void *data, ares_socket_t fd, int readable, int writable)
 {
-    struct resolver_ares *a = (struct resolver_ares *)data;
+    struct names *a = (struct names *)data;
     struct watched *w = watched_of(a, fd);
-    int events = (readable ? EV_READ : 0) | (writable ? EV_WRITE : 0);
+    unsigned events = (readable ? LOOP_READ : 0u) | (writable ? LOOP_WRITE : 0u);
     if (events == 0) {
         if (w)
             unwatch(w);
         return;
     }
     if (w) {
-        ev_io_stop(a->loop, &w->io);
-    } else {
-        w = (struct watched *)calloc(1, sizeof *w);
-        if (!w)
-            return; /* the question times out */
-        w->owner = a;
-        list_append(&a->watched, &w->link);
+        watch_set(&w->watch, events);
+        return;
     }
-    ev_io_init(&w->io, on_io, fd, events);
-    w->io.data = w;
-    ev_io_start(a->loop, &w->io);
+    w = (struct watched *)calloc(1, sizeof *w);
+    if (!w)
+        return; /* the question times out */
+    w->owner = a;
+    watch_init(&w->watch, a->loop, on_ready, w);
+    if (watch_start(&w->watch, fd, events) == UDPTUN_OK)
+        list_append(&a->watched, &w->link);
+    else
+        free(w);
 }
 
 static ares_socket_t open_socket(int family, int type, int protocol, void *data)
 {
-    const struct resolver_ares *a = (const struct resolver_ares *)data;
+    const struct names *a = (const struct names *)data;
     (void)protocol;
-    int fd = socket_open(family, type, a->rules);
-    if (fd >= 0)
-        return fd;
-    errno = -fd;
+    udptun_socket s;
+    int failure = socket_make(family, type, a->rules, &s);
+    if (failure == 0)
+        return s;
+    errno = failure;
     return ARES_SOCKET_BAD;
 }
 
 static int close_socket(ares_socket_t fd, void *data)
 {
     /* c-ares also closes sockets of which it never said a word. */
-    struct watched *w = watched_of((struct resolver_ares *)data, fd);
+    struct watched *w = watched_of((struct names *)data, fd);
     if (w)
         unwatch(w);
     return close(fd);
@@ -160,16 +159,15 @@ static const struct ares_socket_functions socket_functions = {
     .asendv = send_vector,
 };
 
-struct resolver_ares *resolver_ares_new(struct ev_loop *loop, const struct socket_rules *rules)
+struct names *names_new(struct loop *loop, const struct socket_rules *rules)
 {
-    struct resolver_ares *a = (struct resolver_ares *)calloc(1, sizeof *a);
+    struct names *a = (struct names *)calloc(1, sizeof *a);
     if (!a)
         return NULL;
     a->loop = loop;
     a->rules = rules;
     list_init(&a->watched);
-    ev_timer_init(&a->timeout, on_timeout, 0.0, 0.0);
-    a->timeout.data = a;
+    timer_init(&a->timeout, loop, on_timeout, a);
     struct ares_options options = {.timeout = TRY_TIMEOUT_MS,
                                    .tries = TRIES,
                                    .sock_state_cb = on_state,
@@ -184,12 +182,12 @@ struct resolver_ares *resolver_ares_new(struct ev_loop *loop, const struct socke
     return a;
 }
 
-void resolver_ares_free(struct resolver_ares *a)
+void names_free(struct names *a)
 {
     if (!a)
         return;
     ares_destroy(a->channel);
-    ev_timer_stop(a->loop, &a->timeout);
+    timer_stop(&a->timeout);
     LIST_FOREACH_SAFE (node, &a->watched)
         unwatch(list_entry(node, struct watched, link));
     free(a);
@@ -248,7 +246,7 @@ static size_t interleave(const struct ares_addrinfo_node *first, struct endpoint
     const struct ares_addrinfo_node *at[2] = {first, first};
     int families[2] = {first->ai_family, first->ai_family == AF_INET6 ? AF_INET : AF_INET6};
     size_t count = 0;
-    for (int turn = 0; count < RESOLVER_MAX_ADDRESSES && (at[0] || at[1]); turn = 1 - turn) {
+    for (int turn = 0; count < NAMES_MAX_ADDRESSES && (at[0] || at[1]); turn = 1 - turn) {
         struct endpoint ep;
         while (next_address(&at[turn], families[turn], &ep))
             if (!same_address(eps, count, &ep)) {
@@ -262,9 +260,9 @@ static size_t interleave(const struct ares_addrinfo_node *first, struct endpoint
 static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo *info)
 {
     struct question *q = (struct question *)arg;
-    struct endpoint eps[RESOLVER_MAX_ADDRESSES];
+    struct endpoint eps[NAMES_MAX_ADDRESSES];
     size_t count = 0;
-    double ttl_s = 0;
+    int ttl_s = 0;
     (void)timeouts;
     if (status == ARES_SUCCESS && info && info->nodes) {
         count = interleave(info->nodes, eps);
@@ -274,14 +272,14 @@ static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo 
     }
     if (status == ARES_SUCCESS && count == 0)
         status = ARES_ENODATA;
-    q->answer(q->arg, eps, count, ttl_s, count ? NULL : clause_of(status));
+    q->answer(q->arg, eps, count, ttl_s > 0 ? (uint32_t)ttl_s : 0,
+              count ? NULL : clause_of(status));
     if (info)
         ares_freeaddrinfo(info);
     free(q);
 }
 
-void resolver_ares_ask(struct resolver_ares *a, const char *name, resolver_ares_answer *answer,
-                       void *arg)
+void names_ask(struct names *a, const char *name, names_answer *answer, void *arg)
 {
     struct question *q = (struct question *)calloc(1, sizeof *q);
     if (!q) {
