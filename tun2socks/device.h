@@ -56,8 +56,10 @@ struct device_ops {
 
 struct device {
     const struct device_ops *ops;
-    int fd;       /* what to poll for reading, -1: nothing; may change with each read */
-    uint32_t mtu; /* largest packet to write */
+    int fd;                 /* what to poll for reading, -1: nothing; may change with each read */
+    uint32_t mtu;           /* largest packet to write */
+    bool has_prefix;        /* four bytes before each packet, which name its IP version */
+    bool is_prefix_unknown; /* whether it has: the first packet shows */
     bool checksum_offload;
     bool segmentation_offload;
     char name[128]; /* of the interface, or the path; for status */
@@ -76,7 +78,8 @@ struct tun_device_config {
  * line for the log when an offload could not be had, else "". */
 struct device *device_open_tun(const struct tun_device_config *config, char notice[160],
                                struct udptun_error *err);
-/* `fd` becomes the device's, also on failure. `mtu` 0: the interface's, else 1500. */
+/* `fd` becomes the device's, also on failure: a TUN device's, or a connected socket that keeps
+ * packets apart; UDPTUN_E_INVALID for any other. `mtu` 0: the interface's, else 1500. */
 struct device *device_open_fd(int fd, uint32_t mtu, struct udptun_error *err);
 /* `*peer_fd` is the other end, a SOCK_SEQPACKET socket that does not block; the caller's. */
 struct device *device_open_pipe(int *peer_fd, struct udptun_error *err);

@@ -5,10 +5,15 @@
 
 #include "tun2socks/device.h"
 
-/* One packet, plain, from and to d->fd. */
+enum { DEVICE_PREFIX_SIZE = 4 };
+
+/* One packet from and to d->fd, plain or with the prefix. */
 ssize_t device_fd_read(struct device *d, void *data, struct packet_offload *offload);
 ssize_t device_fd_write(struct device *d, const struct iovec *parts, int count,
                         const struct packet_offload *offload);
+/* While that is unknown: find out whether the device has a prefix, by the first bytes of a packet
+ * of DEVICE_PREFIX_SIZE or more. */
+void device_fd_learn_prefix(struct device *d, const uint8_t *first);
 /* Closes d->fd and frees the device. */
 void device_fd_close(struct device *d);
 
@@ -21,8 +26,18 @@ void device_fd_widen(int fd);
 /* Not blocking, and closed on exec. */
 int device_fd_prepare(int fd, struct udptun_error *err);
 
-/* A TUN descriptor's flags and MTU; false for any other descriptor. Per platform. */
-bool tun_describe(int fd, struct device *d, bool *has_vnet_header);
+/* What the descriptor of an interface says of it. */
+struct tun_traits {
+    bool is_tap; /* Ethernet frames: not for us */
+    bool has_vnet_header, has_prefix;
+    bool is_prefix_unknown;
+};
+
+/* A TUN descriptor's traits, name and MTU; false for any other descriptor. Per platform. */
+bool tun_describe(int fd, struct device *d, struct tun_traits *traits);
+
+/* The four bytes before a packet of a device that has_prefix. Per platform. */
+void tun_write_prefix(uint8_t prefix[DEVICE_PREFIX_SIZE], bool is_ip6);
 
 /* As device_fd_read() and _write(), with a virtio header before each packet. Per platform. */
 ssize_t tun_vnet_read(struct device *d, void *data, struct packet_offload *offload);

@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_ether.h>
 #include <linux/if_tun.h>
 #include <linux/ipv6.h>
 #include <linux/virtio_net.h>
@@ -32,36 +33,51 @@ enum {
 ssize_t tun_vnet_read(struct device *d, void *data, struct packet_offload *offload)
 {
     struct virtio_net_hdr header;
-    struct iovec parts[2] = {{&header, sizeof header}, {data, PACKET_MAX_SIZE}};
+    uint8_t prefix[DEVICE_PREFIX_SIZE];
+    ssize_t before = (ssize_t)sizeof header + (d->has_prefix ? DEVICE_PREFIX_SIZE : 0);
+    struct iovec parts[3] = {
+        {prefix, sizeof prefix}, {&header, sizeof header}, {data, PACKET_MAX_SIZE}};
     *offload = (struct packet_offload){0};
-    ssize_t size = readv(d->fd, parts, 2);
+    ssize_t size = d->has_prefix ? readv(d->fd, parts, 3) : readv(d->fd, parts + 1, 2);
     if (size < 0)
         return device_fd_result();
-    if ((size_t)size <= sizeof header)
+    if (size <= before)
         return DEVICE_AGAIN;
+    if (d->is_prefix_unknown && size > before + DEVICE_PREFIX_SIZE) {
+        device_fd_learn_prefix(d, (const uint8_t *)&header);
+        if (d->has_prefix) { /* what was read as the header is the prefix and the header's begin */
+            memmove(&header, (uint8_t *)&header + DEVICE_PREFIX_SIZE,
+                    sizeof header - DEVICE_PREFIX_SIZE);
+            before += DEVICE_PREFIX_SIZE;
+            memmove(data, (uint8_t *)data + DEVICE_PREFIX_SIZE, (size_t)(size - before));
+        }
+    }
     offload->checksum_is_good =
         header.flags & (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID);
-    return size - (ssize_t)sizeof header;
+    return size - before;
 }
 
 ssize_t tun_vnet_write(struct device *d, const struct iovec *parts, int count,
                        const struct packet_offload *offload)
 {
     struct virtio_net_hdr header = {0};
-    struct iovec all[DEVICE_MAX_PARTS + 1] = {{&header, sizeof header}};
-    memcpy(all + 1, parts, (size_t)count * sizeof *parts);
+    uint8_t prefix[DEVICE_PREFIX_SIZE];
+    struct iovec all[DEVICE_MAX_PARTS + 2] = {{prefix, sizeof prefix}, {&header, sizeof header}};
+    memcpy(all + 2, parts, (size_t)count * sizeof *parts);
+    bool is_ip6 = *(const uint8_t *)parts[0].iov_base >> 4 == 6;
+    tun_write_prefix(prefix, is_ip6);
     if (offload->checksum_wanted) {
         header.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
         header.csum_start = offload->checksum_start;
         header.csum_offset = offload->checksum_offset;
     }
     if (offload->segment_size) {
-        bool is_ip6 = *(const uint8_t *)parts[0].iov_base >> 4 == 6;
         header.gso_type = is_ip6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4;
         header.gso_size = offload->segment_size;
         header.hdr_len = (uint16_t)parts[0].iov_len;
     }
-    ssize_t size = writev(d->fd, all, count + 1);
+    ssize_t size =
+        d->has_prefix ? writev(d->fd, all, count + 2) : writev(d->fd, all + 1, count + 1);
     return size > 0 ? size : device_fd_result();
 }
 
@@ -81,13 +97,25 @@ static uint32_t interface_mtu(const char *name)
     return known ? (uint32_t)request.ifr_mtu : 1500;
 }
 
-bool tun_describe(int fd, struct device *d, bool *has_vnet_header)
+/* struct tun_pi: flags, and the packet's type as in Ethernet. */
+void tun_write_prefix(uint8_t prefix[DEVICE_PREFIX_SIZE], bool is_ip6)
+{
+    const struct tun_pi pi = {.proto = htons(is_ip6 ? ETH_P_IPV6 : ETH_P_IP)};
+    _Static_assert(sizeof pi == DEVICE_PREFIX_SIZE, "what the kernel writes");
+    memcpy(prefix, &pi, sizeof pi);
+}
+
+bool tun_describe(int fd, struct device *d, struct tun_traits *traits)
 {
     struct ifreq request = {0};
     if (ioctl(fd, TUNGETIFF, &request) < 0)
         return false;
-    *has_vnet_header = request.ifr_flags & IFF_VNET_HDR;
-    if (*has_vnet_header) {
+    traits->is_tap = request.ifr_flags & IFF_TAP;
+    /* With this very bit the kernel says as well that no filter is attached (IFF_NOFILTER). */
+    traits->is_prefix_unknown = request.ifr_flags & IFF_NO_PI;
+    traits->has_prefix = !traits->is_prefix_unknown;
+    traits->has_vnet_header = request.ifr_flags & IFF_VNET_HDR;
+    if (traits->has_vnet_header && !traits->is_tap) {
         int size = sizeof(struct virtio_net_hdr);
         d->checksum_offload = true;
         d->segmentation_offload =
@@ -219,16 +247,16 @@ struct device *device_open_tun(const struct tun_device_config *config, char noti
         request.ifr_flags = IFF_TUN | IFF_NO_PI;
         (void)ioctl(d->fd, TUNSETIFF, &request); /* TUNGETIFF below tells */
     }
-    bool has_vnet_header = false;
+    struct tun_traits traits = {0};
     int cause = errno;
-    if (!tun_describe(d->fd, d, &has_vnet_header)) {
+    if (!tun_describe(d->fd, d, &traits)) {
         int code = cause == EPERM   ? UDPTUN_E_PERMISSION
                    : cause == EBUSY ? UDPTUN_E_CONFLICT
                                     : UDPTUN_E_SYSTEM;
         error_set_errno(err, code, cause, "device", "tun:%s", config->name);
         goto fail;
     }
-    if (!has_vnet_header)
+    if (!traits.has_vnet_header)
         d->ops = &plain_ops;
     if (notice && !d->segmentation_offload)
         snprintf(notice, 160, "%.15s: the kernel gives no segmentation offload, TCP will be slower",

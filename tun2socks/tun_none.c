@@ -1,14 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tun_none.c - a platform without a TUN device of ours: descriptors and callbacks remain. */
+#include <string.h>
+
 #include "proto/error.h"
 #include "tun2socks/device_fd.h"
 
-bool tun_describe(int fd, struct device *d, bool *has_vnet_header)
+bool tun_describe(int fd, struct device *d, struct tun_traits *traits)
 {
     (void)fd;
     (void)d;
-    (void)has_vnet_header;
+    (void)traits;
     return false;
+}
+
+void tun_write_prefix(uint8_t prefix[DEVICE_PREFIX_SIZE], bool is_ip6)
+{
+    (void)is_ip6; /* no device has it */
+    memset(prefix, 0, DEVICE_PREFIX_SIZE);
 }
 
 ssize_t tun_vnet_read(struct device *d, void *data, struct packet_offload *offload)

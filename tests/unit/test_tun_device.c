@@ -5,6 +5,7 @@
  * packet.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -66,6 +67,85 @@ static void a_descriptor(void **state)
     assert_int_equal(d->ops->read(d, room, &offload), DEVICE_LOST);
     d->ops->close(d);
     assert_null(device_open_fd(-1, 0, NULL));
+}
+
+/* Opens a descriptor that has to be refused, with a reason that has `word` in it. */
+static void is_refused(int fd, const char *word)
+{
+    struct udptun_error err = {0};
+    assert_true(fd >= 0);
+    assert_null(device_open_fd(fd, 0, &err));
+    assert_int_equal(err.code, UDPTUN_E_INVALID);
+    assert_string_equal(err.field, "device");
+    assert_non_null(strstr(err.message, word));
+    assert_int_equal(fcntl(fd, F_GETFD), -1); /* it was the device's, also on failure */
+}
+
+static void descriptors_that_cannot_serve_are_refused(void **state)
+{
+    (void)state;
+    int fds[2];
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    is_refused(dup(fileno(file)), "a file");
+    fclose(file);
+    assert_int_equal(pipe(fds), 0);
+    is_refused(fds[0], "a pipe");
+    close(fds[1]);
+    is_refused(open("/dev/null", O_RDWR), "not a TUN device");
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    is_refused(fds[0], "packets apart");
+    close(fds[1]);
+    is_refused(socket(AF_UNIX, SOCK_DGRAM, 0), "without a peer");
+    int listener = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char folder[] = "/tmp/udptun-device-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/listener", folder);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    is_refused(listener, "listening");
+    unlink(address.sun_path);
+    rmdir(folder);
+}
+
+/* Four bytes before each packet, as a TUN device with packet information has them. */
+static void a_prefix_is_read_and_written(void **state)
+{
+    (void)state;
+    int fds[2];
+    pair(fds);
+    struct packet_offload offload;
+    struct device *d = device_open_fd(fds[0], 0, NULL);
+    assert_non_null(d);
+    d->is_prefix_unknown = true;
+    const uint8_t sent[] = {0, 0, 8, 0, 0x45, 1, 2};
+    assert_int_equal(send(fds[1], sent, sizeof sent, 0), sizeof sent);
+    assert_int_equal(d->ops->read(d, room, &offload), 3);
+    assert_memory_equal(room, sent + 4, 3);
+    assert_true(d->has_prefix);
+    assert_int_equal(send(fds[1], sent, 4, 0), 4); /* nothing behind it */
+    assert_int_equal(d->ops->read(d, room, &offload), DEVICE_AGAIN);
+    for (unsigned version = 4; version <= 6; version += 2) {
+        uint8_t packet[3] = {(uint8_t)(version << 4), 1, 2}, prefix[DEVICE_PREFIX_SIZE];
+        struct iovec part = {packet, sizeof packet};
+        assert_true(d->ops->write(d, &part, 1, &(struct packet_offload){0}) > 0);
+        assert_int_equal(recv(fds[1], room, sizeof room, MSG_DONTWAIT), 7);
+        tun_write_prefix(prefix, version == 6);
+        assert_memory_equal(room, prefix, sizeof prefix);
+        assert_memory_equal(room + 4, packet, sizeof packet);
+    }
+    for (unsigned version = 4; version <= 6; version += 2) { /* a packet that looks much like it */
+        const uint8_t plain[] = {(uint8_t)(version << 4), 0, 8, 0, 9};
+        d->is_prefix_unknown = true;
+        d->has_prefix = false;
+        assert_int_equal(send(fds[1], plain, sizeof plain, 0), sizeof plain);
+        assert_int_equal(d->ops->read(d, room, &offload), sizeof plain);
+        assert_memory_equal(room, plain, sizeof plain);
+        assert_false(d->has_prefix || d->is_prefix_unknown);
+    }
+    close(fds[1]);
+    d->ops->close(d);
 }
 
 static void a_pipe(void **state)
@@ -186,6 +266,25 @@ static void a_virtio_header(void **state)
         assert_true(recv(fds[1], room, sizeof room, MSG_DONTWAIT) > 0);
         assert_int_equal(header->flags | header->gso_type | header->gso_size, 0);
     }
+    struct { /* packet information comes before the virtio header */
+        uint8_t prefix[DEVICE_PREFIX_SIZE];
+        struct virtio_net_hdr header;
+        uint8_t packet[100];
+    } both = {.header = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .hdr_len = 40}, .packet = {0x45, 7}};
+    tun_write_prefix(both.prefix, false);
+    assert_int_equal(sizeof both, sizeof frame + sizeof both.prefix);
+    d.is_prefix_unknown = true;
+    for (int i = 0; i < 2; i++) { /* the first one shows it, the next one is read as it is */
+        assert_int_equal(send(fds[1], &both, sizeof both, 0), sizeof both);
+        assert_int_equal(tun_vnet_read(&d, room, &offload), 100);
+        assert_true(d.has_prefix && !d.is_prefix_unknown && offload.checksum_is_good);
+        assert_memory_equal(room, both.packet, 100);
+    }
+    struct iovec part = {both.packet, sizeof both.packet};
+    assert_true(tun_vnet_write(&d, &part, 1, &(struct packet_offload){0}) > 0);
+    assert_int_equal(recv(fds[1], room, sizeof room, MSG_DONTWAIT), sizeof both);
+    assert_memory_equal(room, both.prefix, sizeof both.prefix);
+    assert_memory_equal(room + sizeof both - 100, both.packet, 100);
     close(fds[0]);
     close(fds[1]);
 }
@@ -195,6 +294,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_descriptor),
+        cmocka_unit_test(descriptors_that_cannot_serve_are_refused),
+        cmocka_unit_test(a_prefix_is_read_and_written),
         cmocka_unit_test(a_pipe),
         cmocka_unit_test(a_socket_takes_one_peer_after_the_other),
 #ifdef __linux__
