@@ -56,6 +56,12 @@ PUBLIC_ALLOWED = {
     "daemon/engine!": {"proto!", "daemon/platform!"},
     "libclient!": {"proto!"},
 }
+# Inside a component: its rooms from the bottom up. A room may use those that stand before it and
+# not the others of its own line. "." are the files that are in no room.
+FLOORS = {
+    "daemon/engine": (("core",), ("settings",), ("streams",), ("tunnel",), ("local", "server"),
+                      ("gateway",), ("face",)),
+}
 OUTSIDE = {"packaging", "tests"}  # beside the house: may reach anywhere, nothing may reach it
 LIBRARIES = ("proto", "tun2socks", "daemon/platform", "daemon/engine", "libclient")
 
@@ -130,6 +136,28 @@ def may_use(user, used):
     return used in ALLOWED.get(user, set())
 
 
+def room_of(path):
+    """(component with floors, room, floor) of a file, or None. A room of no floor has floor None."""
+    for component, floors in FLOORS.items():
+        if not path.startswith(component + "/"):
+            continue
+        inner = path[len(component) + 1:]
+        room = inner.split("/")[0] if "/" in inner else "."
+        if room == "include":
+            return None
+        level = next((i for i, rooms in enumerate(floors) if room in rooms), None)
+        return component, room, level
+    return None
+
+
+def is_upward(user, used):
+    """The file `user` uses the file `used` of a room on its own floor or above."""
+    from_room, to_room = room_of(user), room_of(used)
+    if not from_room or not to_room or from_room[0] != to_room[0] or from_room[1] == to_room[1]:
+        return False
+    return to_room[2] is None or from_room[2] is None or from_room[2] <= to_room[2]
+
+
 class Headers:
     """Which file of the tree, or which generated header, an include names."""
 
@@ -159,6 +187,8 @@ def check_include(user, path, header, name):
         used = component_of(header)
         if used and not may_use(user, used):
             return f"{path}: {user} may not include {name} ({used})"
+        if is_upward(path, header):
+            return f"{path}: may not include {name}: it is on a floor above"
         return None
     if user in PURE and not name.startswith("udptun/"):
         if name not in PURE_HEADERS | PURE_HEADERS_MORE.get(user, set()):
@@ -207,6 +237,8 @@ def check_sources(tree):
         if user is None:
             yield f"{path}: a C file of no component"
             continue
+        if room_of(path) and room_of(path)[2] is None:
+            yield f"{path}: a C file of no room"
         for _, name in INCLUDE.findall(text):
             fault = check_include(user, path, headers.find(path, name), name)
             if fault:
@@ -271,9 +303,11 @@ def check_objects(tree, build):
         yield f"{build}: nothing is built there"
         return
     owners = {}  # symbol -> components that define it, one or more that are never linked together
+    sources = {}  # symbol -> files that define it
     for output, symbols in symbols_of(source_of, "-g", "--defined-only").items():
         for symbol in symbols - {"main"}:
             owners.setdefault(symbol, set()).add(component_of(source_of[output]))
+            sources.setdefault(symbol, set()).add(source_of[output])
     for symbol, component in declared(tree).items():
         if symbol in owners:
             owners[symbol].add(component)
@@ -288,6 +322,8 @@ def check_objects(tree, build):
                     yield fault
             elif not any(may_use(user, one) or may_use(user, one + "!") for one in used):
                 yield f"{source}: {user} may not use {symbol} of {' or '.join(sorted(used))}"
+            elif all(is_upward(source, one) for one in sources.get(symbol, {source})):
+                yield f"{source}: may not use {symbol}: it is on a floor above"
     for output, section in writable_sections(source_of):
         if component_of(source_of[output]).startswith(LIBRARIES):
             yield f"{source_of[output]}: writable data in a library ({section})"

@@ -25,7 +25,7 @@ CLEAN = {
     "proto/control/codec.c": "#include <jansson.h>\nint codec_read(void);\n"
                              "int codec_read(void) { return 1; }\n",
     "daemon/engine/include/udptun/engine.h": "#include <udptun/error.h>\nint udptun_run(void);\n",
-    "daemon/engine/local.c": '#include "proto/udpt/machine.h"\n#include <udptun/engine.h>\n'
+    "daemon/engine/face/engine.c": '#include "proto/udpt/machine.h"\n#include <udptun/engine.h>\n'
                              "int udptun_run(void) { return machine_run(); }\n",
     "daemon/control/action.c": "#include <udptun/engine.h>\nint codec_read(void);\n"
                                "int action(void);\n"
@@ -115,12 +115,12 @@ class Layers(unittest.TestCase):
                           "proto/udpt/x.c", "proto/control", symbols=False)
 
     def test_control_sees_the_engine_by_its_public_header_only(self):
-        self.assert_fault({"daemon/engine/flow.h": "int flow(void);\n",
-                           "daemon/control/x.c": '#include "daemon/engine/flow.h"\n'},
-                          "daemon/control/x.c", "daemon/engine/flow.h")
+        self.assert_fault({"daemon/engine/tunnel/flow.h": "int flow(void);\n",
+                           "daemon/control/x.c": '#include "daemon/engine/tunnel/flow.h"\n'},
+                          "daemon/control/x.c", "daemon/engine/tunnel/flow.h")
 
     def test_engine_includes_jansson(self):
-        self.assert_fault({"daemon/engine/x.c": "#include <jansson.h>\n"}, "<jansson.h>")
+        self.assert_fault({"daemon/engine/core/x.c": "#include <jansson.h>\n"}, "<jansson.h>")
 
     def test_machine_includes_a_socket_header(self):
         self.assert_fault({"proto/udpt/x.c": "#include <sys/socket.h>\n"}, "<sys/socket.h>")
@@ -137,21 +137,47 @@ class Layers(unittest.TestCase):
                           "randombytes_buf")
 
     def test_engine_exits(self):
-        self.assert_fault({"daemon/engine/x.c": "#include <stdlib.h>\nvoid x(void);\n"
+        self.assert_fault({"daemon/engine/core/x.c": "#include <stdlib.h>\nvoid x(void);\n"
                                                 "void x(void) { exit(1); }\n"}, "may not use exit")
 
     def test_engine_installs_a_signal_handler(self):
-        self.assert_fault({"daemon/engine/x.c": "#include <signal.h>\nvoid x(void);\n"
+        self.assert_fault({"daemon/engine/core/x.c": "#include <signal.h>\nvoid x(void);\n"
                                                 "void x(void) { sigaction(2, 0, 0); }\n"},
                           "sigaction")
 
     def test_symbol_upward_without_an_include(self):
-        self.assert_fault({"daemon/engine/x.c": "int action(void);\nint x(void);\n"
+        self.assert_fault({"daemon/engine/core/x.c": "int action(void);\nint x(void);\n"
                                                 "int x(void) { return action(); }\n"},
                           "may not use action of daemon/control")
 
+    def test_include_of_a_room_above(self):
+        self.assert_fault({"daemon/engine/tunnel/flow.h": "int flow(void);\n",
+                           "daemon/engine/core/x.c": '#include "daemon/engine/tunnel/flow.h"\n'},
+                          "daemon/engine/core/x.c", "floor above", symbols=False)
+
+    def test_include_of_a_room_beside(self):
+        self.assert_fault({"daemon/engine/local/flow.h": "int flow(void);\n",
+                           "daemon/engine/server/x.c": '#include "daemon/engine/local/flow.h"\n'},
+                          "daemon/engine/server/x.c", "floor above", symbols=False)
+
+    def test_include_of_a_room_below_passes(self):
+        status, text = self.run_on({
+            "daemon/engine/core/flow.h": "int flow(void);\n",
+            "daemon/engine/tunnel/x.c": '#include "daemon/engine/core/flow.h"\n'}, symbols=False)
+        self.assertEqual((status, text), (0, ""))
+
+    def test_symbol_of_a_room_above(self):
+        self.assert_fault({"daemon/engine/tunnel/y.c": "int flow(void);\n"
+                                                       "int flow(void) { return 1; }\n",
+                           "daemon/engine/core/x.c": "int flow(void);\nint x(void);\n"
+                                                     "int x(void) { return flow(); }\n"},
+                          "daemon/engine/core/x.c", "flow", "floor above")
+
+    def test_file_of_no_room(self):
+        self.assert_fault({"daemon/engine/x.c": "int x;\n"}, "no room", symbols=False)
+
     def test_writable_global(self):
-        self.assert_fault({"daemon/engine/x.c": "static int n;\nint x(void);\n"
+        self.assert_fault({"daemon/engine/core/x.c": "static int n;\nint x(void);\n"
                                                 "int x(void) { return n++; }\n"}, "writable data")
 
     def test_writable_thread_local(self):
@@ -160,7 +186,7 @@ class Layers(unittest.TestCase):
 
     def test_constant_table_of_pointers_passes(self):
         status, text = self.run_on({
-            "daemon/engine/x.c": 'static const char *const names[] = {"a", "b"};\n'
+            "daemon/engine/core/x.c": 'static const char *const names[] = {"a", "b"};\n'
                                  "const char *x(int i);\n"
                                  "const char *x(int i) { return names[i]; }\n"})
         self.assertEqual((status, text), (0, ""))

@@ -20,12 +20,16 @@
 
 struct mailbox;
 struct network_watch;
+struct role_ops;
 struct socket_rules;
 struct thread;
 struct udp_batch;
 struct udp_sender;
 
 enum { ENGINE_READ_SIZE = 256 * 1024, ENGINE_HASH_KEY_SIZE = 16 };
+
+/* Writes what the turn touched, of one kind. */
+typedef void turn_flush(struct udptun_engine *e);
 
 struct udptun_engine {
     struct udptun_engine_config config;
@@ -35,17 +39,19 @@ struct udptun_engine {
     struct network_watch *network; /* NULL: the system brings no news of its network */
     struct timer again;            /* keeps the loop awake when a turn could not finish */
     struct list turn_work;         /* struct turn_work.node, before the engine's own */
-    struct list entries;           /* struct entry.node, by name */
-    struct list dead;              /* struct entry.node, removed and to be freed */
-    struct list dirty;             /* struct tunnel.dirty, with output or a new deadline */
-    struct list streams;           /* struct udptun_stream.deferred, with something to be done */
-    struct list notices;           /* struct notice.node, for callbacks of the app */
-    unsigned in_app;               /* callbacks of the app that are on the stack inside a machine */
-    unsigned in_write;             /* of these, callbacks.stream_write */
-    struct list held;              /* struct held_datagram.node, sent at the end of the turn */
-    uint64_t next_ping;            /* token of the latest ping */
-    bool delivering;               /* notices_deliver() is on the stack */
-    uint8_t *read_buffer;          /* ENGINE_READ_SIZE, for whoever reads a stream right now */
+    turn_flush *const *flushes;    /* at the end of the turn, in order; ends with NULL */
+    const struct role_ops *const *roles; /* by enum udptun_role (tunnel/tunnel.h) */
+    struct list entries;                 /* struct entry.node, by name */
+    struct list dead;                    /* struct entry.node, removed and to be freed */
+    struct list dirty;                   /* struct tunnel.dirty, with output or a new deadline */
+    struct list streams;  /* struct udptun_stream.deferred, with something to be done */
+    struct list notices;  /* struct notice.node, for callbacks of the app */
+    unsigned in_app;      /* callbacks of the app that are on the stack inside a machine */
+    unsigned in_write;    /* of these, callbacks.stream_write */
+    struct list held;     /* struct held_datagram.node, sent at the end of the turn */
+    uint64_t next_ping;   /* token of the latest ping */
+    bool delivering;      /* notices_deliver() is on the stack */
+    uint8_t *read_buffer; /* ENGINE_READ_SIZE, for whoever reads a stream right now */
     uint8_t hash_key[ENGINE_HASH_KEY_SIZE];
     struct udp_batch *batch;   /* receive buffers, for whoever reads datagrams right now */
     bool batch_used;           /* since `trim` last looked */
@@ -54,7 +60,7 @@ struct udptun_engine {
     struct udp_sender *sender; /* gathered datagrams, flushed before their bytes go away */
 };
 
-/* ---- engine.c ------------------------------------------------------------------------------ */
+/* ---- turn.c ------------------------------------------------------------------------------ */
 
 /* What an object has to do at the end of each turn, before what was touched is written. */
 struct turn_work {
@@ -84,6 +90,15 @@ static inline void engine_leave_app(struct udptun_engine *e)
 {
     e->in_app--;
 }
+
+/* The end of a turn; `arg` is the engine. */
+void engine_turn(void *arg);
+
+/* The timers of the turns, once the loop is open. */
+void turns_start(struct udptun_engine *e);
+void turns_stop(struct udptun_engine *e);
+
+/* ---- core.c ---------------------------------------------------------------------------------- */
 
 /* The engine's part of what its sockets to the network have to meet. */
 void engine_fill_rules(struct udptun_engine *e, struct socket_rules *rules);

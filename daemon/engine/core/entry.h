@@ -27,6 +27,16 @@ enum entry_change {
     ENTRY_REBUILD, /* it has to be made anew */
 };
 
+/* What an entry offers whose packets come from another one of the engine. */
+struct entry_pipe {
+    /* It has a pipe as it is; as `config` says, where that is not NULL. */
+    bool (*offered)(const struct entry *o, const void *config);
+    /* The pipe's other end for `user`, a descriptor that is the caller's; or -1: there is none, or
+     * another user has it. It is kept for `user` until close(). */
+    int (*open)(struct entry *o, const char *user);
+    void (*close)(struct entry *o, const char *user);
+};
+
 struct entry_kind {
     const char *what; /* "tunnel", for messages */
     /* An owned copy of what the app gave, checked and parsed; or NULL and `err`. */
@@ -62,6 +72,7 @@ struct entry_kind {
     /* What it names is in another state. May be NULL. */
     void (*used_state)(struct entry *o, const char *name, enum udptun_state state,
                        const char *reason);
+    const struct entry_pipe *pipe; /* NULL: entries of this kind offer none */
 };
 
 #endif

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/engine/tunnel/tunnel.h"
 #include "proto/error.h"
 
 static struct entry *entry_of(struct list *node)
@@ -37,10 +36,19 @@ struct entry *registry_entry(const struct udptun_engine *e, const struct entry_k
     return o && o->kind == kind ? o : NULL;
 }
 
-struct tunnel *registry_find(const struct udptun_engine *e, const char *name)
+int registry_pipe_open(struct udptun_engine *e, const char *name, const char *user)
 {
-    struct entry *o = registry_entry(e, &tunnel_kind, name);
-    return o ? tunnel_of(o) : NULL;
+    struct entry *o = find(e, name);
+    return o && o->kind->pipe ? o->kind->pipe->open(o, user) : -1;
+}
+
+void registry_pipe_close(struct udptun_engine *e, const char *user)
+{
+    LIST_FOREACH (node, &e->entries) {
+        struct entry *o = entry_of(node);
+        if (o->kind->pipe)
+            o->kind->pipe->close(o, user);
+    }
 }
 
 static void insert(struct udptun_engine *e, struct entry *o)

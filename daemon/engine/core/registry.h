@@ -3,14 +3,11 @@
 #ifndef ENGINE_REGISTRY_H
 #define ENGINE_REGISTRY_H
 
-#include "daemon/engine/tunnel/tunnel.h"
+#include "daemon/engine/core/entry.h"
 
 /* NULL when there is none, or one of another kind; `name` may be NULL. */
 struct entry *registry_entry(const struct udptun_engine *e, const struct entry_kind *kind,
                              const char *name);
-
-/* The same of a tunnel. */
-struct tunnel *registry_find(const struct udptun_engine *e, const char *name);
 
 /* The bodies of udptun_configure() and the like: on the engine's thread, whichever calls. */
 int registry_configure(struct udptun_engine *e, const struct entry_kind *kind, const void *given,
@@ -24,6 +21,11 @@ void registry_each(struct udptun_engine *e, const struct entry_kind *kind,
 /* Object `name` entered a state: tell those that name it. */
 void registry_tell(struct udptun_engine *e, const char *name, enum udptun_state state,
                    const char *reason);
+
+/* The pipe of entry `name`, as entry_pipe.open() says; -1 also: no such entry. */
+int registry_pipe_open(struct udptun_engine *e, const char *name, const char *user);
+/* `user` has no pipe any more. */
+void registry_pipe_close(struct udptun_engine *e, const char *user);
 
 /* Move it to those that are to be freed. */
 void registry_bury(struct udptun_engine *e, struct entry *o);

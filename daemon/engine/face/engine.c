@@ -27,142 +27,20 @@
 #include "daemon/engine/core/notices.h"
 #include "daemon/engine/core/registry.h"
 #include "daemon/engine/local/front_app.h"
-#include "daemon/engine/server/egress.h"
+#include "daemon/engine/local/udp_local.h"
+#include "daemon/engine/server/udp_server.h"
 #include "daemon/engine/tunnel/carrier.h"
 #include "daemon/platform/datagram.h"
 #include "daemon/platform/network.h"
 #include "proto/error.h"
-#include "proto/version.h"
 #include "proto/versioned.h"
 
-/* Rounds of a turn until the loop gets its chance again. */
-enum { MAX_ROUNDS = 16 };
+/* What the end of a turn writes, in this order. */
+static turn_flush *const flushes[] = {front_app_send_held, carrier_app_settle, tunnels_flush, NULL};
 
-enum { TRIM_AFTER_US = 1000000 };
-
-_Static_assert(ENGINE_HASH_KEY_SIZE == crypto_shorthash_KEYBYTES, "the key is SipHash's");
-
-const char *udptun_version(void)
-{
-    return UDPTUN_VERSION;
-}
-
-const char *udptun_code_name(int code)
-{
-    return error_name(code);
-}
-
-const char *udptun_state_name(enum udptun_state state)
-{
-    switch (state) {
-#define STATE_NAME(symbol, name)                                                                   \
-    case UDPTUN_##symbol:                                                                          \
-        return name;
-        UDPTUN_STATES(STATE_NAME)
-#undef STATE_NAME
-    }
-    return "unknown";
-}
-
-uint64_t engine_hash(const struct udptun_engine *e, const void *data, size_t size)
-{
-    uint8_t out[crypto_shorthash_BYTES];
-    uint64_t hash;
-    crypto_shorthash(out, (const unsigned char *)data, size, e->hash_key);
-    memcpy(&hash, out, sizeof hash);
-    return hash;
-}
-
-static void on_opened(void *arg, udptun_socket socket)
-{
-    own_sockets_add(&((struct udptun_engine *)arg)->own, socket);
-}
-
-void engine_fill_rules(struct udptun_engine *e, struct socket_rules *rules)
-{
-    rules->protect = e->config.protect;
-    rules->protect_arg = e->config.arg;
-    rules->opened = on_opened;
-    rules->opened_arg = e;
-}
-
-void engine_refresh(struct udptun_engine *e)
-{
-    loop_refresh(&e->loop);
-    loop_turn_soon(&e->loop); /* for what the call brings about */
-}
-
-/* ---- turns --------------------------------------------------------------------------------------
- */
-
-static void flush_dirty(struct udptun_engine *e)
-{
-    struct list now;
-    list_init(&now);
-    while (!list_empty(&e->dirty))
-        list_move(&now, e->dirty.next);
-    while (!list_empty(&now))
-        tunnel_flush(list_entry(now.next, struct tunnel, dirty));
-}
-
-static bool idle(const struct udptun_engine *e)
-{
-    return list_empty(&e->streams) && list_empty(&e->held) && list_empty(&e->dirty) &&
-           list_empty(&e->dead) && list_empty(&e->notices);
-}
-
-void engine_settle(struct udptun_engine *e)
-{
-    if (e->in_app > 0 || e->delivering)
-        return;
-    registry_free_dead(e);
-    notices_deliver(e);
-    registry_free_dead(e);
-}
-
-void engine_turn_again(struct udptun_engine *e)
-{
-    if (!timer_is_on(&e->again))
-        timer_start(&e->again, 0);
-}
-
-static void on_turn(void *arg)
-{
-    struct udptun_engine *e = (struct udptun_engine *)arg;
-    engine_thread_turn(e);
-    LIST_FOREACH_SAFE (node, &e->turn_work) {
-        struct turn_work *work = list_entry(node, struct turn_work, node);
-        work->run(work);
-    }
-    for (int round = 0; round < MAX_ROUNDS && !idle(e); round++) {
-        front_app_send_held(e);
-        stream_app_settle(e);
-        flush_dirty(e);
-        engine_settle(e);
-    }
-    if (!idle(e))
-        engine_turn_again(e);
-    if (e->batch_used && !timer_is_on(&e->trim))
-        timer_start(&e->trim, TRIM_AFTER_US);
-}
-
-/* Nothing to do but to have woken the loop. */
-static void on_again(void *arg)
-{
-    (void)arg;
-}
-
-/* Called a second after datagrams came; when none did since, the burst is over. */
-static void on_trim(void *arg)
-{
-    struct udptun_engine *e = (struct udptun_engine *)arg;
-    if (!e->batch_used) {
-        udp_batch_trim(e->batch);
-        return;
-    }
-    e->batch_used = false;
-    timer_start(&e->trim, TRIM_AFTER_US);
-}
+/* By enum udptun_role. */
+static const struct role_ops *const roles[] = {
+    [UDPTUN_LOCAL] = &udp_local_role, [UDPTUN_SERVER] = &udp_server_role};
 
 /* ---- life ---------------------------------------------------------------------------------------
  */
@@ -195,6 +73,8 @@ static struct udptun_engine *allocate(const struct udptun_engine_config *config)
     if (!e)
         return NULL;
     e->config = *config;
+    e->flushes = flushes;
+    e->roles = roles;
     list_init(&e->entries);
     list_init(&e->dead);
     list_init(&e->dirty);
@@ -229,11 +109,11 @@ static int open_loop(struct udptun_engine *e, const struct udptun_engine_config 
                             VERSIONED_LEAST(struct udptun_loop, wake)) ||
             !table.watch || !table.change || !table.unwatch || !table.timer)
             return error_set(err, UDPTUN_E_INVALID, "loop_table", "loop_table: is not complete");
-        loop_init(&e->loop, &table, on_turn, e);
+        loop_init(&e->loop, &table, engine_turn, e);
     } else if (config->loop) {
-        code = loop_init_ev(&e->loop, config->loop, on_turn, e);
+        code = loop_init_ev(&e->loop, config->loop, engine_turn, e);
     } else {
-        code = loop_init_own(&e->loop, on_turn, e);
+        code = loop_init_own(&e->loop, engine_turn, e);
     }
     return code < 0 ? error_set(err, code, NULL, "engine: no event loop") : UDPTUN_OK;
 }
@@ -263,8 +143,7 @@ udptun_engine *udptun_engine_new(const struct udptun_engine_config *given, struc
         release(e);
         return NULL;
     }
-    timer_init(&e->again, &e->loop, on_again, e);
-    timer_init(&e->trim, &e->loop, on_trim, e);
+    turns_start(e);
     e->network = network_watch_new(&e->loop, on_network_changed, e);
     if (config->loop || config->loop_table || engine_thread_start(e, err) == UDPTUN_OK)
         return e;
@@ -283,8 +162,7 @@ static void close_all(void *arg)
         engine_settle(e);
     front_app_drop_held(e);
     network_watch_free(e->network);
-    timer_stop(&e->again);
-    timer_stop(&e->trim);
+    turns_stop(e);
 }
 
 void udptun_engine_free(udptun_engine *engine)

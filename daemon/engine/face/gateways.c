@@ -1,153 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gateways.c - the public functions of tun2socks: instances by name, in alphabetical order. */
-#include "daemon/engine/face/gateways.h"
-
-#include <fcntl.h>
+/* gateways.c - the public functions about tun2socks instances. */
 #include <string.h>
 
 #include "daemon/engine/core/registry.h"
 #include "daemon/engine/gateway/gateway.h"
-#include "proto/error.h"
-
-static struct gateway *find(const struct udptun_engine *e, const char *name)
-{
-    struct entry *o = registry_entry(e, &gateway_kind, name);
-    return o ? gateway_of(o) : NULL;
-}
-
-int gateway_pipe_open(struct udptun_engine *e, const char *name, const char *user)
-{
-    struct gateway *t = find(e, name);
-    if (!t || t->pipe_fd < 0 || (t->pipe_user[0] && strcmp(t->pipe_user, user) != 0))
-        return -1;
-    int fd = fcntl(t->pipe_fd, F_DUPFD_CLOEXEC, 0);
-    if (fd >= 0)
-        strcpy(t->pipe_user, user);
-    return fd;
-}
-
-void gateway_pipe_close(struct udptun_engine *e, const char *user)
-{
-    LIST_FOREACH (node, &e->entries) {
-        struct entry *o = list_entry(node, struct entry, node);
-        if (o->kind == &gateway_kind && strcmp(gateway_of(o)->pipe_user, user) == 0)
-            gateway_of(o)->pipe_user[0] = '\0';
-    }
-}
-
-/* ---- as a kind of entry ------------------------------------------------------------------------
- */
-
-static void *config_new_kind(const void *given, struct udptun_error *err)
-{
-    return gateway_settings_new((const struct udptun_tun2socks_config *)given, err);
-}
-
-static void config_free_kind(void *config)
-{
-    gateway_settings_free((struct gateway_settings *)config);
-}
-
-static const char *config_name(const void *config)
-{
-    return ((const struct gateway_settings *)config)->given.name;
-}
-
-static int config_check(const struct udptun_engine *e, const void *config, struct udptun_error *err)
-{
-    const char *name = ((const struct gateway_settings *)config)->tunnel;
-    const struct tunnel *tunnel = registry_find(e, name);
-    if (name && !tunnel)
-        return error_set(err, UDPTUN_E_NOT_FOUND, "udp", "udp: no tunnel '%s'", name);
-    if (name && tunnel->config->given.role != UDPTUN_LOCAL)
-        return error_set(err, UDPTUN_E_INVALID, "udp", "udp: tunnel '%s' is no local", name);
-    return UDPTUN_OK;
-}
-
-static enum entry_change compare(const struct entry *o, const void *config)
-{
-    return gateway_settings_compare(list_entry(o, const struct gateway, entry)->config,
-                                    (const struct gateway_settings *)config);
-}
-
-static void adopt(struct entry *o, const void *config)
-{
-    const struct udptun_tun2socks_config *given = &((const struct gateway_settings *)config)->given;
-    gateway_of(o)->config->given.arg = given->arg;
-    gateway_of(o)->config->given.state = given->state;
-    gateway_of(o)->config->given.packet = given->packet;
-}
-
-static int reconfigure(struct entry *o, void *config, struct udptun_error *err)
-{
-    (void)err;
-    gateway_reconfigure(gateway_of(o), (struct gateway_settings *)config);
-    return UDPTUN_OK;
-}
-
-static struct entry *start(struct udptun_engine *e, void *config, struct entry *old,
-                           struct udptun_error *err)
-{
-    struct gateway *t =
-        gateway_new(e, (struct gateway_settings *)config, old ? gateway_of(old) : NULL, err);
-    return t ? &t->entry : NULL;
-}
-
-static void removed(struct entry *o, bool with_engine)
-{
-    gateway_enter_state(gateway_of(o), UDPTUN_DISABLED, with_engine ? "stopped" : "removed");
-}
-
-static void bury(struct entry *o)
-{
-    gateway_bury(gateway_of(o));
-}
-
-static void free_entry(struct entry *o)
-{
-    gateway_free(gateway_of(o));
-}
-
-static bool uses(const struct entry *o, const char *name)
-{
-    const char *tunnel = list_entry(o, const struct gateway, entry)->config->tunnel;
-    return tunnel && strcmp(tunnel, name) == 0;
-}
-
-static int fits(const struct entry *o, const struct entry *used, const void *config,
-                struct udptun_error *err)
-{
-    if (used->kind != &tunnel_kind ||
-        ((const struct tunnel_settings *)config)->given.role == UDPTUN_LOCAL)
-        return UDPTUN_OK;
-    return error_set(err, UDPTUN_E_CONFLICT, "role",
-                     "role: tun2socks instance '%s' needs it to be local", o->name);
-}
-
-static void used_state(struct entry *o, const char *name, enum udptun_state state,
-                       const char *reason)
-{
-    (void)name; /* it names no other */
-    gateway_udp_tunnel_state(gateway_of(o), state, reason);
-}
-
-const struct entry_kind gateway_kind = {
-    .what = "tun2socks instance",
-    .config_new = config_new_kind,
-    .config_free = config_free_kind,
-    .config_name = config_name,
-    .config_check = config_check,
-    .compare = compare,
-    .adopt = adopt,
-    .reconfigure = reconfigure,
-    .start = start,
-    .removed = removed,
-    .bury = bury,
-    .free = free_entry,
-    .uses = uses,
-    .fits = fits,
-    .used_state = used_state,
-};
 
 int udptun_tun2socks_configure(udptun_engine *engine, const struct udptun_tun2socks_config *config,
                                bool *changed, struct udptun_error *err)
@@ -217,7 +73,7 @@ struct gateway_status_call {
 static void run_status(void *arg)
 {
     struct gateway_status_call *call = (struct gateway_status_call *)arg;
-    const struct gateway *t = find(call->engine, call->name);
+    const struct gateway *t = gateway_find(call->engine, call->name);
     engine_refresh(call->engine);
     if (t)
         fill(t, call->status);

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gateways_none.c - a library that was built without tun2socks. */
-#include "daemon/engine/face/gateways.h"
+#include <udptun/engine.h>
 
-#include <string.h>
-
-#include "daemon/engine/server/egress_packets.h"
 #include "proto/error.h"
 #include "proto/versioned.h"
 
@@ -62,64 +59,4 @@ void udptun_each_tun2socks(udptun_engine *engine, void (*each)(void *arg, const 
     (void)engine;
     (void)each;
     (void)arg;
-}
-
-int gateway_pipe_open(struct udptun_engine *e, const char *name, const char *user)
-{
-    (void)e;
-    (void)name;
-    (void)user;
-    return -1;
-}
-
-void gateway_pipe_close(struct udptun_engine *e, const char *user)
-{
-    (void)e;
-    (void)user;
-}
-
-/* ---- egress_packets.h */
-
-bool egress_packets_supported(void)
-{
-    return false;
-}
-
-bool egress_is_packets(const char *egress)
-{
-    return egress && (strncmp(egress, "tun2socks:", 10) == 0 || strncmp(egress, "unix:", 5) == 0);
-}
-
-struct egress_packets *egress_packets_new(struct tunnel *t)
-{
-    (void)t;
-    return NULL;
-}
-
-void egress_packets_free(struct egress_packets *p)
-{
-    (void)p;
-}
-
-void egress_packets_opened(struct egress_packets *p, struct egress *egress)
-{
-    (void)p;
-    (void)egress;
-}
-
-void egress_packets_closed(struct egress_packets *p, struct egress *egress)
-{
-    (void)p;
-    (void)egress;
-}
-
-void egress_packets_send(struct egress_packets *p, struct egress *egress, const struct endpoint *to,
-                         const struct udpt_dest *asked, const uint8_t *data, size_t size)
-{
-    (void)p;
-    (void)egress;
-    (void)to;
-    (void)asked;
-    (void)data;
-    (void)size;
 }

@@ -2,7 +2,7 @@
 /* sessions.c - udptun_close_session(): ending one client's session at a server. */
 #include <string.h>
 
-#include "daemon/engine/core/registry.h"
+#include "daemon/engine/tunnel/tunnel.h"
 #include "proto/error.h"
 
 struct close_call {
@@ -49,7 +49,7 @@ static int close_session(const struct close_call *call)
 {
     struct udptun_engine *e = call->engine;
     uint8_t id[UDPT_SESSION_ID_SIZE];
-    struct tunnel *t = registry_find(e, call->name);
+    struct tunnel *t = tunnel_find(e, call->name);
     if (!t)
         return error_set(call->err, UDPTUN_E_NOT_FOUND, "name", "name: no tunnel '%s'",
                          call->name ? call->name : "");

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/engine/core/registry.h"
 #include "daemon/engine/local/udp_local.h"
 #include "proto/error.h"
 
@@ -87,7 +86,7 @@ static void run_status(void *arg)
     struct status_call *call = (struct status_call *)arg;
     struct udptun_tunnel_status *status = call->status;
     engine_refresh(call->engine);
-    const struct tunnel *t = registry_find(call->engine, call->name);
+    const struct tunnel *t = tunnel_find(call->engine, call->name);
     if (!t) {
         call->code = UDPTUN_E_NOT_FOUND;
         return;
@@ -163,7 +162,7 @@ static void run_each_session(void *arg)
     struct sessions_call *call = (struct sessions_call *)arg;
     struct udptun_engine *e = call->engine;
     engine_refresh(e);
-    struct tunnel *t = registry_find(e, call->name);
+    struct tunnel *t = tunnel_find(e, call->name);
     if (!t) {
         call->code = UDPTUN_E_NOT_FOUND;
         return;
@@ -296,7 +295,7 @@ static void run_each_flow(void *arg)
     uint64_t after = 0;
     bool more = false;
     engine_refresh(e);
-    struct tunnel *t = registry_find(e, call->name);
+    struct tunnel *t = tunnel_find(e, call->name);
     if (!t)
         call->code = UDPTUN_E_NOT_FOUND;
     else if (call->after && !parse_cursor(call->after, session, &after))

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/engine/core/registry.h"
 #include "daemon/engine/gateway/gateway.h"
 #include "proto/error.h"
 #include "tun2socks/device.h"
@@ -114,8 +113,7 @@ static void run_packet(void *arg)
 {
     struct packet_call *call = (struct packet_call *)arg;
     struct udptun_engine *e = call->engine;
-    struct entry *o = registry_entry(e, &gateway_kind, call->name);
-    struct gateway *t = o ? gateway_of(o) : NULL;
+    struct gateway *t = gateway_find(e, call->name);
     engine_refresh(e);
     if (!t || !t->stack)
         call->code = UDPTUN_E_NOT_FOUND;

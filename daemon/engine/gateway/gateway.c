@@ -275,7 +275,7 @@ static void forget_far_ends(struct gateway *t)
 {
     for (int side = 0; side < GATEWAY_SIDE_COUNT; side++)
         t->far_error[side][0] = '\0';
-    const struct tunnel *tunnel = registry_find(t->engine, t->config->tunnel);
+    const struct tunnel *tunnel = tunnel_find(t->engine, t->config->tunnel);
     if (tunnel)
         gateway_udp_tunnel_state(t, tunnel->state, tunnel->last_error);
 }

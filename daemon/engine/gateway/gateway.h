@@ -69,7 +69,10 @@ struct gateway {
 };
 
 /* ---- gateway.c */
-extern const struct entry_kind gateway_kind;
+extern const struct entry_kind gateway_kind; /* gateway_entry.c */
+
+/* NULL: there is none of that name. */
+struct gateway *gateway_find(const struct udptun_engine *e, const char *name);
 
 static inline struct gateway *gateway_of(struct entry *o)
 {

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "daemon/engine/core/registry.h"
 #include "daemon/engine/gateway/gateway.h"
 
 struct gateway_binding {
@@ -42,7 +41,7 @@ static bool join_tunnel(struct gateway *t)
 {
     if (t->front.tunnel)
         return true;
-    struct tunnel *tunnel = registry_find(t->engine, t->config->tunnel);
+    struct tunnel *tunnel = tunnel_find(t->engine, t->config->tunnel);
     if (!tunnel || !tunnel->local || !tunnel->machine)
         return false;
     udp_local_join(tunnel, &t->front);

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/engine/core/registry.h"
 #include "daemon/engine/local/udp_local.h"
 #include "proto/error.h"
 
@@ -108,7 +107,7 @@ static int hold(const struct send_call *call, const struct endpoint *source,
 static int send_datagram(const struct send_call *call)
 {
     struct udptun_engine *e = call->engine;
-    struct tunnel *t = registry_find(e, call->name);
+    struct tunnel *t = tunnel_find(e, call->name);
     struct udpt_dest dest;
     if (!t)
         return UDPTUN_E_NOT_FOUND;
@@ -143,7 +142,7 @@ void front_app_send_held(struct udptun_engine *e)
 {
     while (!list_empty(&e->held)) {
         struct held_datagram *held = list_entry(e->held.next, struct held_datagram, node);
-        struct tunnel *t = registry_find(e, held->tunnel);
+        struct tunnel *t = tunnel_find(e, held->tunnel);
         list_remove(&held->node);
         if (t && t->local) {
             udp_local_send(&t->local->app, &held->source, &held->dest, held->data, held->size);

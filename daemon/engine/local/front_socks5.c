@@ -358,8 +358,9 @@ static void on_timeout(void *arg)
 /* ---- the listener -------------------------------------------------------------------------------
  */
 
-static void taken(struct tunnel *t, udptun_socket socket, const struct endpoint *from)
+static void taken(void *arg, udptun_socket socket, const struct endpoint *from)
 {
+    struct tunnel *t = (struct tunnel *)arg;
     struct udp_local *local = t->local;
     bool room = local->client_count < (size_t)t->config->given.max_flows;
     struct socks5_client *c = room ? (struct socks5_client *)calloc(1, sizeof *c) : NULL;
@@ -386,7 +387,7 @@ static void taken(struct tunnel *t, udptun_socket socket, const struct endpoint 
 
 void front_socks5_init(struct tunnel *t)
 {
-    acceptor_init(&t->local->acceptor, t, taken);
+    acceptor_init(&t->local->acceptor, t->engine, tunnel_module(t), tunnel_name(t), taken, t);
 }
 
 void front_socks5_drop_clients(struct tunnel *t)

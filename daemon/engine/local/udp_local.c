@@ -153,7 +153,7 @@ void udp_local_leave(struct front *front)
     front->tunnel = NULL;
 }
 
-void udp_local_bury(struct tunnel *t)
+static void udp_local_bury(struct tunnel *t)
 {
     while (t->local && !list_empty(&t->local->guests))
         udp_local_leave(list_entry(t->local->guests.next, struct front, node));
@@ -282,7 +282,7 @@ static const struct udpt_ops udp_local_ops = {
 /* ---- life ---------------------------------------------------------------------------------------
  */
 
-void udp_local_configured(struct tunnel *t)
+static void udp_local_configured(struct tunnel *t)
 {
     const struct host_port *target = &t->config->target;
     if (!t->config->has_target)
@@ -292,7 +292,7 @@ void udp_local_configured(struct tunnel *t)
                            : udpt_dest_of(&target->ep);
 }
 
-int udp_local_new(struct tunnel *t, struct udptun_error *err)
+static int udp_local_new(struct tunnel *t, struct udptun_error *err)
 {
     struct udpt_config udpt;
     tunnel_settings_fill_udpt(t->config, &udpt);
@@ -322,7 +322,7 @@ int udp_local_new(struct tunnel *t, struct udptun_error *err)
                       : error_set(err, UDPTUN_E_NOMEM, NULL, "%s: out of memory", tunnel_name(t));
 }
 
-int udp_local_listen(struct tunnel *t)
+static int udp_local_listen(struct tunnel *t)
 {
     if (t->listening.kind == URL_UDP)
         return front_udp_start(t);
@@ -331,7 +331,7 @@ int udp_local_listen(struct tunnel *t)
     return UDPTUN_OK;
 }
 
-void udp_local_unlisten(struct tunnel *t)
+static void udp_local_unlisten(struct tunnel *t)
 {
     if (t->listening.kind == URL_NONE)
         return;
@@ -342,7 +342,7 @@ void udp_local_unlisten(struct tunnel *t)
         acceptor_stop(&t->local->acceptor);
 }
 
-void udp_local_free(struct tunnel *t)
+static void udp_local_free(struct tunnel *t)
 {
     struct udp_local *local = t->local;
     if (!local)
@@ -353,3 +353,15 @@ void udp_local_free(struct tunnel *t)
     free(local);
     t->local = NULL;
 }
+
+const struct role_ops udp_local_role = {
+    .module = "local",
+    .first_state = UDPTUN_CONNECTING,
+    .flow_size = sizeof(struct flow),
+    .start = udp_local_new,
+    .listen = udp_local_listen,
+    .unlisten = udp_local_unlisten,
+    .configured = udp_local_configured,
+    .bury = udp_local_bury,
+    .free = udp_local_free,
+};

@@ -75,15 +75,7 @@ struct udp_local {
     struct log_gate listen_gate;
 };
 
-/* Make the local's part and its machine; nothing is listened on yet. */
-int udp_local_new(struct tunnel *t, struct udptun_error *err);
-/* Watch t->listening. UDPTUN_OK or UDPTUN_E_NOMEM. */
-int udp_local_listen(struct tunnel *t);
-void udp_local_unlisten(struct tunnel *t);
-/* The configuration was replaced by one that needs no rebuild. */
-void udp_local_configured(struct tunnel *t);
-/* After the machine is gone. */
-void udp_local_free(struct tunnel *t);
+extern const struct role_ops udp_local_role;
 
 /* Send a datagram of `source` at `front`: find or open its binding. The codes of udpt_send(). */
 int udp_local_send(struct front *front, const struct endpoint *source, const struct udpt_dest *dest,
@@ -105,8 +97,6 @@ void udp_local_close_flow(struct front *front, const struct endpoint *source);
 void udp_local_join(struct tunnel *t, struct front *front);
 /* Leave the tunnel, if `front` is in one. Its flows there have no front any more. */
 void udp_local_leave(struct front *front);
-/* The tunnel ends: every guest leaves. */
-void udp_local_bury(struct tunnel *t);
 
 /* ops.dial (udp_local_dial.c). */
 void udp_local_dial(void *arg, struct udpt_conn *conn);

@@ -22,11 +22,6 @@
 /* System calls per socket and turn; each takes a batch. */
 enum { MAX_RECEIVES = 4 };
 
-size_t egress_size(void)
-{
-    return sizeof(struct egress);
-}
-
 /* ---- in -----------------------------------------------------------------------------------------
  */
 

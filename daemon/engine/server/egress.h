@@ -33,8 +33,6 @@ struct egress {
     uint8_t first_family;           /* enum endpoint_family; NONE: not open */
 };
 
-size_t egress_size(void);
-
 /* The machine's callbacks. */
 void egress_datagram(void *arg, struct udpt_binding *b, const struct udpt_dest *peer,
                      const uint8_t *data, size_t size);

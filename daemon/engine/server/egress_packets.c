@@ -17,8 +17,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/engine/face/gateways.h"
+#include "daemon/engine/core/registry.h"
 #include "daemon/engine/server/udp_server.h"
+#include "daemon/engine/settings/egress_place.h"
 #include "daemon/engine/settings/filter.h"
 #include "proto/buffer.h"
 #include "tun2socks/checksum.h"
@@ -36,16 +37,6 @@ struct egress_packets {
     struct table by_number;
     uint32_t last_number;
 };
-
-bool egress_packets_supported(void)
-{
-    return true;
-}
-
-bool egress_is_packets(const char *egress)
-{
-    return egress && (strncmp(egress, "tun2socks:", 10) == 0 || strncmp(egress, "unix:", 5) == 0);
-}
 
 /* ---- numbers and addresses ----------------------------------------------------------------------
  */
@@ -208,8 +199,9 @@ static void on_readable(void *arg, unsigned events)
 static udptun_socket open_way(const struct tunnel *t)
 {
     const char *egress = t->config->given.egress;
-    if (strncmp(egress, "tun2socks:", 10) == 0)
-        return gateway_pipe_open(t->engine, egress + 10, tunnel_name(t));
+    const char *instance = egress_instance(egress);
+    if (instance)
+        return registry_pipe_open(t->engine, instance, tunnel_name(t));
     udptun_socket socket;
     packet_socket_connect(egress + 5, &socket);
     return socket;
@@ -311,7 +303,7 @@ void egress_packets_free(struct egress_packets *p)
     if (!p)
         return;
     lose_way(p);
-    gateway_pipe_close(p->tunnel->engine, tunnel_name(p->tunnel));
+    registry_pipe_close(p->tunnel->engine, tunnel_name(p->tunnel));
     table_fini(&p->by_number);
     free(p);
 }

@@ -8,12 +8,6 @@
 
 #include "daemon/engine/server/egress.h"
 
-/* What the server's config says is packets: "tun2socks:NAME" or "unix:PATH". */
-bool egress_is_packets(const char *egress);
-
-/* Whether this library was built with tun2socks. */
-bool egress_packets_supported(void);
-
 /* NULL: out of memory. The way is found when the first packet goes, and again when it was lost. */
 struct egress_packets *egress_packets_new(struct tunnel *t);
 /* After the machine is gone. NULL is accepted. */

@@ -7,6 +7,7 @@
 
 #include "daemon/engine/server/egress.h"
 #include "daemon/engine/server/egress_packets.h"
+#include "daemon/engine/settings/egress_place.h"
 #include "daemon/engine/tunnel/carrier.h"
 #include "daemon/platform/socket.h"
 #include "proto/error.h"
@@ -14,8 +15,9 @@
 /* ---- accepting ----------------------------------------------------------------------------------
  */
 
-static void taken(struct tunnel *t, udptun_socket socket, const struct endpoint *from)
+static void taken(void *arg, udptun_socket socket, const struct endpoint *from)
 {
+    struct tunnel *t = (struct tunnel *)arg;
     char peer[ENDPOINT_TEXT_SIZE] = "unix";
     if (from->family != ENDPOINT_NONE)
         endpoint_format(from, peer);
@@ -103,14 +105,14 @@ static struct policy *make_policy(const struct tunnel_settings *config, struct u
                       given->deny_count, err);
 }
 
-int udp_server_new(struct tunnel *t, struct udptun_error *err)
+static int udp_server_new(struct tunnel *t, struct udptun_error *err)
 {
     struct udpt_config udpt;
     struct udp_server *server = (struct udp_server *)calloc(1, sizeof *server);
     if (!server)
         return error_set(err, UDPTUN_E_NOMEM, NULL, "%s: out of memory", tunnel_name(t));
     t->server = server;
-    acceptor_init(&server->acceptor, t, taken);
+    acceptor_init(&server->acceptor, t->engine, tunnel_module(t), tunnel_name(t), taken, t);
     struct udptun_error why = {0};
     server->policy = make_policy(t->config, &why);
     if (!server->policy) {
@@ -124,27 +126,27 @@ int udp_server_new(struct tunnel *t, struct udptun_error *err)
             return error_set(err, UDPTUN_E_NOMEM, NULL, "%s: out of memory", tunnel_name(t));
     }
     tunnel_settings_fill_udpt(t->config, &udpt);
-    udpt.binding_host_size = egress_size();
+    udpt.binding_host_size = sizeof(struct egress);
     t->machine = udpt_machine_new(&udpt, &udp_server_ops, t, t->engine->loop.now_us);
     sodium_memzero(udpt.key, sizeof udpt.key);
     return t->machine ? UDPTUN_OK
                       : error_set(err, UDPTUN_E_NOMEM, NULL, "%s: out of memory", tunnel_name(t));
 }
 
-int udp_server_listen(struct tunnel *t)
+static int udp_server_listen(struct tunnel *t)
 {
     if (t->listening.kind == URL_NONE)
         return UDPTUN_OK;
     return acceptor_start(&t->server->acceptor, t->listening.socket);
 }
 
-void udp_server_unlisten(struct tunnel *t)
+static void udp_server_unlisten(struct tunnel *t)
 {
     acceptor_stop(&t->server->acceptor);
 }
 
-int udp_server_configure(struct tunnel *t, const struct tunnel_settings *config,
-                         struct udptun_error *err)
+static int udp_server_configure(struct tunnel *t, const struct tunnel_settings *config,
+                                struct udptun_error *err)
 {
     struct udptun_error why = {0};
     struct policy *policy = make_policy(config, &why);
@@ -158,7 +160,7 @@ int udp_server_configure(struct tunnel *t, const struct tunnel_settings *config,
     return UDPTUN_OK;
 }
 
-void udp_server_free(struct tunnel *t)
+static void udp_server_free(struct tunnel *t)
 {
     if (!t->server)
         return;
@@ -167,3 +169,14 @@ void udp_server_free(struct tunnel *t)
     free(t->server);
     t->server = NULL;
 }
+
+const struct role_ops udp_server_role = {
+    .module = "server",
+    .first_state = UDPTUN_LISTENING,
+    .flow_size = sizeof(struct egress),
+    .start = udp_server_new,
+    .listen = udp_server_listen,
+    .unlisten = udp_server_unlisten,
+    .configure = udp_server_configure,
+    .free = udp_server_free,
+};

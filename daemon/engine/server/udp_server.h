@@ -24,16 +24,6 @@ struct udp_server {
     struct log_gate lookup_gate;
 };
 
-/* Make the server's part and its machine; nothing is listened on yet. */
-int udp_server_new(struct tunnel *t, struct udptun_error *err);
-/* UDPTUN_OK or UDPTUN_E_NOMEM. */
-int udp_server_listen(struct tunnel *t);
-void udp_server_unlisten(struct tunnel *t);
-/* The configuration is about to be replaced by one that needs no rebuild. Nothing is changed
- * when this fails. */
-int udp_server_configure(struct tunnel *t, const struct tunnel_settings *config,
-                         struct udptun_error *err);
-/* After the machine is gone. */
-void udp_server_free(struct tunnel *t);
+extern const struct role_ops udp_server_role;
 
 #endif

@@ -4,9 +4,6 @@
 
 #include <time.h>
 
-#include "daemon/engine/core/core.h"
-#include "daemon/engine/core/registry.h"
-#include "daemon/engine/local/udp_local.h"
 #include "proto/buffer.h"
 #include "proto/error.h"
 
@@ -52,36 +49,4 @@ int identity_parse(const void *data, size_t size, struct identity *identity,
         return error_set(err, UDPTUN_E_INVALID, "identity",
                          "identity: is not what udptun_identity() gives");
     return UDPTUN_OK;
-}
-
-struct identity_call {
-    udptun_engine *engine;
-    const char *name;
-    uint8_t *to;
-    size_t *size;
-    int code;
-};
-
-static void get(void *arg)
-{
-    struct identity_call *call = (struct identity_call *)arg;
-    struct tunnel *t = registry_find(call->engine, call->name);
-    struct identity identity;
-    if (!t)
-        call->code = UDPTUN_E_NOT_FOUND;
-    else if (!t->local)
-        call->code = UDPTUN_E_INVALID;
-    else if (!t->machine || !udpt_machine_identity(t->machine, &identity.session))
-        call->code = UDPTUN_E_UNREACHABLE;
-    else {
-        memcpy(identity.label_key, t->local->label_key, sizeof identity.label_key);
-        *call->size = identity_format(&identity, call->to);
-    }
-}
-
-int udptun_identity(udptun_engine *engine, const char *name, void *to, size_t *size)
-{
-    struct identity_call call = {engine, name, (uint8_t *)to, size, UDPTUN_OK};
-    engine_call(engine, get, &call);
-    return call.code;
 }

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/engine/server/egress_packets.h"
+#include "daemon/engine/settings/egress_place.h"
 #include "daemon/engine/settings/policy.h"
 #include "proto/error.h"
 #include "proto/versioned.h"

@@ -2,8 +2,6 @@
 /* acceptor.c - accept, and rest when there are no descriptors. */
 #include "daemon/engine/streams/acceptor.h"
 
-#include "daemon/engine/tunnel/tunnel.h"
-
 enum {
     MAX_ACCEPTS = 64, /* per turn */
     REST_US = 1000000,
@@ -11,10 +9,9 @@ enum {
 
 static void rest(struct acceptor *a, int failure)
 {
-    struct tunnel *t = a->tunnel;
     char text[IO_TEXT_SIZE];
-    engine_log_gated(t->engine, &a->gate, UDPTUN_LOG_ERROR, tunnel_module(t),
-                     "%s: cannot accept: %s; trying again in a second", tunnel_name(t),
+    engine_log_gated(a->engine, &a->gate, UDPTUN_LOG_ERROR, a->module,
+                     "%s: cannot accept: %s; trying again in a second", a->name,
                      io_text(failure, text));
     watch_set(&a->readable, 0);
     timer_start(&a->again, REST_US);
@@ -30,7 +27,7 @@ static void on_readable(void *arg, unsigned events)
         int failure = socket_accept(a->listening, &from, &socket);
         enum io what = io_of(failure);
         if (what == IO_OK) {
-            a->taken(a->tunnel, socket, &from);
+            a->taken(a->arg, socket, &from);
             continue;
         }
         if (io_is_shortage(what))
@@ -46,10 +43,16 @@ static void on_again(void *arg)
     watch_set(&a->readable, LOOP_READ);
 }
 
-void acceptor_init(struct acceptor *a, struct tunnel *t, acceptor_taken *taken)
+void acceptor_init(struct acceptor *a, struct udptun_engine *e, const char *module,
+                   const char *name, acceptor_taken *taken, void *arg)
 {
-    struct loop *loop = &t->engine->loop;
-    *a = (struct acceptor){.tunnel = t, .taken = taken, .listening = NO_SOCKET};
+    struct loop *loop = &e->loop;
+    *a = (struct acceptor){.engine = e,
+                           .module = module,
+                           .name = name,
+                           .taken = taken,
+                           .arg = arg,
+                           .listening = NO_SOCKET};
     watch_init(&a->readable, loop, on_readable, a);
     timer_init(&a->again, loop, on_again, a);
 }

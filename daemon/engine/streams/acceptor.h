@@ -11,13 +11,14 @@
 #include "daemon/engine/core/core.h"
 #include "daemon/platform/socket.h"
 
-struct tunnel;
-
 /* A stream from `from` (family NONE: a Unix socket); `socket` is the callee's. */
-typedef void acceptor_taken(struct tunnel *t, udptun_socket socket, const struct endpoint *from);
+typedef void acceptor_taken(void *arg, udptun_socket socket, const struct endpoint *from);
 
 struct acceptor {
-    struct tunnel *tunnel;
+    struct udptun_engine *engine;
+    const char *module; /* in log lines, with the name of the tunnel */
+    const char *name;
+    void *arg;
     acceptor_taken *taken;
     udptun_socket listening;
     struct io_watch readable;
@@ -25,7 +26,9 @@ struct acceptor {
     struct log_gate gate;
 };
 
-void acceptor_init(struct acceptor *a, struct tunnel *t, acceptor_taken *taken);
+/* `module` and `name` stay the caller's. */
+void acceptor_init(struct acceptor *a, struct udptun_engine *e, const char *module,
+                   const char *name, acceptor_taken *taken, void *arg);
 /* UDPTUN_OK or UDPTUN_E_NOMEM. */
 int acceptor_start(struct acceptor *a, udptun_socket listening);
 /* Harmless when it does not run. */

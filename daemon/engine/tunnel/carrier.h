@@ -39,7 +39,7 @@ void carrier_hangup(struct udpt_conn *conn);
  * carrier is gone. */
 bool carrier_input(struct carrier *c, const uint8_t *data, size_t size);
 
-/* ---- a socket (stream_socket.c)
+/* ---- a socket (carrier_socket.c)
  * ------------------------------------------------------------------
  */
 
@@ -47,14 +47,14 @@ bool carrier_input(struct carrier *c, const uint8_t *data, size_t size);
  * socket is closed. */
 bool carrier_attach_socket(struct tunnel *t, struct udpt_conn *conn, udptun_socket socket);
 
-/* ---- a stream of the app's (stream_app.c)
+/* ---- a stream of the app's (carrier_app.c)
  * -----------------------------------------------------------
  */
 
 /* ops.dial of a local whose server is "app:". */
-void stream_app_dial(struct tunnel *t, struct udpt_conn *conn);
+void carrier_app_dial(struct tunnel *t, struct udpt_conn *conn);
 
 /* End of the turn: what the app said while a machine was on the stack. */
-void stream_app_settle(struct udptun_engine *e);
+void carrier_app_settle(struct udptun_engine *e);
 
 #endif

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "daemon/engine/core/notices.h"
-#include "daemon/engine/core/registry.h"
 #include "proto/error.h"
 
 struct app_ping {
@@ -60,7 +59,7 @@ struct ping_call {
 static int start(const struct ping_call *call)
 {
     struct udptun_engine *e = call->engine;
-    struct tunnel *t = registry_find(e, call->name);
+    struct tunnel *t = tunnel_find(e, call->name);
     if (!t)
         return UDPTUN_E_NOT_FOUND;
     if (t->config->given.role != UDPTUN_LOCAL)

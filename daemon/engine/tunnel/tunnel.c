@@ -8,9 +8,6 @@
 
 #include "daemon/engine/core/notices.h"
 #include "daemon/engine/core/registry.h"
-#include "daemon/engine/local/udp_local.h"
-#include "daemon/engine/server/egress.h"
-#include "daemon/engine/server/udp_server.h"
 #include "daemon/engine/streams/resolver.h"
 #include "daemon/engine/tunnel/carrier.h"
 #include "daemon/engine/tunnel/ping.h"
@@ -19,7 +16,7 @@
 
 const char *tunnel_module(const struct tunnel *t)
 {
-    return t->config->given.role == UDPTUN_LOCAL ? "local" : "server";
+    return t->role->module;
 }
 
 struct socket_rules tunnel_rules(const struct tunnel *t)
@@ -122,12 +119,12 @@ static void configure_machine(struct tunnel *t)
 {
     struct udpt_config udpt;
     tunnel_settings_fill_udpt(t->config, &udpt);
-    udpt.binding_host_size = t->local ? sizeof(struct flow) : egress_size();
+    udpt.binding_host_size = t->role->flow_size;
     udpt_machine_configure(t->machine, &udpt, t->engine->loop.now_us);
     t->configure_pending = false;
 }
 
-void tunnel_flush(struct tunnel *t)
+static void tunnel_flush(struct tunnel *t)
 {
     list_remove(&t->dirty);
     if (!t->machine)
@@ -138,22 +135,34 @@ void tunnel_flush(struct tunnel *t)
     arm(t);
 }
 
+void tunnels_flush(struct udptun_engine *e)
+{
+    struct list now;
+    list_init(&now);
+    while (!list_empty(&e->dirty))
+        list_move(&now, e->dirty.next);
+    while (!list_empty(&now))
+        tunnel_flush(list_entry(now.next, struct tunnel, dirty));
+}
+
 /* ---- life ---------------------------------------------------------------------------------------
  */
 
-static int listen_on(struct tunnel *t)
+static bool is_enabled(const struct tunnel *t)
 {
-    if (t->local)
-        return udp_local_listen(t);
-    return t->server ? udp_server_listen(t) : UDPTUN_OK;
+    return t->local || t->server;
 }
 
 static void unlisten(struct tunnel *t)
 {
-    if (t->local)
-        udp_local_unlisten(t);
-    else if (t->server)
-        udp_server_unlisten(t);
+    if (is_enabled(t))
+        t->role->unlisten(t);
+}
+
+static void leave(struct tunnel *t)
+{
+    if (is_enabled(t) && t->role->bury)
+        t->role->bury(t);
 }
 
 /* The socket that `from` has is the one that `t` would open. That of a PORT 0 may be written out
@@ -182,11 +191,11 @@ static int open_listener(struct tunnel *t, struct tunnel *heir_of, struct udptun
         if (code)
             return code;
     }
-    if (listen_on(t) == UDPTUN_OK)
+    if (t->role->listen(t) == UDPTUN_OK)
         return UDPTUN_OK;
     if (is_inherited) { /* it has it back */
         listening_move(&heir_of->listening, &t->listening);
-        listen_on(heir_of);
+        heir_of->role->listen(heir_of);
     }
     return error_set(err, UDPTUN_E_NOMEM, NULL, "%s: out of memory", tunnel_name(t));
 }
@@ -194,13 +203,12 @@ static int open_listener(struct tunnel *t, struct tunnel *heir_of, struct udptun
 static int start(struct tunnel *t, struct tunnel *heir_of, struct udptun_error *err)
 {
     struct socket_rules rules = tunnel_rules(t);
-    bool is_local = t->config->given.role == UDPTUN_LOCAL;
     t->resolver = resolver_new(&t->engine->loop, &rules);
     if (!t->resolver)
         return error_set(err, UDPTUN_E_NOMEM, NULL, "%s: out of memory", tunnel_name(t));
     int code = settings_try_mark(&rules, err);
     if (!code)
-        code = is_local ? udp_local_new(t, err) : udp_server_new(t, err);
+        code = t->role->start(t, err);
     if (!code)
         code = open_listener(t, heir_of, err);
     if (code)
@@ -208,7 +216,7 @@ static int start(struct tunnel *t, struct tunnel *heir_of, struct udptun_error *
     if (t->listening.kind != URL_NONE)
         engine_log(t->engine, UDPTUN_LOG_INFO, tunnel_module(t), "%s: listening on %s",
                    tunnel_name(t), t->listening.url);
-    tunnel_enter_state(t, is_local ? UDPTUN_CONNECTING : UDPTUN_LISTENING, "");
+    tunnel_enter_state(t, t->role->first_state, "");
     udpt_tick(t->machine, t->engine->loop.now_us);
     tunnel_touch(t);
     return UDPTUN_OK;
@@ -233,6 +241,7 @@ struct tunnel *tunnel_new(struct udptun_engine *e, struct tunnel_settings *confi
     t->armed_us = UDPT_NEVER;
     t->engine = e;
     t->config = config;
+    t->role = e->roles[config->given.role];
     t->state = UDPTUN_STARTING;
     t->started_us = e->loop.now_us;
     if (config->key_exposed)
@@ -255,7 +264,7 @@ void tunnel_bury(struct tunnel *t)
     unlisten(t);
     listening_close(&t->listening);
     pings_fail(t);
-    udp_local_bury(t);
+    leave(t);
     t->dead = true;
 }
 
@@ -269,11 +278,10 @@ void tunnel_free(struct tunnel *t)
     }
     unlisten(t);
     pings_fail(t);
-    udp_local_bury(t);
+    leave(t);
     udpt_machine_free(t->machine);
     udp_sender_flush(e->sender);
-    udp_local_free(t);
-    udp_server_free(t);
+    t->role->free(t);
     listening_close(&t->listening);
     timer_stop(&t->deadline);
     resolver_free(t->resolver);
@@ -285,13 +293,13 @@ void tunnel_free(struct tunnel *t)
 
 int tunnel_reconfigure(struct tunnel *t, struct tunnel_settings *config, struct udptun_error *err)
 {
-    int code = t->server ? udp_server_configure(t, config, err) : UDPTUN_OK;
+    int code = is_enabled(t) && t->role->configure ? t->role->configure(t, config, err) : UDPTUN_OK;
     if (code)
         return code;
     tunnel_settings_free(t->config);
     t->config = config;
-    if (t->local)
-        udp_local_configured(t);
+    if (is_enabled(t) && t->role->configured)
+        t->role->configured(t);
     t->configure_pending = t->machine != NULL;
     tunnel_touch(t);
     return UDPTUN_OK;

@@ -16,14 +16,41 @@
 #include "daemon/engine/settings/tunnel_settings.h"
 #include "daemon/engine/streams/listening.h"
 
+struct tunnel;
 struct udp_local;
 struct udp_server;
+
+/* What a role does: local/ has one table, server/ the other. Of an optional function NULL does
+ * nothing. */
+struct role_ops {
+    const char *module;            /* in log lines */
+    enum udptun_state first_state; /* once it runs */
+    size_t flow_size;              /* what it keeps behind a binding; begins with a flow_head */
+    /* Make the role's part and the machine; nothing is listened on yet. On failure free() follows.
+     */
+    int (*start)(struct tunnel *t, struct udptun_error *err);
+    /* Watch t->listening, which may be none: UDPTUN_OK or UDPTUN_E_NOMEM. unlisten() is harmless
+     * when it is not watched. */
+    int (*listen)(struct tunnel *t);
+    void (*unlisten)(struct tunnel *t);
+    /* The configuration is about to be replaced by one that needs no rebuild. Nothing is changed
+     * when this fails. Optional. */
+    int (*configure)(struct tunnel *t, const struct tunnel_settings *config,
+                     struct udptun_error *err);
+    /* It was replaced. Optional. */
+    void (*configured)(struct tunnel *t);
+    /* The tunnel ends: nobody outside it keeps a pointer to it. Optional. */
+    void (*bury)(struct tunnel *t);
+    /* After the machine is gone. Harmless when there is no such part. */
+    void (*free)(struct tunnel *t);
+};
 
 struct tunnel {
     struct entry entry;
     struct list dirty; /* in udptun_engine.dirty */
     struct udptun_engine *engine;
     struct tunnel_settings *config;
+    const struct role_ops *role;
     struct resolver *resolver;
     struct udpt_machine *machine; /* NULL while disabled */
     struct listening listening;   /* kind URL_NONE: none */
@@ -47,7 +74,10 @@ static inline const char *tunnel_name(const struct tunnel *t)
     return t->entry.name;
 }
 
-extern const struct entry_kind tunnel_kind;
+extern const struct entry_kind tunnel_kind; /* tunnel_entry.c */
+
+/* NULL: there is none of that name; `name` may be NULL. */
+struct tunnel *tunnel_find(const struct udptun_engine *e, const char *name);
 
 static inline struct tunnel *tunnel_of(struct entry *o)
 {
@@ -92,8 +122,8 @@ void tunnel_note_error(struct tunnel *t, const char *text);
 /* The machine was called: have its output written and its deadline kept. */
 void tunnel_touch(struct tunnel *t);
 
-/* End of the turn: write, arm the timer. */
-void tunnel_flush(struct tunnel *t);
+/* End of the turn: each that was touched writes and arms its timer. */
+void tunnels_flush(struct udptun_engine *e);
 
 /* A line of the machine's. */
 void tunnel_log_machine(struct tunnel *t, enum udpt_log level, const char *text);

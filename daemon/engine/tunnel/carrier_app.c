@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stream_app.c - a conn over a stream that the app supplies: `server` is "app:", or
+ * carrier_app.c - a conn over a stream that the app supplies: `server` is "app:", or
  * udptun_stream_accept().
  *
  * The app may call back from anywhere, also from inside a callback while the machine is on the
@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/engine/core/registry.h"
 #include "daemon/engine/tunnel/carrier.h"
 #include "proto/error.h"
 
@@ -159,7 +158,7 @@ static void act(struct udptun_stream *s)
     }
 }
 
-void stream_app_settle(struct udptun_engine *e)
+void carrier_app_settle(struct udptun_engine *e)
 {
     struct list now;
     list_init(&now);
@@ -172,7 +171,7 @@ void stream_app_settle(struct udptun_engine *e)
     }
 }
 
-void stream_app_dial(struct tunnel *t, struct udpt_conn *conn)
+void carrier_app_dial(struct tunnel *t, struct udpt_conn *conn)
 {
     /* Without memory for this, the machine's handshake timeout ends the conn. */
     struct udptun_stream *s = stream_new(t, conn);
@@ -279,7 +278,7 @@ void udptun_stream_input(udptun_stream *stream, const void *data, size_t size)
 static void accept_stream(struct stream_call *call)
 {
     struct udptun_engine *e = call->engine;
-    struct tunnel *t = registry_find(e, call->name);
+    struct tunnel *t = tunnel_find(e, call->name);
     if (!t) {
         error_set(call->err, UDPTUN_E_NOT_FOUND, NULL, "no tunnel '%s'", call->name);
         return;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stream_socket.c - a conn over a socket.
+ * carrier_socket.c - a conn over a socket.
  *
  * Reading is bounded per turn, so that one busy stream does not starve the others; writing goes
  * on until the socket is full, and only then is its writability watched.

@@ -76,7 +76,7 @@ void udp_local_dial(void *arg, struct udpt_conn *conn)
     struct tunnel *t = (struct tunnel *)arg;
     const struct tunnel_settings *config = t->config;
     if (config->server.kind == URL_APP) {
-        stream_app_dial(t, conn);
+        carrier_app_dial(t, conn);
         return;
     }
     /* Without memory for this, the machine's handshake timeout ends the conn. */
