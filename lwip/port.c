@@ -19,6 +19,8 @@ static bool is_set_up;
 static lwip_port_sequence *first_sequence; /* set while there are users */
 static uint64_t tcp_at_us;                 /* when it ticks next, 0: it stands */
 static uint64_t ack_at_us = UINT64_MAX;
+static struct lwip_held held; /* head of a list */
+static size_t held_count;
 
 bool lwip_port_enter(lwip_port_sequence *sequence)
 {
@@ -48,6 +50,86 @@ void lwip_port_leave(void)
         atomic_store(&owner, 0);
 }
 
+/* ---- connections outside lwIP's list ------------------------------------------------------------
+ */
+
+static void push(struct tcp_pcb *pcb)
+{
+    pcb->next = tcp_active_pcbs;
+    tcp_active_pcbs = pcb;
+}
+
+static void pop(void)
+{
+    struct tcp_pcb *pcb = tcp_active_pcbs;
+    tcp_active_pcbs = pcb->next;
+    pcb->next = NULL;
+}
+
+void lwip_port_hold(struct lwip_held *h, struct tcp_pcb *pcb)
+{
+    h->pcb = pcb;
+    h->next = held.next;
+    h->prev = &held;
+    if (h->next)
+        h->next->prev = h;
+    held.next = h;
+    held_count++;
+    pop();
+}
+
+void lwip_port_forget(struct lwip_held *h)
+{
+    if (!h->prev)
+        return;
+    h->prev->next = h->next;
+    if (h->next)
+        h->next->prev = h->prev;
+    h->next = h->prev = NULL;
+    h->pcb = NULL;
+    held_count--;
+}
+
+void lwip_port_release(struct lwip_held *h)
+{
+    struct tcp_pcb *pcb = h->pcb;
+    if (!h->prev)
+        return;
+    lwip_port_forget(h);
+    push(pcb);
+}
+
+void lwip_port_lend(struct lwip_held *h)
+{
+    push(h->pcb);
+}
+
+bool lwip_port_take_back(struct lwip_held *h)
+{
+    if (!h->prev) /* freed meanwhile */
+        return true;
+    if (h->pcb->state == TIME_WAIT) {
+        lwip_port_forget(h);
+        return false;
+    }
+    pop();
+    return true;
+}
+
+/* lwIP's clocks go over its list: all are in it meanwhile. What they free is told, and so
+ * forgotten; nothing is added. Those left are the first of the list. */
+static void run_clock(void (*clock)(void))
+{
+    for (struct lwip_held *h = held.next; h; h = h->next)
+        push(h->pcb);
+    clock();
+    for (size_t left = held_count; left > 0; left--)
+        pop();
+}
+
+/* ---- time ---------------------------------------------------------------------------------------
+ */
+
 void lwip_port_ack_later(uint64_t now_us)
 {
     if (ack_at_us == UINT64_MAX)
@@ -72,13 +154,13 @@ uint64_t lwip_port_tick(uint64_t now_us)
 {
     if (ack_at_us <= now_us) {
         ack_at_us = UINT64_MAX;
-        tcp_fasttmr();
+        run_clock(tcp_fasttmr);
     }
-    if (!tcp_active_pcbs && !tcp_tw_pcbs) {
+    if (!tcp_active_pcbs && !tcp_tw_pcbs && held_count == 0) {
         tcp_at_us = 0;
         return ack_at_us;
     }
     if (is_due(now_us))
-        tcp_tmr();
+        run_clock(tcp_tmr);
     return tcp_at_us < ack_at_us ? tcp_at_us : ack_at_us;
 }

@@ -30,6 +30,28 @@ bool lwip_port_enter(lwip_port_sequence *sequence);
 /* One user less, on the thread that entered. After the last another thread may enter. */
 void lwip_port_leave(void);
 
+/*
+ * lwIP finds the connection of a segment in a list, from its head. With thousands of them that is
+ * most of a packet's cost, so those that the floor above can find by itself are held outside the
+ * list: put in front of it for a packet of theirs, and back into it while the clocks run.
+ */
+struct tcp_pcb;
+struct lwip_held {
+    struct lwip_held *next, *prev; /* NULL: lwIP has the connection in its list */
+    struct tcp_pcb *pcb;
+};
+
+/* Take `pcb`, the first of lwIP's active connections, out of the list. */
+void lwip_port_hold(struct lwip_held *held, struct tcp_pcb *pcb);
+/* Put it in front of the list, for one packet; and take it out again. False: it has moved to
+ * lwIP's list of those in TIME-WAIT, and is held no more. */
+void lwip_port_lend(struct lwip_held *held);
+bool lwip_port_take_back(struct lwip_held *held);
+/* lwIP has it in its list again. Without effect on one that is not held. */
+void lwip_port_release(struct lwip_held *held);
+/* lwIP has freed it, and so taken it out of its list. */
+void lwip_port_forget(struct lwip_held *held);
+
 /* A segment came in whose acknowledgement lwIP may hold back: bound by how long. */
 void lwip_port_ack_later(uint64_t now_us);
 

@@ -17,6 +17,7 @@
 
 #include "lwip/netif.h"
 #include "lwip/pbuf.h"
+#include "lwip/port.h"
 #include "lwip/tcp.h"
 
 #include "proto/list.h"
@@ -98,6 +99,7 @@ struct tun2socks_flow {
     struct endpoint source, destination;
     enum flow_state state;
     struct tcp_pcb *pcb;                 /* lwIP's side; NULL: none yet, or gone */
+    struct lwip_held held;               /* `pcb` is outside lwIP's list */
     struct packet_buffer *syn;           /* CONNECTING: held back */
     struct packet_buffer *first, **last; /* of the app's bytes, not yet taken by the host */
     size_t first_offset;                 /* bytes of `first` that were taken */
@@ -150,6 +152,9 @@ bool tcp_flow_syn(struct tun2socks *t, const struct packet *p);
 struct tun2socks_flow *tcp_flow_find(const struct tun2socks *t, const struct endpoint *source,
                                      const struct endpoint *destination);
 void tcp_flow_work(struct tun2socks_flow *flow);
+/* Let lwIP have a packet of `flow` (NULL: of none that we know) by `input`. */
+void tcp_flow_input(struct tun2socks_flow *flow, struct pbuf *pbuf, struct netif *netif,
+                    err_t (*input)(struct pbuf *, struct netif *));
 void tcp_flow_active(struct tun2socks_flow *flow);
 /* lwIP's side ends at once; the app gets a reset. The flow becomes DEAD. */
 void tcp_flow_abort(struct tun2socks_flow *flow);

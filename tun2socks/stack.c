@@ -167,17 +167,18 @@ void stack_feed(struct tun2socks *t, struct packet_buffer *buffer, const struct 
         stack_drop(t, TUN2SOCKS_DROP_MEMORY);
         return;
     }
+    struct tun2socks_flow *flow = tcp_flow_find(t, &p->source, &p->destination);
     netif_default = netif; /* where a reset to nobody's flow goes */
     if (p->source.family == ENDPOINT_IP4) {
         ip4_addr_t *address = ip_2_ip4(&netif->ip_addr);
         memcpy(&address->addr, p->destination.ip, 4);
-        ip4_input(pbuf, netif);
+        tcp_flow_input(flow, pbuf, netif, ip4_input);
         ip4_addr_set_zero(address);
     } else {
         ip6_addr_t *address = ip_2_ip6(&netif->ip6_addr[0]);
         memcpy(address->addr, p->destination.ip, 16);
         netif->ip6_addr_state[0] = IP6_ADDR_PREFERRED;
-        ip6_input(pbuf, netif);
+        tcp_flow_input(flow, pbuf, netif, ip6_input);
         netif->ip6_addr_state[0] = IP6_ADDR_INVALID;
     }
 }

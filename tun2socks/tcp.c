@@ -112,6 +112,7 @@ static void forget_pcb(struct tun2socks_flow *flow)
 {
     struct tcp_pcb *pcb = flow->pcb;
     flow->pcb = NULL;
+    lwip_port_release(&flow->held);
     tcp_arg(pcb, NULL);
     tcp_recv(pcb, NULL);
     tcp_sent(pcb, NULL);
@@ -217,8 +218,10 @@ static void feed_syn(struct tun2socks_flow *flow)
     stack_feed(t, syn, &p);
     t->listener->local_port = 0;
     struct tcp_pcb *pcb = tcp_active_pcbs; /* a new one is in front */
-    if (pcb && pcb->state == SYN_RCVD && !pcb->callback_arg && is_of(pcb, t, &p))
+    if (pcb && pcb->state == SYN_RCVD && !pcb->callback_arg && is_of(pcb, t, &p)) {
         flow->pcb = pcb;
+        lwip_port_hold(&flow->held, pcb);
+    }
 }
 
 static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
@@ -237,6 +240,7 @@ static void on_error(void *arg, err_t err)
     struct tun2socks_flow *flow = arg;
     (void)err;
     flow->pcb = NULL;
+    lwip_port_forget(&flow->held);
     tcp_flow_enter(flow, FLOW_DEAD);
 }
 
@@ -319,16 +323,31 @@ void tun2socks_connected(struct tun2socks_flow *flow)
     stack_work(t);
 }
 
+void tcp_flow_input(struct tun2socks_flow *flow, struct pbuf *pbuf, struct netif *netif,
+                    err_t (*input)(struct pbuf *, struct netif *))
+{
+    bool is_lent = flow && flow->pcb;
+    if (is_lent)
+        lwip_port_lend(&flow->held);
+    input(pbuf, netif);
+    if (is_lent && !lwip_port_take_back(&flow->held))
+        forget_pcb(flow); /* TIME-WAIT: both sides have ended, and lwIP frees it without a word */
+    if (is_lent && flow->state != FLOW_DEAD && (!flow->pcb || flow->state == FLOW_LINGERING))
+        stack_note(flow);
+}
+
 /* ---- the end */
 
 /* Nothing is left to deliver: lwIP may keep the rest of the formalities for itself. */
 static void leave_when_sent(struct tun2socks_flow *flow)
 {
     struct tcp_pcb *pcb = flow->pcb;
-    if (pcb->state != TIME_WAIT && (pcb->unsent || pcb->unacked))
+    if (pcb && (pcb->unsent || pcb->unacked))
         return;
-    forget_pcb(flow);
-    tcp_close(pcb);
+    if (pcb) {
+        forget_pcb(flow);
+        tcp_close(pcb);
+    }
     tcp_flow_enter(flow, FLOW_DEAD);
 }
 
@@ -346,7 +365,7 @@ static void work_open(struct tun2socks_flow *flow)
         flow->has_room = false;
         flow->t->config.streams->stream_room(flow->stream);
     }
-    if (flow->state == FLOW_OPEN && flow->far_ended && !flow->far_end_sent) {
+    if (flow->state == FLOW_OPEN && flow->pcb && flow->far_ended && !flow->far_end_sent) {
         flow->far_end_sent = true;
         tcp_shutdown(flow->pcb, 0, 1);
     }
@@ -414,12 +433,6 @@ static uint64_t expire(struct tun2socks *t, struct list *list, uint32_t idle_s)
 
 uint64_t tcp_tick(struct tun2socks *t)
 {
-    /* lwIP frees a pcb in TIME_WAIT without a word: leave it before. */
-    LIST_FOREACH_SAFE (node, &t->ending_flows) {
-        struct tun2socks_flow *flow = list_entry(node, struct tun2socks_flow, age);
-        if (flow->state == FLOW_LINGERING)
-            leave_when_sent(flow);
-    }
     uint64_t a = expire(t, &t->open_flows, t->config.tcp_idle_s);
     uint64_t b = expire(t, &t->ending_flows, t->config.tcp_ending_s);
     stack_work(t);

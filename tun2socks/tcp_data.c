@@ -82,14 +82,20 @@ static void open_small_window(struct tcp_pcb *pcb)
     tcp_output(pcb);
 }
 
+static void open_window(struct tcp_pcb *pcb, size_t size)
+{
+    while (size > 0) {
+        u16_t piece = size < UINT16_MAX ? (u16_t)size : UINT16_MAX;
+        tcp_recved(pcb, piece);
+        size -= piece;
+    }
+    open_small_window(pcb);
+}
+
 static void taken(struct tun2socks_flow *flow, size_t size)
 {
-    for (size_t left = size; left > 0;) {
-        u16_t piece = left < UINT16_MAX ? (u16_t)left : UINT16_MAX;
-        tcp_recved(flow->pcb, piece);
-        left -= piece;
-    }
-    open_small_window(flow->pcb);
+    if (flow->pcb) /* else both sides have ended */
+        open_window(flow->pcb, size);
     while (size > 0) {
         size_t rest = flow->first->custom.pbuf.len - flow->first_offset;
         if (size < rest) {
