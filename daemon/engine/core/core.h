@@ -15,6 +15,7 @@
 #include <udptun/engine.h>
 
 #include "daemon/engine/core/own_sockets.h"
+#include "daemon/engine/core/path_guard.h"
 #include "daemon/platform/loop.h"
 #include "proto/list.h"
 
@@ -57,6 +58,7 @@ struct udptun_engine {
     bool batch_used;           /* since `trim` last looked */
     struct timer trim;         /* gives back what bursts have touched of `batch` */
     struct own_sockets own;    /* those that send to the network */
+    struct path_guards paths;  /* streams that end when their address goes away */
     struct udp_sender *sender; /* gathered datagrams, flushed before their bytes go away */
 };
 

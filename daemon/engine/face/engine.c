@@ -53,6 +53,7 @@ static void on_network_changed(void *arg)
         if (o->kind == &tunnel_kind)
             tunnel_network_changed(tunnel_of(o));
     }
+    path_guards_look(&e->paths);
 }
 
 /* What a free() does to all that engine_new() may have got, loop and thread aside. */
@@ -144,7 +145,9 @@ udptun_engine *udptun_engine_new(const struct udptun_engine_config *given, struc
         return NULL;
     }
     turns_start(e);
+    path_guards_init(&e->paths, &e->loop);
     e->network = network_watch_new(&e->loop, on_network_changed, e);
+    e->paths.is_told = e->network != NULL;
     if (config->loop || config->loop_table || engine_thread_start(e, err) == UDPTUN_OK)
         return e;
     network_watch_free(e->network);
@@ -163,6 +166,7 @@ static void close_all(void *arg)
     front_app_drop_held(e);
     network_watch_free(e->network);
     turns_stop(e);
+    path_guards_fini(&e->paths);
 }
 
 void udptun_engine_free(udptun_engine *engine)

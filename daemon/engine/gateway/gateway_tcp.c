@@ -18,6 +18,7 @@ struct gateway_stream {
     struct dialer *dialer; /* NULL: connected */
     udptun_socket socket;  /* NO_SOCKET: not connected */
     bool ended;            /* the app's end was passed on */
+    struct path_guard guard;
     struct io_watch watch; /* LOOP_READ while there is room, LOOP_WRITE while it takes no more */
 };
 
@@ -58,6 +59,11 @@ static void on_ready(void *arg, unsigned events)
     }
 }
 
+static void on_address_gone(void *arg)
+{
+    tun2socks_failed(((struct gateway_stream *)arg)->flow);
+}
+
 static void on_dialled(void *arg, udptun_socket socket, const struct udptun_error *err)
 {
     struct gateway_stream *s = (struct gateway_stream *)arg;
@@ -81,6 +87,7 @@ static void on_dialled(void *arg, udptun_socket socket, const struct udptun_erro
         tun2socks_refused(s->flow, io_error(IO_NO_MEMORY));
         return;
     }
+    path_guard_start(&s->guard, &t->engine->paths, socket, on_address_gone, s);
     tun2socks_connected(s->flow);
 }
 
@@ -143,6 +150,7 @@ static void stream_close(void *stream)
     struct gateway_stream *s = (struct gateway_stream *)stream;
     dial_cancel(s->dialer);
     watch_stop(&s->watch);
+    path_guard_stop(&s->guard);
     if (s->socket != NO_SOCKET && s->ended)
         socket_close(s->socket);
     else if (s->socket != NO_SOCKET)

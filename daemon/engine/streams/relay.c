@@ -12,6 +12,7 @@ struct relay_end {
     struct relay *relay;
     udptun_socket socket;
     struct io_watch watch;
+    struct path_guard guard;
     uint8_t *held; /* read here, not yet taken by the other end; NULL: none */
     size_t held_at, held_size;
     bool ended; /* nothing more comes from here */
@@ -36,6 +37,7 @@ void relay_stop(struct relay *r)
         return;
     for (int i = 0; i < 2; i++) {
         watch_stop(&r->ends[i].watch);
+        path_guard_stop(&r->ends[i].guard);
         free(r->ends[i].held);
         socket_close(r->ends[i].socket);
     }
@@ -131,12 +133,18 @@ static void on_ready(void *arg, unsigned events)
         read_some(end, end->relay->engine->read_buffer);
 }
 
+static void on_address_gone(void *arg)
+{
+    finish((struct relay *)arg);
+}
+
 static bool init_end(struct relay *r, int index, udptun_socket socket)
 {
     struct relay_end *end = &r->ends[index];
     end->relay = r;
     end->socket = socket;
     watch_init(&end->watch, &r->engine->loop, on_ready, end);
+    path_guard_start(&end->guard, &r->engine->paths, socket, on_address_gone, r);
     return watch_start(&end->watch, socket, LOOP_READ) == UDPTUN_OK;
 }
 
