@@ -2,8 +2,8 @@
 /* device_callback.c - packets by function calls, for an app without a descriptor, and for tests. */
 #include <stdlib.h>
 
+#include "daemon/platform/device.h"
 #include "proto/error.h"
-#include "tun2socks/device.h"
 
 struct callback_device {
     struct device base;
@@ -48,8 +48,7 @@ struct device *device_open_callback(uint32_t mtu,
         error_set(err, UDPTUN_E_NOMEM, "device", "out of memory");
         return NULL;
     }
-    c->base = (struct device){
-        .ops = &callback_ops, .fd = -1, .mtu = mtu ? mtu : 1500, .name = "callback"};
+    c->base = (struct device){.ops = &callback_ops, .mtu = mtu ? mtu : 1500, .name = "callback"};
     c->write = write;
     c->arg = arg;
     return &c->base;

@@ -20,9 +20,9 @@
 #include "lwip/port.h"
 #include "lwip/tcp.h"
 
+#include "daemon/platform/device.h"
 #include "proto/list.h"
 #include "proto/table.h"
-#include "tun2socks/device.h"
 #include "tun2socks/packet.h"
 #include "tun2socks/tun2socks.h"
 

@@ -309,7 +309,8 @@ void tun2socks_packet(struct tun2socks *t, const void *data, size_t size)
 static void lose_device(struct tun2socks *t)
 {
     struct udptun_error err;
-    error_set_errno(&err, UDPTUN_E_SYSTEM, errno, "device", "device %s is gone", t->device->name);
+    error_set_errno(&err, UDPTUN_E_SYSTEM, t->device->failure, "device", "device %s is gone",
+                    t->device->name);
     t->device->ops->close(t->device);
     t->device = NULL;
     if (t->config.device_lost)
@@ -337,11 +338,6 @@ bool tun2socks_readable(struct tun2socks *t)
     if (lost && t->device)
         lose_device(t);
     return left == 0;
-}
-
-int tun2socks_fd(const struct tun2socks *t)
-{
-    return t->device ? t->device->fd : -1;
 }
 
 uint64_t tun2socks_tick(struct tun2socks *t)

@@ -5,7 +5,7 @@
  * An instance takes the packets of one device apart. For every TCP flow it asks its host for a
  * stream to the flow's destination, for every UDP datagram it hands the host source, destination
  * and payload; what the host gives back becomes packets again. It opens no connection and knows
- * neither proxies nor tunnels nor an event loop: the host polls tun2socks_fd(), keeps a clock, and
+ * neither proxies nor tunnels nor an event loop: the host watches the device, keeps a clock, and
  * comes back when tun2socks_tick() asks for it.
  *
  * Threads: all instances of a process live on one thread, that of the first (lwIP has one copy of
@@ -105,10 +105,6 @@ void tun2socks_forget_bindings(struct tun2socks *t);
 /* A new device in place of the one it has, which is closed, or that was lost; flows live on. NULL:
  * none, for now. */
 void tun2socks_attach(struct tun2socks *t, struct device *device);
-
-/* The descriptor to poll for reading, -1: none. To be asked again after each tun2socks_readable():
- * it may have changed. */
-int tun2socks_fd(const struct tun2socks *t);
 
 /* Read what is there, up to a bound. True: there may be more, come again soon. */
 bool tun2socks_readable(struct tun2socks *t);

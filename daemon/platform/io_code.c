@@ -26,6 +26,7 @@ int io_code(enum io what)
     case IO_NOT_FOUND:
     case IO_BAD_NAME:
     case IO_TOO_BIG:
+    case IO_INVALID:
         return UDPTUN_E_INVALID;
     case IO_NO_MEMORY:
         return UDPTUN_E_NOMEM;

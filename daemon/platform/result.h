@@ -36,6 +36,7 @@ enum io {
     IO_FULL,       /* no more descriptors, for this process or the host */
     IO_NO_MEMORY,
     IO_UNSUPPORTED, /* this system cannot do it */
+    IO_INVALID,     /* the system does not take what it was given */
     IO_PROTOCOL,    /* what came is not of the protocol that was expected */
     IO_FAILED,      /* anything else */
 };

@@ -49,6 +49,8 @@ int socket_try_mark(int64_t mark);
 
 /* Make one that came from elsewhere as ours are. */
 int socket_adopt(udptun_socket socket);
+/* Another socket, or descriptor, for the same thing. */
+int socket_copy(udptun_socket socket, udptun_socket *made);
 
 /* ---- connecting ---------------------------------------------------------------------------- */
 

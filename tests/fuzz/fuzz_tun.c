@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/platform/device.h"
 #include "proto/buffer.h"
 #include "tests/fuzz/fuzz.h"
 #include "tun2socks/checksum.h"
-#include "tun2socks/device.h"
 #include "tun2socks/packet.h"
 #include "tun2socks/tun2socks.h"
 

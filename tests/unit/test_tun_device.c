@@ -20,7 +20,8 @@
 
 #include <cmocka.h>
 
-#include "tun2socks/device_fd.h"
+#include "daemon/platform/loop.h"
+#include "daemon/platform/posix/device_fd.h"
 #ifdef __linux__
 #include <linux/virtio_net.h>
 #endif
@@ -58,7 +59,7 @@ static void a_descriptor(void **state)
     assert_non_null(d);
     assert_int_equal(d->mtu, 1500);
     passes(d, fds[1]);
-    while (send(d->fd, room, 1000, MSG_DONTWAIT) > 0) /* full */
+    while (send(fd_device_of(d)->fd, room, 1000, MSG_DONTWAIT) > 0) /* full */
         continue;
     struct iovec part = {room, 1000};
     assert_int_equal(d->ops->write(d, &part, 1, &(struct packet_offload){0}), DEVICE_AGAIN);
@@ -196,9 +197,9 @@ static void a_socket_takes_one_peer_after_the_other(void **state)
     assert_int_equal(send(second, "x", 1, 0), 1);
     assert_int_equal(d->ops->read(d, room, &offload), DEVICE_AGAIN);
     close(first);
-    int was = d->fd;
+    int was = fd_device_of(d)->fd;
     assert_int_equal(d->ops->read(d, room, &offload), DEVICE_AGAIN);
-    assert_int_not_equal(d->fd, was); /* listens again */
+    assert_int_not_equal(fd_device_of(d)->fd, was); /* listens again */
     assert_int_equal(d->ops->read(d, room, &offload), DEVICE_AGAIN);
     assert_int_equal(d->ops->read(d, room, &offload), 1);
     close(second);
@@ -224,7 +225,7 @@ static void a_virtio_header(void **state)
     int fds[2];
     struct packet_offload offload;
     pair(fds);
-    struct device d = {.fd = fds[0]};
+    struct fd_device f = {.fd = fds[0]};
     assert_int_equal(device_fd_prepare(fds[0], NULL), 0);
     struct {
         struct virtio_net_hdr header;
@@ -232,16 +233,16 @@ static void a_virtio_header(void **state)
     } frame = {.header = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM}};
     assert_int_equal(sizeof frame, sizeof frame.header + 100);
     assert_int_equal(send(fds[1], &frame, sizeof frame, 0), sizeof frame);
-    assert_int_equal(tun_vnet_read(&d, room, &offload), 100);
+    assert_int_equal(tun_vnet_read(&f.base, room, &offload), 100);
     assert_true(offload.checksum_is_good);
     frame.header.flags = 0;
     assert_int_equal(send(fds[1], &frame, sizeof frame, 0), sizeof frame);
-    assert_int_equal(tun_vnet_read(&d, room, &offload), 100);
+    assert_int_equal(tun_vnet_read(&f.base, room, &offload), 100);
     assert_false(offload.checksum_is_good);
     assert_int_equal(send(fds[1], &frame, sizeof frame.header, 0), sizeof frame.header);
-    assert_int_equal(tun_vnet_read(&d, room, &offload), DEVICE_AGAIN); /* nothing behind it */
+    assert_int_equal(tun_vnet_read(&f.base, room, &offload), DEVICE_AGAIN); /* nothing behind it */
     assert_int_equal(send(fds[1], &frame, 3, 0), 3);
-    assert_int_equal(tun_vnet_read(&d, room, &offload), DEVICE_AGAIN);
+    assert_int_equal(tun_vnet_read(&f.base, room, &offload), DEVICE_AGAIN);
 
     for (unsigned version = 4; version <= 6; version += 2) {
         uint8_t head[60] = {(uint8_t)(version << 4)}, data[3000] = {0};
@@ -252,7 +253,7 @@ static void a_virtio_header(void **state)
                                           .checksum_offset = 16,
                                           .segment_size = 1400};
         struct virtio_net_hdr *header = (struct virtio_net_hdr *)(void *)room;
-        assert_true(tun_vnet_write(&d, parts, 2, &offload) > 0);
+        assert_true(tun_vnet_write(&f.base, parts, 2, &offload) > 0);
         assert_int_equal(recv(fds[1], room, sizeof room, MSG_DONTWAIT),
                          sizeof *header + ip_size + 20u + sizeof data);
         assert_int_equal(header->flags, VIRTIO_NET_HDR_F_NEEDS_CSUM);
@@ -262,7 +263,7 @@ static void a_virtio_header(void **state)
                          version == 4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6);
         assert_int_equal(header->gso_size, 1400);
         assert_int_equal(header->hdr_len, ip_size + 20);
-        assert_true(tun_vnet_write(&d, parts, 2, &(struct packet_offload){0}) > 0);
+        assert_true(tun_vnet_write(&f.base, parts, 2, &(struct packet_offload){0}) > 0);
         assert_true(recv(fds[1], room, sizeof room, MSG_DONTWAIT) > 0);
         assert_int_equal(header->flags | header->gso_type | header->gso_size, 0);
     }
@@ -273,15 +274,15 @@ static void a_virtio_header(void **state)
     } both = {.header = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .hdr_len = 40}, .packet = {0x45, 7}};
     tun_write_prefix(both.prefix, false);
     assert_int_equal(sizeof both, sizeof frame + sizeof both.prefix);
-    d.is_prefix_unknown = true;
+    f.base.is_prefix_unknown = true;
     for (int i = 0; i < 2; i++) { /* the first one shows it, the next one is read as it is */
         assert_int_equal(send(fds[1], &both, sizeof both, 0), sizeof both);
-        assert_int_equal(tun_vnet_read(&d, room, &offload), 100);
-        assert_true(d.has_prefix && !d.is_prefix_unknown && offload.checksum_is_good);
+        assert_int_equal(tun_vnet_read(&f.base, room, &offload), 100);
+        assert_true(f.base.has_prefix && !f.base.is_prefix_unknown && offload.checksum_is_good);
         assert_memory_equal(room, both.packet, 100);
     }
     struct iovec part = {both.packet, sizeof both.packet};
-    assert_true(tun_vnet_write(&d, &part, 1, &(struct packet_offload){0}) > 0);
+    assert_true(tun_vnet_write(&f.base, &part, 1, &(struct packet_offload){0}) > 0);
     assert_int_equal(recv(fds[1], room, sizeof room, MSG_DONTWAIT), sizeof both);
     assert_memory_equal(room, both.prefix, sizeof both.prefix);
     assert_memory_equal(room + sizeof both - 100, both.packet, 100);

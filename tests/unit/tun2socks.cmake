@@ -8,8 +8,8 @@ if(TARGET udptun_static)
             LIBS udptun_static libev Threads::Threads)
 endif()
 unit_test(tun_packet test_tun_packet.c tun_world.c LIBS tun2socks_static)
-if(NOT UDPTUN_PORTABLE AND NOT WIN32) # the kernel's headers before packets
-  unit_test(tun_device test_tun_device.c LIBS tun2socks_static)
+if(TARGET platform_objects AND "linux" IN_LIST PLATFORM_FOLDERS) # the kernel's headers before packets
+  unit_test(tun_device test_tun_device.c LIBS ${PLATFORM_LIBS})
 endif()
 unit_test(tun_icmp test_tun_icmp.c tun_world.c LIBS tun2socks_static)
 unit_test(tun_extension test_tun_extension.c tun_world.c LIBS tun2socks_static)

@@ -8,8 +8,8 @@
 #ifndef TESTS_UNIT_TUN_WORLD_H
 #define TESTS_UNIT_TUN_WORLD_H
 
+#include "daemon/platform/device.h"
 #include "proto/endpoint.h"
-#include "tun2socks/device.h"
 #include "tun2socks/tun2socks.h"
 
 struct world_packet {

@@ -31,9 +31,9 @@ enum entry_change {
 struct entry_pipe {
     /* It has a pipe as it is; as `config` says, where that is not NULL. */
     bool (*offered)(const struct entry *o, const void *config);
-    /* The pipe's other end for `user`, a descriptor that is the caller's; or -1: there is none, or
-     * another user has it. It is kept for `user` until close(). */
-    int (*open)(struct entry *o, const char *user);
+    /* The pipe's other end for `user`, a socket that is the caller's; or NO_SOCKET: there is none,
+     * or another user has it. It is kept for `user` until close(). */
+    udptun_socket (*open)(struct entry *o, const char *user);
     void (*close)(struct entry *o, const char *user);
 };
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/platform/socket.h"
 #include "proto/error.h"
 
 static struct entry *entry_of(struct list *node)
@@ -36,10 +37,10 @@ struct entry *registry_entry(const struct udptun_engine *e, const struct entry_k
     return o && o->kind == kind ? o : NULL;
 }
 
-int registry_pipe_open(struct udptun_engine *e, const char *name, const char *user)
+udptun_socket registry_pipe_open(struct udptun_engine *e, const char *name, const char *user)
 {
     struct entry *o = find(e, name);
-    return o && o->kind->pipe ? o->kind->pipe->open(o, user) : -1;
+    return o && o->kind->pipe ? o->kind->pipe->open(o, user) : NO_SOCKET;
 }
 
 void registry_pipe_close(struct udptun_engine *e, const char *user)

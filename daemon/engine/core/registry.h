@@ -22,8 +22,8 @@ void registry_each(struct udptun_engine *e, const struct entry_kind *kind,
 void registry_tell(struct udptun_engine *e, const char *name, enum udptun_state state,
                    const char *reason);
 
-/* The pipe of entry `name`, as entry_pipe.open() says; -1 also: no such entry. */
-int registry_pipe_open(struct udptun_engine *e, const char *name, const char *user);
+/* The pipe of entry `name`, as entry_pipe.open() says; NO_SOCKET also: no such entry. */
+udptun_socket registry_pipe_open(struct udptun_engine *e, const char *name, const char *user);
 /* `user` has no pipe any more. */
 void registry_pipe_close(struct udptun_engine *e, const char *user);
 

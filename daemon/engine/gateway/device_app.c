@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "daemon/engine/gateway/gateway.h"
+#include "daemon/platform/device.h"
 #include "proto/error.h"
-#include "tun2socks/device.h"
 
 enum { MOST_HELD = 1024 }; /* packets; a device that is full loses what comes beyond */
 

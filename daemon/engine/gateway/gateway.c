@@ -2,18 +2,15 @@
 /* gateway.c - the life of a tun2socks instance: its device on the loop, its clock, its state. */
 #include "daemon/engine/gateway/gateway.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "daemon/engine/core/notices.h"
 #include "daemon/engine/core/registry.h"
 #include "daemon/engine/streams/resolver.h"
+#include "daemon/platform/device.h"
 #include "proto/error.h"
-#include "tun2socks/device.h"
 
 /* Between attempts to get a lost device back. */
 enum { REOPEN_US = 1000000 };
@@ -72,9 +69,14 @@ void gateway_far_end(struct gateway *t, enum gateway_side side, const char *reas
 
 static void close_pipe(struct gateway *t)
 {
-    if (t->pipe_fd >= 0)
-        close(t->pipe_fd);
-    t->pipe_fd = -1;
+    if (t->pipe != NO_SOCKET)
+        socket_close(t->pipe);
+    t->pipe = NO_SOCKET;
+}
+
+static void on_device(void *arg)
+{
+    tun2socks_readable(((struct gateway *)arg)->stack);
 }
 
 static struct device *open_device(struct gateway *t, struct udptun_error *err)
@@ -93,7 +95,7 @@ static struct device *open_device(struct gateway *t, struct udptun_error *err)
     }
     case GATEWAY_DEVICE_PIPE:
         close_pipe(t);
-        d = device_open_pipe(&t->pipe_fd, err);
+        d = device_open_pipe(&t->pipe, err);
         break;
     case GATEWAY_DEVICE_APP:
         d = device_app_open(t, mtu, err);
@@ -102,16 +104,22 @@ static struct device *open_device(struct gateway *t, struct udptun_error *err)
         d = device_open_unix(c->place, mtu, err);
         break;
     case GATEWAY_DEVICE_FD: {
-        int fd = fcntl(c->given.fd, F_DUPFD_CLOEXEC, 0);
-        if (fd < 0)
-            error_set_errno(err, UDPTUN_E_INVALID, errno, "device", "device");
+        udptun_socket copy;
+        int failure = socket_copy(c->given.fd, &copy);
+        if (failure)
+            error_set_errno(err, UDPTUN_E_INVALID, failure, "device", "device");
         else
-            d = device_open_fd(fd, mtu, err);
+            d = device_open_fd(copy, mtu, err);
         break;
     }
     }
     if (!d)
         return NULL;
+    if (d->ops->watch && d->ops->watch(d, &t->engine->loop, on_device, t) != UDPTUN_OK) {
+        error_set(err, UDPTUN_E_NOMEM, "device", "out of memory");
+        d->ops->close(d);
+        return NULL;
+    }
     t->mtu = d->mtu;
     snprintf(t->device_name, sizeof t->device_name, "%s%s",
              c->kind == GATEWAY_DEVICE_TUN ? "tun:" : "",
@@ -119,40 +127,15 @@ static struct device *open_device(struct gateway *t, struct udptun_error *err)
     return d;
 }
 
-static void unwatch(struct gateway *t)
-{
-    watch_stop(&t->device);
-}
-
 /* Idle until the device is there again. */
 static void lose_device(struct gateway *t, const char *reason)
 {
-    unwatch(t);
     gateway_enter_state(t, UDPTUN_FAILED, reason);
     if (t->config->kind != GATEWAY_DEVICE_FD)
         timer_start(&t->reopen, REOPEN_US);
 }
 
-/* The descriptor may be another after each read. */
-static void watch(struct gateway *t)
-{
-    int fd = tun2socks_fd(t->stack);
-    if (watch_is_on(&t->device) && t->device.socket == fd)
-        return;
-    unwatch(t);
-    if (fd >= 0 && watch_start(&t->device, fd, LOOP_READ) < 0)
-        lose_device(t, "out of memory");
-}
-
-static void on_device(void *arg, unsigned events)
-{
-    struct gateway *t = (struct gateway *)arg;
-    (void)events;
-    tun2socks_readable(t->stack);
-    watch(t);
-}
-
-/* The descriptor is closed by now; only its watch is left. */
+/* The device is closed by now. */
 static void on_lost(void *arg, const struct udptun_error *err)
 {
     lose_device((struct gateway *)arg, err->message);
@@ -169,7 +152,6 @@ static void reopen(struct gateway *t)
         return;
     }
     tun2socks_attach(t->stack, d);
-    watch(t);
     enter_running(t);
 }
 
@@ -180,7 +162,6 @@ static void on_reopen(void *arg)
 
 static void release_device(struct gateway *t)
 {
-    unwatch(t);
     timer_stop(&t->reopen);
     if (t->stack)
         tun2socks_attach(t->stack, NULL);
@@ -262,7 +243,6 @@ static void on_deadline(void *arg)
 static void init_watchers(struct gateway *t)
 {
     struct loop *loop = &t->engine->loop;
-    watch_init(&t->device, loop, on_device, t);
     timer_init(&t->deadline, loop, on_deadline, t);
     timer_init(&t->reopen, loop, on_reopen, t);
     gateway_loop_init(t);
@@ -300,7 +280,6 @@ static int start(struct gateway *t, struct udptun_error *err)
         return UDPTUN_E_CONFLICT;
     t->armed_us = UINT64_MAX;
     list_append(&t->engine->turn_work, &t->work.node);
-    watch(t);
     forget_far_ends(t);
     enter_running(t);
     return UDPTUN_OK;
@@ -340,7 +319,7 @@ struct gateway *gateway_new(struct udptun_engine *e, struct gateway_settings *co
     t->engine = e;
     t->config = config;
     t->state = UDPTUN_STARTING;
-    t->pipe_fd = -1;
+    t->pipe = NO_SOCKET;
     t->started_us = e->loop.now_us;
     list_init(&t->entry.node);
     list_init(&t->held);

@@ -39,7 +39,6 @@ struct gateway {
     struct gateway_settings *config;
     struct tun2socks *stack; /* NULL while disabled */
     struct resolver *resolver;
-    struct io_watch device; /* tun2socks_fd(), while there is one */
     struct timer deadline;  /* what tun2socks_tick() asked for */
     struct timer reopen;    /* after the device was lost */
     struct timer loop_over; /* since the last packet of our own */
@@ -64,7 +63,7 @@ struct gateway {
     struct list held; /* struct held_packet.node, of the app, until the turn ends */
     unsigned held_count;
     bool has_batch;                  /* packets of the app came since the last turn's end */
-    int pipe_fd;                     /* GATEWAY_DEVICE_PIPE: the other end; else -1 */
+    udptun_socket pipe;              /* GATEWAY_DEVICE_PIPE: the other end; else NO_SOCKET */
     char pipe_user[ENTRY_NAME_SIZE]; /* the server that has a copy of it, "": none */
 };
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gateway_entry.c - tun2socks instances as a kind of entry. */
-#include <fcntl.h>
 #include <string.h>
 
 #include "daemon/engine/core/registry.h"
@@ -114,15 +113,15 @@ static bool pipe_offered(const struct entry *o, const void *config)
     return settings->kind == GATEWAY_DEVICE_PIPE;
 }
 
-static int pipe_open(struct entry *o, const char *user)
+static udptun_socket pipe_open(struct entry *o, const char *user)
 {
     struct gateway *t = gateway_of(o);
-    if (t->pipe_fd < 0 || (t->pipe_user[0] && strcmp(t->pipe_user, user) != 0))
-        return -1;
-    int fd = fcntl(t->pipe_fd, F_DUPFD_CLOEXEC, 0);
-    if (fd >= 0)
+    if (t->pipe == NO_SOCKET || (t->pipe_user[0] && strcmp(t->pipe_user, user) != 0))
+        return NO_SOCKET;
+    udptun_socket copy;
+    if (socket_copy(t->pipe, &copy) == 0)
         strcpy(t->pipe_user, user);
-    return fd;
+    return copy;
 }
 
 static void pipe_close(struct entry *o, const char *user)

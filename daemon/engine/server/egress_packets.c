@@ -12,7 +12,6 @@
  */
 #include "daemon/engine/server/egress_packets.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,9 +20,9 @@
 #include "daemon/engine/server/udp_server.h"
 #include "daemon/engine/settings/egress_place.h"
 #include "daemon/engine/settings/filter.h"
+#include "daemon/platform/device.h"
 #include "proto/buffer.h"
 #include "tun2socks/checksum.h"
-#include "tun2socks/device.h"
 #include "tun2socks/packet.h"
 
 enum { MAX_READS = 256, FIRST_PORT = 40000, RETRY_US = 1000000 };

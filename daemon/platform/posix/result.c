@@ -64,6 +64,8 @@ enum io io_of(int os_error)
     case EOPNOTSUPP:
     case ENOSYS:
         return IO_UNSUPPORTED;
+    case EINVAL:
+        return IO_INVALID;
     case EPROTO:
         return IO_PROTOCOL;
     }
@@ -113,6 +115,8 @@ int io_error(enum io what)
         return ENOMEM;
     case IO_UNSUPPORTED:
         return EOPNOTSUPP;
+    case IO_INVALID:
+        return EINVAL;
     case IO_PROTOCOL:
         return EPROTO;
     case IO_FAILED:

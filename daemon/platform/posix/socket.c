@@ -50,6 +50,12 @@ int socket_adopt(udptun_socket s)
     return 0;
 }
 
+int socket_copy(udptun_socket s, udptun_socket *made)
+{
+    *made = fcntl(s, F_DUPFD_CLOEXEC, 0);
+    return *made < 0 ? errno : 0;
+}
+
 int socket_making_error(void)
 {
     return errno == ENOBUFS ? ENOMEM : errno;

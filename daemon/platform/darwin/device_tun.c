@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tun_darwin.c - the descriptor of a utun interface, which a packet tunnel extension or a
+ * device_tun.c - the descriptor of a utun interface, which a packet tunnel extension or a
  * privileged program opened (macOS, iOS): a system socket, with the address family before each
  * packet.
  */
@@ -13,8 +13,8 @@
 #include <sys/sys_domain.h>
 #include <unistd.h>
 
+#include "daemon/platform/posix/device_fd.h"
 #include "proto/error.h"
-#include "tun2socks/device_fd.h"
 
 static uint32_t interface_mtu(const char *name)
 {

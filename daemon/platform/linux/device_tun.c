@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tun_linux.c - the kernel's TUN device, made and set up by ioctl.
+ * device_tun.c - the kernel's TUN device, made and set up by ioctl.
  *
  * With IFF_VNET_HDR each packet is preceded by a virtio header: the kernel hands over 64 KiB of
  * TCP at once, without checksums, and takes the same. Without it packets are plain.
@@ -20,8 +20,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemon/platform/posix/device_fd.h"
 #include "proto/error.h"
-#include "tun2socks/device_fd.h"
 
 enum {
     MTU_WITH_OFFLOAD = 65535,
@@ -38,9 +38,10 @@ ssize_t tun_vnet_read(struct device *d, void *data, struct packet_offload *offlo
     struct iovec parts[3] = {
         {prefix, sizeof prefix}, {&header, sizeof header}, {data, PACKET_MAX_SIZE}};
     *offload = (struct packet_offload){0};
-    ssize_t size = d->has_prefix ? readv(d->fd, parts, 3) : readv(d->fd, parts + 1, 2);
+    int fd = fd_device_of(d)->fd;
+    ssize_t size = d->has_prefix ? readv(fd, parts, 3) : readv(fd, parts + 1, 2);
     if (size < 0)
-        return device_fd_result();
+        return device_fd_result(d);
     if (size <= before)
         return DEVICE_AGAIN;
     if (d->is_prefix_unknown && size > before + DEVICE_PREFIX_SIZE) {
@@ -76,15 +77,19 @@ ssize_t tun_vnet_write(struct device *d, const struct iovec *parts, int count,
         header.gso_size = offload->segment_size;
         header.hdr_len = (uint16_t)parts[0].iov_len;
     }
-    ssize_t size =
-        d->has_prefix ? writev(d->fd, all, count + 2) : writev(d->fd, all + 1, count + 1);
-    return size > 0 ? size : device_fd_result();
+    int fd = fd_device_of(d)->fd;
+    ssize_t size = d->has_prefix ? writev(fd, all, count + 2) : writev(fd, all + 1, count + 1);
+    return size > 0 ? size : device_fd_result(d);
 }
 
-static const struct device_ops plain_ops = {
-    .read = device_fd_read, .write = device_fd_write, .close = device_fd_close};
-static const struct device_ops vnet_ops = {
-    .read = tun_vnet_read, .write = tun_vnet_write, .close = device_fd_close};
+static const struct device_ops plain_ops = {.read = device_fd_read,
+                                            .write = device_fd_write,
+                                            .close = device_fd_close,
+                                            .watch = device_fd_watch};
+static const struct device_ops vnet_ops = {.read = tun_vnet_read,
+                                           .write = tun_vnet_write,
+                                           .close = device_fd_close,
+                                           .watch = device_fd_watch};
 
 static uint32_t interface_mtu(const char *name)
 {
@@ -230,26 +235,27 @@ struct device *device_open_tun(const struct tun_device_config *config, char noti
     }
     strcpy(request.ifr_name, config->name);
     bool created = !config->name[0] || if_nametoindex(config->name) == 0;
-    struct device *d = calloc(1, sizeof *d);
-    if (!d) {
+    struct fd_device *f = (struct fd_device *)calloc(1, sizeof *f);
+    if (!f) {
         error_set(err, UDPTUN_E_NOMEM, "device", "out of memory");
         return NULL;
     }
-    *d = (struct device){.ops = &vnet_ops,
-                         .fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC)};
-    if (d->fd < 0) {
+    struct device *d = &f->base;
+    f->base.ops = &vnet_ops;
+    f->fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    if (f->fd < 0) {
         int code = errno == EACCES || errno == EPERM ? UDPTUN_E_PERMISSION : UDPTUN_E_SYSTEM;
         error_set_errno(err, code, errno, "device", "/dev/net/tun");
         goto fail;
     }
     request.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR;
-    if (ioctl(d->fd, TUNSETIFF, &request) < 0 && errno == EINVAL) {
+    if (ioctl(f->fd, TUNSETIFF, &request) < 0 && errno == EINVAL) {
         request.ifr_flags = IFF_TUN | IFF_NO_PI;
-        (void)ioctl(d->fd, TUNSETIFF, &request); /* TUNGETIFF below tells */
+        (void)ioctl(f->fd, TUNSETIFF, &request); /* TUNGETIFF below tells */
     }
     struct tun_traits traits = {0};
     int cause = errno;
-    if (!tun_describe(d->fd, d, &traits)) {
+    if (!tun_describe(f->fd, d, &traits)) {
         int code = cause == EPERM   ? UDPTUN_E_PERMISSION
                    : cause == EBUSY ? UDPTUN_E_CONFLICT
                                     : UDPTUN_E_SYSTEM;

@@ -3,36 +3,27 @@
  * device_fd.c - a descriptor that somebody else opened: a TUN device, with or without packet
  * information and a virtio header, or a socket that keeps packets apart. Any other is refused.
  */
-#include "tun2socks/device_fd.h"
+#include "daemon/platform/posix/device_fd.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "proto/error.h"
+#include "daemon/platform/socket.h"
 
 enum { BURST_BYTES = 4 * 1024 * 1024 };
 
-ssize_t device_fd_result(void)
+ssize_t device_fd_result(struct device *d)
 {
-    switch (errno) {
-    case EAGAIN:
-#if EAGAIN != EWOULDBLOCK
-    case EWOULDBLOCK:
-#endif
-    case EINTR:
-    case ENOBUFS:
-    case ENOMEM:
-    case EMSGSIZE:
-    case EINVAL: /* a packet that the kernel dislikes; the device stands */
+    enum io what = io_of(errno);
+    /* A packet that the kernel dislikes is lost; the device stands. */
+    if (what == IO_AGAIN || what == IO_NO_MEMORY || what == IO_TOO_BIG || what == IO_INVALID)
         return DEVICE_AGAIN;
-    default:
-        return DEVICE_LOST;
-    }
+    d->failure = errno;
+    return DEVICE_LOST;
 }
 
 /* struct tun_pi of Linux: flags, of which one means that the packet was cut off, and an EtherType.
@@ -51,13 +42,12 @@ ssize_t device_fd_read(struct device *d, void *data, struct packet_offload *offl
     uint8_t prefix[DEVICE_PREFIX_SIZE];
     struct iovec parts[2] = {{prefix, sizeof prefix}, {data, PACKET_MAX_SIZE}};
     *offload = (struct packet_offload){0};
-    ssize_t size = d->has_prefix ? readv(d->fd, parts, 2) : read(d->fd, data, PACKET_MAX_SIZE);
-    if (size < 0)
-        return device_fd_result();
-    if (size == 0) {
+    int fd = fd_device_of(d)->fd;
+    ssize_t size = d->has_prefix ? readv(fd, parts, 2) : read(fd, data, PACKET_MAX_SIZE);
+    if (size == 0)
         errno = ECONNRESET;
-        return DEVICE_LOST;
-    }
+    if (size <= 0)
+        return device_fd_result(d);
     if (d->has_prefix)
         return size > DEVICE_PREFIX_SIZE ? size - DEVICE_PREFIX_SIZE : DEVICE_AGAIN;
     if (d->is_prefix_unknown && size > DEVICE_PREFIX_SIZE) {
@@ -82,15 +72,17 @@ ssize_t device_fd_write(struct device *d, const struct iovec *parts, int count,
         parts = all;
         count++;
     }
-    ssize_t size = writev(d->fd, parts, count);
-    return size > 0 ? size : device_fd_result();
+    ssize_t size = writev(fd_device_of(d)->fd, parts, count);
+    return size > 0 ? size : device_fd_result(d);
 }
 
 void device_fd_close(struct device *d)
 {
-    if (d->fd >= 0)
-        close(d->fd);
-    free(d);
+    struct fd_device *f = fd_device_of(d);
+    watch_stop(&f->watch);
+    if (f->fd >= 0)
+        close(f->fd);
+    free(f);
 }
 
 void device_fd_widen(int fd)
@@ -103,19 +95,37 @@ void device_fd_widen(int fd)
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
 }
 
-int device_fd_prepare(int fd, struct udptun_error *err)
+static void on_readable(void *arg, unsigned events)
 {
-    int flags = fcntl(fd, F_GETFL), fd_flags = fcntl(fd, F_GETFD);
-    if (flags < 0 || fd_flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
-        fcntl(fd, F_SETFD, fd_flags | FD_CLOEXEC) < 0)
-        return error_set_errno(err, UDPTUN_E_INVALID, errno, "device", "descriptor %d", fd);
-    return UDPTUN_OK;
+    const struct fd_device *f = (const struct fd_device *)arg;
+    (void)events;
+    f->readable(f->arg);
 }
 
-static const struct device_ops plain_ops = {
-    .read = device_fd_read, .write = device_fd_write, .close = device_fd_close};
-static const struct device_ops vnet_ops = {
-    .read = tun_vnet_read, .write = tun_vnet_write, .close = device_fd_close};
+int device_fd_watch(struct device *d, struct loop *loop, void (*readable)(void *arg), void *arg)
+{
+    struct fd_device *f = fd_device_of(d);
+    f->readable = readable;
+    f->arg = arg;
+    watch_init(&f->watch, loop, on_readable, f);
+    return watch_start(&f->watch, f->fd, LOOP_READ);
+}
+
+int device_fd_prepare(int fd, struct udptun_error *err)
+{
+    int failure = socket_adopt(fd);
+    return failure ? error_set_errno(err, UDPTUN_E_INVALID, failure, "device", "descriptor %d", fd)
+                   : UDPTUN_OK;
+}
+
+static const struct device_ops plain_ops = {.read = device_fd_read,
+                                            .write = device_fd_write,
+                                            .close = device_fd_close,
+                                            .watch = device_fd_watch};
+static const struct device_ops vnet_ops = {.read = tun_vnet_read,
+                                           .write = tun_vnet_write,
+                                           .close = device_fd_close,
+                                           .watch = device_fd_watch};
 
 static int refuse(struct udptun_error *err, const char *what)
 {
@@ -157,13 +167,14 @@ static int check_socket(int fd, struct udptun_error *err)
 
 struct device *device_open_fd(int fd, uint32_t mtu, struct udptun_error *err)
 {
-    struct device *d = calloc(1, sizeof *d);
-    if (!d) {
+    struct fd_device *f = (struct fd_device *)calloc(1, sizeof *f);
+    if (!f) {
         error_set(err, UDPTUN_E_NOMEM, "device", "out of memory");
         close(fd);
         return NULL;
     }
-    *d = (struct device){.ops = &plain_ops, .fd = fd, .mtu = 1500, .name = "fd"};
+    struct device *d = &f->base;
+    *f = (struct fd_device){.base = {.ops = &plain_ops, .mtu = 1500, .name = "fd"}, .fd = fd};
     struct tun_traits traits = {0};
     if (device_fd_prepare(fd, err) != UDPTUN_OK ||
         (tun_describe(fd, d, &traits) ? check_traits(&traits, err) : check_socket(fd, err)) !=

@@ -1,24 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* device_fd.h - a device on a plain descriptor, for the other kinds to build on. */
-#ifndef TUN2SOCKS_DEVICE_FD_H
-#define TUN2SOCKS_DEVICE_FD_H
+/*
+ * device_fd.h - a device on a descriptor, for the other kinds to build on. Private to posix/ and
+ * the systems that are built on it.
+ */
+#ifndef PLATFORM_POSIX_DEVICE_FD_H
+#define PLATFORM_POSIX_DEVICE_FD_H
 
-#include "tun2socks/device.h"
+#include "daemon/platform/device.h"
+#include "daemon/platform/loop.h"
+
+/* `base` is the first member. */
+struct fd_device {
+    struct device base;
+    int fd;
+    struct io_watch watch;
+    void (*readable)(void *arg);
+    void *arg;
+};
+
+static inline struct fd_device *fd_device_of(struct device *d)
+{
+    return (struct fd_device *)(void *)d;
+}
 
 enum { DEVICE_PREFIX_SIZE = 4 };
 
-/* One packet from and to d->fd, plain or with the prefix. */
+/* One packet from and to the descriptor, plain or with the prefix. */
 ssize_t device_fd_read(struct device *d, void *data, struct packet_offload *offload);
 ssize_t device_fd_write(struct device *d, const struct iovec *parts, int count,
                         const struct packet_offload *offload);
 /* While that is unknown: find out whether the device has a prefix, by the first bytes of a packet
  * of DEVICE_PREFIX_SIZE or more. */
 void device_fd_learn_prefix(struct device *d, const uint8_t *first);
-/* Closes d->fd and frees the device. */
+/* End the watch, close the descriptor and free the device. */
 void device_fd_close(struct device *d);
 
-/* What the errno of a read or a write says: DEVICE_AGAIN or DEVICE_LOST. */
-ssize_t device_fd_result(void);
+int device_fd_watch(struct device *d, struct loop *loop, void (*readable)(void *arg), void *arg);
+
+/* What errno says of a read or a write: DEVICE_AGAIN or DEVICE_LOST. */
+ssize_t device_fd_result(struct device *d);
 
 /* Room for a burst while the peer of a socket, maybe on this very thread, has its turn. */
 void device_fd_widen(int fd);

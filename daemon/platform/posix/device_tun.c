@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tun_none.c - a platform without a TUN device of ours: descriptors and callbacks remain. */
+/* device_tun.c - a system without a TUN device of ours: descriptors and callbacks remain. */
 #include <string.h>
 
+#include "daemon/platform/posix/device_fd.h"
 #include "proto/error.h"
-#include "tun2socks/device_fd.h"
 
 bool tun_describe(int fd, struct device *d, struct tun_traits *traits)
 {

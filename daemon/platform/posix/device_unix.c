@@ -3,79 +3,89 @@
  * device_unix.c - IP packets on a SOCK_SEQPACKET socket, for a peer process.
  *
  * The device listens; while a peer is connected no other is taken, and when it goes the next one
- * is. So the descriptor to poll is the listening one or the peer's.
+ * is. So the descriptor that is watched is the listening one or the peer's.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include "proto/error.h"
-#include "tun2socks/device_fd.h"
+#include "daemon/platform/posix/address.h"
+#include "daemon/platform/posix/device_fd.h"
 
+/* base.fd is the listening descriptor or the peer's. */
 struct unix_device {
-    struct device base;
+    struct fd_device base;
     int listen_fd;
     struct sockaddr_un address;
 };
 
-static void lose_peer(struct unix_device *u)
+/* Wait for what comes on `fd` from now on. False: out of memory. */
+static bool turn_to(struct unix_device *u, int fd)
 {
-    close(u->base.fd);
-    u->base.fd = u->listen_fd;
+    watch_stop(&u->base.watch);
+    u->base.fd = fd;
+    return !u->base.readable || watch_start(&u->base.watch, fd, LOOP_READ) == UDPTUN_OK;
+}
+
+/* False: the device is lost. */
+static bool lose_peer(struct unix_device *u)
+{
+    int fd = u->base.fd;
+    bool is_kept = turn_to(u, u->listen_fd);
+    close(fd);
+    if (!is_kept)
+        u->base.base.failure = ENOMEM;
+    return is_kept;
 }
 
 static ssize_t unix_read(struct device *d, void *data, struct packet_offload *offload)
 {
-    struct unix_device *u = (struct unix_device *)d;
-    if (d->fd == u->listen_fd) {
-        int fd = accept(u->listen_fd, NULL, NULL);
-        if (fd < 0)
-            return device_fd_result();
-        if (device_fd_prepare(fd, NULL) != UDPTUN_OK) {
-            close(fd);
+    struct unix_device *u = (struct unix_device *)(void *)d;
+    if (u->base.fd == u->listen_fd) {
+        udptun_socket peer;
+        if (socket_accept(u->listen_fd, NULL, &peer) != 0)
+            return device_fd_result(d);
+        device_fd_widen(peer);
+        if (turn_to(u, peer))
             return DEVICE_AGAIN;
-        }
-        device_fd_widen(fd);
-        d->fd = fd;
-        return DEVICE_AGAIN;
+        return lose_peer(u) ? DEVICE_AGAIN : DEVICE_LOST;
     }
     ssize_t size = device_fd_read(d, data, offload);
-    if (size == DEVICE_LOST) {
-        lose_peer(u);
-        return DEVICE_AGAIN;
-    }
+    if (size == DEVICE_LOST)
+        return lose_peer(u) ? DEVICE_AGAIN : DEVICE_LOST;
     return size;
 }
 
 static ssize_t unix_write(struct device *d, const struct iovec *parts, int count,
                           const struct packet_offload *offload)
 {
-    struct unix_device *u = (struct unix_device *)d;
+    struct unix_device *u = (struct unix_device *)(void *)d;
+    size_t sent;
     (void)offload;
-    if (d->fd == u->listen_fd)
+    if (u->base.fd == u->listen_fd)
         return DEVICE_AGAIN;
-    struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)parts,
-                             .msg_iovlen = (size_t)count};
-    ssize_t size = sendmsg(d->fd, &message, MSG_NOSIGNAL);
-    return size > 0 ? size : DEVICE_AGAIN; /* that the peer is gone is for the next read to find */
+    socket_write_spans(u->base.fd, (const struct io_span *)(const void *)parts, (size_t)count,
+                       &sent);
+    return sent > 0 ? (ssize_t)sent
+                    : DEVICE_AGAIN; /* that the peer is gone is for the next read to find */
 }
 
 static void unix_close(struct device *d)
 {
-    struct unix_device *u = (struct unix_device *)d;
-    if (d->fd != u->listen_fd)
-        lose_peer(u);
+    struct unix_device *u = (struct unix_device *)(void *)d;
+    watch_stop(&u->base.watch);
+    if (u->base.fd != u->listen_fd)
+        close(u->base.fd);
     close(u->listen_fd);
     unlink(u->address.sun_path);
     free(u);
 }
 
 static const struct device_ops unix_ops = {
-    .read = unix_read, .write = unix_write, .close = unix_close};
+    .read = unix_read, .write = unix_write, .close = unix_close, .watch = device_fd_watch};
 
 /* Whether the socket at the path has nobody behind it; then it may be replaced. */
 static bool is_stale(const struct sockaddr_un *address)
@@ -94,7 +104,7 @@ static bool is_stale(const struct sockaddr_un *address)
 
 struct device *device_open_unix(const char *path, uint32_t mtu, struct udptun_error *err)
 {
-    struct unix_device *u = calloc(1, sizeof *u);
+    struct unix_device *u = (struct unix_device *)calloc(1, sizeof *u);
     if (!u) {
         error_set(err, UDPTUN_E_NOMEM, "device", "out of memory");
         return NULL;
@@ -117,10 +127,10 @@ struct device *device_open_unix(const char *path, uint32_t mtu, struct udptun_er
     }
     if (device_fd_prepare(fd, err) != UDPTUN_OK)
         goto fail;
-    u->base = (struct device){
-        .ops = &unix_ops, .fd = fd, .mtu = mtu ? mtu : PACKET_MAX_SIZE, .name = "unix"};
+    u->base = (struct fd_device){
+        .base = {.ops = &unix_ops, .mtu = mtu ? mtu : PACKET_MAX_SIZE, .name = "unix"}, .fd = fd};
     u->listen_fd = fd;
-    return &u->base;
+    return &u->base.base;
 fail:
     if (fd >= 0)
         close(fd);

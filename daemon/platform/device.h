@@ -2,16 +2,18 @@
 /*
  * device.h - where IP packets come from and go to: a file per kind behind this header.
  *
- *   tun_linux.c        tun:NAME   the kernel's TUN device, with TSO and checksum offload
- *   device_fd.c        fd:N       a descriptor that somebody else opened
- *   device_pipe.c      pipe       a socket pair; the other end is a udp-server's
- *   device_unix.c      unix:PATH  a SOCK_SEQPACKET socket for a peer process
- *   device_callback.c  -          two functions, for an app without a descriptor
+ *   device_tun.c   tun:NAME   the kernel's TUN device, with TSO and checksum offload
+ *   device_fd.c    fd:N       a descriptor that somebody else opened
+ *   device_pipe.c  pipe       a socket pair; the other end is a udp-server's
+ *   device_unix.c  unix:PATH  a SOCK_SEQPACKET socket for a peer process
+ *   (tun2socks/device_callback.c: two functions, for an app that reads and writes itself)
  *
- * One packet per read and per write. A device is freed by its close().
+ * One packet per read and per write. That there is something to read is told by a callback: what a
+ * device waits on (a descriptor, an event, a function of the app's) is its own business. A device
+ * is freed by its close(), which also ends its watch.
  */
-#ifndef TUN2SOCKS_DEVICE_H
-#define TUN2SOCKS_DEVICE_H
+#ifndef PLATFORM_DEVICE_H
+#define PLATFORM_DEVICE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,6 +22,9 @@
 #include <sys/uio.h>
 
 #include <udptun/error.h>
+#include <udptun/loop.h>
+
+struct loop;
 
 /* The largest IP packet, of IPv6, and what is read at once. */
 #define PACKET_MAX_SIZE (40 + 65535)
@@ -38,7 +43,7 @@ struct packet_offload {
 
 enum device_result {
     DEVICE_AGAIN = 0, /* read: nothing is there; write: no room, the packet was dropped */
-    DEVICE_LOST = -1, /* the device is gone; `errno` says how */
+    DEVICE_LOST = -1, /* the device is gone; `failure` says how */
 };
 
 struct device;
@@ -50,13 +55,16 @@ struct device_ops {
     ssize_t (*write)(struct device *d, const struct iovec *parts, int count,
                      const struct packet_offload *offload);
     void (*close)(struct device *d);
+    /* Call readable(arg) on the loop while there is something to read. UDPTUN_OK or
+     * UDPTUN_E_NOMEM. NULL: it never has, packets come by another way. */
+    int (*watch)(struct device *d, struct loop *loop, void (*readable)(void *arg), void *arg);
 };
 
 #define DEVICE_MAX_PARTS 64
 
 struct device {
     const struct device_ops *ops;
-    int fd;                 /* what to poll for reading, -1: nothing; may change with each read */
+    int failure;            /* the system's error number, of DEVICE_LOST */
     uint32_t mtu;           /* largest packet to write */
     bool has_prefix;        /* four bytes before each packet, which name its IP version */
     bool is_prefix_unknown; /* whether it has: the first packet shows */
@@ -81,8 +89,8 @@ struct device *device_open_tun(const struct tun_device_config *config, char noti
 /* `fd` becomes the device's, also on failure: a TUN device's, or a connected socket that keeps
  * packets apart; UDPTUN_E_INVALID for any other. `mtu` 0: the interface's, else 1500. */
 struct device *device_open_fd(int fd, uint32_t mtu, struct udptun_error *err);
-/* `*peer_fd` is the other end, a SOCK_SEQPACKET socket that does not block; the caller's. */
-struct device *device_open_pipe(int *peer_fd, struct udptun_error *err);
+/* `*peer` is the other end, a socket that keeps packets apart and does not block; the caller's. */
+struct device *device_open_pipe(udptun_socket *peer, struct udptun_error *err);
 /* Listens at `path` (a stale socket is replaced) and takes one peer at a time. */
 struct device *device_open_unix(const char *path, uint32_t mtu, struct udptun_error *err);
 /* Packets go to `write`; they come by tun2socks_packet(). */
