@@ -36,6 +36,12 @@ static void insert_by_id(struct udpt_binding *b)
     list_insert_before(at, &b->in_session);
 }
 
+/* The timeout of a flow that served a single DNS exchange, and of a new one. */
+static uint64_t lone_ms(const struct udpt_machine *m)
+{
+    return min_u64(m->config.dns_timeout_ms, m->config.flow_timeout_ms);
+}
+
 struct udpt_binding *binding_new(struct udpt_session *s, uint64_t id, uint64_t label)
 {
     struct udpt_machine *m = s->m;
@@ -57,7 +63,7 @@ struct udpt_binding *binding_new(struct udpt_session *s, uint64_t id, uint64_t l
     list_init(&b->in_idle);
     insert_by_id(b);
     list_append(&s->lone, &b->in_idle);
-    machine_wake(m, m->now_us + m->config.dns_timeout_ms * MS_US);
+    session_wake(s, m->now_us + lone_ms(m) * MS_US);
     s->binding_count++;
     m->binding_count++;
     return b;
@@ -260,7 +266,7 @@ static void expire(struct udpt_session *s, struct list *head, uint64_t timeout_u
     while (!list_empty(head)) {
         struct udpt_binding *b = list_entry(head->next, struct udpt_binding, in_idle);
         if (s->m->now_us < b->used_us + timeout_us) {
-            machine_wake(s->m, b->used_us + timeout_us);
+            session_wake(s, b->used_us + timeout_us);
             return;
         }
         binding_free(b, UDPT_CLOSE_IDLE, true);
@@ -269,9 +275,6 @@ static void expire(struct udpt_session *s, struct list *head, uint64_t timeout_u
 
 void binding_expire(struct udpt_session *s)
 {
-    const struct udpt_config *config = &s->m->config;
-    uint32_t lone_ms = config->dns_timeout_ms < config->flow_timeout_ms ? config->dns_timeout_ms
-                                                                        : config->flow_timeout_ms;
-    expire(s, &s->lone, lone_ms * MS_US);
-    expire(s, &s->idle, config->flow_timeout_ms * MS_US);
+    expire(s, &s->lone, lone_ms(s->m) * MS_US);
+    expire(s, &s->idle, s->m->config.flow_timeout_ms * MS_US);
 }

@@ -58,7 +58,7 @@ static void back_off(struct udpt_session *s, struct leg *leg)
 {
     leg->failures++;
     leg->retry_us = s->m->now_us + retry_delay(s, leg->failures);
-    machine_wake(s->m, leg->retry_us);
+    session_wake(s, leg->retry_us);
 }
 
 static void dial(struct udpt_session *s, unsigned number)
@@ -73,7 +73,7 @@ static void dial(struct udpt_session *s, unsigned number)
     uint64_t patience_us = ATTEMPT_FIRST_US + leg->failures * ATTEMPT_STEP_US;
     c->handshake_until_us =
         m->now_us + (patience_us > ATTEMPT_MAX_US ? ATTEMPT_MAX_US : patience_us);
-    machine_wake(m, c->handshake_until_us);
+    conn_wake(c, c->handshake_until_us);
     c->session = s;
     c->leg = number;
     c->generation = ++s->next_generation;
@@ -96,7 +96,7 @@ void client_network_changed(struct udpt_session *s)
     if (s->outage_us != 0)
         s->outage_us = s->m->now_us;
     s->probe_us = s->m->now_us;
-    machine_wake(s->m, s->m->now_us);
+    session_wake(s, s->m->now_us);
 }
 
 static void want(struct udpt_session *s, unsigned number)
@@ -107,7 +107,7 @@ static void want(struct udpt_session *s, unsigned number)
     if (s->m->now_us >= leg->retry_us)
         dial(s, number);
     else
-        machine_wake(s->m, leg->retry_us);
+        session_wake(s, leg->retry_us);
 }
 
 /* An outage: attempts on several legs, begun one after the other. One that began while the path
@@ -116,14 +116,14 @@ static void probe(struct udpt_session *s)
 {
     struct udpt_machine *m = s->m;
     if (m->now_us < s->probe_us) {
-        machine_wake(m, s->probe_us);
+        session_wake(s, s->probe_us);
         return;
     }
     for (unsigned i = 0; i < PROBE_LEGS; i++) {
         if (s->legs[i].attempt)
             continue;
         s->probe_us = m->now_us + retry_delay(s, UINT_MAX);
-        machine_wake(m, s->probe_us);
+        session_wake(s, s->probe_us);
         dial(s, i);
         return;
     }
@@ -172,7 +172,7 @@ static void forget_failures(struct udpt_session *s)
         if (is_steady(leg->conn))
             leg->failures = 0, s->outage_us = 0;
         else
-            machine_wake(s->m, leg->conn->up_us + STEADY_US);
+            session_wake(s, leg->conn->up_us + STEADY_US);
     }
 }
 
@@ -189,7 +189,7 @@ void client_tick(struct udpt_session *s)
     if (!s->proven)
         return;
     size_up(s);
-    machine_wake(s->m, s->needed_us + NEEDED_WINDOW_US);
+    session_wake(s, s->needed_us + NEEDED_WINDOW_US);
     for (unsigned i = 1; i <= s->wanted; i++)
         want(s, i);
 }
@@ -204,7 +204,7 @@ void client_pressure(struct udpt_session *s)
     s->queue_since_us = m->now_us;
     if (s->wanted < m->config.connections) {
         s->wanted++;
-        machine_wake(m, m->now_us);
+        session_wake(s, m->now_us);
     }
 }
 
@@ -242,7 +242,7 @@ void client_attempt_ended(struct udpt_conn *c)
         return;
     if (c->blameless) {
         leg->retry_us = s->m->now_us;
-        machine_wake(s->m, leg->retry_us);
+        session_wake(s, leg->retry_us);
     } else {
         back_off(s, leg);
     }
@@ -263,7 +263,7 @@ void client_leg_lost(struct udpt_session *s, const struct udpt_conn *c)
     if (leg->failures == 0 || is_steady(c)) {
         leg->failures = 1;
         leg->retry_us = m->now_us;
-        machine_wake(m, m->now_us);
+        session_wake(s, m->now_us);
     } else {
         back_off(s, leg);
     }
@@ -341,7 +341,7 @@ void client_heard(struct udpt_conn *c)
 {
     c->heard = true;
     c->session->proven = true;
-    machine_wake(c->m, c->m->now_us); /* the other legs may be dialled now */
+    session_wake(c->session, c->m->now_us); /* the other legs may be dialled now */
 }
 
 /* Whether the session's server has shown, on a leg that is up, that it has the session. */

@@ -39,7 +39,7 @@ void closing_flush(struct udpt_session *s)
         struct closing *closing = list_entry(s->unsaid.next, struct closing, in_session);
         uint64_t until_us = closing->since_us + CLOSE_WAIT_US;
         if (unacked_us <= closing->since_us && m->now_us < until_us) {
-            machine_wake(m, until_us);
+            session_wake(s, until_us);
             return;
         }
         list_move(&s->said, &closing->in_session);

@@ -30,7 +30,8 @@ struct udpt_conn *conn_new(struct udpt_machine *m, enum conn_state state)
     c->since_us = m->now_us;
     c->rtt_us = -1;
     c->handshake_until_us = m->now_us + m->config.handshake_ms * MS_US;
-    machine_wake(m, c->handshake_until_us);
+    alarm_init(&c->alarm, machine_conn_due);
+    conn_wake(c, c->handshake_until_us);
     list_init(&c->in_ready);
     list_init(&c->in_machine);
     list_append(&m->conns, &c->in_machine);
@@ -121,6 +122,7 @@ void conn_kill(struct udpt_conn *c, const char *format, ...)
     memcpy(c->reason, reason, sizeof reason);
     leave_state(c);
     list_remove(&c->in_ready);
+    alarm_stop(&c->m->alarms, &c->alarm);
     list_move(&c->m->dead, &c->in_machine);
 }
 
@@ -135,7 +137,7 @@ void conn_finish(struct udpt_conn *c, const char *reason)
     c->state = CONN_CLOSING;
     c->session = NULL;
     c->handshake_until_us = c->m->now_us + LAST_WORDS_S * S_US;
-    machine_wake(c->m, c->handshake_until_us);
+    conn_wake(c, c->handshake_until_us);
 }
 
 void conn_bury(struct udpt_conn *c)
@@ -235,14 +237,16 @@ void udpt_conn_sent(struct udpt_conn *c, size_t size, uint64_t now_us)
         if (c->state == CONN_CLOSING) {
             /* ops.hangup must not run inside this function. */
             c->handshake_until_us = m->now_us;
-            machine_wake(m, m->now_us);
+            conn_wake(c, m->now_us);
         }
     }
+    if (c->leaving)
+        conn_wake(c, m->now_us);
     if (c->state == CONN_UP)
         queue_unblocked(c);
     m->depth--; /* not machine_leave(): nothing is buried here, the next call does it */
     if (!list_empty(&m->dead))
-        machine_wake(m, m->now_us);
+        m->bury_us = m->now_us;
 }
 
 /* ---- handshake ------------------------------------------------------------------------------ */

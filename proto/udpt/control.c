@@ -325,7 +325,7 @@ static bool heard_leave(struct udpt_conn *c, struct reader *r)
     if (leaving && leaving->generation == generation) {
         leaving->leaving = true;
         queue_reroute(s, leaving);
-        machine_wake(s->m, s->m->now_us);
+        conn_wake(leaving, s->m->now_us);
     }
     return true;
 }

@@ -7,6 +7,7 @@
  *     server.c     a server: streams accepted, sessions created, joined, detached, expired
  *     conn.c       one byte stream: handshake, output buffer, reassembly of frames
  *     leg.c        a stream as part of a session: heartbeat, acknowledgement, round-trip time
+ *     alarms.c     when each conn and session is due
  *     session.c    what both ends share: init and end, state, legs up and down
  *     route.c      which lane a datagram takes, and which leg where it keeps to one
  *     sparse.c     sparse flows: legs as tokens, copies, streams
@@ -34,6 +35,7 @@
 
 #include "proto/list.h"
 #include "proto/table.h"
+#include "proto/udpt/alarms.h"
 #include "proto/udpt/codel.h"
 #include "proto/udpt/credit.h"
 #include "proto/udpt/frame.h"
@@ -121,8 +123,9 @@ struct mark {
 
 struct udpt_conn {
     struct udpt_machine *m;
-    struct list in_machine;       /* machine.conns, or machine.dead */
-    struct list in_ready;         /* machine.ready */
+    struct list in_machine; /* machine.conns, or machine.dead */
+    struct list in_ready;   /* machine.ready */
+    struct alarm alarm;
     struct udpt_session *session; /* NULL at a server before CONFIRM */
     enum conn_state state;
     unsigned leg; /* the slot; what the HELLO said */
@@ -340,7 +343,9 @@ struct udpt_session {
     struct list waiting;                /* bindings with queued datagrams and no leg */
     struct list sparse_ring, bulk_ring; /* those that take turns */
     struct list in_flush;               /* machine.flush */
-    struct list thin;                   /* bindings with queued datagrams of the thin lane */
+    struct alarm alarm, lanes_alarm;
+    uint64_t sweep_us;  /* stale heads are not looked for before */
+    struct list thin;   /* bindings with queued datagrams of the thin lane */
     struct list copies; /* struct queued: sent once, to be sent again on other legs */
     bool spread;        /* the thin lane is in use */
     bool streaming;     /* ... but for more than its tokens carry */
@@ -386,8 +391,9 @@ struct udpt_machine {
     const struct udpt_ops *ops;
     void *arg;
     uint64_t now_us;
-    uint64_t deadline_us;
-    unsigned depth; /* calls on the stack; the dead are buried at 0 */
+    struct alarms alarms; /* of conns and sessions */
+    uint64_t bury_us;     /* there are dead to bury, UDPT_NEVER: there are none */
+    unsigned depth;       /* calls on the stack; the dead are buried at 0 */
     bool stopping;
     struct list conns, dead, ready;
     struct list sessions, dead_sessions;
@@ -402,7 +408,11 @@ struct udpt_machine {
 /* machine.c */
 void machine_enter(struct udpt_machine *m, uint64_t now_us);
 void machine_leave(struct udpt_machine *m);
-void machine_wake(struct udpt_machine *m, uint64_t at_us); /* a deadline not later than this */
+/* At the latest then: leg_tick() or the end of a handshake; session_due(); session_lanes_due(). */
+void conn_wake(struct udpt_conn *c, uint64_t at_us);
+void session_wake(struct udpt_session *s, uint64_t at_us);
+void lanes_wake(struct udpt_session *s, uint64_t at_us);
+void machine_conn_due(struct alarm *t);
 void machine_random(struct udpt_machine *m, void *to, size_t size);
 void machine_log(struct udpt_machine *m, enum udpt_log level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -441,7 +451,8 @@ void session_end(struct udpt_session *s, const char *reason);
 void session_bury(struct udpt_session *s);
 void session_timers(const struct udpt_session *s, uint64_t *heartbeat_us, uint64_t *dead_us);
 void session_enter_state(struct udpt_session *s, enum udpt_state state, const char *reason);
-void session_tick(struct udpt_session *s);
+void session_due(struct alarm *t);
+void session_lanes_due(struct alarm *t);
 unsigned session_legs_up(const struct udpt_session *s); /* data legs and control */
 struct udpt_conn *session_control(const struct udpt_session *s);
 struct udpt_conn *session_best(const struct udpt_session *s); /* for what may go anywhere */

@@ -30,7 +30,7 @@ void leg_attach(struct udpt_conn *c)
     leg->conn = c;
     leg->generation = c->generation;
     session_leg_up(c->session, c);
-    machine_wake(c->m, c->m->now_us);
+    conn_wake(c, c->m->now_us);
 }
 
 void leg_detach(struct udpt_conn *c)
@@ -77,7 +77,7 @@ void leg_count_sent(struct udpt_conn *c, size_t size)
     if (c->mark_count == MARKS)
         merge_marks(c);
     if (c->mark_count == 0)
-        machine_wake(c->m, now_us + STUCK_MIN_US);
+        conn_wake(c, now_us + STUCK_MIN_US);
     c->marks[(c->mark_first + c->mark_count++) % MARKS] =
         (struct mark){.counted = c->tx_counted, .time_us = now_us, .last_us = now_us};
 }
@@ -144,7 +144,7 @@ static void owe_ack(struct udpt_conn *c, size_t size)
         c->ack_owed = true;
         c->rx_counted_us = m->now_us;
         c->session->acks_owed = true;
-        machine_wake(m, m->now_us + ACK_DELAY_US);
+        conn_wake(c, m->now_us + ACK_DELAY_US);
     } else if (!c->session->spread && c->rx_counted - c->rx_acked >= ACK_SIZE) {
         leg_send_acks(c->session, c);
     }
@@ -223,6 +223,15 @@ bool leg_frame(struct udpt_conn *c, uint64_t id, struct reader *body, size_t siz
     return !body->failed;
 }
 
+/* The lanes depend on the least round trip. */
+static void note_rtt(struct udpt_session *s, uint64_t rtt_us)
+{
+    uint64_t least_us = route_min_rtt_us(s);
+    credit_rtt(&s->credit, rtt_us, s->m->now_us);
+    if (route_min_rtt_us(s) != least_us)
+        session_wake(s, s->m->now_us);
+}
+
 void leg_rtt_sample(struct udpt_conn *c, uint64_t rtt_us)
 {
     int64_t sample = rtt_us < 1 ? 1 : (int64_t)rtt_us;
@@ -230,7 +239,7 @@ void leg_rtt_sample(struct udpt_conn *c, uint64_t rtt_us)
     if (c->rtt_us >= 0)
         c->rtt_var_us += (llabs(sample - c->rtt_us) - c->rtt_var_us) / 4;
     c->rtt_us = c->rtt_us < 0 ? sample : c->rtt_us + (sample - c->rtt_us) / 8;
-    credit_rtt(&c->session->credit, (uint64_t)sample, c->m->now_us);
+    note_rtt(c->session, (uint64_t)sample);
 }
 
 void leg_pong(struct udpt_conn *c, uint64_t token)
@@ -264,7 +273,7 @@ void leg_acked(struct udpt_conn *c, uint64_t received, uint64_t delay_us)
     if (received <= c->tx_acked)
         return;
     if (c->leaving)
-        machine_wake(c->m, now_us);
+        conn_wake(c, now_us);
     /* The delay is that of the oldest byte: of the probe's only when none was before it. Taken off
      * wrongly it would make the path look near. */
     bool oldest = c->tx_acked >= c->probe_start;
@@ -278,7 +287,7 @@ void leg_acked(struct udpt_conn *c, uint64_t received, uint64_t delay_us)
         c->mark_count--;
     }
     if (last_us != 0 && now_us > last_us)
-        credit_rtt(&c->session->credit, now_us - last_us, now_us);
+        note_rtt(c->session, now_us - last_us);
     if (c->probe_end != 0 && received >= c->probe_end) {
         uint64_t elapsed_us = now_us - c->probe_us;
         leg_rtt_sample(c, oldest && elapsed_us > delay_us ? elapsed_us - delay_us : elapsed_us);
@@ -315,8 +324,8 @@ static void heartbeat(struct udpt_conn *c, uint64_t interval_us)
     if (quiet_us + interval_us <= c->m->now_us && c->ping_sent_us == 0)
         leg_heartbeat(c);
     else
-        machine_wake(c->m, quiet_us + interval_us > c->m->now_us ? quiet_us + interval_us
-                                                                 : c->m->now_us + interval_us);
+        conn_wake(c, quiet_us + interval_us > c->m->now_us ? quiet_us + interval_us
+                                                           : c->m->now_us + interval_us);
 }
 
 static void give_back_memory(struct udpt_conn *c)
@@ -336,13 +345,13 @@ void leg_tick(struct udpt_conn *c)
         conn_kill(c, "nothing was heard for %llu s", (unsigned long long)(dead_us / S_US));
         return;
     }
-    machine_wake(m, c->last_rx_us + dead_us);
+    conn_wake(c, c->last_rx_us + dead_us);
     uint64_t stuck_us = stuck_at(c);
     if (m->now_us >= stuck_us) {
         conn_kill(c, "what was sent is not acknowledged");
         return;
     }
-    machine_wake(m, stuck_us);
+    conn_wake(c, stuck_us);
     if (c->leaving && m->config.role == UDPT_SERVER && conn_pending(c) == 0 &&
         c->tx_acked == c->tx_counted) {
         conn_kill(c, "not needed any more");
@@ -357,7 +366,7 @@ void leg_tick(struct udpt_conn *c)
         if (on)
             leg_send_acks(c->session, on);
         else
-            machine_wake(m, retry_us);
+            conn_wake(c, retry_us);
     }
     if (m->now_us - c->last_tx_us > S_US)
         give_back_memory(c);

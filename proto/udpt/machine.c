@@ -62,7 +62,7 @@ struct udpt_machine *udpt_machine_new(const struct udpt_config *config, const st
     m->ops = ops;
     m->arg = arg;
     m->now_us = now_us;
-    m->deadline_us = config->role == UDPT_LOCAL ? now_us : UDPT_NEVER;
+    m->bury_us = UDPT_NEVER;
     list_init(&m->conns);
     list_init(&m->dead);
     list_init(&m->ready);
@@ -76,6 +76,8 @@ struct udpt_machine *udpt_machine_new(const struct udpt_config *config, const st
         free(m);
         return NULL;
     }
+    if (s)
+        session_wake(s, now_us);
     if (s && config->identity)
         client_resume(s, config->identity);
     m->config.identity = NULL;
@@ -127,6 +129,15 @@ void udpt_machine_free(struct udpt_machine *m)
     free(m);
 }
 
+/* Timeouts are other ones now. */
+static void wake_all(struct udpt_machine *m)
+{
+    LIST_FOREACH (node, &m->conns)
+        conn_wake(list_entry(node, struct udpt_conn, in_machine), m->now_us);
+    LIST_FOREACH (node, &m->sessions)
+        session_wake(list_entry(node, struct udpt_session, in_machine), m->now_us);
+}
+
 void udpt_machine_configure(struct udpt_machine *m, const struct udpt_config *config,
                             uint64_t now_us)
 {
@@ -144,7 +155,7 @@ void udpt_machine_configure(struct udpt_machine *m, const struct udpt_config *co
             control_settings(s);
     }
     caps_keep(m);
-    machine_wake(m, now_us);
+    wake_all(m);
     machine_leave(m);
 }
 
@@ -169,15 +180,27 @@ void machine_leave(struct udpt_machine *m)
     m->depth--;
 }
 
-void machine_wake(struct udpt_machine *m, uint64_t at_us)
+void conn_wake(struct udpt_conn *c, uint64_t at_us)
 {
-    if (at_us < m->deadline_us)
-        m->deadline_us = at_us;
+    if (c->state != CONN_DEAD)
+        alarm_wake(&c->m->alarms, &c->alarm, at_us);
+}
+
+void session_wake(struct udpt_session *s, uint64_t at_us)
+{
+    if (!s->ending)
+        alarm_wake(&s->m->alarms, &s->alarm, at_us);
+}
+
+void lanes_wake(struct udpt_session *s, uint64_t at_us)
+{
+    if (!s->ending)
+        alarm_wake(&s->m->alarms, &s->lanes_alarm, at_us);
 }
 
 uint64_t udpt_deadline(const struct udpt_machine *m)
 {
-    return m->deadline_us;
+    return min_u64(m->bury_us, alarms_next_us(&m->alarms));
 }
 
 /* A handshake or a farewell that takes too long. */
@@ -185,7 +208,7 @@ static void tick_unjoined(struct udpt_conn *c)
 {
     struct udpt_machine *m = c->m;
     if (m->now_us < c->handshake_until_us)
-        machine_wake(m, c->handshake_until_us);
+        conn_wake(c, c->handshake_until_us);
     else if (c->state == CONN_CLOSING)
         conn_kill(c, "%s", c->reason);
     else if (c->state == CONN_DIALLING)
@@ -195,19 +218,20 @@ static void tick_unjoined(struct udpt_conn *c)
                   c->state == CONN_AWAIT_WELCOME ? "answer from the udp-server" : "handshake");
 }
 
+void machine_conn_due(struct alarm *t)
+{
+    struct udpt_conn *c = alarm_entry(t, struct udpt_conn, alarm);
+    if (c->state == CONN_UP)
+        leg_tick(c);
+    else
+        tick_unjoined(c);
+}
+
 void udpt_tick(struct udpt_machine *m, uint64_t now_us)
 {
     machine_enter(m, now_us);
-    m->deadline_us = UDPT_NEVER;
-    LIST_FOREACH_SAFE (node, &m->conns) {
-        struct udpt_conn *c = list_entry(node, struct udpt_conn, in_machine);
-        if (c->state == CONN_UP)
-            leg_tick(c);
-        else
-            tick_unjoined(c);
-    }
-    LIST_FOREACH_SAFE (node, &m->sessions)
-        session_tick(list_entry(node, struct udpt_session, in_machine));
+    m->bury_us = UDPT_NEVER;
+    alarms_run(&m->alarms, m->now_us);
     machine_leave(m);
 }
 

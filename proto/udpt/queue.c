@@ -155,7 +155,7 @@ int queue_put(struct udpt_binding *b, const struct udpt_dest *dest, const uint8_
     s->queue_total += q->size;
     if (b->queue_first == q)
         queue_route(b);
-    machine_wake(m, m->now_us + SWEEP_US);
+    lanes_wake(s, m->now_us + SWEEP_US);
     if (m->config.role == UDPT_LOCAL)
         client_pressure(s);
     return UDPTUN_OK;
@@ -183,12 +183,11 @@ void queue_route(struct udpt_binding *b)
 /* May one more bulk datagram leave on `c`? If not, the session is woken when it may. */
 static bool has_credit(struct udpt_session *s, const struct udpt_conn *c)
 {
-    struct udpt_machine *m = s->m;
     uint64_t retry_us;
-    if (credit_allows(&s->credit, c->tx_acked == c->tx_counted, m->now_us, &retry_us))
+    if (credit_allows(&s->credit, c->tx_acked == c->tx_counted, s->m->now_us, &retry_us))
         return true;
-    credit_blocked(&s->credit, m->now_us);
-    machine_wake(m, retry_us);
+    credit_blocked(&s->credit, s->m->now_us);
+    lanes_wake(s, retry_us);
     return false;
 }
 
@@ -323,6 +322,11 @@ void queue_expire(struct udpt_session *s)
 {
     if (s->queue_total == 0)
         return;
+    if (s->m->now_us < s->sweep_us) {
+        lanes_wake(s, s->sweep_us);
+        return;
+    }
+    s->sweep_us = s->m->now_us + SWEEP_US;
     sweep(&s->waiting);
     sweep(&s->thin);
     sweep(&s->sparse_ring);
@@ -332,5 +336,5 @@ void queue_expire(struct udpt_session *s)
     if (!list_empty(&s->waiting))
         queue_pump_held(s); /* one that waited for its port may have waited long enough */
     if (s->queue_total > 0)
-        machine_wake(s->m, s->m->now_us + SWEEP_US);
+        lanes_wake(s, s->sweep_us);
 }

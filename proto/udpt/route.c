@@ -175,6 +175,7 @@ static void choose_regime(struct udpt_session *s)
     uint64_t carries = (uint64_t)data_legs_up(s) * THIN_WRITE_SIZE * S_US / round_us;
     uint64_t demand = s->thin_rate * route_copies(s);
     s->streaming = s->streaming ? demand * 2 > carries : demand * 4 > carries * 3;
+    session_wake(s, s->m->now_us); /* it may need another number of legs */
 }
 
 /* The thin lane ends: what waits there takes the ordinary way. */

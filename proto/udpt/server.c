@@ -83,6 +83,9 @@ void server_agree(struct udpt_session *s, const struct udpt_params *wanted)
     p->redundancy = within(wanted->redundancy, 1, 3, p->redundancy);
     p->redundancy_max_size =
         within(wanted->redundancy_max_size, 1, UDPT_MAX_PAYLOAD_IP6, p->redundancy_max_size);
+    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++)
+        if (s->legs[i].conn)
+            conn_wake(s->legs[i].conn, s->m->now_us); /* it may be dead sooner */
 }
 
 /* With a HELLO all begins as this server is set to. */
@@ -104,7 +107,7 @@ static struct udpt_session *create(struct udpt_conn *c)
     if (!s)
         return NULL;
     s->detached_us = c->m->now_us;
-    machine_wake(c->m, s->detached_us + c->m->config.resume_ms * MS_US);
+    session_wake(s, s->detached_us + c->m->config.resume_ms * MS_US);
     memcpy(s->id, c->handshake->hello.session, sizeof s->id);
     handshake_secret(c->handshake, s->secret);
     s->incarnation = c->handshake->welcome.incarnation;
@@ -209,7 +212,7 @@ void server_leg_lost(struct udpt_session *s)
 {
     if (session_legs_up(s) > 0)
         return;
-    machine_wake(s->m, s->detached_us + s->m->config.resume_ms * MS_US);
+    session_wake(s, s->detached_us + s->m->config.resume_ms * MS_US);
     session_enter_state(s, UDPT_DETACHED, "every connection was lost");
 }
 
@@ -219,7 +222,7 @@ void server_tick(struct udpt_session *s)
         return;
     uint64_t until_us = s->detached_us + s->m->config.resume_ms * MS_US;
     if (s->m->now_us < until_us)
-        machine_wake(s->m, until_us);
+        session_wake(s, until_us);
     else
         session_end(s, "no connection came back in time");
 }

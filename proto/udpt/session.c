@@ -40,6 +40,8 @@ struct udpt_session *session_new(struct udpt_machine *m)
     uint32_t seed;
     machine_random(m, &seed, sizeof seed);
     credit_init(&s->credit, seed, m->now_us);
+    alarm_init(&s->alarm, session_due);
+    alarm_init(&s->lanes_alarm, session_lanes_due);
     list_init(&s->in_machine);
     list_append(&m->sessions, &s->in_machine);
     m->session_count++;
@@ -64,6 +66,8 @@ void session_end(struct udpt_session *s, const char *reason)
         binding_free(list_entry(s->bindings.next, struct udpt_binding, in_session),
                      UDPT_CLOSE_SESSION, false);
     list_remove(&s->in_flush);
+    alarm_stop(&m->alarms, &s->alarm);
+    alarm_stop(&m->alarms, &s->lanes_alarm);
     list_move(&m->dead_sessions, &s->in_machine);
     m->session_count--;
     session_enter_state(s, UDPT_CLOSED, reason);
@@ -180,19 +184,29 @@ void session_drop_legs(struct udpt_session *s, const char *reason)
             conn_kill(s->legs[i].conn, "%s", reason);
 }
 
-void session_tick(struct udpt_session *s)
+/* Its alarm: what happens rarely. */
+void session_due(struct alarm *t)
 {
+    struct udpt_session *s = alarm_entry(t, struct udpt_session, alarm);
     if (s->ending)
         return;
     binding_expire(s);
-    queue_expire(s);
-    credit_tick(&s->credit, s->m->now_us);
-    queue_pump_all(s);
     closing_flush(s);
     route_update(s);
-    route_want_flush(s);
     if (s->m->config.role == UDPT_LOCAL)
         client_tick(s);
     else
         server_tick(s);
+}
+
+/* The alarm of the lanes: a datagram is due, or too old. */
+void session_lanes_due(struct alarm *t)
+{
+    struct udpt_session *s = alarm_entry(t, struct udpt_session, lanes_alarm);
+    if (s->ending)
+        return;
+    queue_expire(s);
+    credit_tick(&s->credit, s->m->now_us);
+    queue_pump_all(s);
+    route_want_flush(s);
 }

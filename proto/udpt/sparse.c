@@ -166,15 +166,15 @@ static void flush_thin(struct udpt_session *s)
         if (c && t.usable * 4 < t.legs * 3) { /* scarce: spaced evenly over a round trip */
             uint64_t at_us = s->last_flush_us + route_min_rtt_us(s) / t.legs;
             if (m->now_us < at_us) {
-                machine_wake(m, at_us);
+                lanes_wake(s, at_us);
                 return;
             }
         }
         if (!c && m->now_us >= forced_us)
             c = t.idle;
         if (!c) {
-            machine_wake(m, t.next_us);
-            machine_wake(m, forced_us > m->now_us ? forced_us : m->now_us + THIN_WAIT_US);
+            lanes_wake(s, t.next_us);
+            lanes_wake(s, forced_us > m->now_us ? forced_us : m->now_us + THIN_WAIT_US);
             return;
         }
         if (s->acks_owed)
@@ -232,8 +232,8 @@ static void flush_streaming(struct udpt_session *s)
         if (!write_copies(s, c, OUTPUT_TURN_SIZE) || !write_fresh(s, c, OUTPUT_TURN_SIZE))
             return;
     }
-    if (!list_empty(&s->thin))
-        machine_wake(s->m, s->m->now_us + DELAYED_ACK_US);
+    if (!list_empty(&s->thin) || !list_empty(&s->copies))
+        lanes_wake(s, s->m->now_us + DELAYED_ACK_US);
 }
 
 void sparse_flush(struct udpt_session *s)
