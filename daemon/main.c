@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "daemon/control/change/reload.h"
 #include "daemon/control/control.h"
 #include "daemon/control/store/config_file.h"
 #include "daemon/options.h"

@@ -2,12 +2,19 @@
 /* control.c - putting the control plane together, and taking it apart; see control.h. */
 #include "daemon/control/control.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "daemon/control/actions/actions.h"
+#include "daemon/control/change/apply.h"
+#include "daemon/control/change/change.h"
+#include "daemon/control/change/wait.h"
 #include "daemon/control/report/metrics_http.h"
+#include "daemon/control/report/watchers.h"
+#include "daemon/control/socket/command_socket.h"
 #include "daemon/control/store/config_file.h"
+#include "daemon/control/store/state.h"
 #include "proto/control/codec.h"
 
 static void on_engine_log(void *arg, enum udptun_log_level level, const char *module,
@@ -22,18 +29,14 @@ static void on_line(void *arg, enum udptun_log_level level, const char *module, 
     watchers_log(arg, level, module, text);
 }
 
-/* Seconds that no change of the clock moves. */
-static uint64_t monotonic_s(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec;
-}
-
-uint64_t control_uptime_s(const struct control *control)
-{
-    return monotonic_s() - control->started_s;
-}
+/* The parts that struct control points to. */
+struct parts {
+    struct control control;
+    struct command_socket socket;
+    struct watchers watchers;
+    struct changes changes;
+    struct waits waits;
+};
 
 static int add_object(struct control *control, ProtobufCMessage *message, struct means *means,
                       bool of_file, struct udptun_error *err)
@@ -159,31 +162,37 @@ static int start(struct control *control, const struct control_config *config,
 struct control *control_new(const struct control_config *config, struct udptun_error *err)
 {
     struct command_listener listener;
-    struct control *control = calloc(1, sizeof *control);
-    if (!control) {
+    struct parts *parts = calloc(1, sizeof *parts);
+    if (!parts) {
         error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
         return NULL;
     }
+    struct control *control = &parts->control;
+    control->socket = &parts->socket;
+    control->watchers = &parts->watchers;
+    control->changes = &parts->changes;
+    control->waits = &parts->waits;
+    control->find_action = action_find;
     control->loop = config->loop;
     control->log = config->log;
-    control->started_s = monotonic_s();
+    control_start_clock(control);
     control->shutdown = config->shutdown;
     control->reloading = config->reloading;
     control->arg = config->arg;
     control->config_path = config->config_path;
     control->store.dir = -1;
-    changes_init(&control->changes);
-    waits_init(&control->waits);
-    watchers_init(&control->watchers, control);
+    changes_init(control->changes);
+    waits_init(control->waits);
+    watchers_init(control->watchers, control);
     /* The socket first: a second daemon must not get as far as to touch anything. */
     if ((config->socket_fd >= 0
              ? command_listener_adopt(&listener, config->socket_fd, config->socket_group, err)
              : command_listener_open(&listener, config->socket_path, config->socket_mode,
                                      config->socket_group, err)) < 0) {
-        free(control);
+        free(parts);
         return NULL;
     }
-    command_socket_start(&control->socket, control, &listener);
+    command_socket_start(control->socket, control, &listener, watchers_room);
     control->log->tap = on_line;
     control->log->tap_arg = control;
     if (start(control, config, err) < 0 ||
@@ -200,14 +209,14 @@ void control_free(struct control *control)
     control->stopping = true;
     changes_stop(control);
     waits_stop(control);
-    watchers_stop(&control->watchers);
+    watchers_stop(control->watchers);
     metrics_http_close(control->metrics);
     worker_free(control->worker);
     control->log->tap = NULL;
     udptun_engine_free(control->engine); /* pings under way are answered by it */
     control->engine = NULL;
-    command_socket_stop(&control->socket);
+    command_socket_stop(control->socket);
     objects_fini(&control->objects);
     store_close(&control->store);
-    free(control);
+    free(list_entry(control, struct parts, control));
 }

@@ -61,6 +61,8 @@ PUBLIC_ALLOWED = {
 FLOORS = {
     "daemon/engine": (("core",), ("settings",), ("streams",), ("tunnel",), ("local", "server"),
                       ("gateway",), ("face",)),
+    "daemon/control": (("store",), ("socket",), ("report",), ("change",), ("actions",), (".",)),
+    "controller/proxy": (("linux",), (".",)),
 }
 OUTSIDE = {"packaging", "tests"}  # beside the house: may reach anywhere, nothing may reach it
 LIBRARIES = ("proto", "tun2socks", "daemon/platform", "daemon/engine", "libclient")

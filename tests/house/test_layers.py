@@ -27,7 +27,7 @@ CLEAN = {
     "daemon/engine/include/udptun/engine.h": "#include <udptun/error.h>\nint udptun_run(void);\n",
     "daemon/engine/face/engine.c": '#include "proto/udpt/machine.h"\n#include <udptun/engine.h>\n'
                              "int udptun_run(void) { return machine_run(); }\n",
-    "daemon/control/action.c": "#include <udptun/engine.h>\nint codec_read(void);\n"
+    "daemon/control/actions/action.c": "#include <udptun/engine.h>\nint codec_read(void);\n"
                                "int action(void);\n"
                                "int action(void) { return udptun_run() + codec_read(); }\n",
     "daemon/main.c": "#include <stdlib.h>\nint action(void);\n"

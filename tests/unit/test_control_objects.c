@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/control/socket/dispatch.h"
+#include "daemon/control/actions/actions.h"
 #include "daemon/control/store/config_file.h"
 #include "daemon/control/store/object_fields.h"
 #include "daemon/control/store/objects.h"

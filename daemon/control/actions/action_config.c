@@ -7,9 +7,10 @@
 #include <string.h>
 
 #include "daemon/control/change/authority.h"
-#include "daemon/control/control.h"
+#include "daemon/control/change/change.h"
 #include "daemon/control/store/object_fields.h"
 #include "daemon/control/store/secrets.h"
+#include "daemon/control/store/state.h"
 #include "daemon/control/store/tunnel_message.h"
 #include "proto/control/codec.h"
 

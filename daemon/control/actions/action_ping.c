@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-#include "daemon/control/control.h"
+#include "daemon/control/store/state.h"
 
 #define PING_TIMEOUT_MS 5000
 

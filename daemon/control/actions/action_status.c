@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/control/control.h"
 #include "daemon/control/report/metrics.h"
 #include "daemon/control/report/status_reply.h"
+#include "daemon/control/store/state.h"
 #include "proto/control/codec.h"
 
 #define FLOWS_UNLESS_TOLD 100

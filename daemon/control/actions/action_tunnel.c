@@ -6,9 +6,11 @@
 #include <string.h>
 
 #include "daemon/control/change/authority.h"
-#include "daemon/control/control.h"
+#include "daemon/control/change/change.h"
+#include "daemon/control/change/wait.h"
 #include "daemon/control/report/status_reply.h"
 #include "daemon/control/store/secrets.h"
+#include "daemon/control/store/state.h"
 #include "daemon/control/store/tunnel_message.h"
 #include "proto/control/codec.h"
 
@@ -142,7 +144,7 @@ void action_configured(struct call *call, const char *name, bool changed)
 {
     double seconds = wait_s(call);
     if (seconds > 0.)
-        wait_start(call, name, changed, seconds);
+        wait_start(call, name, changed, seconds, action_return_configured);
     else
         action_return_configured(call, name, changed);
 }

@@ -2,8 +2,10 @@
 /* action_watch.c - subscribe and unsubscribe; watchers.c does the telling. */
 #include "daemon/control/actions/actions.h"
 
-#include "daemon/control/control.h"
 #include "daemon/control/report/status_reply.h"
+#include "daemon/control/report/watchers.h"
+#include "daemon/control/socket/command_socket.h"
+#include "daemon/control/store/state.h"
 
 #define TOPIC(name) (1u << UDPTUN__CONTROL__TOPIC__##name)
 #define ALL_TOPICS  (TOPIC(STATE) | TOPIC(CONFIG) | TOPIC(STATS) | TOPIC(LOG))

@@ -7,7 +7,10 @@
 
 #include <udptun/engine.h>
 
-#include "daemon/control/control.h"
+#include "daemon/control/change/reload.h"
+#include "daemon/control/report/watchers.h"
+#include "daemon/control/socket/command_socket.h"
+#include "daemon/control/store/state.h"
 #include "proto/control/scan.h"
 
 #define KIND(name) &udptun__control__##name##__descriptor
@@ -36,6 +39,15 @@ const struct action control_actions[] = {
 /* clang-format on */
 
 const size_t control_action_count = sizeof control_actions / sizeof *control_actions;
+
+const struct action *action_find(const char *name)
+{
+    for (size_t i = 0; i < control_action_count; i++) {
+        if (strcmp(control_actions[i].name, name) == 0)
+            return &control_actions[i];
+    }
+    return NULL;
+}
 
 void action_fail(struct call *call, int code, const char *field, const char *format, ...)
 {

@@ -8,6 +8,13 @@
 #define FLOWS_PER_REPLY 1000
 #define MAX_PINGS       100
 
+/* The action table. */
+extern const struct action control_actions[];
+extern const size_t control_action_count;
+
+/* Its row of that name; NULL: there is no such action. */
+const struct action *action_find(const char *name);
+
 void action_hello(struct call *call);
 void action_shutdown(struct call *call);
 void action_configure_udp_tunnel(struct call *call);

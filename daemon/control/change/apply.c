@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* apply.c - objects of either kind to and from the engine; declared in control.h. */
+/* apply.c - objects of either kind to and from the engine. */
 #include <string.h>
 
-#include "daemon/control/control.h"
+#include "daemon/control/change/apply.h"
+#include "daemon/control/change/wait.h"
+#include "daemon/control/report/watchers.h"
 #include "daemon/control/store/gateway_message.h"
 #include "daemon/control/store/identities.h"
 #include "daemon/control/store/tunnel_message.h"
@@ -54,18 +56,6 @@ static void on_state_kept(void *arg, const char *name, enum udptun_state state, 
     if (state == UDPTUN_ESTABLISHED)
         keep_session(arg, name);
     on_state(arg, name, state, reason);
-}
-
-int control_check(ProtobufCMessage *message, const struct means *means, const char *path,
-                  struct udptun_error *err)
-{
-    struct tunnel_message config;
-    struct udptun_tun2socks_config tun2socks;
-    if (!object_tunnel(message))
-        return gateway_message_read(object_tun2socks(message), means, path, &tun2socks, err);
-    int rc = tunnel_message_read(object_tunnel(message), means, path, &config, err);
-    explicit_bzero(config.key, sizeof config.key);
-    return rc;
 }
 
 static int apply_tunnel(struct control *control, const tunnel_msg *tunnel,

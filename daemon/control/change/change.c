@@ -7,10 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/control/change/apply.h"
 #include "daemon/control/change/authority.h"
 #include "daemon/control/change/change_run.h"
-#include "daemon/control/control.h"
+#include "daemon/control/report/watchers.h"
 #include "daemon/control/store/identities.h"
+#include "daemon/control/store/object_check.h"
+#include "daemon/control/store/state.h"
 #include "daemon/control/store/tunnel_message.h"
 #include "proto/control/codec.h"
 
@@ -65,13 +68,13 @@ int change_edit(struct change *c, const char *name, ProtobufCMessage *wanted, bo
         return c->err.code;
     }
     if (wanted)
-        object_take_fd(wanted, c->call ? &c->call->fds : NULL, message,
-                       present ? &present->means : NULL, &e->means);
+        object_take_fd(wanted, c->call ? c->call->fds.fd : NULL, c->call ? c->call->fds.count : 0,
+                       message, present ? &present->means : NULL, &e->means);
     e->needs_identity = e->differs && control_needs_identity(c->control, wanted);
     /* Those with a key file are checked where the file is read. */
     return !wanted || object_has_key_file(wanted)
                ? 0
-               : control_check(wanted, &e->means, e->path, &c->err);
+               : object_check(wanted, &e->means, e->path, &c->err);
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */
@@ -199,7 +202,7 @@ static void run_prepare(struct worker_job *job)
         struct edit *e = &c->edits[i];
         if (object_has_key_file(e->wanted) &&
             object_read_key(e->wanted, e->path, &e->means, &c->err) == 0)
-            control_check(e->wanted, &e->means, e->path, &c->err);
+            object_check(e->wanted, &e->means, e->path, &c->err);
         if (e->needs_identity)
             means_read_identity(&e->means, &c->control->store, e->name);
     }
@@ -260,7 +263,7 @@ static bool begin(struct change *c)
 
 static void run_queue(struct control *control)
 {
-    struct changes *changes = &control->changes;
+    struct changes *changes = control->changes;
     if (changes->running)
         return;
     changes->running = true;
@@ -293,7 +296,7 @@ void change_start(struct control *control, const struct change_kind *kind, struc
     c->kind = kind;
     c->call = call;
     c->file = file;
-    list_append(&control->changes.queue, &c->node);
+    list_append(&control->changes->queue, &c->node);
     if (control->stopping) {
         error_set(&c->err, UDPTUN_E_UNEXPECTED, NULL, "the daemon is stopping");
         finish(c);
@@ -304,8 +307,8 @@ void change_start(struct control *control, const struct change_kind *kind, struc
 
 void changes_stop(struct control *control)
 {
-    control->changes.running = true; /* nothing begins any more */
-    LIST_FOREACH_SAFE (node, &control->changes.queue) {
+    control->changes->running = true; /* nothing begins any more */
+    LIST_FOREACH_SAFE (node, &control->changes->queue) {
         struct change *c = list_entry(node, struct change, node);
         if (c->under_way)
             continue;

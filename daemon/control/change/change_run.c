@@ -17,8 +17,10 @@
 
 #include <string.h>
 
+#include "daemon/control/change/apply.h"
+#include "daemon/control/change/change.h"
 #include "daemon/control/change/make_way.h"
-#include "daemon/control/control.h"
+#include "daemon/control/store/state.h"
 #include "daemon/control/store/tunnel_message.h"
 
 /* ---- one edit -------------------------------------------------------------------------------- */

@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/control/control.h"
+#include "daemon/control/change/apply.h"
+#include "daemon/control/change/change.h"
 #include "daemon/control/store/object_fields.h"
+#include "daemon/control/store/state.h"
 #include "proto/control/codec.h"
 
 const struct object *edit_ran_before(const struct change *c, const struct edit *e)

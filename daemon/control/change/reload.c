@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/control/control.h"
+#include "daemon/control/change/change.h"
+#include "daemon/control/change/reload.h"
 #include "daemon/control/store/config_file.h"
+#include "daemon/control/store/state.h"
 #include "proto/control/codec.h"
 
 struct reload {

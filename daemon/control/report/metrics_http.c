@@ -17,9 +17,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "daemon/control/control.h"
 #include "daemon/control/report/metrics.h"
 #include "daemon/control/report/status_reply.h"
+#include "daemon/control/store/state.h"
+#include "daemon/service/command_listener.h"
 #include "proto/endpoint.h"
 
 #define MAX_SCRAPERS   16

@@ -8,7 +8,7 @@
 #ifndef CONTROL_STATUS_REPLY_H
 #define CONTROL_STATUS_REPLY_H
 
-#include "daemon/control/control.h"
+#include "daemon/control/store/state.h"
 
 /* NULL also for an object of the other kind, or one that is being removed. */
 tunnel_status_msg *status_of_tunnel(struct control *control, const struct object *object);

@@ -4,9 +4,10 @@
 
 #include <time.h>
 
-#include "daemon/control/control.h"
 #include "daemon/control/report/status_reply.h"
 #include "daemon/control/socket/command_conn.h"
+#include "daemon/control/socket/command_socket.h"
+#include "daemon/control/store/state.h"
 
 #define TOPIC(name) (1u << UDPTUN__CONTROL__TOPIC__##name)
 
@@ -61,7 +62,7 @@ void watchers_room(struct command_conn *conn)
 static void publish(struct control *control, unsigned topic, size_t limit, const char *name,
                     event_data *data)
 {
-    LIST_FOREACH (node, &control->socket.connections) {
+    LIST_FOREACH (node, &control->socket->connections) {
         struct command_conn *conn = list_entry(node, struct command_conn, node);
         if (!(conn->watch.topics & topic) || conn->ended || conn->closing)
             continue;
@@ -133,7 +134,7 @@ static void on_stats(struct ev_loop *loop, ev_timer *timer, int events)
     struct control *control = ((struct watchers *)timer->data)->control;
     event_data data = UDPTUN__CONTROL__EVENT_DATA__INIT;
     bool watched = false;
-    LIST_FOREACH (node, &control->socket.connections) {
+    LIST_FOREACH (node, &control->socket->connections) {
         struct command_conn *conn = list_entry(node, struct command_conn, node);
         watched = watched || watches_stats(conn);
         if (!watches_stats(conn) || command_conn_waiting(conn) > 0)
@@ -157,8 +158,8 @@ void watchers_watch(struct command_conn *conn, unsigned topics)
     conn->watch.lost_topics &= topics;
     if (conn->watch.lost_topics == 0)
         conn->watch.lost = 0;
-    if (topics & TOPIC(STATS) && !ev_is_active(&control->watchers.stats))
-        ev_timer_again(control->loop, &control->watchers.stats);
+    if (topics & TOPIC(STATS) && !ev_is_active(&control->watchers->stats))
+        ev_timer_again(control->loop, &control->watchers->stats);
 }
 
 void watchers_init(struct watchers *e, struct control *control)

@@ -16,24 +16,15 @@
 
 #include <udptun/engine.h>
 
+#include "daemon/control/socket/command_socket.h"
 #include "daemon/control/store/objects.h"
 #include "proto/control/messages.h"
 
-#define WATCHER_LOW    ((size_t)64 << 10)
-#define WATCHER_HIGH   ((size_t)256 << 10)
-#define WATCHER_TIME_S 10.
-#define STATS_TIME_S   1. /* between two events of stats */
+#define WATCHER_LOW  ((size_t)64 << 10)
+#define WATCHER_HIGH ((size_t)256 << 10)
+#define STATS_TIME_S 1. /* between two events of stats */
 
 struct control;
-struct command_conn;
-
-/* What a connection watches; part of struct command_conn. */
-struct watcher {
-    unsigned topics;      /* bit n: topic n of control.proto */
-    unsigned lost_topics; /* of which events were left out, and the watcher was not told */
-    uint64_t lost;
-    uint64_t seq; /* of the last event */
-};
 
 struct watchers {
     struct control *control;

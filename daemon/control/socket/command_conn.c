@@ -20,8 +20,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "daemon/control/control.h"
+#include "daemon/control/socket/command_socket.h"
 #include "daemon/control/socket/dispatch.h"
+#include "daemon/control/store/state.h"
 
 #define READ_SIZE      ((size_t)16 << 10)
 #define OUT_HIGH       ((size_t)64 << 10)
@@ -119,7 +120,7 @@ static void flush(struct command_conn *c)
         c->out_at += (size_t)n;
         ev_timer_stop(c->server->control->loop, &c->lookout); /* it reads: settle() looks anew */
     }
-    watchers_room(c);
+    c->server->room(c);
     if (out_waiting(c) > 0)
         return;
     free(c->out);

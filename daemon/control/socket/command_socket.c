@@ -10,9 +10,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "daemon/control/control.h"
 #include "daemon/control/socket/command_conn.h"
 #include "daemon/control/socket/dispatch.h"
+#include "daemon/control/store/state.h"
 
 #define ACCEPT_PAUSE_S 1.0
 #define ACCEPT_BATCH   16
@@ -161,9 +161,11 @@ static void on_accept(struct ev_loop *loop, ev_io *watcher, int events)
 }
 
 void command_socket_start(struct command_socket *server, struct control *control,
-                          struct command_listener *listener)
+                          struct command_listener *listener,
+                          void (*room)(struct command_conn *conn))
 {
     server->control = control;
+    server->room = room;
     server->listener = *listener;
     *listener = (struct command_listener){.fd = -1};
     list_init(&server->connections);

@@ -11,7 +11,6 @@
 
 #include <ev.h>
 
-#include "daemon/control/report/watchers.h"
 #include "daemon/control/socket/command_fds.h"
 #include "daemon/control/socket/peer.h"
 #include "daemon/service/command_listener.h"
@@ -26,9 +25,21 @@
 
 struct control;
 struct call;
+struct command_conn;
+
+#define WATCHER_TIME_S 10. /* for a watcher to read something */
+
+/* What a connection watches; part of struct command_conn. */
+struct watcher {
+    unsigned topics;      /* bit n: topic n of control.proto */
+    unsigned lost_topics; /* of which events were left out, and the watcher was not told */
+    uint64_t lost;
+    uint64_t seq; /* of the last event */
+};
 
 struct command_socket {
     struct control *control;
+    void (*room)(struct command_conn *conn); /* its output was sent: events have room again */
     struct command_listener listener;
     struct list connections;
     unsigned count;
@@ -65,9 +76,10 @@ struct command_conn {
     ev_timer lookout;  /* for a watcher to read, or a half-closed client to be gone */
 };
 
-/* Takes over `listener`. */
+/* Takes over `listener`. `room` as in the struct. */
 void command_socket_start(struct command_socket *server, struct control *control,
-                          struct command_listener *listener);
+                          struct command_listener *listener,
+                          void (*room)(struct command_conn *conn));
 
 /* Ends every connection; calls under way lose theirs. */
 void command_socket_stop(struct command_socket *server);

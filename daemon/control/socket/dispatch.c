@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/control/control.h"
 #include "daemon/control/socket/command_socket.h"
+#include "daemon/control/store/state.h"
 #include "proto/control/peek.h"
 
 static const struct {
@@ -18,15 +18,6 @@ static const struct {
     [LOAD_OBJECT] = {DISPATCH_MAX_VALUES, 64, SCAN_MAX_SIZE},
     [LOAD_OBJECTS] = {DISPATCH_MAX_VALUES, DISPATCH_MAX_CONTAINERS, SCAN_MAX_SIZE},
 };
-
-const struct action *action_find(const char *name)
-{
-    for (size_t i = 0; i < control_action_count; i++) {
-        if (strcmp(control_actions[i].name, name) == 0)
-            return &control_actions[i];
-    }
-    return NULL;
-}
 
 /* "EADDRINUSE"; NULL for 0 and for a number without a name. */
 static const char *errno_name(int number)
@@ -216,7 +207,7 @@ static int read_request(const struct command_conn *conn, const uint8_t *data, si
     }
     if (r && !r->action)
         return error_set(err, UDPTUN_E_BAD_REQUEST, "action", "action: a string is required");
-    *action = r ? action_find(r->action) : NULL;
+    *action = r ? conn->server->control->find_action(r->action) : NULL;
     if (r && !*action)
         return unknown_action(r->action, err);
     return rc;
@@ -234,7 +225,7 @@ static int check_peek(const struct command_conn *conn, const struct peek *peek,
                       struct udptun_error *err)
 {
     const char *name = peek->head ? peek->head->action : NULL;
-    const struct action *action = name ? action_find(name) : NULL;
+    const struct action *action = name ? conn->server->control->find_action(name) : NULL;
     enum load load = action ? action->load : LOAD_SMALL;
     if (action && check_role(conn->peer.role, action, err) < 0)
         return err->code;

@@ -53,11 +53,6 @@ struct call {
     ProtobufCMessage *none;             /* stands in where the request has no parameters */
 };
 
-extern const struct action control_actions[];
-extern const size_t control_action_count;
-
-const struct action *action_find(const char *name);
-
 /* One whole message of `conn`, delimited by the scanner. The descriptors that came with it are
  * taken over. */
 void dispatch_message(struct command_conn *conn, const uint8_t *data, size_t size, struct fds *fds);

@@ -7,9 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/control/control.h"
+#include "daemon/control/store/object_check.h"
 #include "daemon/control/store/object_fields.h"
 #include "daemon/control/store/secrets.h"
+#include "daemon/control/store/state.h"
 #include "daemon/control/store/tunnel_message.h"
 #include "daemon/platform/files.h"
 #include "proto/control/envelope.h"
@@ -45,7 +46,7 @@ static int check_object(const config_msg *config, ProtobufCMessage *message, con
     if (rc == 0)
         rc = object_fill_redacted(message, NULL, path, err);
     if (rc == 0)
-        rc = control_check(message, NULL, path, err);
+        rc = object_check(message, NULL, path, err);
     if (rc == 0 && is_twice(config, message)) {
         snprintf(field, sizeof field, "%s.name", path);
         rc = error_set(err, UDPTUN_E_INVALID, field, "%s is there twice", object_name(message));

@@ -57,7 +57,7 @@ bool object_has_fd(const ProtobufCMessage *message)
     return strncmp(device_of(message), FD_DEVICE, sizeof FD_DEVICE - 1) == 0;
 }
 
-void object_take_fd(const ProtobufCMessage *message, struct fds *fds,
+void object_take_fd(const ProtobufCMessage *message, int *fds, size_t count,
                     const ProtobufCMessage *present, const struct means *present_means,
                     struct means *m)
 {
@@ -68,10 +68,10 @@ void object_take_fd(const ProtobufCMessage *message, struct fds *fds,
     unsigned long n = strtoul(number, &end, 10);
     if (*end)
         return;
-    if (fds && n < fds->count && fds->fd[n] >= 0) {
-        m->fd = fds->fd[n];
+    if (n < count && fds[n] >= 0) {
+        m->fd = fds[n];
         m->has_fd = true;
-        fds->fd[n] = -1;
+        fds[n] = -1;
     } else if (strcmp(device_of(present), device_of(message)) == 0 && present_means->has_fd) {
         m->fd = fcntl(present_means->fd, F_DUPFD_CLOEXEC, 0);
         m->has_fd = m->fd >= 0;

@@ -11,7 +11,6 @@
 
 #include <udptun/engine.h>
 
-#include "daemon/control/socket/command_fds.h"
 #include "daemon/control/store/store.h"
 
 /* All zero: nothing. */
@@ -41,10 +40,10 @@ void means_read_identity(struct means *m, const struct store *store, const char 
 /* The object's device is `fd:N`. */
 bool object_has_fd(const ProtobufCMessage *message);
 
-/* Take the descriptor that it names out of `fds`, those of a message (NULL: none came). Without
- * one, that of the `present` object (NULL: none) stays in use, if its device reads the same.
- * Where there is neither, nothing is taken, and the engine will say so. */
-void object_take_fd(const ProtobufCMessage *message, struct fds *fds,
+/* Take the descriptor that it names out of the `count` of `fds`, those of a message; what is taken
+ * becomes -1 there. Without one, that of the `present` object (NULL: none) stays in use, if its
+ * device reads the same. Where there is neither, nothing is taken, and the engine will say so. */
+void object_take_fd(const ProtobufCMessage *message, int *fds, size_t count,
                     const ProtobufCMessage *present, const struct means *present_means,
                     struct means *m);
 

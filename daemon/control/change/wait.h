@@ -8,14 +8,18 @@
 #include "daemon/control/socket/dispatch.h"
 #include "proto/list.h"
 
+/* Answers the call, which is its own then. */
+typedef void wait_answer(struct call *call, const char *name, bool changed);
+
 struct waits {
     struct list all;
 };
 
 void waits_init(struct waits *w);
 
-/* Answer `call` when object `name` is established (or listens), with TIMEOUT after `seconds`. */
-void wait_start(struct call *call, const char *name, bool changed, double seconds);
+/* `answer` it when object `name` is established (or listens), with TIMEOUT after `seconds`. */
+void wait_start(struct call *call, const char *name, bool changed, double seconds,
+                wait_answer *answer);
 
 /* The object entered a state, or was removed (UDPTUN_DISABLED). */
 void wait_state(struct control *control, const char *name, enum udptun_state state);

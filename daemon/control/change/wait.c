@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* wait.c - see wait.h. Nothing is answered from inside an engine callback: it only sets the
  * wait's timer off, and the loop looks what there is to tell. */
-#include "daemon/control/actions/wait.h"
+#include "daemon/control/change/wait.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/control/actions/actions.h"
-#include "daemon/control/control.h"
+#include "daemon/control/store/state.h"
 
 struct wait {
     struct list node;
     struct call *call;
+    wait_answer *answer;
     char name[65];
     bool changed;
     double seconds;
@@ -71,7 +71,8 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
         char name[sizeof w->name];
         bool changed = w->changed;
         memcpy(name, w->name, sizeof name);
-        action_return_configured(wait_end(w), name, changed);
+        wait_answer *answer = w->answer;
+        answer(wait_end(w), name, changed);
     } else if (events & EV_TIMER) {
         error_set(&err, UDPTUN_E_TIMEOUT, "parameters.wait", "%s is %s after %g s%s%.150s", w->name,
                   udptun_state_name(state), w->seconds, last_error[0] ? ": " : "", last_error);
@@ -79,28 +80,30 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
     }
 }
 
-void wait_start(struct call *call, const char *name, bool changed, double seconds)
+void wait_start(struct call *call, const char *name, bool changed, double seconds,
+                wait_answer *answer)
 {
     struct control *control = call->control;
     struct wait *w = calloc(1, sizeof *w);
     if (!w) {
-        action_return_configured(call, name, changed);
+        answer(call, name, changed);
         return;
     }
     w->call = call;
+    w->answer = answer;
     strcpy(w->name, name);
     w->changed = changed;
     w->seconds = seconds;
     ev_timer_init(&w->timer, on_timer, seconds, 0.);
     w->timer.data = w;
-    list_append(&control->waits.all, &w->node);
+    list_append(&control->waits->all, &w->node);
     ev_timer_start(control->loop, &w->timer);
     ev_feed_event(control->loop, &w->timer, 0); /* it may be up already */
 }
 
 void wait_state(struct control *control, const char *name, enum udptun_state state)
 {
-    LIST_FOREACH (node, &control->waits.all) {
+    LIST_FOREACH (node, &control->waits->all) {
         struct wait *w = list_entry(node, struct wait, node);
         if (is_up(state) && strcmp(w->name, name) == 0)
             ev_feed_event(control->loop, &w->timer, 0);
@@ -111,6 +114,6 @@ void waits_stop(struct control *control)
 {
     struct udptun_error err;
     error_set(&err, UDPTUN_E_UNEXPECTED, NULL, "the daemon is stopping");
-    while (!list_empty(&control->waits.all))
-        call_fail(wait_end(list_entry(control->waits.all.next, struct wait, node)), &err);
+    while (!list_empty(&control->waits->all))
+        call_fail(wait_end(list_entry(control->waits->all.next, struct wait, node)), &err);
 }

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* object_check.c - see object_check.h. */
+#include "daemon/control/store/object_check.h"
+
+#include <string.h>
+
+#include "daemon/control/store/gateway_message.h"
+#include "daemon/control/store/objects.h"
+#include "daemon/control/store/tunnel_message.h"
+
+int object_check(ProtobufCMessage *message, const struct means *means, const char *path,
+                 struct udptun_error *err)
+{
+    struct tunnel_message config;
+    struct udptun_tun2socks_config tun2socks;
+    if (!object_tunnel(message))
+        return gateway_message_read(object_tun2socks(message), means, path, &tun2socks, err);
+    int rc = tunnel_message_read(object_tunnel(message), means, path, &config, err);
+    explicit_bzero(config.key, sizeof config.key);
+    return rc;
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* object_check.h - whether an object is one that the engine takes. */
+#ifndef CONTROL_OBJECT_CHECK_H
+#define CONTROL_OBJECT_CHECK_H
+
+#include "daemon/control/store/means.h"
+
+/* Whether the engine would take it. Without its `means` (NULL: none) a key file is read here. Any
+ * thread. */
+int object_check(ProtobufCMessage *message, const struct means *means, const char *path,
+                 struct udptun_error *err);
+
+#endif
