@@ -433,10 +433,71 @@ static void each_direction_of_a_relay_ends_on_its_own(void **state)
     ev_loop_destroy(loop);
 }
 
+static void an_association_that_nobody_uses_ends(void **state)
+{
+    (void)state;
+    struct rig r;
+    uint8_t data[128];
+    rig_start(&r, "socks5://127.0.0.1:0", NULL);
+    r.local.flow_timeout_s = 1;
+    configure(&r.w, &r.local);
+    int unused = tcp_to(r.local_seen.port), used = tcp_to(r.local_seen.port);
+    greet(used);
+    int client = udp_client(associate(used));
+    size_t size = wrap(&r, 0, "here", data);
+    exchange(client, data, size);
+    greet(unused);
+    associate(unused);
+    hear_end(unused);
+    while (status_of(&r.w, "local").flows > 0)
+        nap();
+    exchange(client, data, size); /* its flow ended, the association did not */
+    close(unused);
+    close(used);
+    close(client);
+    world_stop(&r.w);
+}
+
+static void the_idlest_association_makes_room(void **state)
+{
+    (void)state;
+    struct rig r;
+    uint8_t data[128];
+    int controls[3], clients[3];
+    rig_start(&r, "socks5://127.0.0.1:0", NULL);
+    r.local.flow_timeout_s = 1;
+    r.local.max_flows = 2;
+    configure(&r.w, &r.local);
+    size_t size = wrap(&r, 0, "here", data);
+    for (unsigned i = 0; i < 3; i++) {
+        if (i == 2)
+            sleep(2); /* both have been idle for the flow timeout, the first for longer */
+        controls[i] = tcp_to(r.local_seen.port);
+        greet(controls[i]);
+        clients[i] = udp_client(associate(controls[i]));
+        exchange(clients[i], data, size);
+        if (i == 1)
+            exchange(clients[i], data, size);
+    }
+    hear_end(controls[0]);
+    exchange(clients[1], data, size);
+    assert_non_null(strstr(status_of(&r.w, "local").last_error, "maxFlows"));
+    int refused = tcp_to(r.local_seen.port); /* the others are in use */
+    hear_end(refused);
+    close(refused);
+    for (unsigned i = 0; i < 3; i++) {
+        close(controls[i]);
+        close(clients[i]);
+    }
+    world_stop(&r.w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(datagrams_of_the_associating_client_pass),
+        cmocka_unit_test(an_association_that_nobody_uses_ends),
+        cmocka_unit_test(the_idlest_association_makes_room),
         cmocka_unit_test(others_and_fragments_are_refused_and_counted),
         cmocka_unit_test(a_name_travels_as_a_name),
         cmocka_unit_test(a_password_is_asked_for),

@@ -21,7 +21,11 @@
 #include "daemon/platform/socket.h"
 #include "proto/error.h"
 
-enum { HANDSHAKE_US = 10 * 1000 * 1000, ENDING_US = 2 * 1000 * 1000 };
+enum {
+    HANDSHAKE_US = 10 * 1000 * 1000,
+    ENDING_US = 2 * 1000 * 1000,
+    EVICT_IDLE_US = 5 * 1000 * 1000, /* one that is idle for less makes no room */
+};
 
 enum client_state {
     GREETING,   /* the methods it offers are awaited */
@@ -47,6 +51,11 @@ struct socks5_client {
     size_t in_size;
     uint8_t in[SOCKS5_PASSWORD_SIZE]; /* the longest message of a client */
 };
+
+static uint64_t flow_timeout_us(const struct tunnel *t)
+{
+    return (uint64_t)t->config->given.flow_timeout_s * 1000000;
+}
 
 static void client_free(struct socks5_client *c)
 {
@@ -188,7 +197,7 @@ static void serve_associate(struct socks5_client *c, const struct socks5_address
     struct writer w = writer_of(out, sizeof out);
     socks5_write_reply(&w, SOCKS5_OK, &bound);
     c->state = ASSOCIATED;
-    timer_stop(&c->timeout);
+    timer_start(&c->timeout, flow_timeout_us(t));
     if (!reply(c, &w))
         client_free(c);
 }
@@ -350,19 +359,46 @@ static void on_readable(void *arg, unsigned events)
     }
 }
 
+/* An association that carried no datagram by now was opened for nothing. One that did is kept as
+ * long as its connection, since its client counts on the port; it makes room when that is scarce.
+ */
 static void on_timeout(void *arg)
 {
-    client_free((struct socks5_client *)arg);
+    struct socks5_client *c = (struct socks5_client *)arg;
+    if (c->state != ASSOCIATED || !association_is_used(c->association))
+        client_free(c);
 }
 
 /* ---- the listener -------------------------------------------------------------------------------
  */
 
+/* The idlest association ends for a new client. False: none has been idle for a while. */
+static bool evict(struct tunnel *t)
+{
+    struct socks5_client *idlest = NULL;
+    uint64_t idle_us = flow_timeout_us(t) < EVICT_IDLE_US ? flow_timeout_us(t) : EVICT_IDLE_US;
+    uint64_t active_us = t->engine->loop.now_us - idle_us;
+    LIST_FOREACH (node, &t->local->clients) {
+        struct socks5_client *c = list_entry(node, struct socks5_client, node);
+        if (c->state != ASSOCIATED || association_active_us(c->association) > active_us)
+            continue;
+        active_us = association_active_us(c->association);
+        idlest = c;
+    }
+    if (!idlest)
+        return false;
+    client_free(idlest);
+    tunnel_note_error(t, "socks5: maxFlows connections are open; the idlest association ended");
+    engine_log_gated(t->engine, &t->local->listen_gate, UDPTUN_LOG_WARN, "socks5", "%s: %s",
+                     tunnel_name(t), t->last_error);
+    return true;
+}
+
 static void taken(void *arg, udptun_socket socket, const struct endpoint *from)
 {
     struct tunnel *t = (struct tunnel *)arg;
     struct udp_local *local = t->local;
-    bool room = local->client_count < (size_t)t->config->given.max_flows;
+    bool room = local->client_count < (size_t)t->config->given.max_flows || evict(t);
     struct socks5_client *c = room ? (struct socks5_client *)calloc(1, sizeof *c) : NULL;
     if (c)
         watch_init(&c->readable, &t->engine->loop, on_readable, c);

@@ -21,7 +21,15 @@ struct association {
     struct endpoint client; /* port 0 until its first datagram, or its announcement */
     struct io_watch readable;
     udptun_socket socket;
+    uint64_t active_us; /* its opening, or the last datagram of either direction */
+    bool is_used;       /* there was one */
 };
+
+static void note_use(struct association *a)
+{
+    a->active_us = a->front.tunnel->engine->loop.now_us;
+    a->is_used = true;
+}
 
 /* ---- out to the tunnel --------------------------------------------------------------------------
  */
@@ -60,10 +68,12 @@ static bool received(void *arg, const struct udp_run *run)
     const uint8_t *data;
     size_t at = 0, size;
     while (udp_run_next(run, &at, &data, &size)) {
-        if (is_client(a, &run->source))
-            forward(a, data, size);
-        else
+        if (!is_client(a, &run->source)) {
             udpt_count_drop(a->front.tunnel->machine, NULL, UDPT_DROP_POLICY);
+            continue;
+        }
+        note_use(a);
+        forward(a, data, size);
     }
     return true;
 }
@@ -100,6 +110,7 @@ static void deliver(struct front *front, struct flow *flow, const struct udpt_de
 {
     struct association *a = (struct association *)front;
     struct tunnel *t = front->tunnel;
+    note_use(a);
     size_t most = SOCKS5_UDP_HEADER_SIZE + size;
     struct writer w = writer_of(arena_room(t, most), most);
     struct socks5_address from = socks5_address_of(&peer->ep);
@@ -151,7 +162,18 @@ struct association *association_open(struct tunnel *t, const struct endpoint *cl
     a->front = (struct front){.ops = &association_ops, .tunnel = t, .id = t->local->next_front++};
     a->client = endpoint_unmapped(client);
     a->client.port = announced_port(&a->client, announced);
+    a->active_us = t->engine->loop.now_us;
     return a;
+}
+
+uint64_t association_active_us(const struct association *a)
+{
+    return a->active_us;
+}
+
+bool association_is_used(const struct association *a)
+{
+    return a->is_used;
 }
 
 void association_close(struct association *a)

@@ -17,6 +17,10 @@ struct association *association_open(struct tunnel *t, const struct endpoint *cl
                                      const struct endpoint *own,
                                      const struct socks5_address *announced, struct endpoint *bound,
                                      int *failure);
+/* When its last datagram passed, or when it was opened. */
+uint64_t association_active_us(const struct association *a);
+/* A datagram has passed, in either direction. */
+bool association_is_used(const struct association *a);
 /* NULL is accepted. */
 void association_close(struct association *a);
 
