@@ -108,7 +108,8 @@ static int run(struct udptund *p, const struct udptund_options *o, const config_
                int background, int socket_fd)
 {
     struct udptun_error err = {0};
-    const struct control_config config = {.loop = p->loop,
+    const struct control_config config = {.max_buffer_bytes = o->max_buffer_bytes,
+                                          .loop = p->loop,
                                           .log = &p->log,
                                           .socket_path = o->socket_path,
                                           .socket_mode = o->socket_mode,

@@ -20,6 +20,7 @@ enum {
     OPT_LOG_LEVEL,
     OPT_LOG_FORMAT,
     OPT_METRICS,
+    OPT_MAX_BUFFER_BYTES,
     OPT_CHECK_CONFIG,
     OPT_VERSION,
 };
@@ -36,6 +37,7 @@ static const struct option long_options[] = {
     {"log-level", required_argument, NULL, OPT_LOG_LEVEL},
     {"log-format", required_argument, NULL, OPT_LOG_FORMAT},
     {"metrics", required_argument, NULL, OPT_METRICS},
+    {"max-buffer-bytes", required_argument, NULL, OPT_MAX_BUFFER_BYTES},
     {"check-config", no_argument, NULL, OPT_CHECK_CONFIG},
     {"version", no_argument, NULL, OPT_VERSION},
     {"help", no_argument, NULL, 'h'},
@@ -62,6 +64,9 @@ static const char help_text[] =
     "      --log-level LEVEL    error, warn, info or debug (default: info)\n"
     "      --log-format FORMAT  text or json (default: text)\n"
     "      --metrics PLACE      OpenMetrics by HTTP at /metrics: HOST:PORT or unix:PATH\n"
+    "      --max-buffer-bytes SIZE\n"
+    "                           most that all flows together may hold, 1M or more (default: a\n"
+    "                           quarter of the memory, at most 256M)\n"
     "      --check-config       check the config file and exit\n"
     "      --version            print the version and exit\n"
     "  -h, --help               print this and exit\n"
@@ -74,6 +79,23 @@ static bool parse_mode(const char *text, mode_t *mode)
     unsigned long value = strtoul(text, &end, 8);
     *mode = (mode_t)value;
     return *text >= '0' && *text <= '7' && *end == '\0' && value <= 0777;
+}
+
+/* Bytes, or with K, M or G behind them. */
+static bool parse_size(const char *text, int64_t *size)
+{
+    static const char units[] = "KMG";
+    char *end;
+    long long value = *text >= '0' && *text <= '9' ? strtoll(text, &end, 10) : -1;
+    unsigned shift = 0;
+    if (value >= 0 && *end) {
+        const char *unit = strchr(units, *end);
+        if (!unit || end[1])
+            return false;
+        shift = 10 * (unsigned)(unit - units + 1);
+    }
+    *size = value < 0 || value > INT64_MAX >> shift ? -1 : (int64_t)value << shift;
+    return *size >= 1 << 20;
 }
 
 static enum options_result usage(const char *what, const char *value)
@@ -122,6 +144,10 @@ static enum options_result take(struct udptund_options *o, int option, const cha
     case OPT_METRICS:
         o->metrics = value;
         return OPTIONS_RUN;
+    case OPT_MAX_BUFFER_BYTES:
+        return parse_size(value, &o->max_buffer_bytes)
+                   ? OPTIONS_RUN
+                   : usage("--max-buffer-bytes is not a size of 1M or more", value);
     case OPT_CHECK_CONFIG:
         o->check_config = true;
         return OPTIONS_RUN;
@@ -172,7 +198,8 @@ static bool default_state(struct udptund_options *o)
 enum options_result udptund_options_parse(struct udptund_options *o, int argc, char **argv)
 {
     bool no_state = false;
-    *o = (struct udptund_options){.socket_mode = 0660, .log_level = UDPTUN_LOG_INFO};
+    *o = (struct udptund_options){
+        .socket_mode = 0660, .log_level = UDPTUN_LOG_INFO, .max_buffer_bytes = UDPTUN_DEFAULT};
     for (;;) {
         int option = getopt_long(argc, argv, "c:s:dh", long_options, NULL);
         if (option < 0)

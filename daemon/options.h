@@ -20,6 +20,7 @@ struct udptund_options {
     const char *pid_file;
     enum udptun_log_level log_level;
     bool log_json;
+    int64_t max_buffer_bytes; /* UDPTUN_DEFAULT: the engine's default */
     bool check_config;
     char socket_room[PATH_MAX]; /* what the two paths point into unless they were given */
     char state_room[PATH_MAX];

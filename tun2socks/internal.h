@@ -21,6 +21,7 @@
 #include "lwip/tcp.h"
 
 #include "daemon/platform/device.h"
+#include "proto/budget.h"
 #include "proto/list.h"
 #include "proto/table.h"
 #include "tun2socks/packet.h"

@@ -17,12 +17,27 @@ enum {
     WINDOW_STEP_BYTES = 16384,
 };
 
+static size_t size_of(const struct packet_buffer *buffer)
+{
+    return sizeof *buffer + buffer->capacity;
+}
+
+/* With nothing pending a flow may have what came, or it would stand still for good. */
+static bool has_room(const struct tun2socks_flow *flow, const struct pbuf *p)
+{
+    size_t size = 0;
+    for (; p; p = p->next)
+        size += size_of((const struct packet_buffer *)(const void *)p);
+    return flow->pending_buffers == 0 ||
+           (flow->pending_buffers < PENDING_BUFFERS && budget_has(flow->t->config.budget, size));
+}
+
 static err_t on_received(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
 {
     struct tun2socks_flow *flow = arg;
     (void)pcb;
     (void)err;
-    if (p && flow->pending_buffers >= PENDING_BUFFERS)
+    if (p && !has_room(flow, p))
         return ERR_MEM; /* lwIP keeps it, and drops what follows, until it may try again */
     if (!p)
         flow->app_ended = true;
@@ -38,6 +53,7 @@ static err_t on_received(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t e
             *flow->last = buffer;
             flow->last = &buffer->link;
             flow->pending_buffers++;
+            budget_take(flow->t->config.budget, size_of(buffer));
         }
         p = next;
     }
@@ -62,6 +78,7 @@ static void free_first(struct tun2socks_flow *flow)
         flow->last = &flow->first;
     flow->first_offset = 0;
     flow->pending_buffers--;
+    budget_give(flow->t->config.budget, size_of(buffer));
     pbuf_free(&buffer->custom.pbuf);
 }
 

@@ -26,20 +26,49 @@ enum {
 
 struct chunk {
     struct chunk *link;
+    size_t size;        /* of `data` */
     size_t used, acked; /* bytes */
-    uint8_t data[CHUNK_BYTES];
+    uint8_t data[];
 };
 
 /* ---- chunks */
 
-static struct chunk *new_chunk(struct tun2socks_flow *flow)
+static void free_chunk(struct tun2socks *t, struct chunk *c)
+{
+    budget_give(t->config.budget, sizeof *c + c->size);
+    free(c);
+}
+
+static struct chunk *allocate(struct tun2socks *t, size_t size)
+{
+    struct chunk *c = malloc(sizeof *c + size);
+    if (!c)
+        return NULL;
+    c->size = size;
+    budget_take(t->config.budget, sizeof *c + size);
+    return c;
+}
+
+/* Where all flows together hold too much, one that has nothing gets little, and others wait for
+ * their app to acknowledge what they have. */
+static bool may_have_chunk(const struct tun2socks_flow *flow, size_t *size)
+{
+    *size = CHUNK_BYTES;
+    if (flow->t->spare_chunks ||
+        budget_has(flow->t->config.budget, sizeof(struct chunk) + CHUNK_BYTES))
+        return true;
+    *size = CHUNK_LEAST_BYTES;
+    return !flow->first_chunk;
+}
+
+static struct chunk *new_chunk(struct tun2socks_flow *flow, size_t size)
 {
     struct tun2socks *t = flow->t;
-    struct chunk *c = t->spare_chunks;
+    struct chunk *c = size == CHUNK_BYTES ? t->spare_chunks : NULL;
     if (c) {
         t->spare_chunks = c->link;
         t->spare_chunk_count--;
-    } else if (!(c = malloc(sizeof *c))) {
+    } else if (!(c = allocate(t, size))) {
         return NULL;
     }
     c->link = NULL;
@@ -59,8 +88,8 @@ static void free_first(struct tun2socks_flow *flow)
     flow->first_chunk = c->link;
     if (!flow->first_chunk)
         flow->last_chunk = NULL;
-    if (t->spare_chunk_count >= SPARE_CHUNKS) {
-        free(c);
+    if (t->spare_chunk_count >= SPARE_CHUNKS || c->size < CHUNK_BYTES) {
+        free_chunk(t, c);
         return;
     }
     c->link = t->spare_chunks;
@@ -87,7 +116,7 @@ void tcp_send_trim(struct tun2socks *t)
     while (t->spare_chunks) {
         struct chunk *c = t->spare_chunks;
         t->spare_chunks = c->link;
-        free(c);
+        free_chunk(t, c);
     }
     t->spare_chunk_count = 0;
 }
@@ -135,10 +164,17 @@ ssize_t tun2socks_buffer(struct tun2socks_flow *flow, void **to)
         return 0;
     }
     struct chunk *c = flow->last_chunk;
-    if ((!c || CHUNK_BYTES - c->used < CHUNK_LEAST_BYTES) && !(c = new_chunk(flow)))
-        return -1;
+    if (!c || c->size - c->used < CHUNK_LEAST_BYTES) {
+        size_t size;
+        if (!may_have_chunk(flow, &size)) {
+            flow->wants_room = true;
+            return 0;
+        }
+        if (!(c = new_chunk(flow, size)))
+            return -1;
+    }
     *to = c->data + c->used;
-    return (ssize_t)(room < CHUNK_BYTES - c->used ? room : CHUNK_BYTES - c->used);
+    return (ssize_t)(room < c->size - c->used ? room : c->size - c->used);
 }
 
 /* lwIP takes at most 64 KiB at once and makes segments no larger than half the window. */

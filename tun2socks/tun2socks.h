@@ -26,6 +26,7 @@
 
 #include "proto/endpoint.h"
 
+struct budget;
 struct device;
 struct tun2socks;
 struct tun2socks_flow;
@@ -77,6 +78,8 @@ struct tun2socks_config {
      * once for each new flow. NULL: there is none. */
     bool (*own_source)(void *arg, bool is_stream, const struct endpoint *source,
                        const struct endpoint *destination);
+    struct budget *budget;                 /* of what the flows' buffers hold; NULL:
+                                              there is no limit */
     uint8_t hash_key[16];                  /* random */
     bool echo_reply;                       /* answer ICMP echo, or drop it */
     bool block_quic;                       /* UDP port 443: ICMP port unreachable */

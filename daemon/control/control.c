@@ -150,6 +150,7 @@ static int start(struct control *control, const struct control_config *config,
     engine.loop = config->loop;
     engine.arg = control;
     engine.log = on_engine_log;
+    engine.max_buffer_bytes = config->max_buffer_bytes;
     control->worker = worker_new(config->loop);
     if (!control->worker)
         return error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");

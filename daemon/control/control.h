@@ -31,6 +31,7 @@
 #include "proto/control/messages.h"
 
 struct control_config {
+    int64_t max_buffer_bytes; /* of the engine's config */
     struct ev_loop *loop;
     struct log *log;
     const char *socket_path;

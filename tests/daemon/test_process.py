@@ -34,6 +34,8 @@ class Options(TestCase):
         for arguments in (["--nonsense"], ["extra"], ["--socket-mode", "999"],
                           ["--log-level", "loud"], ["--log-format", "xml"], ["--config"],
                           ["--check-config"], ["--state-dir", "x", "--no-state"],
+                          ["--max-buffer-bytes", "5"], ["--max-buffer-bytes", "9x"],
+                          ["--max-buffer-bytes", "9223372036854775807G"],
                           ["--socket", ""], ["--config", ""], ["--metrics="],
                           ["--state-dir="]):
             with self.subTest(arguments=arguments):

@@ -318,6 +318,23 @@ static void an_older_engine_config_has_no_callbacks(void **state)
     udptun_engine_free(engine);
 }
 
+static void the_least_of_buffers_is_a_mebibyte(void **state)
+{
+    (void)state;
+    struct udptun_engine_config c;
+    struct udptun_error err = {0};
+    udptun_engine_config_init(&c);
+    assert_int_equal(c.max_buffer_bytes, UDPTUN_DEFAULT);
+    c.max_buffer_bytes = (1 << 20) - 1;
+    assert_null(udptun_engine_new(&c, &err));
+    assert_int_equal(err.code, UDPTUN_E_INVALID);
+    assert_string_equal(err.field, "maxBufferBytes");
+    c.max_buffer_bytes++;
+    udptun_engine *engine = udptun_engine_new(&c, &err);
+    assert_non_null(engine);
+    udptun_engine_free(engine);
+}
+
 static void an_older_instance_config_keeps_the_defaults_of_what_it_lacks(void **state)
 {
     (void)state;
@@ -367,6 +384,7 @@ int main(void)
         cmocka_unit_test(keys),
         cmocka_unit_test(an_older_tunnel_config_keeps_the_defaults_of_what_it_lacks),
         cmocka_unit_test(an_older_engine_config_has_no_callbacks),
+        cmocka_unit_test(the_least_of_buffers_is_a_mebibyte),
         cmocka_unit_test(an_older_instance_config_keeps_the_defaults_of_what_it_lacks),
         cmocka_unit_test(a_newer_config_is_taken_as_far_as_it_is_known),
     };

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "proto/budget.h"
 #include "proto/buffer.h"
 #include "tests/sim/rng.h"
 #include "tests/unit/tun_app.h"
@@ -207,6 +208,54 @@ static void segments_out_of_order_are_bounded_in_number(void **state)
     end();
 }
 
+static void all_flows_together_hold_no_more_than_they_may(void **state)
+{
+    (void)state;
+    enum { FLOWS = 20, BYTES = 200 * 1000, LIMIT = 1 << 20, SPARE = FLOWS * 2048 };
+    static struct app_flow flows[FLOWS];
+    struct world_stream *streams[FLOWS];
+    struct budget *budget = &w.budget;
+    begin();
+    budget->limit = LIMIT;
+    for (unsigned i = 0; i < FLOWS; i++) {
+        streams[i] = open_flow(&flows[i]);
+        streams[i]->accept_bytes = 0;
+        app_send(&flows[i], BYTES);
+        app_run(&a);
+    }
+    wait_s(5);
+    assert_in_range(budget->used, LIMIT / 2, LIMIT + SPARE);
+    assert_in_range(budget->peak, budget->used, LIMIT + SPARE);
+    assert_true(budget->refused > 0);
+    for (unsigned i = 0; i < FLOWS; i++) {
+        streams[i]->accept_bytes = SIZE_MAX;
+        tun2socks_writable(streams[i]->flow);
+    }
+    for (unsigned i = 0; i < FLOWS; i++) {
+        for (unsigned waited = 0; flows[i].sent < BYTES || streams[i]->received < BYTES; waited++) {
+            assert_true(waited < 600);
+            app_send(&flows[i], (size_t)(BYTES - flows[i].sent));
+            wait_s(1);
+        }
+        assert_int_equal(streams[i]->received, BYTES);
+        assert_int_equal(streams[i]->wrong, 0);
+    }
+    assert_int_equal(budget->used, 0);
+
+    budget->used = LIMIT; /* others hold it all: a little goes to each in any case */
+    void *to;
+    assert_in_range(tun2socks_buffer(streams[0]->flow, &to), 1, 64 * 1024);
+    assert_true(tun2socks_filled(streams[0]->flow, 1));
+    assert_int_equal(tun2socks_buffer(streams[0]->flow, &to), 0);
+    wait_s(1); /* it is acknowledged */
+    assert_true(tun2socks_buffer(streams[0]->flow, &to) > 0);
+    assert_true(tun2socks_filled(streams[0]->flow, 0));
+    assert_int_equal(budget->used, LIMIT);
+    for (unsigned i = 0; i < FLOWS; i++)
+        app_close(&flows[i]);
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -214,6 +263,7 @@ int main(void)
         cmocka_unit_test(a_flow_that_has_ended_goes_without_being_looked_for),
         cmocka_unit_test(many_flows_keep_apart),
         cmocka_unit_test(segments_out_of_order_are_bounded_in_number),
+        cmocka_unit_test(all_flows_together_hold_no_more_than_they_may),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -130,8 +130,10 @@ void world_init(struct world *w, uint32_t mtu)
 {
     *w = (struct world){.now_us = 1000000, .next_binding = w};
     w->last = &w->first;
+    w->budget.limit = UINT64_MAX;
     w->config = (struct tun2socks_config){.arg = w,
                                           .now_us = &w->now_us,
+                                          .budget = &w->budget,
                                           .streams = &stream_host,
                                           .datagrams = &datagram_host,
                                           .echo_reply = true,

@@ -9,6 +9,7 @@
 #define TESTS_UNIT_TUN_WORLD_H
 
 #include "daemon/platform/device.h"
+#include "proto/budget.h"
 #include "proto/endpoint.h"
 #include "tun2socks/tun2socks.h"
 
@@ -37,6 +38,7 @@ struct world_datagram {
 struct world {
     struct tun2socks *t;
     struct tun2socks_config config;
+    struct budget budget; /* without a limit, until the test sets one */
     uint64_t now_us;
     struct world_packet *first, **last; /* towards the app, oldest first */
     unsigned packets;

@@ -17,6 +17,7 @@
 #include "daemon/engine/core/own_sockets.h"
 #include "daemon/engine/core/path_guard.h"
 #include "daemon/platform/loop.h"
+#include "proto/budget.h"
 #include "proto/list.h"
 
 struct mailbox;
@@ -57,6 +58,7 @@ struct udptun_engine {
     struct udp_batch *batch;   /* receive buffers, for whoever reads datagrams right now */
     bool batch_used;           /* since `trim` last looked */
     struct timer trim;         /* gives back what bursts have touched of `batch` */
+    struct budget buffers;     /* what all flows hold */
     struct own_sockets own;    /* those that send to the network */
     struct path_guards paths;  /* streams that end when their address goes away */
     struct udp_sender *sender; /* gathered datagrams, flushed before their bytes go away */

@@ -10,11 +10,15 @@
 #include "daemon/engine/core/notices.h"
 #include "daemon/engine/core/registry.h"
 #include "daemon/platform/datagram.h"
+#include "daemon/platform/memory.h"
 
 /* Rounds of a turn until the loop gets its chance again. */
 enum { MAX_ROUNDS = 16 };
 
-enum { TRIM_AFTER_US = 1000000 };
+enum {
+    TRIM_AFTER_US = 1000000,
+    GIVE_BACK_BYTES = 2 << 20, /* for less it is not worth the time */
+};
 
 void engine_refresh(struct udptun_engine *e)
 {
@@ -43,6 +47,15 @@ void engine_turn_again(struct udptun_engine *e)
         timer_start(&e->again, 0);
 }
 
+/* Flows that held much have ended or were read: the system gets the memory back. */
+static void give_back(struct budget *b)
+{
+    if (b->peak < GIVE_BACK_BYTES || b->used > b->peak / 8)
+        return;
+    b->peak = b->used;
+    memory_give_back();
+}
+
 void engine_turn(void *arg)
 {
     struct udptun_engine *e = (struct udptun_engine *)arg;
@@ -58,6 +71,7 @@ void engine_turn(void *arg)
     }
     if (!idle(e))
         engine_turn_again(e);
+    give_back(&e->buffers);
     if (e->batch_used && !timer_is_on(&e->trim))
         timer_start(&e->trim, TRIM_AFTER_US);
 }

@@ -31,6 +31,7 @@
 #include "daemon/engine/server/udp_server.h"
 #include "daemon/engine/tunnel/carrier.h"
 #include "daemon/platform/datagram.h"
+#include "daemon/platform/memory.h"
 #include "daemon/platform/network.h"
 #include "proto/error.h"
 #include "proto/versioned.h"
@@ -68,12 +69,25 @@ static void release(struct udptun_engine *e)
     free(e);
 }
 
+enum { LEAST_BUFFERS = 1 << 20, MOST_BUFFERS = 256 << 20 };
+
+static uint64_t buffer_limit(const struct udptun_engine_config *config)
+{
+    uint64_t quarter = memory_available() / 4;
+    if (config->max_buffer_bytes != UDPTUN_DEFAULT)
+        return (uint64_t)config->max_buffer_bytes;
+    if (quarter == 0 || quarter > MOST_BUFFERS)
+        return MOST_BUFFERS;
+    return quarter < LEAST_BUFFERS ? LEAST_BUFFERS : quarter;
+}
+
 static struct udptun_engine *allocate(const struct udptun_engine_config *config)
 {
     struct udptun_engine *e = (struct udptun_engine *)calloc(1, sizeof *e);
     if (!e)
         return NULL;
     e->config = *config;
+    e->buffers.limit = buffer_limit(config);
     e->flushes = flushes;
     e->roles = roles;
     list_init(&e->entries);
@@ -95,7 +109,8 @@ static struct udptun_engine *allocate(const struct udptun_engine_config *config)
 
 void udptun_engine_config_init_sized(struct udptun_engine_config *config, size_t size)
 {
-    const struct udptun_engine_config defaults = {.size = sizeof defaults};
+    const struct udptun_engine_config defaults = {.size = sizeof defaults,
+                                                  .max_buffer_bytes = UDPTUN_DEFAULT};
     versioned_init(config, size, &defaults, sizeof defaults);
 }
 
@@ -128,6 +143,11 @@ udptun_engine *udptun_engine_new(const struct udptun_engine_config *given, struc
     if (!given || !versioned_read(&whole, sizeof whole, given,
                                   VERSIONED_LEAST(struct udptun_engine_config, loop))) {
         error_set(err, UDPTUN_E_INVALID, "size", "size: is not that of a known version");
+        return NULL;
+    }
+    if (config->max_buffer_bytes != UDPTUN_DEFAULT && config->max_buffer_bytes < LEAST_BUFFERS) {
+        error_set(err, UDPTUN_E_INVALID, "maxBufferBytes", "maxBufferBytes: must be at least %d",
+                  LEAST_BUFFERS);
         return NULL;
     }
     if (sodium_init() < 0) {

@@ -18,6 +18,7 @@ void gateway_fill_config(struct gateway *t, struct tun2socks_config *config)
         .arg = t,
         .now_us = &t->engine->loop.now_us,
         .streams = &gateway_tcp_host,
+        .budget = &t->engine->buffers,
         .own_source = gateway_loop_check,
         .datagrams = c->udp == GATEWAY_REJECT ? NULL : &gateway_udp_host,
         .echo_reply = c->echo_reply,

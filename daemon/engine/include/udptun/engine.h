@@ -82,6 +82,10 @@ struct udptun_engine_config {
     /* The caller's loop of any other kind (<udptun/loop.h>), copied; then `loop` is not looked at.
      * NULL: as `loop` says. */
     const struct udptun_loop *loop_table;
+    /* Most bytes that all flows of all objects together may hold in stream buffers, 1 MiB at least
+     * (UDPTUN_DEFAULT: a quarter of the memory of the machine, or of the cgroup, 256 MiB at
+     * most). Beyond it senders wait. */
+    int64_t max_buffer_bytes;
 };
 
 UDPTUN_API void udptun_engine_config_init_sized(struct udptun_engine_config *config, size_t size);

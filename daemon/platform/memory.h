@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* memory.h - how much memory there is, and giving it back. */
+#ifndef PLATFORM_MEMORY_H
+#define PLATFORM_MEMORY_H
+
+#include <stdint.h>
+
+/* Bytes that this process may use: the machine's, or fewer where the system says so (a cgroup's
+ * limit). 0: not known. */
+uint64_t memory_available(void);
+
+/* Give what was freed back to the system, where the allocator keeps it. Takes milliseconds. */
+void memory_give_back(void);
+
+#endif
