@@ -74,6 +74,24 @@ static int reserve_device(struct configure *job, const char *name, struct udptun
     return UDPTUN_OK;
 }
 
+/* What udptund sends to an app's destination itself takes the route of the app's packets: into the
+ * device, as the packets of another app, without end. */
+static int check_no_loop(const struct configure *job, struct udptun_error *err)
+{
+    static const char *const ways[] = {"tcp", "udp"};
+    char why[96];
+    if (json_object_get(job->tun2socks, "bindDevice"))
+        return UDPTUN_OK;
+    snprintf(why, sizeof why, "direct would lead back into %s; name a proxy, or reject",
+             job->command->controller->device.name);
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        const char *way = json_string_value(json_object_get(job->tun2socks, ways[i]));
+        if (way && strcmp(way, "direct") == 0)
+            return wrong(err, ways[i], why);
+    }
+    return UDPTUN_OK;
+}
+
 /* The device, and what a tun2socks part may leave out. A descriptor is one that a merge found at
  * udptund: ours. */
 static int complete_tun2socks(struct configure *job, const char *name, struct udptun_error *err)
@@ -90,7 +108,9 @@ static int complete_tun2socks(struct configure *job, const char *name, struct ud
     if (!job->on_device)
         return UDPTUN_OK;
     json_object_set_new(job->tun2socks, "device", json_string("fd:0"));
-    int rc = check_address(job, "address", &c->device.address, err);
+    int rc = check_no_loop(job, err);
+    if (rc == 0)
+        rc = check_address(job, "address", &c->device.address, err);
     if (rc == 0)
         rc = check_address(job, "address6", &c->device.address6, err);
     return rc < 0 ? rc : reserve_device(job, name, err);

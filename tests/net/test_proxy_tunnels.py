@@ -107,6 +107,13 @@ class Tunnels(NetTest):
                                     server="127.0.0.1:9", tun2socks=[])
         self.assert_refused(reply, 7, "parameters.tun2socks", "must be an object")
 
+    def test_direct_would_lead_back_into_the_device(self):
+        for way in "tcp", "udp":
+            self.assert_refused(self.configure({way: "direct"}), 7, f"parameters.tun2socks.{way}",
+                                "tun0")
+        self.assertEqual(self.names(), [])
+        self.assertEqual(self.configure({"device": "pipe", "udp": "direct"})["statusCode"], 0)
+
     def test_what_is_there_stays_when_another_cannot_be_had(self):
         self.configure({"mtu": 1400}, key=KEY, connections=3)
         before = self.daemon.call("exportConfig", {"showSecrets": True})
