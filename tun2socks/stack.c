@@ -20,7 +20,6 @@
  * All checks and checksums are done here, not by lwIP (packet.c, on_output): what lwIP is given is
  * well formed, and a device that vouches for checksums saves them altogether.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 

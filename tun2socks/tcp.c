@@ -10,7 +10,6 @@
  * refused to the app. A flow counts towards the cap until lwIP has nothing more to deliver: an
  * app that stops reading cannot pile up what nobody counts.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -271,18 +270,18 @@ bool tcp_flow_syn(struct tun2socks *t, const struct packet *p)
         stack_drop(t, TUN2SOCKS_DROP_MEMORY);
         return false;
     }
-    int code = -ECONNREFUSED;
+    enum io why = IO_REFUSED;
     if (t->config.streams)
-        code = t->config.streams->stream_open(t->config.arg, flow, &flow->source,
-                                              &flow->destination, &flow->stream);
+        why = t->config.streams->stream_open(t->config.arg, flow, &flow->source, &flow->destination,
+                                             &flow->stream);
     else
         stack_drop(t, TUN2SOCKS_DROP_REJECTED);
-    if (code < 0)
-        tun2socks_refused(flow, -code);
+    if (why != IO_OK)
+        tun2socks_refused(flow, why);
     return false;
 }
 
-void tun2socks_refused(struct tun2socks_flow *flow, int sys_errno)
+void tun2socks_refused(struct tun2socks_flow *flow, enum io why)
 {
     struct tun2socks *t = flow->t;
     if (flow->state != FLOW_CONNECTING)
@@ -292,7 +291,7 @@ void tun2socks_refused(struct tun2socks_flow *flow, int sys_errno)
     enum tun2socks_drop cause;
     if (!packet_parse(&p, flow->syn->data, flow->syn->capacity, true, &cause)) {
         stack_drop(t, cause);
-    } else if (sys_errno == EHOSTUNREACH || sys_errno == ENETUNREACH || sys_errno == ETIMEDOUT) {
+    } else if (why == IO_HOST_UNREACHABLE || why == IO_NET_UNREACHABLE || why == IO_TIMED_OUT) {
         note_refused(t, &p);
         icmp_error(t, &p.source, &p.destination, PROTOCOL_TCP, p.transport, p.transport_size,
                    TUN2SOCKS_HOST_UNREACHABLE, 0);
@@ -402,7 +401,7 @@ void tun2socks_failed(struct tun2socks_flow *flow)
 {
     struct tun2socks *t = flow->t;
     if (flow->state == FLOW_CONNECTING)
-        tun2socks_refused(flow, ECONNREFUSED);
+        tun2socks_refused(flow, IO_REFUSED);
     else
         tcp_flow_abort(flow);
     stack_work(t);

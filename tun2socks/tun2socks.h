@@ -24,6 +24,8 @@
 
 #include <udptun/error.h>
 
+#include "daemon/platform/result.h"
+
 #include "proto/endpoint.h"
 
 struct budget;
@@ -35,10 +37,10 @@ struct tun2socks_flow;
 
 /* Streams for TCP. `stream` is what stream_open() set, the host's own. */
 struct tun2socks_stream_host {
-    /* A stream from `source` to `destination` is wanted: 0 and `*stream`, to be followed by
-     * tun2socks_connected() or _refused(); or a negated errno: refused (-ECONNREFUSED, ...). */
-    int (*stream_open)(void *arg, struct tun2socks_flow *flow, const struct endpoint *source,
-                       const struct endpoint *destination, void **stream);
+    /* A stream from `source` to `destination` is wanted: IO_OK and `*stream`, to be followed by
+     * tun2socks_connected() or _refused(); or why not. */
+    enum io (*stream_open)(void *arg, struct tun2socks_flow *flow, const struct endpoint *source,
+                           const struct endpoint *destination, void **stream);
     /* Take bytes of the app: how many were taken; when not all were, tun2socks_writable() says
      * when to try again. Negative: the stream is broken (the app gets a reset). */
     ssize_t (*stream_write)(void *stream, const struct iovec *parts, int count);
@@ -125,9 +127,9 @@ uint64_t tun2socks_tick(struct tun2socks *t);
 /* All but tun2socks_buffer() and _filled() may call stream_close() before they return. */
 
 void tun2socks_connected(struct tun2socks_flow *flow);
-/* `sys_errno`: EHOSTUNREACH, ENETUNREACH and ETIMEDOUT become ICMP host unreachable, all else a
+/* IO_HOST_UNREACHABLE, IO_NET_UNREACHABLE and IO_TIMED_OUT become ICMP host unreachable, all else a
  * reset. stream_close() follows. */
-void tun2socks_refused(struct tun2socks_flow *flow, int sys_errno);
+void tun2socks_refused(struct tun2socks_flow *flow, enum io why);
 /* Where bytes for the app are to be put, and how many have room there; 0: wait for stream_room();
  * negative: no memory, to be followed by tun2socks_failed(). Else followed by tun2socks_filled().
  */

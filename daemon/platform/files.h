@@ -3,6 +3,7 @@
 #ifndef PLATFORM_FILES_H
 #define PLATFORM_FILES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -17,6 +18,11 @@ int make_folders(const char *path, mode_t mode, struct udptun_error *err);
  * UDPTUN_E_LIMIT, UDPTUN_E_SYSTEM or UDPTUN_E_NOMEM. */
 int read_file(int dir_fd, const char *name, size_t limit, char **text, size_t *size,
               struct udptun_error *err);
+
+/* The first `size` bytes of a file with a secret; `*used` tells how many there are. `*exposed`:
+ * users other than its owner may read it. A pipe without a writer does not hold this up. 0 or the
+ * system's error number. */
+int file_read_secret(const char *path, void *to, size_t size, size_t *used, bool *exposed);
 
 /* All of `data`, signals and short writes notwithstanding. 0 or -1 with errno. */
 int write_all(int fd, const void *data, size_t size);

@@ -46,8 +46,8 @@ static void on_packet(void *arg, const struct iovec *parts, int count)
         abort(); /* what goes out is well formed */
 }
 
-static int on_open(void *arg, struct tun2socks_flow *flow, const struct endpoint *source,
-                   const struct endpoint *destination, void **stream)
+static enum io on_open(void *arg, struct tun2socks_flow *flow, const struct endpoint *source,
+                       const struct endpoint *destination, void **stream)
 {
     struct world *w = arg;
     (void)source;

@@ -123,7 +123,7 @@ class Layers(unittest.TestCase):
         self.assert_fault({"daemon/engine/core/x.c": "#include <jansson.h>\n"}, "<jansson.h>")
 
     def test_machine_includes_a_socket_header(self):
-        self.assert_fault({"proto/udpt/x.c": "#include <sys/socket.h>\n"}, "<sys/socket.h>")
+        self.assert_fault({"proto/udpt/x.c": "#include <arpa/inet.h>\n"}, "<arpa/inet.h>")
 
     def test_machine_reads_a_clock(self):
         self.assert_fault({"proto/udpt/x.c": "int clock_gettime(int, void *);\nint x(void);\n"
@@ -141,7 +141,7 @@ class Layers(unittest.TestCase):
                                                 "void x(void) { exit(1); }\n"}, "may not use exit")
 
     def test_engine_installs_a_signal_handler(self):
-        self.assert_fault({"daemon/engine/core/x.c": "#include <signal.h>\nvoid x(void);\n"
+        self.assert_fault({"daemon/engine/core/x.c": "int sigaction(int, void *, void *);\nvoid x(void);\n"
                                                 "void x(void) { sigaction(2, 0, 0); }\n"},
                           "sigaction")
 
@@ -202,6 +202,20 @@ class Layers(unittest.TestCase):
                             os.path.join(self.tree, "build/lib/libudptun.so")], check=True)
             os.remove(os.path.join(self.tree, "build/x.c"))
             self.assertEqual(self.judge(), (1 if fault else 0, fault))
+
+    def test_system_outside_of_the_platform(self):
+        for line, word in (("#include <errno.h>", "errno.h"), ("#ifdef _WIN32\n#endif", "_WIN32"),
+                           ("#include <ev.h>", "ev.h"), ("struct sockaddr_in;", "sockaddr_in"),
+                           ("long send(int);\nlong x(void);\nlong x(void) { return send(1); }",
+                            "send(")):
+            self.assert_fault({"tun2socks/x.c": line + "\n"}, "names a system", word,
+                              symbols=False)
+
+    def test_system_in_the_platform_or_in_a_comment_passes(self):
+        status, text = self.run_on({
+            "daemon/platform/posix/x.c": "#include <errno.h>\n#ifdef __linux__\n#endif\n",
+            "tun2socks/x.c": "/* errno is not looked at */\n"}, symbols=False)
+        self.assertEqual((status, text), (0, ""))
 
     def test_no_spdx_line(self):
         for path, text in CLEAN.items():

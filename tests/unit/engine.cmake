@@ -17,6 +17,9 @@ unit_test(resolver test_resolver.c own_net.c dns_server.c ${RESOLVER_SOURCES}
 unit_test(dialer test_dialer.c own_net.c dns_server.c ${RESOLVER_SOURCES} ${ENGINE_DIR}/settings/url.c
           ${ENGINE_DIR}/streams/dialer.c ${ENGINE_DIR}/streams/dial_attempts.c ${ENGINE_DIR}/streams/dial_socks5.c
           ${ENGINE_DIR}/streams/dial_http.c LIBS ${PLATFORM_LIBS} platform_loop_objects)
+if("linux" IN_LIST PLATFORM_FOLDERS)
+  target_compile_definitions(unit_dialer PRIVATE SOCKET_IS_LINUX)
+endif()
 set_tests_properties(unit.resolver unit.dialer PROPERTIES SKIP_RETURN_CODE 77)
 unit_test(engine_table test_engine_table.c engine_fixture.c LIBS udptun_static Threads::Threads)
 unit_test(engine_stream test_engine_stream.c engine_fixture.c LIBS udptun_static Threads::Threads)

@@ -8,7 +8,6 @@
 
 #include <cmocka.h>
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -132,13 +131,13 @@ static void refused_looks_refused(void **state)
     begin(1500);
     app_connect(&a, &f, "192.0.2.1:80");
     app_run(&a);
-    tun2socks_refused(w.streams[0].flow, ECONNREFUSED);
+    tun2socks_refused(w.streams[0].flow, IO_REFUSED);
     assert_int_equal(w.streams[0].closes, 1);
     app_run(&a);
     assert_null(f.pcb);
     assert_int_equal(f.error, ERR_RST);
 
-    w.open_result = -ECONNREFUSED; /* at once */
+    w.open_result = IO_REFUSED; /* at once */
     app_connect(&a, &f, "[2001:db8::1]:80");
     app_run(&a);
     assert_int_equal(f.error, ERR_RST);
@@ -154,7 +153,7 @@ static void unreachable_becomes_icmp(void **state)
     begin(1500);
     app_connect(&a, &f, "192.0.2.1:80");
     app_run(&a);
-    tun2socks_refused(w.streams[0].flow, EHOSTUNREACH);
+    tun2socks_refused(w.streams[0].flow, IO_HOST_UNREACHABLE);
     struct world_packet *p = world_take(&w);
     assert_non_null(p);
     assert_int_equal(p->data[9], PROTOCOL_ICMP);
@@ -334,7 +333,7 @@ static void a_refused_syn_that_comes_again_is_none(void **state)
     memcpy(syn, a.first, sizeof *syn + a.first->size);
     app_run(&a);
     assert_int_equal(w.stream_count, 1);
-    tun2socks_refused(w.streams[0].flow, EHOSTUNREACH);
+    tun2socks_refused(w.streams[0].flow, IO_HOST_UNREACHABLE);
     world_feed(&w, syn->data, syn->size);
     assert_int_equal(w.stream_count, 1);
     assert_int_equal(tun2socks_counters(w.t)->tcp_flows, 0);

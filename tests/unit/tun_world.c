@@ -41,17 +41,17 @@ struct world_packet *world_take(struct world *w)
     return p;
 }
 
-static int on_open(void *arg, struct tun2socks_flow *flow, const struct endpoint *source,
-                   const struct endpoint *destination, void **stream)
+static enum io on_open(void *arg, struct tun2socks_flow *flow, const struct endpoint *source,
+                       const struct endpoint *destination, void **stream)
 {
     struct world *w = arg;
-    if (w->open_result < 0)
+    if (w->open_result != IO_OK)
         return w->open_result;
     struct world_stream *s = &w->streams[w->stream_count++ % 64];
     *s = (struct world_stream){
         .flow = flow, .source = *source, .destination = *destination, .accept_bytes = SIZE_MAX};
     *stream = s;
-    return 0;
+    return IO_OK;
 }
 
 static ssize_t on_write(void *stream, const struct iovec *parts, int count)

@@ -44,7 +44,7 @@ struct world {
     unsigned packets;
     struct world_stream streams[64];
     unsigned stream_count;
-    int open_result;                /* of stream_open */
+    enum io open_result;            /* of stream_open */
     struct world_datagram datagram; /* the last */
     unsigned datagrams, bindings_closed, batches;
     void *binding;

@@ -75,7 +75,7 @@ static void on_dialled(void *arg, udptun_socket socket, const struct udptun_erro
         gateway_far_end(t, GATEWAY_SIDE_TCP, is_proxy ? err->message : NULL);
         engine_log_gated(t->engine, &t->gate, is_proxy ? UDPTUN_LOG_WARN : UDPTUN_LOG_DEBUG,
                          "tun2socks", "%s: %s", gateway_name(t), err->message);
-        tun2socks_refused(s->flow, err->sys_errno);
+        tun2socks_refused(s->flow, io_of(err->sys_errno));
         return;
     }
     gateway_far_end(t, GATEWAY_SIDE_TCP, NULL);
@@ -84,23 +84,23 @@ static void on_dialled(void *arg, udptun_socket socket, const struct udptun_erro
     s->socket = socket;
     watch_init(&s->watch, &t->engine->loop, on_ready, s);
     if (watch_start(&s->watch, socket, 0) < 0) {
-        tun2socks_refused(s->flow, io_error(IO_NO_MEMORY));
+        tun2socks_refused(s->flow, IO_NO_MEMORY);
         return;
     }
     path_guard_start(&s->guard, &t->engine->paths, socket, on_address_gone, s);
     tun2socks_connected(s->flow);
 }
 
-static int stream_open(void *arg, struct tun2socks_flow *flow, const struct endpoint *source,
-                       const struct endpoint *destination, void **stream)
+static enum io stream_open(void *arg, struct tun2socks_flow *flow, const struct endpoint *source,
+                           const struct endpoint *destination, void **stream)
 {
     struct gateway *t = (struct gateway *)arg;
     (void)source;
     if (t->config->tcp == GATEWAY_REJECT || t->is_closing)
-        return -io_error(IO_REFUSED);
+        return IO_REFUSED;
     struct gateway_stream *s = (struct gateway_stream *)calloc(1, sizeof *s);
     if (!s)
-        return -io_error(IO_NO_MEMORY);
+        return IO_NO_MEMORY;
     *s = (struct gateway_stream){.gateway = t, .flow = flow, .socket = NO_SOCKET};
     struct dial_config dial = {.rules = gateway_rules(t), .resolver = t->resolver};
     dial.server.kind = URL_HOST_PORT;
@@ -111,10 +111,10 @@ static int stream_open(void *arg, struct tun2socks_flow *flow, const struct endp
     s->dialer = dial_start(&t->engine->loop, &dial, on_dialled, s);
     if (!s->dialer) {
         free(s);
-        return -io_error(IO_NO_MEMORY);
+        return IO_NO_MEMORY;
     }
     *stream = s;
-    return 0;
+    return IO_OK;
 }
 
 static ssize_t stream_write(void *stream, const struct iovec *parts, int count)

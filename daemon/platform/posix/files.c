@@ -74,6 +74,34 @@ int read_file(int dir_fd, const char *name, size_t limit, char **text, size_t *s
     return rc;
 }
 
+static int read_up_to(int fd, char *to, size_t size, size_t *used)
+{
+    while (*used < size) {
+        ssize_t got = read(fd, to + *used, size - *used);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return errno;
+        if (got == 0)
+            break;
+        *used += (size_t)got;
+    }
+    return 0;
+}
+
+int file_read_secret(const char *path, void *to, size_t size, size_t *used, bool *exposed)
+{
+    struct stat info = {0};
+    *used = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0)
+        return errno;
+    int failure = fstat(fd, &info) < 0 ? errno : read_up_to(fd, (char *)to, size, used);
+    *exposed = S_ISREG(info.st_mode) && (info.st_mode & (S_IRWXG | S_IRWXO)) != 0;
+    close(fd);
+    return failure;
+}
+
 int write_all(int fd, const void *data, size_t size)
 {
     const char *at = data;
