@@ -65,12 +65,11 @@ static void send_with(struct world *w, const char *text, unsigned count)
 /* One read, and then all there is. */
 static void receive(struct world *w)
 {
-    ssize_t n;
-    int flags = fcntl(w->near, F_GETFL);
-    fcntl(w->near, F_SETFL, flags | O_NONBLOCK);
-    while ((n = fds_receive(&w->in, w->near, w->input + w->size, INPUT_SIZE - w->size, w->size)) >
-           0)
-        w->size += (size_t)n;
+    size_t got;
+    while (fds_receive(&w->in, w->near, w->input + w->size, INPUT_SIZE - w->size, w->size, &got) ==
+               0 &&
+           got > 0)
+        w->size += got;
 }
 
 static unsigned taken(struct world *w, size_t begin, size_t end)

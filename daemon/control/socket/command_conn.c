@@ -291,16 +291,19 @@ static bool receive(struct command_conn *c)
             return false;
         to = c->in + c->in_size;
     }
-    ssize_t n = fds_receive(&c->fds, c->readable.fd, to, READ_SIZE, c->in_size);
+    size_t got;
+    int failure = fds_receive(&c->fds, c->readable.fd, to, READ_SIZE, c->in_size, &got);
     if (c->closing)
         fds_in_close(&c->fds);
-    if (n > 0 && !c->closing)
-        c->in_size += (size_t)n;
-    if (n == 0) {
+    if (failure)
+        return io_of(failure) == IO_AGAIN;
+    if (!c->closing)
+        c->in_size += got;
+    if (got == 0) {
         c->half_closed = true;
         return !is_gone(c);
     }
-    return n > 0 || errno == EAGAIN || errno == EINTR;
+    return true;
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)

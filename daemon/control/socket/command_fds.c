@@ -3,14 +3,14 @@
 #include "daemon/control/socket/command_fds.h"
 
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
+
+#include "daemon/platform/local.h"
 
 void fds_close(struct fds *fds)
 {
     for (unsigned i = 0; i < fds->count; i++) {
         if (fds->fd[i] >= 0)
-            close(fds->fd[i]);
+            socket_close(fds->fd[i]);
     }
     fds->count = 0;
 }
@@ -22,40 +22,21 @@ void fds_in_close(struct fds_in *in)
     in->count = 0;
 }
 
-/* What does not fit is closed. */
-static void note(struct fds_in *in, const struct cmsghdr *header, size_t from, size_t to)
+int fds_receive(struct fds_in *in, udptun_socket socket, void *to, size_t size, size_t at,
+                size_t *got)
 {
-    struct fds_read read = {.from = from, .to = to};
-    read.fds.count = (unsigned)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-    if (read.fds.count > FDS_PER_MESSAGE)
-        read.fds.count = FDS_PER_MESSAGE;
-    memcpy(read.fds.fd, CMSG_DATA(header), read.fds.count * sizeof(int));
+    struct fds_read read = {.from = at};
+    size_t count = FDS_PER_MESSAGE;
+    int failure = local_read(socket, to, size, got, read.fds.fd, &count);
+    if (failure || count == 0)
+        return failure;
+    read.to = at + *got;
+    read.fds.count = (unsigned)count;
     if (in->count < FDS_READS)
         in->reads[in->count++] = read;
     else
-        fds_close(&read.fds);
-}
-
-ssize_t fds_receive(struct fds_in *in, int socket, void *to, size_t size, size_t at)
-{
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(FDS_PER_MESSAGE * sizeof(int))];
-    } room;
-    struct iovec bytes = {.iov_base = to, .iov_len = size};
-    struct msghdr message = {.msg_iov = &bytes,
-                             .msg_iovlen = 1,
-                             .msg_control = room.bytes,
-                             .msg_controllen = sizeof room.bytes};
-    ssize_t n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
-    if (n < 0)
-        return n;
-    /* Those beyond the room were closed by the system. */
-    for (struct cmsghdr *h = CMSG_FIRSTHDR(&message); h; h = CMSG_NXTHDR(&message, h)) {
-        if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS)
-            note(in, h, at, at + (size_t)n);
-    }
-    return n;
+        fds_close(&read.fds); /* there is no room */
+    return 0;
 }
 
 static bool begins_in(const uint8_t *input, size_t from, size_t to, bool json)

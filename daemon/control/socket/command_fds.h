@@ -12,7 +12,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
+
+#include "daemon/platform/socket.h"
 
 #define FDS_PER_MESSAGE 8
 #define FDS_READS       4 /* reads with descriptors whose messages were not taken yet */
@@ -31,8 +32,10 @@ struct fds_in {
     } reads[FDS_READS];
 };
 
-/* recv() into `to`, the input's bytes from offset `at` on; descriptors are noted in `in`. */
-ssize_t fds_receive(struct fds_in *in, int socket, void *to, size_t size, size_t at);
+/* As socket_read() into `to`, the input's bytes from offset `at` on; descriptors are noted in `in`.
+ */
+int fds_receive(struct fds_in *in, udptun_socket socket, void *to, size_t size, size_t at,
+                size_t *got);
 
 /* A message was found at [begin, end) of the input; white space begins none when `json`. Its
  * descriptors move to `out`. */

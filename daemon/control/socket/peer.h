@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "daemon/platform/local.h"
 #include "proto/control/messages.h"
 
 /* Ordered: a higher role may do all that a lower one may. */
@@ -23,7 +24,7 @@ struct command_peer {
 
 /* The credentials that the system vouches for, taken when the peer connected. Members of
  * `group`, supplementary groups included, are operators. False when the system does not tell. */
-bool peer_identify(int fd, gid_t group, struct command_peer *peer);
+bool peer_identify(udptun_socket socket, gid_t group, struct command_peer *peer);
 
 /* "operator". */
 const char *role_name(enum role role);
