@@ -414,3 +414,32 @@ uint64_t replies_next_us(const struct world *w)
             next_us = r->due_us;
     return next_us;
 }
+
+static struct udpt_binding *binding_of(const struct node *server, unsigned source)
+{
+    for (unsigned i = 0; i < server->next_port && i < PORTS; i++) {
+        const struct binding_host *h =
+            server->ports[i] ? udpt_binding_host(server->ports[i]) : NULL;
+        if (h && h->owner == (int)source)
+            return server->ports[i];
+    }
+    return NULL;
+}
+
+void node_send_down(struct node *server, unsigned source, unsigned dest, size_t size)
+{
+    struct world *w = server->world;
+    struct udpt_binding *b = binding_of(server, source);
+    if (!b)
+        return;
+    uint8_t *payload = malloc(size);
+    if (!payload)
+        abort();
+    const struct binding_host *h = udpt_binding_host(b);
+    struct datagram d = {DOWN, source, dest, h->serial, false, payload, size};
+    oracle_sent(w, &d);
+    struct udpt_dest from = oracle_reply_from(source, dest);
+    udpt_send(b, &from, payload, size, w->now_us);
+    oracle_classified(w, b, size);
+    free(payload);
+}

@@ -233,6 +233,7 @@ int oracle_arrived(const struct node *at, int *owner, const struct udpt_dest *pe
     if (s->delivered)
         broken(w, "datagram %u was delivered twice", number);
     s->delivered = true;
+    s->delivered_us = w->now_us;
     *owner = s->owner;
     *probe = s->probe;
     check_age(at, s, number);

@@ -7,6 +7,7 @@
  *                         that fails is printed
  *     sim --bulk          a flow that offers more than the path carries, on several paths
  *     sim --split         a balancer that deals streams out to two servers
+ *     sim --matrix [SEEDS [PART]]   what a load gets on many paths: a table, with limits
  *
  * A history has an active part, in which sources send, destinations reply and things go wrong, and
  * then a quiet part: nothing goes wrong any more, and when the settling time has passed (the dead
@@ -158,7 +159,7 @@ static void traffic_run(struct world *w)
 {
     struct node *local = &w->locals[rng_between(&w->rng, 0, w->local_count - 1)];
     uint64_t burst = rng_once_in(&w->rng, 10) ? rng_between(&w->rng, 1, 20) : 1;
-    unsigned source = (unsigned)rng_between(&w->rng, 0, SOURCES - 1);
+    unsigned source = (unsigned)rng_between(&w->rng, 0, SEED_SOURCES - 1);
     unsigned dest = (unsigned)rng_between(&w->rng, 0, DESTS - 1);
     for (uint64_t i = 0; local->machine && i < burst; i++) {
         size_t largest =
@@ -286,7 +287,7 @@ static void settle_and_probe(struct world *w)
     if (!run_until(w, w->now_us + 5 * SECOND_US))
         return;
     rest_begin(w);
-    for (unsigned source = 0; source < SOURCES; source++) {
+    for (unsigned source = 0; source < SEED_SOURCES; source++) {
         for (unsigned i = 0; i < w->local_count; i++) {
             unsigned dest = (unsigned)rng_between(&w->rng, 0, SHARED_DESTS - 1);
             /* The one before may be lost: it may be what tells that the server has dropped the
@@ -358,7 +359,7 @@ static int usage(void)
 {
     fputs(
         "usage: sim SEED [-v] | sim --seeds COUNT | sim --seeds FIRST-LAST | sim --bulk | sim "
-        "--split\n",
+        "--split | sim --matrix [SEEDS [PART]]\n",
         stderr);
     return 2;
 }
@@ -376,6 +377,12 @@ int main(int argc, char **argv)
     }
     if (strcmp(argv[1], "--split") == 0 && argc == 2)
         return run_splits() ? 0 : 1;
+    if (strcmp(argv[1], "--matrix") == 0 && argc <= 4) {
+        unsigned long seeds = argc > 2 ? strtoul(argv[2], NULL, 10) : 5;
+        if (seeds < 1 || seeds > 99)
+            return usage();
+        return run_matrix((unsigned)seeds, argc > 3 ? argv[3] : NULL) ? 0 : 1;
+    }
     bool many = strcmp(argv[1], "--seeds") == 0;
     if (many ? argc != 3 : argc > 3 || (argc == 3 && strcmp(argv[2], "-v") != 0))
         return usage();

@@ -19,6 +19,8 @@
  *   fault.c   what goes wrong and when
  *   bulk.c    no fault, but a flow that offers more than the path carries
  *   split.c   no fault, but a balancer that deals streams out to two servers
+ *   load.c    voice, bulk, a responsive flow, a rival on the line
+ *   matrix.c  what that load gets on many paths, against limits
  *   sim.c     the loop, the traffic, the verdict
  */
 #ifndef SIM_SIM_H
@@ -34,7 +36,8 @@
 #define SECOND_US    UINT64_C(1000000)
 #define MAX_LOCALS   6
 #define MAX_SERVERS  3
-#define SOURCES      6  /* of each local */
+#define SOURCES      9  /* of each local */
+#define SEED_SOURCES 6  /* those of them that send in a seed's history */
 #define SHARED_DESTS 9  /* that every source uses: addresses of both families, and names */
 #define DESTS        12 /* the rest are a source's own, so that they alone tell whose it is */
 #define OWNERS       (MAX_LOCALS * SOURCES)
@@ -135,6 +138,7 @@ struct sent {
     bool bulk;       /* its flow was bulk, so that order is promised */
     uint32_t serial; /* of the sender's binding: a new one may take another leg */
     bool delivered, probe;
+    uint64_t delivered_us;
 };
 
 /* The least age at delivery in the last 30 to 60 s, of one local's datagrams in one direction. */
@@ -177,6 +181,7 @@ struct world {
     bool nagle;            /* a box on the way holds small writes back, and acknowledges late */
     bool narrow;           /* the streams of a local share the bandwidth */
     uint64_t lost_once_in; /* segments, 0: none */
+    bool fast_repair;      /* a loss costs a round trip, as where more follows, and no timeout */
     size_t capacity, largest_chunk, largest_payload;
     bool has_silent_dest; /* one destination never answers */
     unsigned silent_dest;
@@ -240,6 +245,14 @@ void node_describe(const struct node *n);
 void node_send(struct node *local, unsigned source, unsigned dest, size_t size, bool probe);
 void replies_run(struct world *w);
 uint64_t replies_next_us(const struct world *w);
+
+/* The server's binding of this source of local 0, if there is one, sends to the source. */
+void node_send_down(struct node *server, unsigned source, unsigned dest, size_t size);
+
+/* ---- matrix.c */
+/* `seeds` runs of each cell whose name has `part` in it (NULL: all): a table. False: a cell misses
+ * a limit. */
+bool run_matrix(unsigned seeds, const char *part);
 
 /* ---- memory.c */
 /* What the machine holds stays within its caps. */

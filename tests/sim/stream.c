@@ -16,6 +16,7 @@
 
 #define SEGMENT_SIZE   1448
 #define LATE_ACK_US    40000  /* Linux's delayed acknowledgement */
+#define REPAIR_US      10000  /* until three more segments tell of a loss */
 #define TIMEOUT_MIN_US 200000 /* Linux's least retransmission timeout, above the round trip */
 
 static struct side *other_side(struct side *side)
@@ -108,6 +109,8 @@ void stream_cut(struct world *w, struct stream *s)
 static uint64_t loss_stall_us(struct world *w, const struct stream *s)
 {
     uint64_t stall_us = 0, timeout_us = TIMEOUT_MIN_US + 2 * s->delay_us;
+    if (w->fast_repair)
+        timeout_us = REPAIR_US + 2 * s->delay_us;
     while (w->lost_once_in != 0 && rng_once_in(&w->rng, w->lost_once_in)) {
         stall_us += timeout_us;
         timeout_us *= 2;
