@@ -25,6 +25,7 @@ void credit_init(struct credit *k, uint32_t seed, uint64_t now_us)
 
 static void set_rate(struct credit *k, uint64_t now_us)
 {
+    k->allowed = 0;
     pacer_set_rate(&k->pacer, phases_rate(&k->phases, &k->path), now_us);
 }
 
@@ -34,15 +35,29 @@ static uint64_t budget(const struct credit *k, uint64_t now_us)
     return phases_budget(&k->phases, &k->path, overdue);
 }
 
+/* Nothing but what is sent can change the answer at this time, so that what is left to send needs
+ * no second look. */
+static void allow(struct credit *k, uint64_t limit, uint64_t now_us)
+{
+    uint64_t tokens = k->pacer.rate == 0 ? limit : (uint64_t)k->pacer.tokens / S_US;
+    k->allowed = (int64_t)min_u64(limit - k->under_way, tokens);
+    k->allowed_us = now_us;
+}
+
 bool credit_allows(struct credit *k, bool leg_idle, uint64_t now_us, uint64_t *retry_us)
 {
     *retry_us = UDPT_NEVER;
     if (!pacer_allows(&k->pacer, now_us, retry_us))
         return false;
+    uint64_t limit = budget(k, now_us);
+    if (k->under_way < limit) {
+        allow(k, limit, now_us);
+        return true;
+    }
     /* A leg with nothing under way may always send one frame, and one may go beyond the budget: it
      * may be as large as that. */
     bool least = k->phases.phase == PHASE_LEAST;
-    if ((leg_idle && !least) || k->under_way < budget(k, now_us))
+    if (leg_idle && !least)
         return true;
     if (least)
         *retry_us = max_u64(k->phases.until_us, now_us + LOOK_US);
@@ -75,17 +90,12 @@ static void begin_round(struct credit *k, uint64_t now_us)
     k->round_leg = NULL;
 }
 
-void credit_sent(struct credit *k, const void *leg, uint64_t end, uint64_t size, uint64_t now_us)
+void credit_begin_round(struct credit *k, const void *leg, uint64_t end, uint64_t now_us)
 {
-    if (k->round_end == 0) {
-        if (k->under_way == 0) /* a pause of the app's is no time in which the path was slow */
-            begin_round(k, now_us);
-        k->round_leg = leg;
-        k->round_end = end;
-    }
-    pacer_sent(&k->pacer, size, now_us);
-    k->under_way += size;
-    k->sent += size;
+    if (k->under_way == 0) /* a pause of the app's is no time in which the path was slow */
+        begin_round(k, now_us);
+    k->round_leg = leg;
+    k->round_end = end;
 }
 
 void credit_acked(struct credit *k, const void *leg, uint64_t end, uint64_t size, uint64_t delay_us)

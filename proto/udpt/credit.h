@@ -28,6 +28,10 @@ struct credit {
     struct pacer pacer;
     uint64_t under_way;       /* Bytes unacknowledged, on all legs. */
     uint64_t sent, delivered; /* Bytes in all; both count up. */
+    /* So many bytes may be sent at `allowed_us` without another look at budget and tokens; 0 or
+     * less: look. */
+    int64_t allowed;
+    uint64_t allowed_us;
     /* The present round ends when `round_leg` has acknowledged `round_end` (0: nothing was written
      * in it yet); `round_leg` is NULL when it has, or when that leg is gone. */
     const void *round_leg;
@@ -49,12 +53,29 @@ void credit_init(struct credit *k, uint32_t seed, uint64_t now_us);
 /* May one more bulk datagram leave? `leg_idle`: nothing on its leg is unacknowledged. If not,
  * *retry_us is when to ask again; UDPT_NEVER: when something is acknowledged. */
 bool credit_allows(struct credit *k, bool leg_idle, uint64_t now_us, uint64_t *retry_us);
+/* It said so at this time, and less has been sent since than it allowed then. */
+static inline bool credit_has_allowed(const struct credit *k, uint64_t now_us)
+{
+    return k->allowed > 0 && k->allowed_us == now_us;
+}
+
 /* Something waits for the path; nothing does any more. */
 void credit_blocked(struct credit *k, uint64_t now_us);
 void credit_unblocked(struct credit *k, uint64_t now_us);
 
+void credit_begin_round(struct credit *k, const void *leg, uint64_t end, uint64_t now_us);
 /* `size` more bytes were written on `leg`, which makes `end` in all. */
-void credit_sent(struct credit *k, const void *leg, uint64_t end, uint64_t size, uint64_t now_us);
+static inline void credit_sent(struct credit *k, const void *leg, uint64_t end, uint64_t size,
+                               uint64_t now_us)
+{
+    if (k->round_end == 0)
+        credit_begin_round(k, leg, end, now_us);
+    pacer_sent(&k->pacer, size);
+    k->allowed -= (int64_t)size;
+    k->under_way += size;
+    k->sent += size;
+}
+
 /* `size` more bytes of `leg` are acknowledged, up to `end`; the oldest waited for `delay_us`. */
 void credit_acked(struct credit *k, const void *leg, uint64_t end, uint64_t size,
                   uint64_t delay_us);

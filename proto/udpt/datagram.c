@@ -53,7 +53,7 @@ void datagram_deliver(struct udpt_binding *b, const struct udpt_dest *dest, cons
     m->ops->datagram(m->arg, b, dest, data, size);
 }
 
-bool datagram_held(const struct udpt_binding *b)
+bool datagram_held_now(const struct udpt_binding *b)
 {
     uint64_t now_us = b->session->m->now_us;
     if (b->awaits_port && now_us < b->awaits_until_us)

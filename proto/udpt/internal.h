@@ -534,7 +534,12 @@ void datagram_deliver(struct udpt_binding *b, const struct udpt_dest *dest, cons
 bool datagram_fresh(struct udpt_binding *b, uint32_t sequence); /* this copy is the first */
 /* The far end is another one, which counts from 0. */
 void datagram_sequence_anew(struct udpt_binding *b);
-bool datagram_held(const struct udpt_binding *b); /* its datagrams must wait whatever the leg */
+bool datagram_held_now(const struct udpt_binding *b);
+/* Its datagrams must wait whatever the leg. */
+static inline bool datagram_held(const struct udpt_binding *b)
+{
+    return (b->awaits_port || b->hold_us != 0) && datagram_held_now(b);
+}
 /* Write one datagram into the stream's output. False: the stream broke. */
 bool datagram_write(struct udpt_binding *b, struct udpt_conn *c, const struct udpt_dest *dest,
                     const uint8_t *data, size_t size);
@@ -543,8 +548,17 @@ bool datagram_write_queued(struct udpt_binding *b, struct udpt_conn *c, struct q
 /* queue.c */
 int queue_put(struct udpt_binding *b, const struct udpt_dest *dest, const uint8_t *data,
               size_t size);
+/* May one more bulk datagram leave on `c`? If not, the session is woken when it may. */
+bool queue_look_for_credit(struct udpt_session *s, const struct udpt_conn *c);
+static inline bool queue_has_credit(struct udpt_session *s, const struct udpt_conn *c)
+{
+    return credit_has_allowed(&s->credit, s->m->now_us) || queue_look_for_credit(s, c);
+}
 /* May its next datagram be written on `c` at once, and pass the queues by? Its own is empty. */
-bool queue_may_pass(const struct udpt_binding *b, const struct udpt_conn *c);
+static inline bool queue_may_pass(struct udpt_binding *b, const struct udpt_conn *c)
+{
+    return !b->bulk || (list_empty(&b->session->bulk_ring) && queue_has_credit(b->session, c));
+}
 void queue_route(struct udpt_binding *b);  /* into the right list */
 void queue_unblocked(struct udpt_conn *c); /* it takes more */
 void queue_pump_held(struct udpt_session *s);

@@ -59,11 +59,3 @@ bool pacer_allows(struct pacer *p, uint64_t now_us, uint64_t *retry_us)
     *retry_us = now_us + max_u64(wait_us, WAKE_US);
     return false;
 }
-
-void pacer_sent(struct pacer *p, uint64_t size, uint64_t now_us)
-{
-    if (p->rate == 0)
-        return;
-    fill(p, now_us);
-    p->tokens = max_i64(p->tokens - scaled(size), p->least);
-}

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "proto/udpt/units.h"
+
 struct pacer {
     /* What may be sent at once, as of `filled_us`, and its bounds, in millionths of a byte. */
     int64_t tokens, most, least;
@@ -22,6 +24,11 @@ void pacer_init(struct pacer *p, uint64_t now_us);
 void pacer_set_rate(struct pacer *p, uint64_t rate, uint64_t now_us);
 /* May one more be sent? If not, *retry_us is when. */
 bool pacer_allows(struct pacer *p, uint64_t now_us, uint64_t *retry_us);
-void pacer_sent(struct pacer *p, uint64_t size, uint64_t now_us);
+/* `size` bytes were sent, allowed or not. */
+static inline void pacer_sent(struct pacer *p, uint64_t size)
+{
+    if (p->rate != 0)
+        p->tokens = max_i64(p->tokens - (int64_t)(size * S_US), p->least);
+}
 
 #endif

@@ -180,8 +180,7 @@ void queue_route(struct udpt_binding *b)
     list_move(held || session_legs_up(s) == 0 ? &s->waiting : ring_of(b), &b->in_waiting);
 }
 
-/* May one more bulk datagram leave on `c`? If not, the session is woken when it may. */
-static bool has_credit(struct udpt_session *s, const struct udpt_conn *c)
+bool queue_look_for_credit(struct udpt_session *s, const struct udpt_conn *c)
 {
     uint64_t retry_us;
     if (credit_allows(&s->credit, c->tx_acked == c->tx_counted, s->m->now_us, &retry_us))
@@ -189,11 +188,6 @@ static bool has_credit(struct udpt_session *s, const struct udpt_conn *c)
     credit_blocked(&s->credit, s->m->now_us);
     lanes_wake(s, retry_us);
     return false;
-}
-
-bool queue_may_pass(const struct udpt_binding *b, const struct udpt_conn *c)
-{
-    return !b->bulk || (list_empty(&b->session->bulk_ring) && has_credit(b->session, c));
 }
 
 /* A start finds out what the path carries; until then a wait tells nothing of the flow. */
@@ -236,7 +230,7 @@ static enum turn serve(struct udpt_binding *b, struct udpt_conn *c)
             list_move(&s->legs[c->leg].waiting, &b->in_waiting);
             return TURN_OVER;
         }
-        if (b->bulk && !has_credit(s, c))
+        if (b->bulk && !queue_has_credit(s, c))
             return TURN_BROKEN;
         if (drop_managed(b, q))
             continue;

@@ -245,7 +245,7 @@ static void a_large_datagram_is_not_held_up_by_the_pacing_for_long(void **state)
     uint64_t retry_us = 0;
     pacer_init(&p, 0);
     pacer_set_rate(&p, 60000, 0);
-    pacer_sent(&p, 60000, 0);
+    pacer_sent(&p, 60000);
     assert_false(pacer_allows(&p, 0, &retry_us));
     assert_true(retry_us <= 110 * MS_US);
     assert_true(pacer_allows(&p, retry_us, &retry_us));
@@ -260,7 +260,7 @@ static void pacing_keeps_to_its_rate(void **state)
     pacer_set_rate(&p, 1000000, 0);
     for (uint64_t now_us = 0; now_us < 10 * S_US; now_us += 1300)
         for (; pacer_allows(&p, now_us, &retry_us); sent += SIZE)
-            pacer_sent(&p, SIZE, now_us);
+            pacer_sent(&p, SIZE);
     assert_in_range(sent, 9980000, 10010000);
 }
 
