@@ -284,11 +284,6 @@ void announce_reset(struct udpt_session *s)
 
 /* ---- the far end's ids ----------------------------------------------------------------------- */
 
-static uint64_t rx_hash(uint64_t id)
-{
-    return id * UINT64_C(0x9e3779b97f4a7c15) >> 20;
-}
-
 static bool matches_rx(const struct table_node *node, const void *key)
 {
     return table_entry(node, const struct rx_id, node)->id == *(const uint64_t *)key;
@@ -296,7 +291,7 @@ static bool matches_rx(const struct table_node *node, const void *key)
 
 struct rx_id *announce_lookup(struct udpt_session *s, uint64_t id)
 {
-    struct table_node *node = table_find(&s->rx_ids, rx_hash(id), matches_rx, &id);
+    struct table_node *node = table_find(&s->rx_ids, machine_hash_id(s->m, id), matches_rx, &id);
     return node ? table_entry(node, struct rx_id, node) : NULL;
 }
 
@@ -325,7 +320,7 @@ void announce_heard(struct udpt_session *s, uint64_t id, uint8_t flags, struct u
         if (s->rx_ids.count >= 4 * (uint64_t)s->m->config.max_flows_per_session)
             return;
         rx = (struct rx_id *)calloc(1, sizeof *rx + dest->name_len);
-        if (!rx || table_insert(&s->rx_ids, &rx->node, rx_hash(id)) != UDPTUN_OK) {
+        if (!rx || table_insert(&s->rx_ids, &rx->node, machine_hash_id(s->m, id)) != UDPTUN_OK) {
             free(rx);
             return;
         }

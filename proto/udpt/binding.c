@@ -8,13 +8,6 @@
 #include "proto/error.h"
 #include "proto/udpt/internal.h"
 
-/* Ids count up, so multiplying spreads them (Fibonacci hashing, Knuth vol. 3, 6.4). */
-static uint64_t id_hash(uint64_t id)
-{
-    uint64_t hash = id * UINT64_C(0x9e3779b97f4a7c15);
-    return hash ^ hash >> 32;
-}
-
 static bool matches_id(const struct table_node *node, const void *key)
 {
     const struct udpt_binding *b = table_entry(node, const struct udpt_binding, node);
@@ -23,17 +16,8 @@ static bool matches_id(const struct table_node *node, const void *key)
 
 struct udpt_binding *binding_find(struct udpt_session *s, uint64_t id)
 {
-    struct table_node *node = table_find(&s->by_id, id_hash(id), matches_id, &id);
+    struct table_node *node = table_find(&s->by_id, machine_hash_id(s->m, id), matches_id, &id);
     return node ? table_entry(node, struct udpt_binding, node) : NULL;
-}
-
-/* In order of id; legs may bring first datagrams in another. */
-static void insert_by_id(struct udpt_binding *b)
-{
-    struct list *head = &b->session->bindings, *at = head;
-    while (at->prev != head && list_entry(at->prev, struct udpt_binding, in_session)->id > b->id)
-        at = at->prev;
-    list_insert_before(at, &b->in_session);
 }
 
 /* The timeout of a flow that served a single DNS exchange, and of a new one. */
@@ -47,12 +31,14 @@ struct udpt_binding *binding_new(struct udpt_session *s, uint64_t id, uint64_t l
     struct udpt_machine *m = s->m;
     struct udpt_binding *b =
         (struct udpt_binding *)calloc(1, sizeof *b + m->config.binding_host_size);
-    if (!b || table_insert(&s->by_id, &b->node, id_hash(id)) != UDPTUN_OK) {
+    if (!b || table_insert(&s->by_id, &b->node, machine_hash_id(m, id)) != UDPTUN_OK) {
         free(b);
         return NULL;
     }
     b->session = s;
     b->id = id;
+    if (id > s->highest_binding)
+        s->highest_binding = id;
     b->label = label;
     b->created_us = b->used_us = b->window_us = m->now_us;
     b->dns_only = true;
@@ -61,11 +47,12 @@ struct udpt_binding *binding_new(struct udpt_session *s, uint64_t id, uint64_t l
     list_init(&b->in_waiting);
     list_init(&b->in_session);
     list_init(&b->in_idle);
-    insert_by_id(b);
+    list_append(&s->bindings, &b->in_session);
     list_append(&s->lone, &b->in_idle);
     session_wake(s, m->now_us + lone_ms(m) * MS_US);
     s->binding_count++;
     m->binding_count++;
+    caps_count(s);
     return b;
 }
 
@@ -89,6 +76,7 @@ void binding_free(struct udpt_binding *b, enum udpt_close_reason reason, bool te
         table_remove(&s->orphans, &b->in_orphans);
     s->binding_count--;
     m->binding_count--;
+    caps_count(s);
     m->ops->binding_closed(m->arg, b, reason);
     free(b->rx_window);
     free(b);
@@ -117,11 +105,11 @@ bool binding_has_ended(const struct udpt_session *s, uint64_t id)
 
 void binding_end(struct udpt_session *s, uint64_t id)
 {
-    /* The gaps are flows that the client has and that have not ended here. One with more of them
-     * than it may have is served no better. Without memory a late datagram opens a new flow. */
-    size_t most = ENDED_SPARE + 2 * (size_t)s->m->config.max_flows_per_session;
+    /* A gap is a flow that has not ended. One that is here is found before this set is asked; one
+     * that is not may still be on its way, and that is so for the newest only. So few ranges will
+     * do, and adding to them costs little. Without memory a late datagram opens a new flow. */
     if (s->m->config.role == UDPT_SERVER)
-        id_set_add(&s->ended, id, most);
+        id_set_add(&s->ended, id, ENDED_RANGES);
 }
 
 static uint64_t label_hash(const struct udpt_session *s, uint64_t label)
@@ -159,9 +147,11 @@ static struct udpt_binding *adopt(struct udpt_session *s, uint64_t id, uint64_t 
         peer_free(list_entry(b->peers.next, struct peer, in_binding));
     table_remove(&s->by_id, &b->node);
     b->id = id;
-    table_insert(&s->by_id, &b->node, id_hash(id)); /* the table stands: this cannot fail */
-    list_remove(&b->in_session);
-    insert_by_id(b);
+    if (id > s->highest_binding)
+        s->highest_binding = id;
+    /* The table stands: this cannot fail. */
+    table_insert(&s->by_id, &b->node, machine_hash_id(s->m, id));
+    list_move(&s->bindings, &b->in_session);
     datagram_sequence_anew(b);
     binding_tell_external(b);
     return b;

@@ -20,25 +20,41 @@ static bool evict_from(struct udpt_session *s)
     return true;
 }
 
-/* Who gives way when the machine is full: the session with the most, so that one client with many
- * flows cannot keep another from having any. */
-static struct udpt_session *largest(struct udpt_session *s)
+/* The class of `count` flows: the number of bits after the first. */
+static unsigned class_of(uint32_t count)
 {
-    struct udpt_session *most = s;
-    LIST_FOREACH (node, &s->m->sessions) {
-        struct udpt_session *other = list_entry(node, struct udpt_session, in_machine);
-        if (other->binding_count > most->binding_count)
-            most = other;
+    unsigned class = 0;
+    while (count >>= 1)
+        class ++;
+    return class;
+}
+
+void caps_count(struct udpt_session *s)
+{
+    if (s->binding_count == 0)
+        list_remove(&s->in_by_flows);
+    else if (list_empty(&s->in_by_flows) || class_of(s->binding_count) != s->flow_class) {
+        s->flow_class = class_of(s->binding_count);
+        list_move(&s->m->by_flows[s->flow_class], &s->in_by_flows);
     }
-    return most;
+}
+
+/* When the machine is full, a session with the most flows gives way, or one with more than half as
+ * many: one client with many flows cannot keep another from opening any. */
+static bool evict_from_largest(struct udpt_machine *m)
+{
+    for (unsigned i = FLOW_CLASSES; i-- > 0;)
+        if (!list_empty(&m->by_flows[i]))
+            return evict_from(list_entry(m->by_flows[i].next, struct udpt_session, in_by_flows));
+    return false;
 }
 
 bool caps_make_room(struct udpt_session *s)
 {
-    const struct udpt_machine *m = s->m;
+    struct udpt_machine *m = s->m;
     if (s->binding_count >= m->config.max_flows_per_session && !evict_from(s))
         return false;
-    return m->binding_count < m->config.max_flows || evict_from(largest(s));
+    return m->binding_count < m->config.max_flows || evict_from_largest(m);
 }
 
 void caps_keep(struct udpt_machine *m)
@@ -50,5 +66,5 @@ void caps_keep(struct udpt_machine *m)
             ;
     }
     while (evicted && m->binding_count > m->config.max_flows)
-        evicted = evict_from(largest(udpt_session_next(m, NULL)));
+        evicted = evict_from_largest(m);
 }

@@ -38,17 +38,12 @@ struct udpt_conn *conn_new(struct udpt_machine *m, enum conn_state state)
     return c;
 }
 
-/* The handshake that takes longest gives way: an honest one needs a round trip, so that who only
- * opens streams keeps nobody out. */
-static void make_room_for_handshake(struct udpt_machine *m)
+static void drop_handshake(struct udpt_conn *c)
 {
-    LIST_FOREACH (node, &m->conns) {
-        struct udpt_conn *c = list_entry(node, struct udpt_conn, in_machine);
-        if (c->state == CONN_AWAIT_HELLO || c->state == CONN_AWAIT_CONFIRM) {
-            conn_kill(c, "too many handshakes are under way");
-            return;
-        }
-    }
+    if (c->handshake)
+        handshake_wipe(c->handshake);
+    free(c->handshake);
+    c->handshake = NULL;
 }
 
 struct udpt_conn *udpt_accept(struct udpt_machine *m, const char *peer, uint64_t now_us)
@@ -56,13 +51,18 @@ struct udpt_conn *udpt_accept(struct udpt_machine *m, const char *peer, uint64_t
     if (m->stopping || m->config.max_pending == 0)
         return NULL;
     machine_enter(m, now_us);
-    if (m->pending >= m->config.max_pending)
-        make_room_for_handshake(m);
+    if (room_count(m) >= m->config.max_pending)
+        room_evict(m);
     struct udpt_conn *c = conn_new(m, CONN_AWAIT_HELLO);
-    if (c) {
-        snprintf(c->peer, sizeof c->peer, "%s", peer);
-        m->pending++;
+    if (c && !room_enter(&m->silent, c)) {
+        alarm_stop(&m->alarms, &c->alarm);
+        list_remove(&c->in_machine);
+        drop_handshake(c);
+        free(c);
+        c = NULL;
     }
+    if (c)
+        snprintf(c->peer, sizeof c->peer, "%s", peer);
     machine_leave(m);
     return c;
 }
@@ -77,14 +77,6 @@ void *udpt_conn_host(const struct udpt_conn *c)
     return c->host;
 }
 
-static void drop_handshake(struct udpt_conn *c)
-{
-    if (c->handshake)
-        handshake_wipe(c->handshake);
-    free(c->handshake);
-    c->handshake = NULL;
-}
-
 /* Leaves whatever the present state holds; `reason` of the conn is set. */
 static void leave_state(struct udpt_conn *c)
 {
@@ -97,7 +89,7 @@ static void leave_state(struct udpt_conn *c)
         break;
     case CONN_AWAIT_HELLO:
     case CONN_AWAIT_CONFIRM:
-        c->m->pending--;
+        room_leave(state == CONN_AWAIT_HELLO ? &c->m->silent : &c->m->proved, c);
         machine_log(c->m, UDPT_LOG_WARN, "%s is not let in: %s", c->peer, c->reason);
         break;
     case CONN_UP:
@@ -266,8 +258,10 @@ bool conn_send_hello(struct udpt_conn *c)
                    .flow_timeout_ms = config->flow_timeout_ms,
                    .max_queue_delay_ms = config->max_queue_delay_ms,
                    .redundancy = config->redundancy,
-                   .redundancy_max_size = config->redundancy_max_size},
+                   .redundancy_max_size = config->redundancy_max_size,
+                   .settings_serial = c->session->settings_serial},
     };
+    c->settings_serial = c->session->settings_serial;
     memcpy(hello.session, c->session->id, sizeof hello.session);
     machine_random(m, hello.nonce, sizeof hello.nonce);
     uint8_t *to = conn_reserve(c, HANDSHAKE_MAX_SIZE);

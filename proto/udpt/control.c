@@ -121,7 +121,8 @@ void control_settings(struct udpt_session *s)
                                        .flow_timeout_ms = config->flow_timeout_ms,
                                        .max_queue_delay_ms = config->max_queue_delay_ms,
                                        .redundancy = config->redundancy,
-                                       .redundancy_max_size = config->redundancy_max_size};
+                                       .redundancy_max_size = config->redundancy_max_size,
+                                       .settings_serial = s->settings_serial};
     uint8_t body[FRAME_MAX_CONTROL];
     struct writer w = begin(body, CONTROL_SETTINGS);
     params_put(&w, &params);
@@ -247,8 +248,8 @@ static bool heard_close(struct udpt_conn *c, struct reader *r)
     struct udpt_binding *b = binding_find(s, binding);
     if (b)
         binding_free(b, reason == UDPT_CLOSE_LIMIT ? UDPT_CLOSE_LIMIT : UDPT_CLOSE_PEER, false);
-    else if (binding != 0) /* it may have overtaken the first datagram */
-        binding_end(s, binding);
+    else if (binding != 0 && binding <= s->highest_binding + ENDED_AHEAD)
+        binding_end(s, binding); /* CLOSE may have overtaken the first datagram */
     control_id(s, CONTROL_CLOSED, binding);
     return true;
 }
@@ -343,6 +344,8 @@ static bool heard_settings(struct udpt_conn *c, struct reader *r)
     if (r->failed)
         return false;
     if (c->session->m->config.role == UDPT_LOCAL) /* what it uses is for the client to say */
+        return true;
+    if (server_is_older(c->session, &params))
         return true;
     server_agree(c->session, &params);
     route_update(c->session); /* copies take legs of their own */

@@ -7,6 +7,8 @@
 
 #include "proto/buffer.h"
 
+enum { PARAMS = 11 }; /* ids are below this */
+
 static const uint8_t MAGIC[4] = {'U', 'D', 'P', 'T'};
 
 /* The labels keep a MAC of one message from being taken for that of another. */
@@ -97,7 +99,7 @@ static void transcript_add(struct handshake *h, const uint8_t *message, size_t s
 }
 
 /* One place that knows which parameter has which number. */
-static void params_map(struct udpt_params *p, uint64_t *slots[10])
+static void params_map(struct udpt_params *p, uint64_t *slots[PARAMS])
 {
     slots[0] = NULL;
     slots[1] = &p->heartbeat_ms;
@@ -109,14 +111,15 @@ static void params_map(struct udpt_params *p, uint64_t *slots[10])
     slots[7] = &p->redundancy;
     slots[8] = &p->redundancy_max_size;
     slots[9] = &p->max_legs;
+    slots[10] = &p->settings_serial;
 }
 
 void params_put(struct writer *w, const struct udpt_params *params)
 {
     struct udpt_params copy = *params;
-    uint64_t *slots[10];
+    uint64_t *slots[PARAMS];
     params_map(&copy, slots);
-    for (uint64_t id = 1; id < 10; id++) {
+    for (uint64_t id = 1; id < PARAMS; id++) {
         if (*slots[id] == 0)
             continue;
         writer_varint(w, id);
@@ -128,7 +131,7 @@ void params_put(struct writer *w, const struct udpt_params *params)
 void params_get(struct reader *r, struct udpt_params *params)
 {
     *params = (struct udpt_params){0};
-    uint64_t *slots[10];
+    uint64_t *slots[PARAMS];
     params_map(params, slots);
     unsigned seen = 0;
     while (!r->failed && reader_left(r) > 0) {
@@ -136,7 +139,7 @@ void params_get(struct reader *r, struct udpt_params *params)
         uint64_t size = reader_varint(r);
         const uint8_t *bytes =
             reader_bytes(r, size > reader_left(r) ? reader_left(r) + 1 : (size_t)size);
-        if (!bytes || id == 0 || id >= 10)
+        if (!bytes || id == 0 || id >= PARAMS)
             continue;
         struct reader value = reader_of(bytes, (size_t)size);
         *slots[id] = reader_varint(&value);

@@ -72,6 +72,7 @@ struct udpt_params {
     uint64_t redundancy;          /* 7, HELLO */
     uint64_t redundancy_max_size; /* 8, HELLO */
     uint64_t max_legs;            /* 9, WELCOME: data legs that the server takes */
+    uint64_t settings_serial;     /* 10, HELLO and SETTINGS: grows with each change of them */
 };
 
 struct hello {

@@ -24,6 +24,7 @@
  *     control.c    control frames, in and out
  *     frame.c, handshake.c   bytes only
  *     id_set.c     a set of ids that were used up
+ *     room.c       streams at a server whose handshake is under way, and which of them gives way
  *
  * Ownership. machine ⊃ sessions ⊃ bindings ⊃ peers, announced ids, queued datagrams. Conns belong
  * to the machine; a leg slot points to the conn that carries it. A conn that has ended is moved
@@ -67,6 +68,10 @@ enum {
 
     /* Flows that ended are remembered, beyond those that a session may have at once. */
     ENDED_SPARE = 1024,
+    /* Ranges of ids that have ended. Of more gaps than that the lowest count as ended. */
+    ENDED_RANGES = 256,
+    /* Of the end of a binding that is not known: not remembered so far above all that are. */
+    ENDED_AHEAD = 65536,
 
     MARKS = 64,
     PINGS = 16,
@@ -130,6 +135,8 @@ struct udpt_conn {
     enum conn_state state;
     unsigned leg; /* the slot; what the HELLO said */
     uint32_t generation;
+    uint32_t in_room;            /* server, in handshake: its index in the waiting room */
+    uint64_t settings_serial;    /* local: of the settings in its HELLO */
     bool handed_out;             /* the host has it from udpt_next_ready() and is not done */
     uint64_t since_us;           /* when it came to be */
     uint64_t handshake_until_us; /* hung up when not up by then */
@@ -261,7 +268,7 @@ struct rx_window {
 
 struct udpt_binding {
     struct udpt_session *session;
-    struct list in_session; /* session.bindings, in order of id */
+    struct list in_session; /* session.bindings */
     struct list in_idle;    /* session.idle or session.lone, least recently used first */
     struct table_node node; /* session.by_id */
     uint64_t id, label;
@@ -327,6 +334,9 @@ struct age {
 struct udpt_session {
     struct udpt_machine *m;
     struct list in_machine;
+    struct table_node in_by_session; /* machine.by_session, at a server */
+    struct list in_detached;         /* machine.detached */
+    struct list in_by_flows;         /* machine.by_flows */
     uint8_t id[UDPT_SESSION_ID_SIZE];
     uint8_t secret[UDPT_SECRET_SIZE];
     bool established; /* local: the server has it (a leg is up or was) */
@@ -339,7 +349,9 @@ struct udpt_session {
     struct leg legs[UDPT_MAX_LEGS];
     unsigned wanted;          /* local: data legs wanted now */
     uint32_t next_generation; /* local */
-    struct list bindings, idle, lone;
+    uint64_t settings_serial; /* of the settings in force; 0: a client that does not count them */
+    struct list bindings;     /* in the order in which they came to be */
+    struct list idle, lone;
     struct list waiting;                /* bindings with queued datagrams and no leg */
     struct list sparse_ring, bulk_ring; /* those that take turns */
     struct list in_flush;               /* machine.flush */
@@ -360,12 +372,14 @@ struct udpt_session {
     /* server: bindings that the restarted client has not asked for, by label */
     struct table orphans;
     uint32_t binding_count;
+    unsigned flow_class; /* of in_by_flows */
     /* server: the bindings that ended. An id has one life: a datagram or a copy that comes late
      * does not bring one to life again. */
     struct id_set ended;
     struct list unsaid, said; /* struct closing: CLOSE is to be said, or out on the control leg */
     uint32_t closing_count;
-    uint64_t next_binding; /* local: ids are never used twice in a session */
+    uint64_t highest_binding; /* server: of the ids that bindings have had */
+    uint64_t next_binding;    /* local: ids are never used twice in a session */
     struct tx_ids tx_ids;
     uint32_t announce_tokens;
     uint64_t announce_us;
@@ -386,6 +400,15 @@ struct udpt_session {
     uint64_t tx_bytes, rx_bytes; /* of payload */
 };
 
+/* Conns whose handshake is under way, in no order. */
+struct waiting_room {
+    struct udpt_conn **conns;
+    uint32_t count, capacity;
+};
+
+/* Sessions with 1, 2 to 3, 4 to 7, ... flows. */
+enum { FLOW_CLASSES = 32 };
+
 struct udpt_machine {
     struct udpt_config config;
     const struct udpt_ops *ops;
@@ -397,10 +420,15 @@ struct udpt_machine {
     bool stopping;
     struct list conns, dead, ready;
     struct list sessions, dead_sessions;
-    struct list flush; /* sessions whose thin lane may have something to write */
-    uint32_t session_count, binding_count, pending;
+    struct list flush;                  /* sessions whose thin lane may have something to write */
+    struct table by_session;            /* server: sessions by their ids */
+    struct list detached;               /* server: sessions without a leg, the longest first */
+    struct list by_flows[FLOW_CLASSES]; /* sessions with flows, by the logarithm of how many */
+    uint32_t session_count, binding_count;
+    struct waiting_room silent, proved; /* server: conns in handshake, before and after HELLO */
     uint64_t epoch, next_incarnation;
     uint8_t hash_key[16]; /* SipHash of what strangers choose */
+    uint64_t id_factor;   /* secret and odd: multiplying by it hashes an id */
     uint64_t reconnects, resumed;
     struct udpt_counters counters; /* of bindings that are gone, and what no binding had */
 };
@@ -417,6 +445,8 @@ void machine_random(struct udpt_machine *m, void *to, size_t size);
 void machine_log(struct udpt_machine *m, enum udpt_log level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 uint64_t machine_hash(const struct udpt_machine *m, const void *data, size_t size);
+/* Of an id that the far end chose. */
+uint64_t machine_hash_id(const struct udpt_machine *m, uint64_t id);
 
 /* conn.c */
 struct udpt_conn *conn_new(struct udpt_machine *m, enum conn_state state);
@@ -449,6 +479,7 @@ struct udpt_session *session_new(struct udpt_machine *m);
 /* Ends its conns and bindings now; the memory goes with session_bury(). */
 void session_end(struct udpt_session *s, const char *reason);
 void session_bury(struct udpt_session *s);
+void session_abandon(struct udpt_session *s); /* frees one that nobody has heard of */
 void session_timers(const struct udpt_session *s, uint64_t *heartbeat_us, uint64_t *dead_us);
 void session_enter_state(struct udpt_session *s, enum udpt_state state, const char *reason);
 void session_due(struct alarm *t);
@@ -503,10 +534,21 @@ void client_session_lost(struct udpt_session *s, const char *reason);
 void client_update_state(struct udpt_session *s, const char *reason);
 void client_pressure(struct udpt_session *s); /* datagrams had to wait */
 
+/* room.c: conns in handshake */
+bool room_enter(struct waiting_room *room, struct udpt_conn *c); /* false: out of memory */
+void room_prove(struct udpt_conn *c); /* from the silent to the proved; it may be killed */
+void room_leave(struct waiting_room *room, struct udpt_conn *c);
+void room_fini(struct waiting_room *room);
+uint32_t room_count(const struct udpt_machine *m); /* in both */
+/* One gives way: at random one that is silent; one that proved the key only where none is. */
+void room_evict(struct udpt_machine *m);
+
 /* server.c */
 void server_hello(struct udpt_conn *c);
 void server_confirm(struct udpt_conn *c, const uint8_t *data, size_t size);
 void server_leg_lost(struct udpt_session *s);
+void server_session_ended(struct udpt_session *s);
+bool server_is_older(const struct udpt_session *s, const struct udpt_params *wanted);
 void server_tick(struct udpt_session *s);
 /* What the client wishes, within bounds; what is absent stays. */
 void server_agree(struct udpt_session *s, const struct udpt_params *wanted);
@@ -514,6 +556,7 @@ void server_agree(struct udpt_session *s, const struct udpt_params *wanted);
 /* caps.c */
 bool caps_make_room(struct udpt_session *s); /* for one binding more; false: there is none */
 void caps_keep(struct udpt_machine *m);      /* they were lowered: the oldest are evicted */
+void caps_count(struct udpt_session *s);     /* it has more or fewer bindings now */
 
 /* binding.c */
 struct udpt_binding *binding_new(struct udpt_session *s, uint64_t id, uint64_t label);

@@ -210,8 +210,8 @@ bool leg_frame(struct udpt_conn *c, uint64_t id, struct reader *body, size_t siz
 {
     if (!c->heard)
         client_heard(c);
-    bool is_ack = id == FRAME_CONTROL && reader_left(body) > 0 && body->at[0] == CONTROL_ACK;
-    if (!is_ack)
+    struct reader peek = *body; /* the type may be encoded in more bytes than need be */
+    if (id != FRAME_CONTROL || reader_varint(&peek) != CONTROL_ACK || peek.failed)
         owe_ack(c, size);
     if (c->state != CONN_UP) /* no memory for an acknowledgement */
         return false;

@@ -30,7 +30,7 @@ void udpt_machine_look(const struct udpt_machine *m, uint64_t now_us,
         .flows = m->binding_count,
         .reconnects = m->reconnects,
         .resumed = m->resumed,
-        .pending = m->pending,
+        .pending = room_count(m),
         .rtt_us = s ? best_rtt(s) : -1,
         .counters = m->counters,
     };
@@ -74,7 +74,8 @@ void udpt_session_look(const struct udpt_session *s, uint64_t now_us,
 
 struct udpt_binding *udpt_binding_after(const struct udpt_session *s, uint64_t after)
 {
-    /* Walking on from the one just listed is the usual case. */
+    /* Walking on from the one just listed is the usual case. They are in the order in which they
+     * came to be, which at a server is nearly that of their ids. */
     struct udpt_binding *last = binding_find((struct udpt_session *)s, after);
     const struct list *at = last ? last->in_session.next : s->bindings.next;
     for (; at != &s->bindings; at = at->next) {

@@ -52,6 +52,13 @@ uint64_t machine_hash(const struct udpt_machine *m, const void *data, size_t siz
     return hash;
 }
 
+/* Multiplicative hashing (Dietzfelbinger et al. 1997) with a secret factor. The high bits depend on
+ * all of the id; a table takes the low ones, so the bytes are turned round. */
+uint64_t machine_hash_id(const struct udpt_machine *m, uint64_t id)
+{
+    return __builtin_bswap64(id * m->id_factor);
+}
+
 struct udpt_machine *udpt_machine_new(const struct udpt_config *config, const struct udpt_ops *ops,
                                       void *arg, uint64_t now_us)
 {
@@ -69,8 +76,13 @@ struct udpt_machine *udpt_machine_new(const struct udpt_config *config, const st
     list_init(&m->sessions);
     list_init(&m->dead_sessions);
     list_init(&m->flush);
+    list_init(&m->detached);
+    for (size_t i = 0; i < FLOW_CLASSES; i++)
+        list_init(&m->by_flows[i]);
     machine_random(m, m->hash_key, sizeof m->hash_key);
     machine_random(m, &m->epoch, sizeof m->epoch);
+    machine_random(m, &m->id_factor, sizeof m->id_factor);
+    m->id_factor |= 1;
     struct udpt_session *s = config->role == UDPT_LOCAL ? session_new(m) : NULL;
     if (config->role == UDPT_LOCAL && !s) {
         free(m);
@@ -125,6 +137,9 @@ void udpt_machine_free(struct udpt_machine *m)
     LIST_FOREACH_SAFE (node, &m->conns)
         conn_kill(list_entry(node, struct udpt_conn, in_machine), "the tunnel was closed");
     machine_leave(m);
+    table_fini(&m->by_session);
+    room_fini(&m->silent);
+    room_fini(&m->proved);
     sodium_memzero(&m->config, sizeof m->config);
     free(m);
 }
@@ -151,8 +166,10 @@ void udpt_machine_configure(struct udpt_machine *m, const struct udpt_config *co
         struct udpt_session *s = list_entry(node, struct udpt_session, in_machine);
         if (role == UDPT_LOCAL && s->wanted > config->connections)
             s->wanted = config->connections;
-        if (role == UDPT_LOCAL)
+        if (role == UDPT_LOCAL) {
+            s->settings_serial++;
             control_settings(s);
+        }
     }
     caps_keep(m);
     wake_all(m);

@@ -10,14 +10,23 @@
 #include "proto/error.h"
 #include "proto/udpt/internal.h"
 
+static bool matches_session(const struct table_node *node, const void *key)
+{
+    const struct udpt_session *s = table_entry(node, const struct udpt_session, in_by_session);
+    return memcmp(s->id, key, UDPT_SESSION_ID_SIZE) == 0;
+}
+
 static struct udpt_session *find_session(struct udpt_machine *m, const uint8_t *id)
 {
-    LIST_FOREACH (node, &m->sessions) {
-        struct udpt_session *s = list_entry(node, struct udpt_session, in_machine);
-        if (memcmp(s->id, id, UDPT_SESSION_ID_SIZE) == 0)
-            return s;
-    }
-    return NULL;
+    struct table_node *node =
+        table_find(&m->by_session, machine_hash(m, id, UDPT_SESSION_ID_SIZE), matches_session, id);
+    return node ? table_entry(node, struct udpt_session, in_by_session) : NULL;
+}
+
+/* Whether one session more can be created: a detached one gives way if need be. */
+static bool has_room(const struct udpt_machine *m)
+{
+    return m->session_count < m->config.max_sessions || !list_empty(&m->detached);
 }
 
 static void refuse(struct udpt_conn *c, enum refuse_reason reason)
@@ -42,7 +51,7 @@ void server_hello(struct udpt_conn *c)
         refuse(c, REFUSE_LEG);
         return;
     }
-    if (!s && m->session_count >= m->config.max_sessions) {
+    if (!s && !has_room(m)) {
         refuse(c, REFUSE_SESSIONS);
         return;
     }
@@ -64,7 +73,7 @@ void server_hello(struct udpt_conn *c)
     if (!to)
         return;
     conn_commit(c, handshake_put_welcome(c->handshake, &welcome, to));
-    c->state = CONN_AWAIT_CONFIRM;
+    room_prove(c);
 }
 
 /* Bounds keep a strange client harmless. */
@@ -77,6 +86,7 @@ static uint64_t within(uint64_t value, uint64_t least, uint64_t most, uint64_t a
 
 void server_agree(struct udpt_session *s, const struct udpt_params *wanted)
 {
+    s->settings_serial = wanted->settings_serial;
     struct udpt_params *p = &s->params;
     p->heartbeat_ms = within(wanted->heartbeat_ms, 100, 3600 * 1000, p->heartbeat_ms);
     p->dead_ms = within(wanted->dead_ms, 200, 86400 * 1000, p->dead_ms);
@@ -88,9 +98,16 @@ void server_agree(struct udpt_session *s, const struct udpt_params *wanted)
             conn_wake(s->legs[i].conn, s->m->now_us); /* it may be dead sooner */
 }
 
+bool server_is_older(const struct udpt_session *s, const struct udpt_params *wanted)
+{
+    return wanted->settings_serial < s->settings_serial;
+}
+
 /* With a HELLO all begins as this server is set to. */
 static void agree(struct udpt_session *s, const struct hello *hello)
 {
+    if (server_is_older(s, &hello->params))
+        return;
     const struct udpt_config *config = &s->m->config;
     s->params = (struct udpt_params){.heartbeat_ms = config->heartbeat_ms,
                                      .dead_ms = config->dead_ms,
@@ -99,16 +116,30 @@ static void agree(struct udpt_session *s, const struct hello *hello)
     server_agree(s, &hello->params);
 }
 
-/* The session is detached until its first leg is up, so it ends in time whatever happens to that.
- */
+static void detach(struct udpt_session *s)
+{
+    s->detached_us = s->m->now_us;
+    list_move(&s->m->detached, &s->in_detached);
+    session_wake(s, s->detached_us + s->m->config.resume_ms * MS_US);
+}
+
+/* A session is detached until its first leg is up, so it ends in time whatever happens to that. */
 static struct udpt_session *create(struct udpt_conn *c)
 {
-    struct udpt_session *s = session_new(c->m);
+    struct udpt_machine *m = c->m;
+    if (m->session_count >= m->config.max_sessions)
+        session_end(list_entry(m->detached.next, struct udpt_session, in_detached),
+                    "it gave way to a new session");
+    struct udpt_session *s = session_new(m);
     if (!s)
         return NULL;
-    s->detached_us = c->m->now_us;
-    session_wake(s, s->detached_us + c->m->config.resume_ms * MS_US);
     memcpy(s->id, c->handshake->hello.session, sizeof s->id);
+    uint64_t hash = machine_hash(m, s->id, sizeof s->id);
+    if (table_insert(&m->by_session, &s->in_by_session, hash) != UDPTUN_OK) {
+        session_abandon(s);
+        return NULL;
+    }
+    detach(s);
     handshake_secret(c->handshake, s->secret);
     s->incarnation = c->handshake->welcome.incarnation;
     s->client_incarnation = c->handshake->hello.client_incarnation;
@@ -127,6 +158,7 @@ static void refuse_late(struct udpt_conn *c, enum refuse_reason reason)
 static void restart_client(struct udpt_session *s, uint64_t incarnation)
 {
     s->client_incarnation = incarnation;
+    s->settings_serial = 0; /* it counts from the start again */
     session_drop_legs(s, "its client was restarted");
     for (unsigned i = 0; i < UDPT_MAX_LEGS; i++)
         s->legs[i].generation = 0;
@@ -150,7 +182,7 @@ static bool take_leg(struct udpt_session *s, struct udpt_conn *c)
     }
     struct udpt_conn *old = leg->conn;
     c->session = s;
-    c->m->pending--;
+    room_leave(&c->m->proved, c);
     agree(s, &c->handshake->hello);
     if (old) {
         /* Attached first, so that the session is not taken for detached in between. */
@@ -192,7 +224,7 @@ void server_confirm(struct udpt_conn *c, const uint8_t *data, size_t size)
             refuse_late(c, REFUSE_SUPERSEDED);
             return;
         }
-        if (m->session_count >= m->config.max_sessions) {
+        if (!has_room(m)) {
             refuse_late(c, REFUSE_SESSIONS);
             return;
         }
@@ -212,8 +244,14 @@ void server_leg_lost(struct udpt_session *s)
 {
     if (session_legs_up(s) > 0)
         return;
-    session_wake(s, s->detached_us + s->m->config.resume_ms * MS_US);
+    detach(s);
     session_enter_state(s, UDPT_DETACHED, "every connection was lost");
+}
+
+void server_session_ended(struct udpt_session *s)
+{
+    table_remove(&s->m->by_session, &s->in_by_session);
+    list_remove(&s->in_detached);
 }
 
 void server_tick(struct udpt_session *s)

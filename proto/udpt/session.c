@@ -42,6 +42,8 @@ struct udpt_session *session_new(struct udpt_machine *m)
     credit_init(&s->credit, seed, m->now_us);
     alarm_init(&s->alarm, session_due);
     alarm_init(&s->lanes_alarm, session_lanes_due);
+    list_init(&s->in_detached);
+    list_init(&s->in_by_flows);
     list_init(&s->in_machine);
     list_append(&m->sessions, &s->in_machine);
     m->session_count++;
@@ -68,9 +70,19 @@ void session_end(struct udpt_session *s, const char *reason)
     list_remove(&s->in_flush);
     alarm_stop(&m->alarms, &s->alarm);
     alarm_stop(&m->alarms, &s->lanes_alarm);
+    if (m->config.role == UDPT_SERVER)
+        server_session_ended(s);
     list_move(&m->dead_sessions, &s->in_machine);
     m->session_count--;
     session_enter_state(s, UDPT_CLOSED, reason);
+}
+
+void session_abandon(struct udpt_session *s)
+{
+    alarm_stop(&s->m->alarms, &s->alarm);
+    alarm_stop(&s->m->alarms, &s->lanes_alarm);
+    s->m->session_count--;
+    session_bury(s);
 }
 
 void session_bury(struct udpt_session *s)
@@ -142,6 +154,7 @@ void session_leg_up(struct udpt_session *s, struct udpt_conn *c)
 {
     if (*c->peer)
         snprintf(s->peer, sizeof s->peer, "%s", c->peer);
+    list_remove(&s->in_detached);
     if (s->detached_us != 0)
         age_reset(&s->age); /* the far end may be another one, with another clock */
     s->detached_us = 0;
@@ -149,6 +162,9 @@ void session_leg_up(struct udpt_session *s, struct udpt_conn *c)
         announce_control_up(s);
         closing_control_up(s);
     }
+    /* Its HELLO may be older than a change that was said meanwhile, or could not be said. */
+    if (s->m->config.role == UDPT_LOCAL && c->settings_serial != s->settings_serial)
+        control_settings(s);
     route_update(s);
     queue_pump_held(s);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_udpt_dialling.c - how often a local dials a server that does not keep its streams. */
+/* test_udpt_dialling.c - how a local dials, and what a leg that comes up brings along. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,9 +8,8 @@
 
 #include <cmocka.h>
 
+#include "proto/udpt/internal.h"
 #include "tests/unit/udpt_pair.h"
-
-#define S_US UINT64_C(1000000)
 
 static int setup(void **state)
 {
@@ -74,6 +73,25 @@ static void a_session_that_was_steady_is_dialled_at_once(void **state)
     }
 }
 
+/* The control leg is away when a setting changes, and its next HELLO is older than the change. */
+static void a_change_of_settings_is_said_again_when_the_control_leg_comes_up(void **state)
+{
+    struct pair *p = (struct pair *)*state;
+    pair_start(p, SERVER);
+    pair_start(p, LOCAL);
+    pair_run(p, 4 * S_US);
+    assert_true(p->links[0].conns[LOCAL]->leg == CONTROL_LEG);
+    pair_cut(p, 0);
+    p->server_mute = true;
+    pair_run(p, 1000);
+    p->configs[LOCAL].heartbeat_ms = 7777;
+    udpt_machine_configure(p->ends[LOCAL].m, &p->configs[LOCAL], p->now_us);
+    p->server_mute = false;
+    pair_run(p, S_US);
+    struct udpt_session *s = udpt_session_next(p->ends[SERVER].m, NULL);
+    assert_int_equal(s->params.heartbeat_ms, 7777);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -82,6 +100,7 @@ int main(void)
         TEST(a_server_that_hangs_up_behind_the_handshake_is_dialled_with_patience),
         TEST(a_server_that_hangs_up_behind_a_frame_is_dialled_with_patience),
         TEST(a_session_that_was_steady_is_dialled_at_once),
+        TEST(a_change_of_settings_is_said_again_when_the_control_leg_comes_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -238,7 +238,7 @@ void pair_run(struct pair *p, uint64_t for_us)
     for (;;) {
         bool moved = settle_dials(p);
         moved |= move_bytes(p, LOCAL);
-        moved |= move_bytes(p, SERVER);
+        moved |= !p->server_mute && move_bytes(p, SERVER);
         moved |= settle_ends(p);
         uint64_t next_us = UDPT_NEVER;
         for (int i = 0; i < 2; i++) {

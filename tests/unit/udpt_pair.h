@@ -48,6 +48,7 @@ struct pair {
     uint64_t now_us;
     size_t chunk;
     bool server_down; /* dials fail */
+    bool server_mute; /* what the server sends is kept back */
     /* The server ends every stream behind its first so many writes; 0: none. */
     unsigned server_writes;
     struct pair_link links[PAIR_LINKS];
