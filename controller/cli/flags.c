@@ -83,6 +83,8 @@ const struct flag flags[] = {
           "copies of a datagram on different connections, 1 to 3 (1)", NULL),
     FIELD("redundancy-max-size", "redundancyMaxSize", INTEGER, "BYTES", GROUP_LOCAL,
           "larger datagrams are not copied (400)", NULL),
+    FIELD("min-version", "minVersion", INTEGER, "N", TUNNEL,
+          "lowest protocol version that is accepted, 1 or 2 (1)", "1 2"),
 
     FIELD("device", "device", TEXT, "D", GROUP_TUN2SOCKS, "tun:NAME, pipe or unix:PATH",
           "tun: pipe unix:"),

@@ -30,6 +30,7 @@ local PARAMETERS = {
     [1] = "heartbeat interval, ms", [2] = "dead interval, ms", [3] = "session kept for, ms",
     [4] = "most bindings", [5] = "idle time of a binding, ms", [6] = "oldest datagram, ms",
     [7] = "copies", [8] = "copied up to, bytes", [9] = "most data legs",
+    [10] = "serial of the settings",
 }
 local GOODBYES = { [0] = "over", [1] = "back soon" }
 local CLOSINGS = {
@@ -55,6 +56,7 @@ local F = {
     epoch = ProtoField.uint64("udpt.epoch", "Server's epoch", base.HEX),
     incarnation = ProtoField.uint64("udpt.incarnation", "Session's incarnation"),
     nonce = ProtoField.bytes("udpt.nonce", "Nonce", base.NONE),
+    share = ProtoField.bytes("udpt.share", "X25519 share", base.NONE),
     intent = ProtoField.uint8("udpt.intent", "Intent", base.DEC, { [0] = "create", [1] = "join" }),
     mac = ProtoField.bytes("udpt.mac", "MAC", base.NONE),
     parameter = ProtoField.uint64("udpt.parameter", "Parameter", base.DEC),
@@ -224,20 +226,20 @@ local function dissect_handshake(tvb, at, size, tree, summary, context)
     local kind = r:field(F.message, 1):uint()
     if kind == 1 then
         r:field(F.version_low, 1)
-        r:field(F.version_high, 1)
+        local high = r:field(F.version_high, 1):uint()
         sessions[context.stream] = r:field(F.session, 16):bytes():tohex()
         local leg = r:field(F.leg, 1):uint()
         r:field(F.generation, 4)
         r:field(F.client_incarnation, 8)
-        r:field(F.nonce, 32)
+        r:field(high > 1 and F.share or F.nonce, 32)
         r:parameters()
         summary[#summary + 1] = "HELLO leg " .. leg
     elseif kind == 2 then
-        r:field(F.version, 1)
-        r:field(F.known, 1)
+        local version = r:field(F.version, 1):uint()
+        local known = r:field(F.known, 1):uint()
         r:field(F.epoch, 8)
         r:field(F.incarnation, 8)
-        r:field(F.nonce, 32)
+        r:field(version > 1 and known == 0 and F.share or F.nonce, 32)
         r:parameters()
         summary[#summary + 1] = "WELCOME"
     elseif kind == 3 then

@@ -413,7 +413,10 @@ void client_welcomed(struct udpt_conn *c)
     }
     enum confirm_intent intent = s->established ? CONFIRM_JOIN : CONFIRM_CREATE;
     if (intent == CONFIRM_CREATE) {
-        handshake_secret(h, s->secret);
+        if (!handshake_secret(h, HANDSHAKE_CLIENT, s->secret)) {
+            conn_kill(c, "the udp-server's key share is not valid");
+            return;
+        }
         s->epoch = h->welcome.epoch;
         s->incarnation = h->welcome.incarnation;
         s->established = true;

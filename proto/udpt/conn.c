@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* conn.c - one byte stream: its output buffer, its handshake, and frames cut from its input. */
+#include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -248,8 +249,8 @@ bool conn_send_hello(struct udpt_conn *c)
     struct udpt_machine *m = c->m;
     const struct udpt_config *config = &m->config;
     struct hello hello = {
-        .version_low = UDPT_VERSION,
-        .version_high = UDPT_VERSION,
+        .version_low = config->min_version,
+        .version_high = UDPT_VERSION_MOST,
         .leg = (uint8_t)c->leg,
         .generation = c->generation,
         .client_incarnation = c->session->client_incarnation,
@@ -263,7 +264,10 @@ bool conn_send_hello(struct udpt_conn *c)
     };
     c->settings_serial = c->session->settings_serial;
     memcpy(hello.session, c->session->id, sizeof hello.session);
-    machine_random(m, hello.nonce, sizeof hello.nonce);
+    uint8_t random[UDPT_SHARE_SIZE];
+    machine_random(m, random, sizeof random);
+    handshake_share(c->handshake, random, hello.nonce);
+    sodium_memzero(random, sizeof random);
     uint8_t *to = conn_reserve(c, HANDSHAKE_MAX_SIZE);
     if (!to)
         return false;

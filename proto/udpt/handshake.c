@@ -17,6 +17,7 @@ static const char LABEL_WELCOME[] = "UDPT/1 welcome";
 static const char LABEL_CONFIRM[] = "UDPT/1 confirm";
 static const char LABEL_REFUSE[] = "UDPT/1 refuse";
 static const char LABEL_SECRET[] = "UDPT/1 secret";
+static const char LABEL_SECRET_SHARES[] = "UDPT/2 secret";
 static const char LABEL_JOIN[] = "UDPT/1 join";
 
 const char *refuse_text(uint64_t reason)
@@ -327,7 +328,28 @@ enum handshake_result handshake_get_answer(struct handshake *h, const uint8_t *d
     return result;
 }
 
-void handshake_secret(const struct handshake *h, uint8_t secret[UDPT_SECRET_SIZE])
+void handshake_share(struct handshake *h, const uint8_t random[UDPT_SHARE_SIZE],
+                     uint8_t nonce[HANDSHAKE_NONCE_SIZE])
 {
-    mac_of(h, h->key, LABEL_SECRET, h->transcript_size, NULL, 0, secret);
+    _Static_assert(crypto_scalarmult_SCALARBYTES == UDPT_SHARE_SIZE &&
+                       crypto_scalarmult_BYTES == HANDSHAKE_NONCE_SIZE,
+                   "a share takes the place of a nonce");
+    memcpy(h->scalar, random, sizeof h->scalar);
+    crypto_scalarmult_base(nonce, h->scalar);
+}
+
+bool handshake_secret(const struct handshake *h, enum handshake_end end,
+                      uint8_t secret[UDPT_SECRET_SIZE])
+{
+    if (h->welcome.version < UDPT_VERSION_SHARES) {
+        mac_of(h, h->key, LABEL_SECRET, h->transcript_size, NULL, 0, secret);
+        return true;
+    }
+    const uint8_t *theirs = end == HANDSHAKE_CLIENT ? h->welcome.nonce : h->hello.nonce;
+    uint8_t shared[crypto_scalarmult_BYTES];
+    if (crypto_scalarmult(shared, h->scalar, theirs) != 0) /* all zero, whatever the scalar */
+        return false;
+    mac_of(h, h->key, LABEL_SECRET_SHARES, h->transcript_size, shared, sizeof shared, secret);
+    sodium_memzero(shared, sizeof shared);
+    return true;
 }

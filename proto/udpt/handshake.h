@@ -30,7 +30,10 @@
 #define HANDSHAKE_NONCE_SIZE 32
 #define HANDSHAKE_TEXT_SIZE  128
 #define UDPT_SECRET_SIZE     32
-#define UDPT_VERSION         1
+#define UDPT_SHARE_SIZE      32
+#define UDPT_VERSION_LEAST   1
+#define UDPT_VERSION_SHARES  2 /* from here on a nonce is an X25519 share */
+#define UDPT_VERSION_MOST    2
 
 enum handshake_type {
     HANDSHAKE_HELLO = 1,
@@ -102,6 +105,7 @@ struct refuse {
 /* What both sides heard on one leg, and the keys. Wiped by handshake_wipe(). */
 struct handshake {
     uint8_t key[UDPT_KEY_SIZE];
+    uint8_t scalar[UDPT_SHARE_SIZE];            /* of the share in our nonce */
     uint8_t transcript[2 * HANDSHAKE_MAX_SIZE]; /* HELLO, then WELCOME */
     size_t hello_size;
     size_t transcript_size;
@@ -111,6 +115,10 @@ struct handshake {
 
 void handshake_init(struct handshake *h, bool has_key, const uint8_t key[UDPT_KEY_SIZE]);
 void handshake_wipe(struct handshake *h);
+
+/* Make an X25519 share of 32 random bytes: its public half goes in the place of a nonce. */
+void handshake_share(struct handshake *h, const uint8_t random[UDPT_SHARE_SIZE],
+                     uint8_t nonce[HANDSHAKE_NONCE_SIZE]);
 
 /* The whole size of the message at `data`, 0 when fewer than HANDSHAKE_HEAD_SIZE bytes are there.
  * False: these bytes are no handshake message, whatever follows. */
@@ -138,8 +146,11 @@ enum handshake_result handshake_get_confirm(struct handshake *h, const uint8_t *
 /* The client's: WELCOME (`*refused` false) or REFUSE (true, `refuse` filled). */
 enum handshake_result handshake_get_answer(struct handshake *h, const uint8_t *data, size_t size,
                                            bool *refused, struct refuse *refuse);
-/* The secret of the session that this leg founds. After WELCOME. */
-void handshake_secret(const struct handshake *h, uint8_t secret[UDPT_SECRET_SIZE]);
+/* The secret of the session that this leg founds. After WELCOME, at the end whose nonce `ours` is.
+ * False: version 2, and the far end's share is not a valid one. */
+enum handshake_end { HANDSHAKE_CLIENT, HANDSHAKE_SERVER };
+bool handshake_secret(const struct handshake *h, enum handshake_end end,
+                      uint8_t secret[UDPT_SECRET_SIZE]);
 
 /* As a SETTINGS frame carries them. */
 struct writer;

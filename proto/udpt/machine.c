@@ -27,6 +27,7 @@ void udpt_config_init(struct udpt_config *config, enum udpt_role role)
         .max_queue_bytes = 1024 * 1024,
         .redundancy = 1,
         .redundancy_max_size = 400,
+        .min_version = UDPT_VERSION_LEAST,
     };
 }
 

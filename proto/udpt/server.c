@@ -5,6 +5,7 @@
  * HELLO creates nothing and displaces nothing; CONFIRM does, once it is proven. So a recorded
  * HELLO played again gets a WELCOME and no more.
  */
+#include <sodium.h>
 #include <string.h>
 
 #include "proto/error.h"
@@ -43,7 +44,9 @@ void server_hello(struct udpt_conn *c)
     struct udpt_machine *m = c->m;
     const struct hello *hello = &c->handshake->hello;
     struct udpt_session *s = find_session(m, hello->session);
-    if (hello->version_low > UDPT_VERSION || hello->version_high < UDPT_VERSION) {
+    uint8_t version =
+        hello->version_high < UDPT_VERSION_MOST ? hello->version_high : UDPT_VERSION_MOST;
+    if (version < hello->version_low || version < m->config.min_version) {
         refuse(c, REFUSE_VERSION);
         return;
     }
@@ -58,7 +61,7 @@ void server_hello(struct udpt_conn *c)
     c->leg = hello->leg;
     c->generation = hello->generation;
     struct welcome welcome = {
-        .version = UDPT_VERSION,
+        .version = version,
         .known = s != NULL,
         .epoch = m->epoch,
         .incarnation = s ? s->incarnation : ++m->next_incarnation,
@@ -69,6 +72,12 @@ void server_hello(struct udpt_conn *c)
                    .max_legs = UDPT_MAX_LEGS - 1},
     };
     machine_random(m, welcome.nonce, sizeof welcome.nonce);
+    if (version >= UDPT_VERSION_SHARES && !s) { /* one that is only joined needs no share */
+        uint8_t random[UDPT_SHARE_SIZE];
+        memcpy(random, welcome.nonce, sizeof random);
+        handshake_share(c->handshake, random, welcome.nonce);
+        sodium_memzero(random, sizeof random);
+    }
     uint8_t *to = conn_reserve(c, HANDSHAKE_MAX_SIZE);
     if (!to)
         return;
@@ -124,7 +133,7 @@ static void detach(struct udpt_session *s)
 }
 
 /* A session is detached until its first leg is up, so it ends in time whatever happens to that. */
-static struct udpt_session *create(struct udpt_conn *c)
+static struct udpt_session *create(struct udpt_conn *c, const uint8_t secret[UDPT_SECRET_SIZE])
 {
     struct udpt_machine *m = c->m;
     if (m->session_count >= m->config.max_sessions)
@@ -140,7 +149,7 @@ static struct udpt_session *create(struct udpt_conn *c)
         return NULL;
     }
     detach(s);
-    handshake_secret(c->handshake, s->secret);
+    memcpy(s->secret, secret, sizeof s->secret);
     s->incarnation = c->handshake->welcome.incarnation;
     s->client_incarnation = c->handshake->hello.client_incarnation;
     return s;
@@ -220,7 +229,7 @@ void server_confirm(struct udpt_conn *c, const uint8_t *data, size_t size)
     }
     bool resumed = s && s->detached_us != 0;
     if (intent == CONFIRM_CREATE) {
-        if (s) { /* created meanwhile by another leg of the same client */
+        if (s || h->welcome.known) { /* created, or ended, meanwhile */
             refuse_late(c, REFUSE_SUPERSEDED);
             return;
         }
@@ -228,7 +237,13 @@ void server_confirm(struct udpt_conn *c, const uint8_t *data, size_t size)
             refuse_late(c, REFUSE_SESSIONS);
             return;
         }
-        s = create(c);
+        uint8_t secret[UDPT_SECRET_SIZE];
+        if (!handshake_secret(h, HANDSHAKE_SERVER, secret)) {
+            conn_kill(c, "its key share is not valid");
+            return;
+        }
+        s = create(c, secret);
+        sodium_memzero(secret, sizeof secret);
         if (!s) {
             refuse_late(c, REFUSE_RESOURCES);
             return;

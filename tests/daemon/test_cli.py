@@ -195,11 +195,11 @@ class WithoutDaemon(unittest.TestCase):
         fields = {
             "local": "listen target server via tcpProxy connections keyFile heartbeatInterval "
                      "deadInterval flowTimeout maxSessions maxFlows maxFlowsPerSession "
-                     "maxQueueDelayMs maxQueueBytes redundancy redundancyMaxSize mark bindDevice "
+                     "maxQueueDelayMs maxQueueBytes redundancy redundancyMaxSize minVersion mark bindDevice "
                      "ephemeral enabled",
             "server": "listen target keyFile insecure egress allowTargets denyTargets filtering "
                       "portRange resumeTimeout flowTimeout maxSessions maxFlows "
-                      "maxFlowsPerSession maxQueueDelayMs maxQueueBytes mark bindDevice "
+                      "maxFlowsPerSession maxQueueDelayMs maxQueueBytes minVersion mark bindDevice "
                       "ephemeral enabled",
             "tun2socks": "device address address6 mtu tcp udp icmpEcho blockQuic maxTcpFlows "
                          "maxUdpFlows udpFlowTimeout mark bindDevice",

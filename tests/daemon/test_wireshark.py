@@ -212,9 +212,9 @@ class MadeUp(TestCase):
         named = dict(re.findall(r"\[(0x\w\w)\] = \"(\w+)\"", lua))
         self.assertEqual(named, dict(rows))
         self.assertEqual(set(re.findall(r"^    \[(0x\w\w)\] = (?!\")", lua, re.M)), set(named))
-        parameters = re.findall(r"^\| (\d) \| (?:HELLO|WELCOME|both) \|", page, re.M)
+        parameters = re.findall(r"^\| (\d+) \| (?:HELLO|WELCOME|both|HELLO, SETTINGS) \|", page, re.M)
         table = re.search(r"PARAMETERS = \{(.*?)\n\}", lua, re.S).group(1)
-        self.assertEqual(re.findall(r"\[(\d)\]", table), parameters)
+        self.assertEqual(re.findall(r"\[(\d+)\]", table), parameters)
 
     def test_every_vector_is_understood(self):
         stream = self.stream()
@@ -228,11 +228,18 @@ class MadeUp(TestCase):
         joined.say(TO_SERVER, self.vectors["hello"])
         joined.say(TO_CLIENT, self.vectors["welcome"])
         joined.say(TO_SERVER, self.vectors["confirm-join"])
+        second = self.capture.stream()
+        second.say(TO_SERVER, self.vectors["hello-2"])
+        second.say(TO_CLIENT, self.vectors["welcome-2"])
+        second.say(TO_SERVER, self.vectors["confirm-create-2"])
         # The secret is never sent; every other vector was said.
-        self.assertEqual(set(self.vectors), {"hello", "welcome", "secret", "confirm-create",
-                                             "confirm-join", "refuse"})
+        self.assertEqual(set(self.vectors), {
+            "hello", "welcome", "secret", "confirm-create", "confirm-join", "refuse",
+            "hello-2", "welcome-2", "secret-2", "confirm-create-2", "confirm-join-2"})
         found = self.well()
-        self.assertEqual(found["udpt.message"], ["1", "2", "3", "1", "4", "1", "2", "3"])
+        self.assertEqual(found["udpt.message"],
+                         ["1", "2", "3", "1", "4", "1", "2", "3", "1", "2", "3"])
+        self.assertEqual(len(found["udpt.share"]), 2)
         self.assertEqual(found["udpt.intent"], ["0", "1"])
         self.assertEqual(found["udpt.epoch"][0], "0x1122334455667788")
         self.assertEqual(found["udpt.parameter"][:2], ["10000", "30000"])

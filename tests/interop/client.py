@@ -41,11 +41,12 @@ def read_exactly(stream, size):
 class Client(Session):
     FIRST_ID = 2
 
-    def __init__(self, server, key=None, session=None, incarnation=0):
+    def __init__(self, server, key=None, session=None, incarnation=0, versions=(1, 2)):
         super().__init__()
         self.server, self.key = server, key or wire.NO_KEY
         self.session = session or os.urandom(16)
-        self.incarnation = incarnation
+        self.incarnation, self.versions = incarnation, versions
+        self.scalar = os.urandom(32)
         self.generations = {}
         self.secret = None
         self.welcome = None  # what the session was founded with
@@ -53,8 +54,18 @@ class Client(Session):
 
     def hello(self, leg, generation, **options):
         return wire.hello(self.key, self.session, leg, generation, self.incarnation,
-                          os.urandom(32), {**self.parameters, **options.pop("parameters", {})},
-                          **options)
+                          self.nonce(), {**self.parameters, **options.pop("parameters", {})},
+                          **{"versions": self.versions, **options})
+
+    def nonce(self):
+        """A new share, whose scalar is kept until the next."""
+        self.scalar = os.urandom(32)
+        return wire.share_of(self.scalar) if self.versions[1] > 1 else os.urandom(32)
+
+    def secret_of(self, welcome, transcript):
+        if welcome["version"] == 1:
+            return wire.secret_of(self.key, transcript)
+        return wire.secret_of(self.key, transcript, self.scalar, welcome["nonce"])
 
     def dial(self):
         stream = socket.create_connection(self.server, DEADLINE_S)
@@ -85,7 +96,7 @@ class Client(Session):
         if intent is None:
             intent = wire.JOIN if same else wire.CREATE
         if intent == wire.CREATE:
-            secret = secret or wire.secret_of(self.key, transcript)
+            secret = secret or self.secret_of(welcome, transcript)
         stream.sendall(wire.confirm(self.key, transcript, intent, secret or self.secret))
         if intent == wire.CREATE:
             self.secret, self.welcome = secret, welcome

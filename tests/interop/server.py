@@ -8,7 +8,7 @@ import wire
 from client import Closed, read_message
 from session import DEADLINE_S, Leg, Session
 
-UNKNOWN, SUPERSEDED, NOT_PROVED = 4, 5, 6  # reasons of REFUSED
+NO_VERSION, UNKNOWN, SUPERSEDED, NOT_PROVED = 1, 4, 5, 6  # reasons of REFUSE and REFUSED
 
 
 class ServerSession(Session):
@@ -87,6 +87,7 @@ class Server:
         self.incarnations = 0
         self.refusal = None  # what to answer HELLO with: (reason, text)
         self.parameters = {3: 180000, 4: 100, 9: 4}
+        self.version = 2  # the highest that it speaks
         self.hellos, self.handshakes = [], []  # what was heard
         self.listener = socket.create_server(("127.0.0.1", port))
         self.address = self.listener.getsockname()
@@ -123,8 +124,15 @@ class Server:
             return
         one = self.sessions.get(hello["session"])
         incarnation = one.incarnation if one else self.incarnations + 1
+        version = min(hello["high"], self.version)
+        if version < hello["low"]:
+            stream.sendall(wire.refuse(self.key, first, NO_VERSION, "no version in common"))
+            stream.close()
+            return
+        scalar = os.urandom(32)
+        nonce = wire.share_of(scalar) if version > 1 else os.urandom(32)
         second = wire.welcome(self.key, first, int(one is not None), self.epoch, incarnation,
-                              os.urandom(32), self.parameters)
+                              nonce, self.parameters, version)
         stream.sendall(second)
         third = read_message(stream)
         intent = third[7]
@@ -141,12 +149,14 @@ class Server:
         except wire.Malformed:
             self.refused(stream, NOT_PROVED)
             return
+        founded = wire.secret_of(self.key, first + second) if version == 1 else \
+            wire.secret_of(self.key, first + second, scalar, hello["nonce"])
         if intent == wire.CREATE and not one:
             self.incarnations = incarnation
-            secret = wire.secret_of(self.key, first + second)
+            secret = founded
             one = self.sessions[hello["session"]] = ServerSession(secret, incarnation)
         old = one.legs.get(hello["leg"])
-        if intent == wire.CREATE and one.secret != wire.secret_of(self.key, first + second) \
+        if intent == wire.CREATE and one.secret != founded \
                 or old and old.generation >= hello["generation"]:
             self.refused(stream, SUPERSEDED)
             return

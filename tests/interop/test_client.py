@@ -30,11 +30,44 @@ class Handshake(Interop):
     def test_versions(self):
         self.real_server()
         client = self.our_client()
-        self.assertEqual(client.open(1, versions=(0, 9))["version"], 1)
-        for versions in ((2, 3), (0, 0)):
+        self.assertEqual(client.open(1, versions=(0, 9))["version"], 2)
+        self.assertEqual(client.open(2, versions=(0, 1))["version"], 1)
+        for versions in ((3, 4), (0, 0)):
             with self.assertRaises(Refused) as refused:
-                client.open(2, versions=versions)
+                client.open(3, versions=versions)
             self.assertEqual(refused.exception.args[0], 1)
+
+    def test_a_client_of_version_1(self):
+        self.real_server(KEY)
+        client = self.our_client(KEY, versions=(1, 1)).established()
+        self.assertEqual(client.welcome["version"], 1)
+        self.opened(client)
+        # It is updated: the session goes on.
+        client.versions = (1, 2)
+        self.assertEqual(client.open(2)["version"], 2)
+        client.is_up(2)
+
+    def test_a_server_that_wants_version_2(self):
+        self.real_server(KEY, minVersion=2)
+        with self.assertRaises(Refused) as refused:
+            self.our_client(KEY, versions=(1, 1)).open()
+        self.assertEqual(refused.exception.args[0], 1)
+        client = self.our_client(KEY).established()
+        self.assertEqual(client.welcome["version"], 2)
+        self.opened(client)
+
+    def test_a_share_of_low_order(self):
+        """The server closes the stream; nothing is founded."""
+        self.real_server(KEY)
+        client = self.our_client(KEY)
+        client.nonce = lambda: bytes(32)
+        stream = client.dial()
+        self.addCleanup(stream.close)
+        _, transcript = client.greet(stream, client.hello(0, 1))
+        stream.sendall(wire.confirm(KEY, transcript, wire.CREATE))
+        with self.assertRaises(Closed):
+            read_message(stream)
+        self.assertEqual(self.status()["sessions"], 0)
 
     def test_legs(self):
         self.real_server()

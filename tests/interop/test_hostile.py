@@ -196,12 +196,12 @@ class AgainstServer(Interop):
         client = self.our_client(KEY)
         hello = client.hello(0, 1)
         stream = client.dial()
-        _, transcript = client.greet(stream, hello)
+        welcome, transcript = client.greet(stream, hello)
         confirm = wire.confirm(KEY, transcript, wire.CREATE)
         stream.sendall(confirm + wire.control("PING", token=1))
         self.addCleanup(stream.close)
         self.assertTrue(stream.recv(100))
-        secret = wire.secret_of(KEY, transcript)
+        secret = client.secret_of(welcome, transcript)
         join = None
         for intent in (wire.CREATE, wire.JOIN):
             with self.subTest(intent=intent):

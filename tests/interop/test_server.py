@@ -38,6 +38,27 @@ class Handshake(Relay):
                 self.assertEqual(server.hellos[0]["leg"], 0)
                 self.assertEqual(server.handshakes[0], (0, wire.CREATE))
 
+    def test_a_server_of_version_1(self):
+        server = self.our_server(KEY)
+        server.version = 1
+        self.relayed(server, key=KEY)
+        self.assertEqual((server.hellos[0]["low"], server.hellos[0]["high"]), (1, 2))
+        # It is updated, and knows the session still.
+        server.version = 2
+        self.configure(role="local", merge=True, connections=3)
+        self.through(server, b"goes on")
+
+    def test_a_local_that_wants_version_2(self):
+        server = self.our_server(KEY)
+        server.version = 1
+        self.real_local(server, key=KEY, minVersion=2)
+        while "version" not in self.status().get("lastError", ""):
+            server.pump(0.1)
+        self.assertNotEqual(self.status()["state"], "established")
+        server.version = 2
+        while self.status()["state"] != "established":
+            server.pump(0.1)
+
     def test_it_says_what_it_is_set_to(self):
         server = self.our_server()
         self.relayed(server, heartbeatInterval=3, deadInterval=9, flowTimeout=50,

@@ -35,6 +35,28 @@ class Vectors(unittest.TestCase):
             with self.subTest(name):
                 self.assertEqual(data.hex(), self.page[name].hex())
 
+    def test_handshake_with_shares(self):
+        ours, theirs = bytes(range(0x80, 0xa0)), bytes(range(0xa0, 0xc0))
+        hello = wire.hello(KEY, bytes(range(16)), 2, 3, 0, wire.share_of(ours),
+                           {1: 10000, 2: 30000}, versions=(1, 2))
+        welcome = wire.welcome(KEY, hello, 0, 0x1122334455667788, 1, wire.share_of(theirs),
+                               {3: 180000, 9: 32}, version=2)
+        secret = wire.secret_of(KEY, hello + welcome, ours, wire.share_of(theirs))
+        self.assertEqual(secret, wire.secret_of(KEY, hello + welcome, theirs, wire.share_of(ours)))
+        made = {"hello-2": hello, "welcome-2": welcome, "secret-2": secret,
+                "confirm-create-2": wire.confirm(KEY, hello + welcome, wire.CREATE),
+                "confirm-join-2": wire.confirm(KEY, hello + welcome, wire.JOIN, secret)}
+        for name, data in made.items():
+            with self.subTest(name):
+                self.assertEqual(data.hex(), self.page[name].hex())
+
+    def test_x25519(self):
+        """RFC 7748, section 5.2."""
+        scalar = bytes.fromhex("a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4")
+        point = bytes.fromhex("e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c")
+        self.assertEqual(wire.x25519(scalar, point).hex(),
+                         "c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552")
+
     def test_frames(self):
         peer = ("192.0.2.1", 53)
         ours = {"inline-ip4": wire.inline(7, peer, b"hello"),
@@ -62,7 +84,7 @@ class Vectors(unittest.TestCase):
                                                  d["label"], d["sequence"]), data)
 
     def test_every_vector_was_looked_at(self):
-        self.assertEqual(len(self.page), 16)
+        self.assertEqual(len(self.page), 21)
 
     def test_frames_byte_by_byte(self):
         stream = b"".join(self.page[n] for n in ("announce", "inline-ip4", "ack", "announced"))

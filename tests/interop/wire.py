@@ -123,6 +123,34 @@ def read_message(key, label, heard, data):
     return data[6], Reader(data[7:-MAC_SIZE])
 
 
+# X25519 (RFC 7748), for version 2
+
+PRIME = (1 << 255) - 19
+
+
+def x25519(scalar, point):
+    """The product as 32 bytes. For tests: it takes a time that depends on the scalar."""
+    k = int.from_bytes(scalar, "little") & ~7 & ((1 << 255) - 1) | 1 << 254
+    u = int.from_bytes(point, "little") & ((1 << 255) - 1)
+    x1, x2, z2, x3, z3 = u % PRIME, 1, 0, u % PRIME, 1
+    for bit in range(254, -1, -1):
+        swap = k >> bit & 1
+        if swap:
+            x2, x3, z2, z3 = x3, x2, z3, z2
+        a, b, c, d = x2 + z2, x2 - z2, x3 + z3, x3 - z3
+        aa, bb, da, cb = a * a, b * b, d * a, c * b
+        e = aa - bb
+        x3, z3 = (da + cb) ** 2 % PRIME, x1 * (da - cb) ** 2 % PRIME
+        x2, z2 = aa * bb % PRIME, e * (aa + 121665 * e) % PRIME
+        if swap:
+            x2, x3, z2, z3 = x3, x2, z3, z2
+    return (x2 * pow(z2, PRIME - 2, PRIME) % PRIME).to_bytes(32, "little")
+
+
+def share_of(scalar):
+    return x25519(scalar, bytes([9]) + bytes(31))
+
+
 def hello(key, session, leg, generation, incarnation, nonce, values, versions=(1, 1)):
     return message(key, b"UDPT/1 hello", b"", HELLO,
                    bytes(versions) + session + uint(leg, 1) + uint(generation, 4)
@@ -135,9 +163,9 @@ def read_hello(r):
             "parameters": read_parameters(r)}
 
 
-def welcome(key, heard, known, epoch, incarnation, nonce, values):
+def welcome(key, heard, known, epoch, incarnation, nonce, values, version=1):
     return message(key, b"UDPT/1 welcome", heard, WELCOME,
-                   bytes([1, known]) + uint(epoch, 8) + uint(incarnation, 8) + nonce
+                   bytes([version, known]) + uint(epoch, 8) + uint(incarnation, 8) + nonce
                    + parameters(values))
 
 
@@ -146,8 +174,14 @@ def read_welcome(r):
             "incarnation": r.uint(8), "nonce": r.take(32), "parameters": read_parameters(r)}
 
 
-def secret_of(key, transcript):
-    return mac(key, b"UDPT/1 secret", transcript)
+def secret_of(key, transcript, scalar=None, share=None):
+    """The secret of the session; from version 2 on with our scalar and the other's share."""
+    if scalar is None:
+        return mac(key, b"UDPT/1 secret", transcript)
+    shared = x25519(scalar, share)
+    if shared == bytes(32):
+        raise Malformed("a share of low order")
+    return mac(key, b"UDPT/2 secret", transcript, shared)
 
 
 def confirm(key, transcript, intent, secret=None):

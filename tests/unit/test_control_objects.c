@@ -119,7 +119,7 @@ static void a_local_arrives_field_by_field(void **state)
         "{\"name\":\"l\",\"role\":\"local\",\"listen\":\"socks5://u:p@127.0.0.1:0\","
         "\"server\":\"127.0.0.1:9\",\"via\":\"http://u:p@127.0.0.1:8\",\"keyFile\":\"/dev/null\","
         "\"tcpProxy\":\"socks5://127.0.0.1:7\",\"connections\":3,\"heartbeatInterval\":4,"
-        "\"deadInterval\":9,\"redundancy\":1,\"redundancyMaxSize\":7}");
+        "\"deadInterval\":9,\"redundancy\":1,\"redundancyMaxSize\":7,\"minVersion\":2}");
     struct tunnel_message config;
     tunnel_message_read(tunnel, NULL, "", &config,
                         NULL); /* what the engine says of it is its own test */
@@ -135,6 +135,7 @@ static void a_local_arrives_field_by_field(void **state)
     assert_int_equal(e->dead_interval_s, 9);
     assert_int_equal(e->redundancy, 1);
     assert_int_equal(e->redundancy_max_size, 7);
+    assert_int_equal(e->min_version, 2);
     assert_true(e->enabled && !e->allow_given);
     assert_int_equal(e->max_flows, UDPTUN_DEFAULT);
     free_tunnel(tunnel);

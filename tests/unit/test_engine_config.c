@@ -166,6 +166,8 @@ static void numbers(void **state)
     BAD_LOCAL(redundancy = 4, "redundancy");
     BAD_LOCAL(redundancy_max_size = 0, "redundancyMaxSize");
     BAD_LOCAL(redundancy_max_size = 65508, "redundancyMaxSize");
+    BAD_LOCAL(min_version = 0, "minVersion");
+    BAD_SERVER(min_version = 3, "minVersion");
     BAD_LOCAL(mark = -2, "mark");
     BAD_LOCAL(mark = INT64_C(4294967296), "mark");
     BAD_LOCAL(bind_device = "", "bindDevice");

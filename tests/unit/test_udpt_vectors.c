@@ -86,30 +86,40 @@ static void count_up(uint8_t *to, size_t size, uint8_t from)
         to[i] = (uint8_t)(from + i);
 }
 
-static void hold_dialogue(struct dialogue *d, bool has_key)
+static void hold_dialogue_of(struct dialogue *d, bool has_key, uint8_t version)
 {
     uint8_t key[UDPT_KEY_SIZE];
     count_up(key, sizeof key, 0x40);
     handshake_init(&d->client, has_key, key);
     handshake_init(&d->server, has_key, key);
     struct hello hello = {.version_low = 1,
-                          .version_high = 1,
+                          .version_high = version,
                           .leg = 2,
                           .generation = 3,
                           .params = {.heartbeat_ms = 10000, .dead_ms = 30000}};
     count_up(hello.session, sizeof hello.session, 0);
     count_up(hello.nonce, sizeof hello.nonce, 0x80);
+    if (version >= UDPT_VERSION_SHARES) {
+        uint8_t random[UDPT_SHARE_SIZE];
+        count_up(random, sizeof random, 0x80);
+        handshake_share(&d->client, random, hello.nonce);
+    }
     d->hello_size = handshake_put_hello(&d->client, &hello, d->hello);
     assert_int_equal(handshake_get_hello(&d->server, d->hello, d->hello_size), HANDSHAKE_GOOD);
     assert_int_equal(d->server.hello.leg, 2);
     assert_int_equal(d->server.hello.generation, 3);
     assert_int_equal(d->server.hello.params.dead_ms, 30000);
-    struct welcome welcome = {.version = 1,
+    struct welcome welcome = {.version = version,
                               .known = 0,
                               .epoch = 0x1122334455667788,
                               .incarnation = 1,
                               .params = {.resume_ms = 180000, .max_legs = 32}};
     count_up(welcome.nonce, sizeof welcome.nonce, 0xa0);
+    if (version >= UDPT_VERSION_SHARES) {
+        uint8_t random[UDPT_SHARE_SIZE];
+        count_up(random, sizeof random, 0xa0);
+        handshake_share(&d->server, random, welcome.nonce);
+    }
     d->welcome_size = handshake_put_welcome(&d->server, &welcome, d->welcome);
     bool refused;
     struct refuse refuse;
@@ -120,6 +130,11 @@ static void hold_dialogue(struct dialogue *d, bool has_key)
     assert_int_equal(d->client.welcome.epoch, 0x1122334455667788);
 }
 
+static void hold_dialogue(struct dialogue *d, bool has_key)
+{
+    hold_dialogue_of(d, has_key, 1);
+}
+
 static void handshake_with_a_key(void **state)
 {
     (void)state;
@@ -128,8 +143,8 @@ static void handshake_with_a_key(void **state)
     check("hello", d.hello, d.hello_size);
     check("welcome", d.welcome, d.welcome_size);
     uint8_t secret[UDPT_SECRET_SIZE], server_secret[UDPT_SECRET_SIZE];
-    handshake_secret(&d.client, secret);
-    handshake_secret(&d.server, server_secret);
+    assert_true(handshake_secret(&d.client, HANDSHAKE_CLIENT, secret));
+    assert_true(handshake_secret(&d.server, HANDSHAKE_SERVER, server_secret));
     assert_memory_equal(secret, server_secret, sizeof secret);
     check("secret", secret, sizeof secret);
     uint8_t confirm[HANDSHAKE_MAX_SIZE];
@@ -148,6 +163,55 @@ static void handshake_with_a_key(void **state)
                      HANDSHAKE_UNPROVEN);
     assert_int_equal(handshake_get_confirm(&d.server, confirm, size, NULL, &intent),
                      HANDSHAKE_UNPROVEN);
+}
+
+static void handshake_with_shares(void **state)
+{
+    (void)state;
+    struct dialogue d;
+    hold_dialogue_of(&d, true, 2);
+    check("hello-2", d.hello, d.hello_size);
+    check("welcome-2", d.welcome, d.welcome_size);
+    uint8_t secret[UDPT_SECRET_SIZE], server_secret[UDPT_SECRET_SIZE];
+    assert_true(handshake_secret(&d.client, HANDSHAKE_CLIENT, secret));
+    assert_true(handshake_secret(&d.server, HANDSHAKE_SERVER, server_secret));
+    assert_memory_equal(secret, server_secret, sizeof secret);
+    check("secret-2", secret, sizeof secret);
+    uint8_t confirm[HANDSHAKE_MAX_SIZE];
+    enum confirm_intent intent;
+    size_t size = handshake_put_confirm(&d.client, CONFIRM_CREATE, NULL, confirm);
+    check("confirm-create-2", confirm, size);
+    size = handshake_put_confirm(&d.client, CONFIRM_JOIN, secret, confirm);
+    check("confirm-join-2", confirm, size);
+    assert_int_equal(handshake_get_confirm(&d.server, confirm, size, secret, &intent),
+                     HANDSHAKE_GOOD);
+    /* All that went over the wire, and the key, do not make the secret. */
+    struct handshake reader = d.client;
+    memset(reader.scalar, 0, sizeof reader.scalar);
+    assert_true(handshake_secret(&reader, HANDSHAKE_CLIENT, server_secret));
+    assert_memory_not_equal(secret, server_secret, sizeof secret);
+}
+
+/* RFC 7748, section 6: with a share of low order the result is all zero. */
+static void a_share_of_low_order_is_rejected(void **state)
+{
+    (void)state;
+    static const uint8_t low[][UDPT_SHARE_SIZE] = {
+        {0},
+        {1},
+        {0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3,
+         0xfa, 0xf1, 0x9f, 0xc4, 0x6a, 0xda, 0x09, 0x8d, 0xeb, 0x9c, 0x32,
+         0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f, 0x49, 0xb8, 0x00},
+    };
+    struct dialogue d;
+    hold_dialogue_of(&d, true, 2);
+    uint8_t secret[UDPT_SECRET_SIZE];
+    for (size_t i = 0; i < sizeof low / sizeof *low; i++) {
+        memcpy(d.client.welcome.nonce, low[i], sizeof low[i]);
+        assert_false(handshake_secret(&d.client, HANDSHAKE_CLIENT, secret));
+        memcpy(d.server.hello.nonce, low[i], sizeof low[i]);
+        assert_false(handshake_secret(&d.server, HANDSHAKE_SERVER, secret));
+    }
 }
 
 static void a_refusal(void **state)
@@ -330,6 +394,8 @@ int main(int argc, char **argv)
     print_only = argc > 1 && strcmp(argv[1], "--print") == 0;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(handshake_with_a_key),
+        cmocka_unit_test(handshake_with_shares),
+        cmocka_unit_test(a_share_of_low_order_is_rejected),
         cmocka_unit_test(a_refusal),
         cmocka_unit_test(a_changed_bit_is_noticed),
         cmocka_unit_test(cut_messages_are_malformed),

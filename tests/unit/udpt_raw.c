@@ -171,7 +171,7 @@ bool raw_confirm(struct raw_client *c, enum confirm_intent intent)
 {
     uint8_t bytes[HANDSHAKE_MAX_SIZE];
     if (intent == CONFIRM_CREATE)
-        handshake_secret(&c->handshake, c->secret);
+        (void)handshake_secret(&c->handshake, HANDSHAKE_CLIENT, c->secret);
     raw_send(c, bytes, handshake_put_confirm(&c->handshake, intent, c->secret, bytes));
     raw_drain(c->server);
     return c->conn != NULL;

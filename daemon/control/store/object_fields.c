@@ -42,6 +42,7 @@ static const struct object_field tunnel_fields[] = {
     {"max_queue_bytes", FIELD_INT64, TUNNEL(max_queue_bytes), AUTHORITY_ANY},
     {"redundancy", FIELD_INT64, TUNNEL(redundancy), AUTHORITY_ANY},
     {"redundancy_max_size", FIELD_INT64, TUNNEL(redundancy_max_size), AUTHORITY_ANY},
+    {"min_version", FIELD_INT64, TUNNEL(min_version), AUTHORITY_ANY},
     {"mark", FIELD_INT64, TUNNEL(mark), AUTHORITY_ADMIN},
     {"bind_device", FIELD_TEXT, TUNNEL(bind_device), AUTHORITY_ADMIN},
     {"ephemeral", FIELD_APART, 0, AUTHORITY_ANY},

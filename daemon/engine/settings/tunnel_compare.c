@@ -40,7 +40,8 @@ static bool same_numbers(const struct udptun_tunnel_config *a, const struct udpt
            a->max_flows == b->max_flows && a->max_flows_per_session == b->max_flows_per_session &&
            a->max_queue_delay_ms == b->max_queue_delay_ms &&
            a->max_queue_bytes == b->max_queue_bytes && a->redundancy == b->redundancy &&
-           a->redundancy_max_size == b->redundancy_max_size && a->keep_session == b->keep_session;
+           a->redundancy_max_size == b->redundancy_max_size && a->keep_session == b->keep_session &&
+           a->min_version == b->min_version;
 }
 
 enum entry_change tunnel_settings_compare(const struct tunnel_settings *from,

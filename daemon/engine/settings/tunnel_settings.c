@@ -44,6 +44,7 @@ static const struct number numbers[] = {
     NUMBER(max_queue_bytes, "maxQueueBytes", 65536, 1 << 30, 1 << 20, BOTH),
     NUMBER(redundancy, "redundancy", 1, 3, 1, UDPTUN_LOCAL),
     NUMBER(redundancy_max_size, "redundancyMaxSize", 1, UDPT_MAX_PAYLOAD_IP4, 400, UDPTUN_LOCAL),
+    NUMBER(min_version, "minVersion", 1, 2, 1, BOTH),
 };
 
 static const struct number connections = {0, "connections", 1, 32, 8, UDPTUN_LOCAL};
@@ -416,6 +417,7 @@ void tunnel_settings_fill_udpt(const struct tunnel_settings *config, struct udpt
     udpt->max_flows_per_session = (uint32_t)given->max_flows_per_session;
     udpt->max_queue_delay_ms = (uint32_t)given->max_queue_delay_ms;
     udpt->max_queue_bytes = (uint32_t)given->max_queue_bytes;
+    udpt->min_version = (uint8_t)given->min_version;
     if (given->role != UDPTUN_LOCAL) /* it takes what its client tells it, else the defaults */
         return;
     udpt->connections = (unsigned)given->connections;

@@ -141,6 +141,7 @@ struct udpt_config {
     const struct udpt_identity *identity; /* local: a session to go on with, or NULL; only read
                                              by udpt_machine_new() */
     size_t binding_host_size;             /* bytes of the host's own behind each binding, zeroed */
+    uint8_t min_version; /* the lowest version of the protocol that is accepted, 1 or 2 (1) */
 };
 
 /* Defaults of the contract. */

@@ -237,10 +237,12 @@ struct udptun_tunnel_config {
     size_t identity_size;
     bool enabled; /* (true) */
     struct udptun_callbacks callbacks;
-    bool keep_session; /* (false) when the engine ends the peers are told that this end will be
-                          back: a server keeps a local's session for its resume timeout, to be gone
-                          on with by the config that is given its identity; locals come back to a
-                          server by themselves. udptun_remove() ends sessions in any case */
+    bool keep_session;   /* (false) when the engine ends the peers are told that this end will be
+                            back: a server keeps a local's session for its resume timeout, to be gone
+                            on with by the config that is given its identity; locals come back to a
+                            server by themselves. udptun_remove() ends sessions in any case */
+    int64_t min_version; /* (1) lowest version of UDPT that is accepted, 1 or 2. From 2 on, somebody
+                            who reads the connection and has the key cannot take the session over */
 };
 
 UDPTUN_API void udptun_tunnel_config_init_sized(struct udptun_tunnel_config *config,
