@@ -9,12 +9,13 @@
 
 #include <ev.h>
 
-#include "proto/list.h"
+#include "daemon/platform/thread.h"
 
 struct worker;
 
 struct worker_job {
-    struct list node;
+    struct letter letter;                 /* worker_submit()'s: there, and then back */
+    struct worker *worker;                /* the same */
     void (*run)(struct worker_job *job);  /* on the worker's thread */
     void (*done)(struct worker_job *job); /* on the loop's thread, once, after `run` */
 };
