@@ -105,16 +105,16 @@ static void rows_are_sorted_by_the_column_that_is_chosen(void **state)
     tell(model, 0, 3, abc, (int[]){0, 0, 0});
     tell(model, 1000, 3, abc, (int[]){30, 10, 20});
     assert_string_equal(picture(model), "a* b c tun ");
-    model_key(model, TOP_KEY_TURN);
+    model_key(model, TOP_KEY_TURN, 0);
     assert_string_equal(picture(model), "tun* c b a ");
     struct top_list *list = model_list(model);
     while (strcmp(list->table->columns[list->sort].head.title, "TX") != 0)
-        model_key(model, TOP_KEY_SORT_NEXT);
+        model_key(model, TOP_KEY_SORT_NEXT, 0);
     assert_string_equal(picture(model), "b* c a tun ");
-    model_key(model, TOP_KEY_TURN);
+    model_key(model, TOP_KEY_TURN, 0);
     assert_string_equal(picture(model), "tun* a c b ");
     for (size_t i = 0; i < list->table->column_count; i++)
-        model_key(model, TOP_KEY_SORT_PREVIOUS); /* once around: the order is the first again */
+        model_key(model, TOP_KEY_SORT_PREVIOUS, 0); /* once around: the order is the first again */
     assert_string_equal(picture(model), "b* c a tun ");
 }
 
@@ -124,9 +124,9 @@ static void columns_that_are_not_shown_are_not_sorted_by(void **state)
     tell(model, 0, 3, abc, (int[]){0, 0, 0});
     struct top_list *list = model_list(model);
     list->widths[0] = list->widths[2] = 10;
-    model_key(model, TOP_KEY_SORT_NEXT);
+    model_key(model, TOP_KEY_SORT_NEXT, 0);
     assert_int_equal(list->sort, 2);
-    model_key(model, TOP_KEY_SORT_NEXT);
+    model_key(model, TOP_KEY_SORT_NEXT, 0);
     assert_int_equal(list->sort, 0);
 }
 
@@ -134,23 +134,23 @@ static void the_selection_stays_on_its_row(void **state)
 {
     struct top_model *model = *state;
     tell(model, 0, 3, abc, (int[]){0, 0, 0});
-    model_key(model, TOP_KEY_DOWN);
-    model_key(model, TOP_KEY_DOWN);
+    model_key(model, TOP_KEY_DOWN, 0);
+    model_key(model, TOP_KEY_DOWN, 0);
     assert_string_equal(picture(model), "a b c* tun ");
     tell(model, 1000, 2, (const char *const[]){"c", "0"}, (int[]){0, 0});
     assert_string_equal(picture(model), "0 c* tun ");
     tell(model, 2000, 2, (const char *const[]){"b", "0"}, (int[]){0, 0}); /* c is gone */
     assert_string_equal(picture(model), "0 b* tun ");
     for (int i = 0; i < 9; i++)
-        model_key(model, TOP_KEY_DOWN);
+        model_key(model, TOP_KEY_DOWN, 0);
     assert_string_equal(picture(model), "0 b tun* ");
-    model_key(model, TOP_KEY_HOME);
+    model_key(model, TOP_KEY_HOME, 0);
     assert_string_equal(picture(model), "0* b tun ");
-    model_key(model, TOP_KEY_UP);
-    model_key(model, TOP_KEY_END);
+    model_key(model, TOP_KEY_UP, 0);
+    model_key(model, TOP_KEY_END, 0);
     assert_string_equal(picture(model), "0 b tun* ");
     model->page = 2;
-    model_key(model, TOP_KEY_PAGE_UP);
+    model_key(model, TOP_KEY_PAGE_UP, 0);
     assert_string_equal(picture(model), "0* b tun ");
     tell(model, 3000, 0, abc, (int[]){0});
     assert_string_equal(picture(model), "tun* ");
@@ -169,13 +169,13 @@ static void the_selected_row_is_scrolled_into_sight(void **state)
     struct top_model *model = *state;
     tell(model, 0, 3, abc, (int[]){0, 0, 0});
     struct top_list *list = model_list(model);
-    model_key(model, TOP_KEY_END);
+    model_key(model, TOP_KEY_END, 0);
     rows_scroll(list, 2);
     assert_int_equal(list->first, 2);
-    model_key(model, TOP_KEY_HOME);
+    model_key(model, TOP_KEY_HOME, 0);
     rows_scroll(list, 2);
     assert_int_equal(list->first, 0);
-    model_key(model, TOP_KEY_END);
+    model_key(model, TOP_KEY_END, 0);
     rows_scroll(list, 2);
     rows_scroll(list, 10); /* the window grew */
     assert_int_equal(list->first, 0);
@@ -186,11 +186,11 @@ static void the_selected_row_is_scrolled_into_sight(void **state)
 static void a_tunnel_is_looked_into_and_left(void **state)
 {
     struct top_model *model = *state;
-    model_key(model, TOP_KEY_ENTER); /* nothing to look into */
+    model_key(model, TOP_KEY_ENTER, 0); /* nothing to look into */
     assert_int_equal(model->view, TOP_TUNNELS);
     tell(model, 0, 3, abc, (int[]){0, 0, 0});
     assert_int_equal(model_wanted(model), TOP_TUNNELS);
-    model_key(model, TOP_KEY_ENTER);
+    model_key(model, TOP_KEY_ENTER, 0);
     assert_string_equal(model->name, "a");
     assert_int_equal(model_wanted(model), TOP_FLOWS);
     tell_flows(model, "a", 0, "[{\"source\":\"x\",\"txBytes\":0},{\"source\":\"y\"}]");
@@ -198,13 +198,13 @@ static void a_tunnel_is_looked_into_and_left(void **state)
     assert_string_equal(picture(model), "x* y ");
     tell_flows(model, "b", 2000, "[{\"source\":\"z\"}]"); /* an answer that came too late */
     assert_string_equal(picture(model), "x* y ");
-    model_key(model, TOP_KEY_OTHER);
+    model_key(model, TOP_KEY_OTHER, 0);
     assert_int_equal(model_wanted(model), TOP_SESSIONS);
     model_refused(model, TOP_SESSIONS, "a", "not allowed");
     assert_string_equal(model->refusal, "not allowed");
-    model_key(model, TOP_KEY_FLOWS);
+    model_key(model, TOP_KEY_FLOWS, 0);
     assert_string_equal(model->refusal, "");
-    model_key(model, TOP_KEY_BACK);
+    model_key(model, TOP_KEY_BACK, 0);
     assert_string_equal(picture(model), "a* b c tun ");
     assert_null(model->name);
     assert_int_equal(model->lists[TOP_FLOWS].count, 0);
@@ -214,8 +214,8 @@ static void tun2socks_has_nothing_to_list(void **state)
 {
     struct top_model *model = *state;
     tell(model, 0, 1, abc, (int[]){0});
-    model_key(model, TOP_KEY_END);
-    model_key(model, TOP_KEY_ENTER);
+    model_key(model, TOP_KEY_END, 0);
+    model_key(model, TOP_KEY_ENTER, 0);
     assert_string_equal(model->name, "tun");
     assert_int_equal(model_wanted(model), TOP_TUNNELS);
 }
@@ -232,24 +232,24 @@ static void a_name_may_come_before_its_tunnel_and_is_left_with_it(void **state)
     tell(model, 2, 1, abc, (int[]){0});
     assert_null(model->name);
     assert_string_equal(model->note, "a was removed");
-    model_key(model, TOP_KEY_DOWN);
+    model_key(model, TOP_KEY_DOWN, 0);
     assert_string_equal(model->note, "");
 }
 
 static void a_paused_picture_stands_still(void **state)
 {
     struct top_model *model = *state;
-    model_key(model, TOP_KEY_PAUSE);
+    model_key(model, TOP_KEY_PAUSE, 0);
     tell(model, 0, 1, abc, (int[]){0}); /* the first is shown all the same */
     assert_string_equal(picture(model), "b* tun ");
     tell(model, 1000, 2, abc, (int[]){1000, 0});
     assert_string_equal(picture(model), "b* tun ");
-    model_key(model, TOP_KEY_ENTER);
+    model_key(model, TOP_KEY_ENTER, 0);
     tell_flows(model, "b", 1000, "[{\"source\":\"x\"}]");
     tell_flows(model, "b", 2000, "[]");
     assert_string_equal(picture(model), "x* ");
-    model_key(model, TOP_KEY_BACK);
-    model_key(model, TOP_KEY_PAUSE);
+    model_key(model, TOP_KEY_BACK, 0);
+    model_key(model, TOP_KEY_PAUSE, 0);
     tell(model, 4000, 1, abc, (int[]){4000});
     assert_true(model->lists[TOP_TUNNELS].rows[0].tx_bytes_s == 1000); /* over the whole pause */
 }
@@ -258,15 +258,15 @@ static void any_key_leaves_the_help_but_q_quits(void **state)
 {
     struct top_model *model = *state;
     tell(model, 0, 2, abc, (int[]){0, 0});
-    model_key(model, TOP_KEY_HELP);
+    model_key(model, TOP_KEY_HELP, 0);
     assert_true(model->helping);
-    model_key(model, TOP_KEY_UNKNOWN);
+    model_key(model, TOP_KEY_UNKNOWN, 0);
     assert_false(model->helping);
-    model_key(model, TOP_KEY_HELP);
-    model_key(model, TOP_KEY_DOWN);
+    model_key(model, TOP_KEY_HELP, 0);
+    model_key(model, TOP_KEY_DOWN, 0);
     assert_string_equal(picture(model), "a* b tun "); /* it did nothing else */
-    model_key(model, TOP_KEY_HELP);
-    model_key(model, TOP_KEY_QUIT);
+    model_key(model, TOP_KEY_HELP, 0);
+    model_key(model, TOP_KEY_QUIT, 0);
     assert_true(model->quitting);
 }
 
@@ -344,6 +344,87 @@ static void a_table_gives_up_columns_before_it_cuts(void **state)
     text_table_fini(&table);
 }
 
+static void type(struct top_model *model, const char *text)
+{
+    for (; *text; text++)
+        model_key(model, TOP_KEY_UNKNOWN, *text);
+}
+
+static void a_filter_shows_the_rows_that_contain_it(void **state)
+{
+    struct top_model *model = *state;
+    const char *const names[] = {"home", "Office", "homer"};
+    tell(model, 1000, 3, names, (int[]){1, 2, 3});
+    model_key(model, TOP_KEY_FILTER, '/');
+    type(model, "HOM");
+    assert_string_equal(picture(model), "home* homer ");
+    type(model, "q"); /* not the key that quits */
+    assert_false(model->quitting);
+    assert_string_equal(picture(model), "");
+    model_key(model, TOP_KEY_BACK, '\b');
+    model_key(model, TOP_KEY_ENTER, 0);
+    tell(model, 2000, 3, names, (int[]){1, 2, 300});
+    assert_string_equal(picture(model), "home* homer ");
+    assert_int_equal(model_list(model)->row_count, 4);
+    model_key(model, TOP_KEY_ENTER, 0); /* into the selected one, as ever */
+    assert_string_equal(model->name, "home");
+    model_key(model, TOP_KEY_BACK, 0);
+    assert_null(model->name);
+    model_key(model, TOP_KEY_BACK, 0);
+    assert_string_equal(picture(model), "Office* home homer tun ");
+}
+
+static void what_changes_the_daemon_is_confirmed_first(void **state)
+{
+    struct top_model *model = *state;
+    tell(model, 1000, 3, abc, (int[]){1, 2, 3});
+    model_key(model, TOP_KEY_DISABLE, 'd');
+    assert_int_equal(model->prompt, TOP_PROMPT_CONFIRM);
+    assert_non_null(strstr(model->question, "Disable a?"));
+    model_key(model, TOP_KEY_ENTER, 0); /* anything but y is no */
+    assert_int_equal(model->prompt, TOP_PROMPT_NONE);
+    assert_null(model->wish.action);
+    model_key(model, TOP_KEY_DISABLE, 'd');
+    model_key(model, TOP_KEY_UNKNOWN, 'y');
+    assert_string_equal(model->wish.action, "configureUdpTunnel");
+    char *text = json_dumps(model->wish.parameters, JSON_COMPACT | JSON_SORT_KEYS);
+    assert_string_equal(text, "{\"enabled\":false,\"merge\":true,\"name\":\"a\"}");
+    udptun_client_free_text(text);
+}
+
+static void a_session_is_closed_where_one_is_selected(void **state)
+{
+    struct top_model *model = *state;
+    tell(model, 1000, 3, abc, (int[]){1, 2, 3});
+    model_key(model, TOP_KEY_CLOSE, 'x');
+    assert_int_equal(model->prompt, TOP_PROMPT_NONE);
+    assert_non_null(strstr(model->note, "select one"));
+    model_key(model, TOP_KEY_SESSIONS, 's');
+    json_t *sessions = parse("[{\"session\":\"0123\"}]");
+    model_objects(model, TOP_SESSIONS, "a", sessions, false, 1000);
+    json_decref(sessions);
+    model_key(model, TOP_KEY_CLOSE, 'x');
+    model_key(model, TOP_KEY_UNKNOWN, 'y');
+    assert_string_equal(model->wish.action, "closeSession");
+    assert_string_equal(text_of(model->wish.parameters, "session"), "0123");
+    assert_string_equal(text_of(model->wish.parameters, "name"), "a");
+}
+
+static void the_help_is_scrolled(void **state)
+{
+    struct top_model *model = *state;
+    model_key(model, TOP_KEY_HELP, '?');
+    model_key(model, TOP_KEY_DOWN, 0);
+    model_key(model, TOP_KEY_DOWN, 0);
+    model_key(model, TOP_KEY_UP, 0);
+    assert_true(model->helping);
+    assert_int_equal(model->help_first, 1);
+    model_key(model, TOP_KEY_UNKNOWN, 'z');
+    assert_false(model->helping);
+    model_key(model, TOP_KEY_HELP, '?');
+    assert_int_equal(model->help_first, 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -363,6 +444,10 @@ int main(void)
         TEST(a_daemon_that_is_away_is_told_and_the_rows_stay),
         TEST(cells_say_what_the_daemon_said),
         TEST(a_table_gives_up_columns_before_it_cuts),
+        TEST(a_filter_shows_the_rows_that_contain_it),
+        TEST(what_changes_the_daemon_is_confirmed_first),
+        TEST(a_session_is_closed_where_one_is_selected),
+        TEST(the_help_is_scrolled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -279,22 +279,37 @@ static void draw_foot(const struct top_model *model, int row)
 {
     struct line line = {row, 0};
     const struct top_list *list = &model->lists[model->view];
+    if (model->prompt == TOP_PROMPT_FILTER) {
+        piece(&line, COLOUR_BOLD, "/%s_", list->filter);
+        piece(&line, COLOUR_DIM, "  Enter keeps, Esc shows all");
+        return;
+    }
+    if (model->prompt == TOP_PROMPT_CONFIRM) {
+        piece(&line, COLOUR_RED, "%s", model->question);
+        return;
+    }
     if (model->note[0]) {
         piece(&line, COLOUR_YELLOW, "%s", model->note);
         return;
     }
+    if (list->filter[0]) {
+        piece(&line, COLOUR_BOLD, "/%s", list->filter);
+        piece(&line, COLOUR_DIM, "  %zu of %zu  Esc shows all", list->count, list->row_count);
+        return;
+    }
     if (model->name)
-        piece(&line, COLOUR_DIM, "Esc back  Tab %s  <> sort  r turn  p %s  ? help  q quit",
+        piece(&line, COLOUR_DIM, "Esc back  Tab %s  / filter  p %s  ? help  q quit",
               model->view == TOP_FLOWS ? "sessions" : "flows", model->paused ? "go on" : "pause");
     else
-        piece(&line, COLOUR_DIM, "Enter look into  <> sort  r turn  p %s  ? help  q quit",
+        piece(&line, COLOUR_DIM, "Enter look into  / filter  p %s  ? help  q quit",
               model->paused ? "go on" : "pause");
     if (list->count > model->page)
         piece(&line, COLOUR_DIM, "  %zu of %zu%s", list->selected + 1, list->count,
               model->more && model->view == TOP_FLOWS ? "+" : "");
 }
 
-static void draw_help(void)
+/* In a low window from the line on to which the user has scrolled. */
+static void draw_help(struct top_model *model)
 {
     static const char *const lines[] = {
         "udptunctl top",
@@ -305,19 +320,33 @@ static void draw_help(void)
         "Enter, Right         look into the selected tunnel",
         "Esc, Left            back to all of them",
         "f  s  Tab            its flows, its sessions, the other of the two",
+        "/                    show only the rows that contain what you type",
         "< >                  sort by the column to the left, to the right",
         "r                    turn the order upside down",
+        "d                    disable or enable the tunnel, after a question",
+        "x                    close the selected session, after a question",
         "p                    pause the picture, go on",
         "q, Ctrl-C            quit",
         "",
         "TX goes towards the far end. TX and RX are what moves in a second, TX ALL",
         "and RX ALL what has moved so far; PKT/S and DROP/S are datagrams.",
         "",
-        "Any key goes back.",
+        "Up and Down scroll this page, any other key goes back.",
     };
-    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
-        screen_put((int)i, 0, screen_columns(), false, i == 0 ? COLOUR_BOLD : COLOUR_NONE,
-                   lines[i]);
+    const int count = sizeof lines / sizeof lines[0];
+    int rows = screen_rows();
+    int last_first = count > rows ? count - rows : 0;
+    if (model->help_first > last_first)
+        model->help_first = last_first;
+    model->page = rows > 1 ? (size_t)rows - 1 : 1;
+    for (int row = 0; row < rows && row + model->help_first < count; row++) {
+        const char *text = lines[row + model->help_first];
+        bool more = row == rows - 1 && row + model->help_first < count - 1;
+        screen_put(row, 0, screen_columns(), false, text == lines[0] ? COLOUR_BOLD : COLOUR_NONE,
+                   text);
+        if (more)
+            screen_put(row, screen_columns() - 2, 2, true, COLOUR_BOLD, screen_arrow(true));
+    }
 }
 
 void draw(struct top_model *model)
@@ -325,7 +354,7 @@ void draw(struct top_model *model)
     int rows = screen_rows(), row = 0;
     screen_begin();
     if (model->helping) {
-        draw_help();
+        draw_help(model);
         screen_end();
         return;
     }
@@ -337,7 +366,7 @@ void draw(struct top_model *model)
         row++;
     int room = rows - row - footed;
     struct top_list *list = model_list(model);
-    if (room > 0 && list->count > 0) {
+    if (room > 0 && (list->count > 0 || list->row_count > 0)) {
         row = draw_table(model, row, room);
         if (model->view == TOP_TUNNELS)
             draw_errors(list, row, rows - footed);

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "controller/cli/top/prompt.h"
+
 #define STATUS_PAUSE_MS   100 /* between two looks, however many changes are told */
 #define RECONNECT_MOST_MS 1000
 
@@ -166,6 +168,37 @@ static void settle_list(struct feed *feed)
     feed->list_due_ms = 0;
 }
 
+/* ---- wishes ------------------------------------------------------------------------------------
+ */
+
+static void on_wish(void *arg, udptun_client *client, const struct udptun_client_reply *reply)
+{
+    struct feed *feed = arg;
+    (void)client;
+    model_note(feed->model,
+               reply->error.code == UDPTUN_OK ? feed->wish.done : reply->error.message);
+    wish_fini(&feed->wish);
+    feed->list_due_ms = 0;
+    feed->status_wanted = feed->changed = true;
+}
+
+/* One at a time: a second waits until the first was answered. */
+static void send_wish(struct feed *feed)
+{
+    struct udptun_client_request request;
+    feed->wish = feed->model->wish;
+    feed->model->wish = (struct top_wish){0};
+    char *text = feed->wish.parameters ? json_dumps(feed->wish.parameters, JSON_COMPACT) : NULL;
+    udptun_client_request_init(&request, feed->wish.action);
+    request.parameters = text;
+    struct udptun_error err = {.message = "out of memory"};
+    if (!text || udptun_client_call(feed->client, &request, on_wish, feed, NULL, &err) != 0) {
+        model_note(feed->model, err.message);
+        wish_fini(&feed->wish);
+    }
+    free(text);
+}
+
 /* ---- life --------------------------------------------------------------------------------------
  */
 
@@ -208,6 +241,7 @@ void feed_close(struct feed *feed)
 {
     udptun_client_free(feed->client);
     json_decref(feed->flows);
+    wish_fini(&feed->wish);
     free(feed->name);
 }
 
@@ -219,6 +253,8 @@ void feed_run(struct feed *feed)
         return;
     if (feed->status_wanted && !feed->status_asked && now_ms >= feed->status_due_ms)
         ask_for_status(feed);
+    if (feed->model->wish.action && !feed->wish.action)
+        send_wish(feed);
     settle_list(feed);
     if (feed->name && !feed->list_asked && now_ms >= feed->list_due_ms)
         ask_for_page(feed, NULL);

@@ -30,7 +30,8 @@ struct feed {
     bool list_asked;
     uint64_t list_call;
     int64_t list_due_ms;
-    json_t *flows; /* of the pages that have come */
+    json_t *flows;        /* of the pages that have come */
+    struct top_wish wish; /* being carried out */
 };
 
 /* Connects as soon as feed_run() is called. EXIT_OK, or says why not. */

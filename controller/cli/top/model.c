@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* model.c - see model.h. */
-#include "controller/cli/top/model.h"
+#include "controller/cli/top/prompt.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +17,8 @@ void model_fini(struct top_model *model)
     for (enum top_kind kind = TOP_TUNNELS; kind < TOP_KINDS; kind++)
         rows_fini(&model->lists[kind]);
     json_decref(model->status);
+    wish_fini(&model->asked);
+    wish_fini(&model->wish);
     free(model->name);
 }
 
@@ -28,7 +30,7 @@ struct top_list *model_list(struct top_model *model)
 const struct top_row *model_tunnel(const struct top_model *model)
 {
     const struct top_list *tunnels = &model->lists[TOP_TUNNELS];
-    for (size_t i = 0; model->name && i < tunnels->count; i++)
+    for (size_t i = 0; model->name && i < tunnels->row_count; i++)
         if (strcmp(tunnels->rows[i].key, model->name) == 0)
             return &tunnels->rows[i];
     return NULL;
@@ -43,7 +45,7 @@ void model_totals(const struct top_model *model, double *tx_bytes_s, double *rx_
 {
     const struct top_list *tunnels = &model->lists[TOP_TUNNELS];
     *tx_bytes_s = *rx_bytes_s = 0;
-    for (size_t i = 0; i < tunnels->count; i++) {
+    for (size_t i = 0; i < tunnels->row_count; i++) {
         const struct top_row *row = &tunnels->rows[i];
         if (!json_object_get(row->object, "role"))
             continue;
@@ -189,15 +191,29 @@ void model_refused(struct top_model *model, enum top_kind kind, const char *name
 /* ---- what the user does ------------------------------------------------------------------------
  */
 
-void model_key(struct top_model *model, enum top_key key)
+/* Scroll the help; any other key ends it. */
+static void help_key(struct top_model *model, enum top_key key, int64_t page)
+{
+    int64_t step = key == TOP_KEY_UP          ? -1
+                   : key == TOP_KEY_DOWN      ? 1
+                   : key == TOP_KEY_PAGE_UP   ? -page
+                   : key == TOP_KEY_PAGE_DOWN ? page
+                                              : 0;
+    model->help_first = model->help_first + step > 0 ? model->help_first + step : 0;
+    model->helping = step != 0;
+}
+
+void model_key(struct top_model *model, enum top_key key, int character)
 {
     struct top_list *list = model_list(model);
     int64_t page = model->page > 1 ? (int64_t)model->page : 1;
     if (key == TOP_KEY_NONE)
         return;
     model->note[0] = '\0';
+    if (prompt_key(model, key, character))
+        return;
     if (model->helping && key != TOP_KEY_QUIT) {
-        model->helping = false; /* any key */
+        help_key(model, key, page);
         return;
     }
     switch (key) {
@@ -227,7 +243,10 @@ void model_key(struct top_model *model, enum top_key key)
             look_at(model, TOP_FLOWS);
         break;
     case TOP_KEY_BACK:
-        leave(model);
+        if (list->filter[0])
+            rows_filter(list, "");
+        else
+            leave(model);
         break;
     case TOP_KEY_FLOWS:
         look_at(model, TOP_FLOWS);
@@ -252,6 +271,12 @@ void model_key(struct top_model *model, enum top_key key)
         break;
     case TOP_KEY_HELP:
         model->helping = true;
+        model->help_first = 0;
+        break;
+    case TOP_KEY_FILTER:
+    case TOP_KEY_CLOSE:
+    case TOP_KEY_DISABLE:
+        prompt_open(model, key);
         break;
     case TOP_KEY_QUIT:
         model->quitting = true;

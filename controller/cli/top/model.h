@@ -29,11 +29,28 @@ enum top_key {
     TOP_KEY_TURN, /* the order upside down */
     TOP_KEY_PAUSE,
     TOP_KEY_HELP,
+    TOP_KEY_FILTER,  /* type what the rows shown contain */
+    TOP_KEY_CLOSE,   /* the selected session, after a question */
+    TOP_KEY_DISABLE, /* the selected object, or enable it, after a question */
     TOP_KEY_QUIT,
     TOP_KEY_UNKNOWN,
 };
 
 #define TOP_NOTE_SIZE 512
+
+/* What the bottom line asks. */
+enum top_prompt {
+    TOP_PROMPT_NONE,
+    TOP_PROMPT_FILTER,
+    TOP_PROMPT_CONFIRM,
+};
+
+/* What the user wants the daemon to do. */
+struct top_wish {
+    const char *action; /* NULL: nothing */
+    json_t *parameters;
+    char done[TOP_NOTE_SIZE / 4]; /* said when it is done */
+};
 
 struct top_model {
     enum top_kind view;
@@ -47,7 +64,12 @@ struct top_model {
     char socket[TOP_NOTE_SIZE]; /* where there is no daemon */
     char note[TOP_NOTE_SIZE];   /* of what happened last, or ""; until the next key */
     bool paused;
-    bool helping; /* the help is shown instead */
+    bool helping;       /* the help is shown instead */
+    int64_t help_first; /* the first of its lines on the screen */
+    enum top_prompt prompt;
+    char question[TOP_NOTE_SIZE / 2]; /* of TOP_PROMPT_CONFIRM */
+    struct top_wish asked;            /* what the question is about */
+    struct top_wish wish;             /* confirmed: feed.c takes it */
     bool quitting;
     size_t page; /* rows that a page key moves; set by who draws */
 };
@@ -77,7 +99,8 @@ void model_note(struct top_model *model, const char *text);
 /* ---- what the user does ------------------------------------------------------------------------
  */
 
-void model_key(struct top_model *model, enum top_key key);
+/* `character`: what the key types, 0 for none. */
+void model_key(struct top_model *model, enum top_key key, int character);
 
 /* Look into the tunnel of this name, known or not yet. */
 void model_enter(struct top_model *model, const char *name);

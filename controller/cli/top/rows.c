@@ -20,13 +20,13 @@ static void free_rows(struct top_row *rows, size_t count)
 
 void rows_clear(struct top_list *list)
 {
-    free_rows(list->rows, list->count);
+    free_rows(list->rows, list->row_count);
     free(list->order);
     free(list->selected_key);
     list->rows = NULL;
     list->order = NULL;
     list->selected_key = NULL;
-    list->count = list->selected = list->first = 0;
+    list->row_count = list->count = list->selected = list->first = 0;
     list->at_ms = -1;
     rows_forget_widths(list);
 }
@@ -75,17 +75,31 @@ static void find_selected(struct top_list *list)
     rows_move(list, 0);
 }
 
+static bool is_shown(const struct top_list *list, const struct top_row *row)
+{
+    for (size_t c = 0; list->filter[0] && c < list->table->column_count; c++) {
+        char text[TOP_SORT_TEXT_SIZE];
+        list->table->columns[c].text(row, text);
+        if (strcasestr(text, list->filter))
+            return true;
+    }
+    return !list->filter[0] || strcasestr(row->key, list->filter);
+}
+
 static void sort_rows(struct top_list *list)
 {
+    list->count = 0;
     const struct top_column *column = &list->table->columns[list->sort];
-    for (size_t i = 0; i < list->count; i++) {
+    for (size_t i = 0; i < list->row_count; i++) {
         struct top_row *row = &list->rows[i];
+        if (!is_shown(list, row))
+            continue;
         row->sort_number = column->number ? column->number(row) : 0;
         row->sort_text[0] = '\0';
         if (!column->number)
             column->text(row, row->sort_text);
         row->sort_down = (column->number != NULL) != list->upside_down;
-        list->order[i] = row;
+        list->order[list->count++] = row;
     }
     if (list->count > 1)
         qsort(list->order, list->count, sizeof *list->order, compare_order);
@@ -109,6 +123,13 @@ void rows_turn(struct top_list *list)
 {
     list->upside_down = !list->upside_down;
     sort_rows(list);
+}
+
+void rows_filter(struct top_list *list, const char *filter)
+{
+    snprintf(list->filter, sizeof list->filter, "%s", filter);
+    if (list->rows)
+        sort_rows(list);
 }
 
 void rows_move(struct top_list *list, int64_t step)
@@ -177,16 +198,16 @@ int rows_update(struct top_list *list, json_t *const *objects, size_t count, int
     /* Both are by key: one pass finds who was there before. */
     double elapsed_s = list->at_ms < 0 ? 0 : (double)(now_ms - list->at_ms) / 1000;
     for (size_t i = 0, old = 0; i < taken; i++) {
-        while (old < list->count && strcmp(list->rows[old].key, rows[i].key) < 0)
+        while (old < list->row_count && strcmp(list->rows[old].key, rows[i].key) < 0)
             old++;
-        if (old < list->count && strcmp(list->rows[old].key, rows[i].key) == 0)
+        if (old < list->row_count && strcmp(list->rows[old].key, rows[i].key) == 0)
             set_rates(&rows[i], &list->rows[old], elapsed_s);
     }
-    free_rows(list->rows, list->count);
+    free_rows(list->rows, list->row_count);
     free(list->order);
     list->rows = rows;
     list->order = order;
-    list->count = taken;
+    list->row_count = taken;
     list->at_ms = now_ms;
     sort_rows(list);
     return 0;

@@ -20,6 +20,7 @@ enum top_kind {
 #define TOP_KINDS 3
 
 #define TOP_SORT_TEXT_SIZE 72
+#define TOP_FILTER_SIZE    32
 
 struct top_row {
     json_t *object;  /* as the daemon told; the row has a reference */
@@ -56,9 +57,11 @@ extern const struct top_table top_tables[TOP_KINDS];
 struct top_list {
     const struct top_table *table;
     struct top_row *rows; /* by key */
-    struct top_row **order;
-    size_t count;
-    int64_t at_ms; /* of the look that the rows come from; -1: there was none */
+    size_t row_count;
+    struct top_row **order;       /* those that match the filter */
+    size_t count;                 /* of `order` */
+    char filter[TOP_FILTER_SIZE]; /* a row is shown if one of its cells contains it; "": all are */
+    int64_t at_ms;                /* of the look that the rows come from; -1: there was none */
     size_t sort;
     bool upside_down;
     char *selected_key; /* NULL: whatever is on top */
@@ -81,6 +84,9 @@ int rows_update(struct top_list *list, json_t *const *objects, size_t count, int
 /* Sort by the next column that is shown (`step` 1), the one before (-1). */
 void rows_sort_by(struct top_list *list, int step);
 void rows_turn(struct top_list *list);
+
+/* Show only the rows that contain `filter`, whatever its case; "": all. */
+void rows_filter(struct top_list *list, const char *filter);
 
 /* Move the selection, held within the rows. */
 void rows_move(struct top_list *list, int64_t step);

@@ -242,7 +242,7 @@ void screen_close(void)
 /* ---- keys --------------------------------------------------------------------------------------
  */
 
-enum top_key screen_key(void)
+enum top_key screen_key(int *character)
 {
     static const struct {
         int code;
@@ -281,10 +281,15 @@ enum top_key screen_key(void)
         {'h', TOP_KEY_HELP},
         {'?', TOP_KEY_HELP},
         {KEY_F(1), TOP_KEY_HELP},
+        {'/', TOP_KEY_FILTER},
+        {'x', TOP_KEY_CLOSE},
+        {'d', TOP_KEY_DISABLE},
         {'q', TOP_KEY_QUIT},
         {KEY_F(10), TOP_KEY_QUIT},
     };
     int code = getch();
+    bool erases = code == KEY_BACKSPACE || code == 0x7f || code == '\b';
+    *character = erases ? '\b' : code >= ' ' && code < 0x7f ? code : 0;
     for (size_t i = 0; i < COUNT(keys); i++)
         if (keys[i].code == code)
             return keys[i].key;

@@ -18,8 +18,9 @@ enum exit_status screen_check(void);
 enum exit_status screen_open(const struct cli *cli);
 void screen_close(void);
 
-/* The next key, TOP_KEY_NONE: there is none now. */
-enum top_key screen_key(void);
+/* The next key, TOP_KEY_NONE: there is none now. `*character`: what it types ('\b' for the key that
+ * erases), 0 for none. */
+enum top_key screen_key(int *character);
 
 /* Readable when screen_signal() has something to say. */
 int screen_signal_fd(void);

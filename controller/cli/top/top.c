@@ -30,8 +30,9 @@ static void take_size(struct top_model *model)
 static void take_keys(struct top_model *model)
 {
     enum top_key key;
-    while (!model->quitting && (key = screen_key()) != TOP_KEY_NONE)
-        model_key(model, key);
+    int character;
+    while (!model->quitting && (key = screen_key(&character)) != TOP_KEY_NONE)
+        model_key(model, key, character);
 }
 
 /* Until the user or a signal ends it. Returns the signal, or 0. */
