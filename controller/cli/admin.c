@@ -90,6 +90,7 @@ enum exit_status run_apply(struct cli *cli)
             puts("nothing to change");
         else if (dry_run)
             puts("(not done: --dry-run)");
+        print_unwritten(value);
     }
     json_decref(value);
     return status;

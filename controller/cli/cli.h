@@ -208,6 +208,9 @@ void print_json(const struct cli *cli, const json_t *value);
 /* Text that came from elsewhere, fit for a terminal: control characters become '?'. */
 void print_clean(FILE *to, const char *text);
 
+/* A line with the reason if what `value` reports is not on the daemon's disk yet. */
+void print_unwritten(const json_t *value);
+
 /* ---- units.c -----------------------------------------------------------------------------------
  */
 

@@ -22,7 +22,7 @@ static void print_outcome(const struct cli *cli, const json_t *value, const char
     }
     if (!json_is_true(json_object_get(value, "changed")))
         printf(" (as it was)");
-    if (json_is_false(json_object_get(value, "persistent")) &&
+    if (json_is_false(json_object_get(value, "persistent")) && !text_of(value, "unwritten")[0] &&
         !json_is_true(json_object_get(cli->fields, "ephemeral")))
         printf(" (not kept over a restart)");
     putchar('\n');
@@ -31,6 +31,7 @@ static void print_outcome(const struct cli *cli, const json_t *value, const char
         print_clean(stdout, error);
         putchar('\n');
     }
+    print_unwritten(value);
 }
 
 /* Merged, with the role: a name that is new takes the defaults, one that is there keeps what no
@@ -103,6 +104,7 @@ static enum exit_status remove_one(struct cli *cli, const char *name)
     } else {
         print_clean(stdout, name);
         puts(json_is_true(json_object_get(value, "changed")) ? ": removed" : ": does not exist");
+        print_unwritten(value);
     }
     json_decref(value);
     return EXIT_OK;

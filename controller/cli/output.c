@@ -125,3 +125,13 @@ uint64_t dropped_of(const json_t *object)
     }
     return sum;
 }
+
+void print_unwritten(const json_t *value)
+{
+    const char *reason = text_of(value, "unwritten");
+    if (!reason[0])
+        return;
+    printf("  not written yet, a restart would undo it: ");
+    print_clean(stdout, reason);
+    putchar('\n');
+}

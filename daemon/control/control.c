@@ -9,6 +9,7 @@
 #include "daemon/control/actions/actions.h"
 #include "daemon/control/change/apply.h"
 #include "daemon/control/change/change.h"
+#include "daemon/control/change/record.h"
 #include "daemon/control/change/wait.h"
 #include "daemon/control/report/metrics_http.h"
 #include "daemon/control/report/watchers.h"
@@ -100,8 +101,10 @@ static int start_of_state(struct control *control, ProtobufCMessage *message,
     if (!name)
         return error_set(err, UDPTUN_E_INVALID, NULL, "%s: an object has no name",
                          control->store.path);
-    if (objects_find(&control->objects, name))
-        return 0; /* the config file has that name now */
+    if (objects_find(&control->objects, name)) { /* the config file has that name now */
+        unwritten_add_silent(&control->unwritten, name);
+        return 0;
+    }
     struct udptun_error why;
     struct means means = {0};
     int rc = start_object(control, message, "", &means, &why);
@@ -126,13 +129,28 @@ static int start_kept(struct control *control, const config_msg *state, struct u
     return rc;
 }
 
+/* What of the state cannot be used. */
+static void on_report(void *arg, const char *what)
+{
+    struct control *control = arg;
+    log_write(control->log, UDPTUN_LOG_ERROR, "control", "%s", what);
+}
+
+static void on_identity_failed(void *arg, const char *name, const char *why)
+{
+    struct control *control = arg;
+    log_write(control->log, UDPTUN_LOG_ERROR, "control", "%s: %s; tried again every second", name,
+              why);
+    unwritten_retry(&control->unwritten);
+}
+
 static int start_objects(struct control *control, const config_msg *file, const char *state_dir,
                          struct udptun_error *err)
 {
     config_msg *state = NULL;
     int rc = store_open(&control->store, state_dir, err);
     if (rc == 0)
-        rc = store_load(&control->store, &state, err);
+        rc = store_load(&control->store, &state, on_report, control, err);
     if (rc == 0)
         rc = start_file(control, file, err);
     if (rc == 0)
@@ -154,6 +172,8 @@ static int start(struct control *control, const struct control_config *config,
     control->worker = worker_new(config->loop);
     if (!control->worker)
         return error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
+    identities_init(&control->identities, &control->store, control->worker, on_identity_failed,
+                    control);
     control->engine = udptun_engine_new(&engine, err);
     if (!control->engine)
         return err ? err->code : UDPTUN_E_UNEXPECTED;
@@ -181,7 +201,9 @@ struct control *control_new(const struct control_config *config, struct udptun_e
     control->reloading = config->reloading;
     control->arg = config->arg;
     control->config_path = config->config_path;
-    control->store.dir = -1;
+    control->store.dir = control->store.spare = control->store.journal = -1;
+    identities_init(&control->identities, &control->store, NULL, NULL, NULL);
+    unwritten_init(&control->unwritten, control, change_retry);
     changes_init(control->changes);
     waits_init(control->waits);
     watchers_init(control->watchers, control);
@@ -217,6 +239,8 @@ void control_free(struct control *control)
     udptun_engine_free(control->engine); /* pings under way are answered by it */
     control->engine = NULL;
     command_socket_stop(control->socket);
+    identities_fini(&control->identities);
+    unwritten_fini(&control->unwritten);
     objects_fini(&control->objects);
     store_close(&control->store);
     free(list_entry(control, struct parts, control));

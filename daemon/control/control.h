@@ -52,8 +52,8 @@ struct control;
 
 /*
  * Start everything; connections are taken when the loop runs. NULL and `err`:
- * UDPTUN_E_BAD_REQUEST, UDPTUN_E_INVALID and UDPTUN_E_UNSUPPORTED mean a bad configuration or
- * state, any other code a failure.
+ * UDPTUN_E_BAD_REQUEST, UDPTUN_E_INVALID and UDPTUN_E_UNSUPPORTED mean a bad configuration, any
+ * other code a failure. A state that is damaged or newer is set aside (store/store.h).
  */
 struct control *control_new(const struct control_config *config, struct udptun_error *err);
 

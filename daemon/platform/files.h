@@ -24,6 +24,10 @@ int read_file(int dir_fd, const char *name, size_t limit, char **text, size_t *s
  * system's error number. */
 int file_read_secret(const char *path, void *to, size_t size, size_t *used, bool *exposed);
 
+/* Likewise of an open file, which errors call `name`. */
+int read_open_file(int fd, const char *name, size_t limit, char **text, size_t *size,
+                   struct udptun_error *err);
+
 /* All of `data`, signals and short writes notwithstanding. 0 or -1 with errno. */
 int write_all(int fd, const void *data, size_t size);
 

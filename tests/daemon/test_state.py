@@ -6,9 +6,10 @@ import signal
 import stat
 import subprocess
 import threading
+import time
 import unittest
 
-from daemon import Daemon, TestCase, free_port, sanitized
+from daemon import DEADLINE_S, Daemon, TestCase, free_port, sanitized
 
 LOCAL = {"name": "t", "role": "local", "server": "127.0.0.1:9", "listen": "udp://127.0.0.1:0",
          "target": "127.0.0.1:7"}
@@ -27,8 +28,8 @@ class State(TestCase):
         with d.client() as c:
             return [t["name"] for t in self.ok(c.call("getStatus"))["udpTunnels"]]
 
-    def kept(self, d):
-        with open(os.path.join(d.state, "state.json")) as f:
+    def kept(self, d, folder=None):
+        with open(os.path.join(folder or d.state, "state.json")) as f:
             return json.load(f)
 
     def test_back_after_kill_and_after_an_orderly_stop(self):
@@ -115,42 +116,152 @@ class State(TestCase):
         self.ok(self.configure(d, SERVER))
         with d.client() as c:
             before = self.ok(c.call("getStatus"))["udpTunnels"][0]["listen"]
-        os.rename(d.state, d.state + ".away")
-        os.mkdir(d.state + ".away/state.json.new")  # no file can be made of that name
+        os.mkdir(d.state + "/state.json.new")  # no file can be made of that name
         for reply in (self.configure(d, LOCAL), self.configure(d, SERVER, listen="127.0.0.2:0")):
             self.fails(reply, 12, "SYSTEM_MISCONFIGURED")
         with d.client() as c:
-            self.fails(c.call("removeUdpTunnel", {"name": "s"}), 12, "SYSTEM_MISCONFIGURED")
-            after = self.ok(c.call("getStatus"))["udpTunnels"]
-        self.assertEqual([(t["name"], t["listen"]) for t in after], [("s", before)])
-        os.rmdir(d.state + ".away/state.json.new")
+            status = self.ok(c.call("getStatus"))
+        self.assertEqual([(t["name"], t["listen"]) for t in status["udpTunnels"]],
+                         [("s", before)])
+        self.assertEqual(status["health"], "ok")
+        os.rmdir(d.state + "/state.json.new")
         self.ok(self.configure(d, LOCAL))
         self.assertEqual(self.names(d), ["s", "t"])
 
-    @unittest.skipUnless(os.geteuid() == 0, "needs root to mount a small disk")
-    def test_a_full_disk_fails_the_command_and_what_ran_runs_on(self):
+    def wait_until_written(self, d):
+        """Until the daemon says that nothing is missing on the disk."""
+        end = time.monotonic() + DEADLINE_S
+        with d.client() as c:
+            while "lastError" in self.ok(c.call("getStatus")):
+                self.assertLess(time.monotonic(), end, d.log_text())
+                time.sleep(0.05)
+            self.assertEqual(self.ok(c.call("getStatus"))["health"], "ok")
+
+    def stop_both_unwritten(self, d, reason):
+        """With two servers, s and s2, on a disk that takes nothing: end one, disable the other."""
+        with d.client() as c:
+            removed = self.ok(c.call("removeUdpTunnel", {"name": "s"}))
+            disabled = self.ok(c.call("configureUdpTunnel", {"name": "s2", "merge": True,
+                                                             "enabled": False}))
+            status = self.ok(c.call("getStatus"))
+            self.fails(c.call("configureUdpTunnel", LOCAL), 12, "SYSTEM_MISCONFIGURED")
+        self.assertTrue(removed["changed"] and disabled["changed"])
+        self.assertFalse(disabled["persistent"])
+        for reply in (removed, disabled):
+            self.assertIn(reason, reply["unwritten"])
+        self.assertEqual([(t["name"], t["state"]) for t in status["udpTunnels"]],
+                         [("s2", "disabled")])
+        self.assertEqual(status["health"], "degraded")
+        self.assertIn(reason, status["lastError"])
+        self.assertIn(reason, status["udpTunnels"][0]["lastError"])
+        for name in ("s", "s2"):
+            self.assertRegex(d.log_text(), "error control: %s: done, but not written.*%s"
+                             % (name, reason))
+
+    def on_small_disk(self, options="size=32k"):
+        """A daemon whose state is on a disk of its own, and that folder as seen from here."""
         d = Daemon(self)
         os.mkdir(d.state)
         plain = d.command()
         d.command = lambda: ["unshare", "--mount", "sh", "-c",
-                             'mount -t tmpfs -o size=32k none "$0" && exec "$@"', d.state, *plain]
+                             'mount -t tmpfs -o %s none "$0" && exec "$@"' % options, d.state,
+                             *plain]
         d.start()
         self.ok(self.configure(d, SERVER))
-        disk = "/proc/%d/root%s/" % (d.process.pid, d.state)
+        self.ok(self.configure(d, SERVER, name="s2"))
+        return d, "/proc/%d/root%s/" % (d.process.pid, d.state)
+
+    def remount(self, d, options):
+        subprocess.run(["nsenter", "-t", str(d.process.pid), "-m", "mount", "-o",
+                        "remount," + options, d.state], check=True)
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root to mount a small disk")
+    def test_on_a_full_disk_objects_can_be_stopped_and_are_written_later(self):
+        d, disk = self.on_small_disk()
+        before = self.kept(d, disk)
         with self.assertRaises(OSError), open(disk + "filler", "wb", buffering=0) as f:
             while True:
                 f.write(b"x" * 4096)
-        self.fails(self.configure(d, LOCAL), 12, "SYSTEM_MISCONFIGURED")
-        with d.client() as c:
-            reply = c.call("removeUdpTunnel", {"name": "s"})
-            self.fails(reply, 12, "SYSTEM_MISCONFIGURED")
-            self.assertEqual(reply["error"]["errno"], "ENOSPC")
-        self.assertEqual(self.names(d), ["s"])
-        with open(disk + "state.json") as f:
-            self.assertEqual(json.load(f)["udpTunnels"], [SERVER])
+        self.stop_both_unwritten(d, "no space left")
+        self.assertEqual(self.kept(d, disk), before)
         os.unlink(disk + "filler")
+        self.wait_until_written(d)
+        self.assertIn("the state is written again", d.log_text())
+        self.assertEqual(self.kept(d, disk)["udpTunnels"],
+                         [dict(SERVER, name="s2", enabled=False)])
         self.ok(self.configure(d, LOCAL))
-        self.assertEqual(self.names(d), ["s", "t"])
+        self.assertEqual(self.names(d), ["s2", "t"])
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root to mount a small disk")
+    def test_on_a_read_only_disk_objects_can_be_stopped_and_the_daemon_shut_down(self):
+        d, disk = self.on_small_disk("size=1m")
+        before = self.kept(d, disk)
+        self.remount(d, "ro")
+        self.stop_both_unwritten(d, "read-only")
+        self.assertEqual(self.kept(d, disk), before)
+        self.remount(d, "rw")
+        self.wait_until_written(d)
+        self.remount(d, "ro")
+        with d.client() as c:
+            self.ok(c.call("removeUdpTunnel", {"name": "s2"}))
+            self.ok(c.call("shutdown"))
+        self.assertEqual(d.process.wait(DEADLINE_S), 0)
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root to mount a small disk")
+    def test_a_session_that_cannot_be_written_is_told_and_written_later(self):
+        d, disk = self.on_small_disk("size=1m")
+        with d.client() as c:
+            listen = self.ok(c.call("getStatus", {"name": "s"}))["udpTunnels"][0]["listen"]
+        port = free_port()
+        self.ok(self.configure(d, LOCAL, server="127.0.0.1:%d" % port))
+        self.remount(d, "ro")
+        with d.client() as c:
+            self.ok(c.call("removeUdpTunnel", {"name": "s"}))
+        # The server appears, as another daemon's; the local has a session then.
+        other = self.daemon(state=False)
+        self.ok(self.configure(other, SERVER, listen="127.0.0.1:%d" % port))
+        self.assertNotEqual(listen, port)
+        end = time.monotonic() + DEADLINE_S
+        while "t: session not written: Read-only" not in d.log_text():
+            self.assertLess(time.monotonic(), end, d.log_text())
+            time.sleep(0.05)
+        with d.client() as c:
+            status = self.ok(c.call("getStatus", {"name": "t"}))
+        self.assertEqual(status["health"], "degraded")
+        self.assertIn("session not written", status["udpTunnels"][0]["lastError"])
+        self.assertFalse(os.path.exists(disk + "t.session"))
+        self.remount(d, "rw")
+        self.wait_until_written(d)
+        self.assertTrue(os.path.exists(disk + "t.session"))
+
+    def test_without_a_descriptor_objects_are_stopped_and_it_is_written(self):
+        """Writing has a descriptor of its own; the key file of what is disabled is not read."""
+        d = Daemon(self)
+        plain = d.command()
+        d.command = lambda: ["sh", "-c", 'ulimit -n 32 && exec "$@"', "sh", *plain]
+        key = d.folder + "/key"
+        with open(key, "w") as f:
+            f.write("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n")
+        os.chmod(key, 0o600)
+        d.start()
+        with d.client() as c:
+            self.ok(c.call("configureUdpTunnel", dict(SERVER, keyFile=key)))
+            self.ok(c.call("configureUdpTunnel", dict(SERVER, name="s2")))
+            taken = []
+            while len(taken) < 40:  # tunnels take descriptors until there are none
+                reply = c.call("configureUdpTunnel", dict(SERVER, name="x%d" % len(taken)))
+                if reply["statusCode"]:
+                    break
+                taken.append(reply)
+            self.assertLess(len(taken), 40)
+            self.assertEqual(self.ok(c.call("configureUdpTunnel", {
+                "name": "s", "merge": True, "enabled": False}))["persistent"], True)
+            self.assertEqual(self.ok(c.call("removeUdpTunnel", {"name": "s2"})),
+                             {"changed": True})
+            names = [t["name"] for t in self.ok(c.call("getStatus"))["udpTunnels"]]
+            self.assertEqual([t["name"] for t in self.kept(d)["udpTunnels"]], names)
+            self.ok(c.call("shutdown"))
+        self.assertEqual(d.process.wait(DEADLINE_S), 0)
 
     def test_a_tunnel_that_cannot_be_had_leaves_the_state_as_it_was(self):
         d = self.daemon()
@@ -208,19 +319,6 @@ class State(TestCase):
             for name in names:
                 with d.client() as c:
                     self.ok(c.call("removeUdpTunnel", {"name": name}))
-
-    def test_state_that_is_no_state_is_not_overwritten(self):
-        for text in ("{", '{"udpTunnels":[{"name":5}]}', '{"udpTunnels":[{"role":"server"}]}'):
-            d = self.daemon()
-            d.stop()
-            path = os.path.join(d.state, "state.json")
-            with open(path, "w") as f:
-                f.write(text)
-            status, message = d.run_to_end()
-            self.assertEqual(status, 3, message)
-            self.assertIn("state", message)
-            with open(path) as f:
-                self.assertEqual(f.read(), text)
 
     def test_a_state_directory_has_one_daemon(self):
         d = self.daemon()

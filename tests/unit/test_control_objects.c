@@ -291,65 +291,52 @@ static void what_is_secret_is_redacted(void **state)
 
 /* ---- what is kept ---------------------------------------------------------------------------- */
 
-/* The names in a state text, in order, separated by blanks. */
-static void assert_kept(const struct objects *o, const char *name, tunnel_msg *tunnel,
-                        const char *expected)
+static void what_is_kept_over_a_restart(void **state)
 {
-    struct edit edit = {.wanted = tunnel ? &tunnel->base : NULL};
-    const struct object *present = name ? objects_find(o, name) : NULL;
-    edit.of_file = present && present->of_file;
-    snprintf(edit.name, sizeof edit.name, "%s", name ? name : "");
-    char *text = objects_state_text(o, &edit, name ? 1 : 0);
-    json_t *state = json_loads(text, 0, NULL);
-    char names[256] = "";
-    size_t i;
-    json_t *item;
-    json_array_foreach(json_object_get(state, "udpTunnels"), i, item)
-    {
-        strcat(names, i ? " " : "");
-        strcat(names, json_string_value(json_object_get(item, "name")));
+    (void)state;
+    static const struct {
+        const char *text;
+        bool of_file, kept;
+    } cases[] = {
+        {"{\"name\":\"a\"}", false, true},
+        {"{\"name\":\"a\"}", true, false},
+        {"{\"name\":\"a\",\"ephemeral\":false}", false, true},
+        {"{\"name\":\"a\",\"ephemeral\":true}", false, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        tunnel_msg *tunnel = tunnel_of(cases[i].text);
+        struct object object = {.message = &tunnel->base, .of_file = cases[i].of_file};
+        assert_int_equal(object_keeps(cases[i].of_file, &tunnel->base), cases[i].kept);
+        assert_int_equal(object_is_kept(&object), cases[i].kept);
+        free_tunnel(tunnel);
     }
-    assert_string_equal(names, expected);
-    json_decref(state);
-    free(text);
+    assert_false(object_keeps(false, NULL));
+    tun2socks_msg handed_over = UDPTUN__CONTROL__TUN2SOCKS__INIT;
+    char device[] = "fd:0";
+    handed_over.device = device;
+    assert_false(object_keeps(false, &handed_over.base));
 }
 
-static void the_state_text_is_what_it_would_be(void **state)
+static void objects_are_in_the_order_of_their_names(void **state)
 {
     (void)state;
     struct objects o = {0};
-    static const char *const texts[] = {"{\"name\":\"d\"}", "{\"name\":\"b\"}",
-                                        "{\"name\":\"file\"}",
-                                        "{\"name\":\"e\",\"ephemeral\":true}"};
+    static const char *const names[] = {"d", "b", "file", "e"};
     for (size_t i = 0; i < 4; i++) {
-        tunnel_msg *tunnel = tunnel_of(texts[i]);
+        char text[32];
+        snprintf(text, sizeof text, "{\"name\":\"%s\"}", names[i]);
+        tunnel_msg *tunnel = tunnel_of(text);
         struct object *object = objects_add(&o, tunnel->name);
         object->of_file = strcmp(tunnel->name, "file") == 0;
         objects_set(&o, object, &tunnel->base);
     }
     assert_int_equal(o.count, 4);
-    assert_kept(&o, NULL, NULL, "b d");
-    tunnel_msg *a = tunnel_of("{\"name\":\"a\"}"), *c = tunnel_of("{\"name\":\"c\"}");
-    tunnel_msg *z = tunnel_of("{\"name\":\"z\"}"), *e = tunnel_of("{\"name\":\"e\"}");
-    tunnel_msg *file = tunnel_of("{\"name\":\"file\"}");
-    tunnel_msg *b = tunnel_of("{\"name\":\"b\",\"ephemeral\":true}");
-    assert_kept(&o, "a", a, "a b d");
-    assert_kept(&o, "c", c, "b c d");
-    assert_kept(&o, "z", z, "b d z");
-    assert_kept(&o, "e", e, "b d e");
-    assert_kept(&o, "file", file, "b d");
-    assert_kept(&o, "b", b, "d");
-    assert_kept(&o, "b", NULL, "d");
-    assert_kept(&o, "d", NULL, "b");
-    assert_kept(&o, "x", NULL, "b d");
-    /* Removed: the file keeps its claim, other names go. */
-    objects_set(&o, objects_find(&o, "file"), NULL);
-    objects_set(&o, objects_find(&o, "b"), NULL);
-    assert_non_null(objects_find(&o, "file"));
-    assert_null(objects_find(&o, "b"));
-    tunnel_msg *const all[] = {a, b, c, e, file, z};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        free_tunnel(all[i]);
+    assert_string_equal(o.items[0].name, "b");
+    assert_string_equal(o.items[3].name, "file");
+    objects_set(&o, objects_find(&o, "d"), NULL);    /* goes with its message */
+    objects_set(&o, objects_find(&o, "file"), NULL); /* stays the file's */
+    assert_int_equal(o.count, 3);
+    assert_null(objects_find(&o, "d"));
     objects_fini(&o);
 }
 
@@ -366,7 +353,8 @@ int main(void)
         cmocka_unit_test(every_field_of_an_object_has_a_row),
         cmocka_unit_test(a_redacted_secret_is_filled_in_or_refused),
         cmocka_unit_test(what_is_secret_is_redacted),
-        cmocka_unit_test(the_state_text_is_what_it_would_be),
+        cmocka_unit_test(what_is_kept_over_a_restart),
+        cmocka_unit_test(objects_are_in_the_order_of_their_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

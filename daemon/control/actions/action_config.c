@@ -227,6 +227,8 @@ static void applied(struct change *c)
         else
             result.changed[result.n_changed++] = e->name;
     }
+    if (c->unwritten)
+        result.unwritten = c->disk.message;
     value.action_case = UDPTUN__CONTROL__RETURN_VALUE__ACTION_APPLY_CONFIG;
     value.apply_config = &result;
     call_return(c->call, &value);

@@ -56,21 +56,27 @@ void action_close_session(struct call *call)
     struct udptun_error err = {0};
     int rc = udptun_close_session(call->control->engine, given->name, given->session, &err);
     if (rc == UDPTUN_E_NOT_FOUND && strcmp(err.field, "session") == 0) {
-        action_return_changed(call, false);
+        action_return_changed(call, NULL, false);
     } else if (rc < 0) {
         tunnel_message_error_path(&err, "parameters");
         call_fail(call, &err);
     } else {
-        action_return_changed(call, true);
+        action_return_changed(call, NULL, true);
     }
 }
 
-void action_return_changed(struct call *call, bool changed)
+static char *unwritten(const struct call *call, const char *name)
+{
+    return (char *)(uintptr_t)unwritten_reason(&call->control->unwritten, name);
+}
+
+void action_return_changed(struct call *call, const char *name, bool changed)
 {
     return_msg value = UDPTUN__CONTROL__RETURN_VALUE__INIT;
     Udptun__Control__ChangedReturn result = UDPTUN__CONTROL__CHANGED_RETURN__INIT;
     result.has_changed = 1;
     result.changed = changed;
+    result.unwritten = name ? unwritten(call, name) : NULL;
     /* The members of this kind have one struct; which of them it is follows from the action. */
     const ProtobufCFieldDescriptor *member = codec_field(value.base.descriptor, call->action->name);
     value.action_case = (Udptun__Control__ReturnValue__ActionCase)member->id;
@@ -80,7 +86,8 @@ void action_return_changed(struct call *call, bool changed)
 
 static bool is_persistent(const struct control *control, const struct object *object)
 {
-    return object && object_is_kept(object) && control->store.dir >= 0;
+    return object && object_is_kept(object) && control->store.dir >= 0 &&
+           !unwritten_reason(&control->unwritten, object->name);
 }
 
 static void return_tunnel(struct call *call, const struct object *object, bool changed)
@@ -92,6 +99,7 @@ static void return_tunnel(struct call *call, const struct object *object, bool c
     result.changed = changed;
     result.persistent = is_persistent(call->control, object);
     result.tunnel = status;
+    result.unwritten = object ? unwritten(call, object->name) : NULL;
     value.action_case = UDPTUN__CONTROL__RETURN_VALUE__ACTION_CONFIGURE_UDP_TUNNEL;
     value.configure_udp_tunnel = &result;
     call_return(call, &value);
@@ -109,6 +117,7 @@ static void return_tun2socks(struct call *call, const struct object *object, boo
     result.changed = changed;
     result.persistent = is_persistent(call->control, object);
     result.tun2socks = status;
+    result.unwritten = object ? unwritten(call, object->name) : NULL;
     value.action_case = UDPTUN__CONTROL__RETURN_VALUE__ACTION_CONFIGURE_TUN2SOCKS;
     value.configure_tun2socks = &result;
     call_return(call, &value);
@@ -224,7 +233,7 @@ static void removed(struct change *c)
     if (c->err.code < 0)
         call_fail(c->call, &c->err);
     else
-        action_return_changed(c->call, c->count > 0 && c->edits[0].changed);
+        action_return_changed(c->call, name_in(c->call), c->count > 0 && c->edits[0].changed);
 }
 
 const struct change_kind change_configure = {plan_configure, configured, .is_of_all = false};

@@ -40,8 +40,9 @@ void action_configured(struct call *call, const char *name, bool changed);
 /* A configure's answer, with the status as it is now. */
 void action_return_configured(struct call *call, const char *name, bool changed);
 
-/* {"changed":...} as the answer of an action that returns just this. */
-void action_return_changed(struct call *call, bool changed);
+/* {"changed":...} as the answer of an action that returns just this; about object `name` (NULL: of
+ * nothing that is kept). */
+void action_return_changed(struct call *call, const char *name, bool changed);
 
 /* call_fail() in one line. */
 void action_fail(struct call *call, int code, const char *field, const char *format, ...)

@@ -34,7 +34,7 @@ static void keep_session(struct control *control, const char *name)
     size_t size;
     if (udptun_identity(control->engine, name, identity, &size) < 0) /* a server has none */
         return;
-    identity_save(&control->store, control->worker, name, identity, size);
+    identity_save(&control->identities, name, identity, size);
     explicit_bzero(identity, sizeof identity);
 }
 

@@ -10,6 +10,7 @@
 #include "daemon/control/change/apply.h"
 #include "daemon/control/change/authority.h"
 #include "daemon/control/change/change_run.h"
+#include "daemon/control/change/record.h"
 #include "daemon/control/report/watchers.h"
 #include "daemon/control/store/identities.h"
 #include "daemon/control/store/object_check.h"
@@ -67,6 +68,8 @@ int change_edit(struct change *c, const char *name, ProtobufCMessage *wanted, bo
         tunnel_message_error_path(&c->err, path);
         return c->err.code;
     }
+    if (wanted && !object_is_enabled(wanted))
+        object_keep_key(wanted, message, present ? &present->means : NULL, &e->means);
     if (wanted)
         object_take_fd(wanted, c->call ? c->call->fds.fd : NULL, c->call ? c->call->fds.count : 0,
                        message, present ? &present->means : NULL, &e->means);
@@ -85,15 +88,18 @@ static void keep_edit(struct change *c, struct edit *e)
     struct object *object = objects_find(&control->objects, e->name);
     if (!object)
         return;
-    bool kept = !e->of_file && !object_is_ephemeral(e->wanted) && control->store.dir >= 0;
+    bool kept =
+        !c->unwritten && !e->of_file && !object_is_ephemeral(e->wanted) && control->store.dir >= 0;
     object->of_file = e->of_file;
     means_fini(&object->means);
     object->means = e->means;
     e->means = (struct means){0};
     objects_set(&control->objects, object, e->wanted);
     e->wanted = NULL;
+    if (c->unwritten)
+        unwritten_add(&control->unwritten, e->name, &c->disk);
     if (e->is_removal || e->other_kind)
-        identity_forget(&control->store, control->worker, e->name);
+        identity_forget(&control->identities, e->name);
     if (!e->changed)
         return;
     watchers_config(control, e, kept);
@@ -108,7 +114,7 @@ static void drop_edit(struct change *c, struct edit *e)
     if (object && !object->message) /* its place was kept for nothing */
         objects_set(&control->objects, object, NULL);
     if (e->is_new && e->has_run) /* a session may have been founded, and kept */
-        identity_forget(&control->store, control->worker, e->name);
+        identity_forget(&control->identities, e->name);
     free_message(e->wanted);
     e->wanted = NULL;
     means_fini(&e->means);
@@ -126,10 +132,9 @@ static void finish(struct change *c)
         else
             drop_edit(c, &c->edits[i]);
     }
-    if (kept && c->text)
-        store_committed(&c->control->store, c->text);
-    else
-        free(c->text);
+    if (kept && c->record && !c->unwritten)
+        unwritten_written(&c->control->unwritten);
+    json_decref(c->record);
     list_remove(&c->node);
     c->kind->finished(c);
     free(c->edits);
@@ -140,17 +145,36 @@ static void finish(struct change *c)
 
 /* ---- the disk -------------------------------------------------------------------------------- */
 
+/* Nothing runs afterwards that did not run before: that is done whatever the disk says. */
+static bool only_stops(const struct change *c)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        if (c->edits[i].wanted && object_is_enabled(c->edits[i].wanted))
+            return false;
+    }
+    return c->count > 0;
+}
+
+/* `c->disk` says why the state cannot be written. True: the change goes on without. */
+static bool go_on_unwritten(struct change *c)
+{
+    c->unwritten = only_stops(c);
+    if (!c->unwritten)
+        c->err = c->disk;
+    return c->unwritten;
+}
+
 static void run_commit(struct worker_job *job)
 {
     struct change *c = list_entry(job, struct change, job);
-    c->rc = store_commit(&c->control->store, &c->err);
+    store_commit(&c->control->store, &c->disk);
 }
 
 static void commit_done(struct worker_job *job)
 {
     struct change *c = list_entry(job, struct change, job);
     struct control *control = c->control;
-    if (c->rc < 0)
+    if (c->disk.code < 0 && !go_on_unwritten(c))
         change_put_back(c);
     finish(c);
     run_queue(control);
@@ -162,7 +186,7 @@ static bool submit(struct change *c, void (*run)(struct worker_job *),
     c->job = (struct worker_job){.run = run, .done = done};
     if (worker_submit(c->control->worker, &c->job) == 0)
         return true;
-    error_set(&c->err, UDPTUN_E_SYSTEM, NULL, "no thread to work with files");
+    error_set(&c->disk, UDPTUN_E_SYSTEM, NULL, "no thread to work with files");
     return false;
 }
 
@@ -177,7 +201,7 @@ static void warn_of_exposed_keys(const struct change *c)
 /* With a state prepared if there is to be one. True when the change is over. */
 static bool apply_and_commit(struct change *c)
 {
-    bool prepared = c->text != NULL;
+    bool prepared = c->record && !c->unwritten;
     if (c->dry_run)
         return true;
     warn_of_exposed_keys(c);
@@ -186,13 +210,22 @@ static bool apply_and_commit(struct change *c)
             store_discard(&c->control->store);
         return true;
     }
-    if (!prepared)
+    if (!prepared || (!submit(c, run_commit, commit_done) && go_on_unwritten(c)))
         return true;
-    if (submit(c, run_commit, commit_done))
+    if (c->err.code == 0)
         return false;
     change_put_back(c);
     store_discard(&c->control->store);
     return true;
+}
+
+/* The key that the object's file holds. One that is being disabled needs none that is new. */
+static int read_key(struct edit *e, struct udptun_error *err)
+{
+    if (!object_has_key_file(e->wanted) || (e->means.has_key && !object_is_enabled(e->wanted)))
+        return 0;
+    int rc = object_read_key(e->wanted, e->path, &e->means, err);
+    return rc < 0 ? rc : object_check(e->wanted, &e->means, e->path, err);
 }
 
 static void run_prepare(struct worker_job *job)
@@ -200,23 +233,46 @@ static void run_prepare(struct worker_job *job)
     struct change *c = list_entry(job, struct change, job);
     for (size_t i = 0; i < c->count && c->err.code == 0; i++) {
         struct edit *e = &c->edits[i];
-        if (object_has_key_file(e->wanted) &&
-            object_read_key(e->wanted, e->path, &e->means, &c->err) == 0)
-            object_check(e->wanted, &e->means, e->path, &c->err);
+        read_key(e, &c->err);
         if (e->needs_identity)
             means_read_identity(&e->means, &c->control->store, e->name);
     }
-    c->rc = c->err.code;
-    if (c->rc == 0 && c->text)
-        c->rc = store_prepare(&c->control->store, c->text, &c->err);
+    if (c->err.code == 0 && c->record)
+        store_prepare(&c->control->store, c->record, &c->disk);
+}
+
+static void prepare_done(struct worker_job *job);
+
+static void run_prepare_all(struct worker_job *job)
+{
+    struct change *c = list_entry(job, struct change, job);
+    store_prepare(&c->control->store, c->record, &c->disk);
+}
+
+/* The files are not what we wrote: whatever became of them, they get what is configured. */
+static bool write_all_objects(struct change *c)
+{
+    json_t *all = change_record_all(c);
+    if (!all)
+        return false;
+    log_write(c->control->log, UDPTUN_LOG_WARN, "control", "%s; it is written again",
+              c->disk.message);
+    json_decref(c->record);
+    c->record = all;
+    c->disk = (struct udptun_error){0};
+    return submit(c, run_prepare_all, prepare_done);
 }
 
 static void prepare_done(struct worker_job *job)
 {
     struct change *c = list_entry(job, struct change, job);
     struct control *control = c->control;
-    if (c->rc == 0 && control->stopping) {
-        if (c->text)
+    if (c->disk.code == UDPTUN_E_CONFLICT && !record_is_all(c->record) && write_all_objects(c))
+        return;
+    if (c->disk.code < 0)
+        go_on_unwritten(c);
+    if (c->err.code == 0 && control->stopping) {
+        if (c->record)
             store_discard(&control->store);
         error_set(&c->err, UDPTUN_E_UNEXPECTED, NULL, "the daemon is stopping");
     }
@@ -228,7 +284,7 @@ static void prepare_done(struct worker_job *job)
 
 /* ---- the queue ------------------------------------------------------------------------------- */
 
-/* Whether the worker has to come first; the text of the state is kept when it is to be written. */
+/* Whether the worker has to come first. What is to be written is kept. */
 static int prepare(struct change *c, bool *wait)
 {
     struct control *control = c->control;
@@ -238,17 +294,16 @@ static int prepare(struct change *c, bool *wait)
         if (!c->dry_run && !objects_add(&control->objects, c->edits[i].name))
             return no_memory(c);
     }
-    if (c->dry_run)
+    if (c->dry_run || control->store.dir < 0)
         return 0;
-    c->text = objects_state_text(&control->objects, c->edits, c->count);
-    if (!c->text)
+    c->record = change_record(c);
+    if (!c->record)
         return no_memory(c);
-    if (store_needs(&control->store, c->text)) {
-        *wait = true;
-        return 0;
+    if (record_is_empty(c->record)) {
+        json_decref(c->record);
+        c->record = NULL;
     }
-    free(c->text);
-    c->text = NULL;
+    *wait = *wait || c->record;
     return 0;
 }
 
@@ -256,9 +311,13 @@ static int prepare(struct change *c, bool *wait)
 static bool begin(struct change *c)
 {
     bool wait;
-    if (c->kind->plan(c) < 0 || c->count == 0 || prepare(c, &wait) < 0)
+    if (c->kind->plan(c) < 0 || (c->count == 0 && !c->kind->is_write) || prepare(c, &wait) < 0)
         return true;
-    return wait ? !submit(c, run_prepare, prepare_done) : apply_and_commit(c);
+    if (!wait)
+        return apply_and_commit(c);
+    if (submit(c, run_prepare, prepare_done))
+        return false;
+    return !go_on_unwritten(c) || apply_and_commit(c);
 }
 
 static void run_queue(struct control *control)

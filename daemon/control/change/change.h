@@ -9,7 +9,9 @@
  *
  * so that a disk that is full is found before anything that runs is touched, and an object that
  * cannot be had leaves the state as it was. When a step fails, what the ones before it did to the
- * engine is put back. What cannot be put back, the end of a removed object's sessions, comes last.
+ * engine is put back. What only stops objects (removes or disables them) is done also when it
+ * cannot be written, and noted (store/unwritten.h). What cannot be put back, the end of a removed
+ * object's sessions, comes last.
  */
 #ifndef CONTROL_CHANGE_H
 #define CONTROL_CHANGE_H
@@ -29,6 +31,8 @@ struct change_kind {
     void (*finished)(struct change *c);
     /* It is of everything that is configured: a name may become an object of the other kind. */
     bool is_of_all;
+    /* It is about no object: what could not be written before is to be. */
+    bool is_write;
 };
 
 struct changes {
@@ -46,9 +50,10 @@ struct change {
     struct edit *edits;
     size_t count;
     bool dry_run;
-    char *text; /* of the new state; NULL: it stays as it is */
+    json_t *record; /* what the state on the disk is to learn (store/state_json.h); NULL: nothing */
     bool under_way;
-    int rc; /* of what the worker did */
+    bool unwritten;           /* it is done although `record` could not be written */
+    struct udptun_error disk; /* why not */
     struct udptun_error err;
 };
 
@@ -72,5 +77,6 @@ extern const struct change_kind change_configure; /* configureUdpTunnel, and the
 extern const struct change_kind change_remove;
 extern const struct change_kind change_apply_config;
 extern const struct change_kind change_reload;
+extern const struct change_kind change_write; /* of record.c */
 
 #endif

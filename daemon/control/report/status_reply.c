@@ -224,6 +224,14 @@ static bool in_trouble(const char *state, const char *last_error)
     return last_error && state && strcmp(state, udptun_state_name(UDPTUN_CONNECTING)) == 0;
 }
 
+/* An object's own trouble comes first. */
+static void add_unwritten(const struct control *control, const char *name, char **last_error)
+{
+    const char *unwritten = unwritten_reason(&control->unwritten, name);
+    if (unwritten && !*last_error)
+        *last_error = strdup(unwritten);
+}
+
 status_msg *status_of_all(struct control *control, const struct object *only)
 {
     status_msg *m = NEW(status);
@@ -236,11 +244,19 @@ status_msg *status_of_all(struct control *control, const struct object *only)
             continue;
         tunnel_status_msg *tunnel = status_of_tunnel(control, object);
         tun2socks_status_msg *tun2socks = status_of_tun2socks(control, object);
+        if (tunnel)
+            add_unwritten(control, object->name, &tunnel->last_error);
+        if (tun2socks)
+            add_unwritten(control, object->name, &tun2socks->last_error);
         degraded = degraded || (tunnel && in_trouble(tunnel->state, tunnel->last_error)) ||
                    (tun2socks && in_trouble(tun2socks->state, NULL));
         status_append(&m->udp_tunnels, &m->n_udp_tunnels, tunnel);
         status_append(&m->tun2socks, &m->n_tun2socks, tun2socks);
     }
+    const char *unwritten = unwritten_reason(&control->unwritten, NULL);
+    degraded = degraded || unwritten;
+    if (unwritten)
+        m->last_error = strdup(unwritten);
     m->version = strdup(udptun_version());
     SET(m, uptime, control_uptime_s(control));
     m->health = strdup(degraded ? "degraded" : "ok");

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* identities.c - see identities.h. */
+/* identities.c - see identities.h. A job lives until its file is as it should be, or until a later
+ * one for the same name takes its place. */
 #include "daemon/control/store/identities.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,85 +13,175 @@
 #include "daemon/platform/files.h"
 
 /* A tunnel's name has at most 64 characters and none of them is '/'. */
-enum { FILE_NAME_SIZE = 64 + sizeof ".session.new" };
+enum { NAME_SIZE = 64 + 1, FILE_NAME_SIZE = 64 + sizeof ".session.new" };
+
+enum progress {
+    UNDER_WAY,  /* the worker has it */
+    FAILED,     /* to be tried again */
+    SUPERSEDED, /* the worker has it, and a later one follows */
+};
 
 struct identity_job {
     struct worker_job job;
-    int dir; /* the store's, which lives longer than the worker */
-    char file[FILE_NAME_SIZE];
-    char prepared[FILE_NAME_SIZE];
+    struct list node; /* of struct identities */
+    struct identities *of;
+    enum progress progress;
+    char name[NAME_SIZE];
     size_t size; /* 0: remove the file */
     uint8_t identity[UDPTUN_IDENTITY_SIZE];
+    int sys_errno; /* of the attempt; 0: it succeeded */
+    char why[128];
 };
 
-static void file_name(const char *name, char to[FILE_NAME_SIZE])
+static void file_name(const char *name, const char *ending, char to[FILE_NAME_SIZE])
 {
-    snprintf(to, FILE_NAME_SIZE, "%.64s.session", name);
+    snprintf(to, FILE_NAME_SIZE, "%.64s.session%s", name, ending);
 }
 
-size_t identity_load(const struct store *store, const char *name, uint8_t to[UDPTUN_IDENTITY_SIZE])
+void identities_init(struct identities *i, struct store *store, struct worker *worker,
+                     void (*failed)(void *arg, const char *name, const char *why), void *arg)
+{
+    *i = (struct identities){.store = store, .worker = worker, .failed = failed, .arg = arg};
+    list_init(&i->jobs);
+}
+
+static void job_free(struct identity_job *j)
+{
+    list_remove(&j->node);
+    explicit_bzero(j, sizeof *j);
+    free(j);
+}
+
+void identities_fini(struct identities *i)
+{
+    LIST_FOREACH_SAFE (node, &i->jobs)
+        job_free(list_entry(node, struct identity_job, node));
+}
+
+size_t identity_load(struct store *store, const char *name, uint8_t to[UDPTUN_IDENTITY_SIZE])
 {
     char file[FILE_NAME_SIZE];
-    char *text = NULL;
-    size_t size = 0;
     if (store->dir < 0)
         return 0;
-    file_name(name, file);
-    if (read_file(store->dir, file, UDPTUN_IDENTITY_SIZE, &text, &size, NULL) < 0)
+    file_name(name, "", file);
+    int fd = store_open_file(store, file, O_RDONLY | O_NONBLOCK);
+    if (fd < 0)
         return 0;
-    memcpy(to, text, size);
-    explicit_bzero(text, size);
-    free(text);
-    return size;
+    ssize_t size = read(fd, to, UDPTUN_IDENTITY_SIZE);
+    uint8_t more;
+    if (size > 0 && read(fd, &more, 1) != 0) /* longer than any of ours */
+        size = 0;
+    store_close_file(store, fd);
+    return size > 0 ? (size_t)size : 0;
+}
+
+/* 0, or the errno of what failed. */
+static int write_identity(struct store *store, const struct identity_job *j)
+{
+    char file[FILE_NAME_SIZE], prepared[FILE_NAME_SIZE];
+    file_name(j->name, "", file);
+    file_name(j->name, ".new", prepared);
+    if (j->size == 0)
+        return unlinkat(store->dir, file, 0) < 0 && errno != ENOENT ? errno : 0;
+    int fd = store_open_file(store, prepared, O_WRONLY | O_CREAT | O_TRUNC);
+    if (fd < 0)
+        return errno;
+    int why = write_all(fd, j->identity, j->size) < 0 || fsync(fd) < 0 ? errno : 0;
+    if (store_close_file(store, fd) < 0 && why == 0)
+        why = errno;
+    if (why == 0 && renameat(store->dir, prepared, store->dir, file) < 0)
+        why = errno;
+    if (why != 0)
+        unlinkat(store->dir, prepared, 0);
+    return why;
 }
 
 static void run(struct worker_job *job)
 {
-    struct identity_job *j = (struct identity_job *)(void *)job;
-    if (j->size == 0) {
-        unlinkat(j->dir, j->file, 0);
-        return;
-    }
-    int fd = openat(j->dir, j->prepared, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return;
-    int rc = write_all(fd, j->identity, j->size) < 0 || fsync(fd) < 0 ? -1 : 0;
-    if (close(fd) < 0 || rc < 0 || renameat(j->dir, j->prepared, j->dir, j->file) < 0)
-        unlinkat(j->dir, j->prepared, 0);
+    struct identity_job *j = list_entry(job, struct identity_job, job);
+    j->sys_errno = write_identity(j->of->store, j);
 }
 
 static void done(struct worker_job *job)
 {
-    struct identity_job *j = (struct identity_job *)(void *)job;
-    explicit_bzero(j->identity, sizeof j->identity);
-    free(j);
+    struct identity_job *j = list_entry(job, struct identity_job, job);
+    bool new = j->why[0] == '\0';
+    if (j->sys_errno == 0 || j->progress == SUPERSEDED) {
+        job_free(j);
+        return;
+    }
+    j->progress = FAILED;
+    snprintf(j->why, sizeof j->why, "session not %s: %s", j->size > 0 ? "written" : "removed",
+             strerror(j->sys_errno));
+    if (new)
+        j->of->failed(j->of->arg, j->name, j->why);
 }
 
-static void submit(const struct store *store, struct worker *worker, const char *name,
-                   const uint8_t *identity, size_t size)
+static void start(struct identity_job *j)
 {
-    struct identity_job *j = store->dir < 0 ? NULL : (struct identity_job *)calloc(1, sizeof *j);
+    j->progress = UNDER_WAY;
+    j->job = (struct worker_job){.run = run, .done = done};
+    if (worker_submit(j->of->worker, &j->job) < 0) {
+        j->sys_errno = EAGAIN;
+        done(&j->job);
+    }
+}
+
+/* Of each name only the latest counts. */
+static void supersede(struct identities *i, const char *name)
+{
+    LIST_FOREACH_SAFE (node, &i->jobs) {
+        struct identity_job *j = list_entry(node, struct identity_job, node);
+        if (strcmp(j->name, name) != 0)
+            continue;
+        if (j->progress == FAILED)
+            job_free(j);
+        else
+            j->progress = SUPERSEDED;
+    }
+}
+
+static void submit(struct identities *i, const char *name, const uint8_t *identity, size_t size)
+{
+    struct identity_job *j = i->store->dir < 0 ? NULL : (struct identity_job *)calloc(1, sizeof *j);
     if (!j)
         return;
-    j->job.run = run;
-    j->job.done = done;
-    j->dir = store->dir;
+    supersede(i, name);
+    j->of = i;
     j->size = size;
-    file_name(name, j->file);
-    snprintf(j->prepared, sizeof j->prepared, "%.64s.session.new", name);
+    snprintf(j->name, sizeof j->name, "%.64s", name);
     if (size > 0)
         memcpy(j->identity, identity, size);
-    if (worker_submit(worker, &j->job) < 0)
-        done(&j->job);
+    list_append(&i->jobs, &j->node);
+    start(j);
 }
 
-void identity_save(const struct store *store, struct worker *worker, const char *name,
-                   const uint8_t *identity, size_t size)
+void identity_save(struct identities *i, const char *name, const uint8_t *identity, size_t size)
 {
-    submit(store, worker, name, identity, size);
+    submit(i, name, identity, size);
 }
 
-void identity_forget(const struct store *store, struct worker *worker, const char *name)
+void identity_forget(struct identities *i, const char *name)
 {
-    submit(store, worker, name, NULL, 0);
+    submit(i, name, NULL, 0);
+}
+
+void identities_retry(struct identities *i)
+{
+    LIST_FOREACH_SAFE (node, &i->jobs) {
+        struct identity_job *j = list_entry(node, struct identity_job, node);
+        if (j->progress == FAILED)
+            start(j);
+    }
+}
+
+const char *identities_reason(const struct identities *i, const char *name)
+{
+    LIST_FOREACH (node, &i->jobs) {
+        const struct identity_job *j = list_entry(node, struct identity_job, node);
+        /* One that is tried again has failed until it succeeds. */
+        if (j->why[0] && j->progress != SUPERSEDED && (!name || strcmp(name, j->name) == 0))
+            return j->why;
+    }
+    return NULL;
 }

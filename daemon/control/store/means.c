@@ -39,7 +39,17 @@ int object_read_key(const ProtobufCMessage *message, const char *path, struct me
     return rc;
 }
 
-void means_read_identity(struct means *m, const struct store *store, const char *name)
+void object_keep_key(const ProtobufCMessage *message, const ProtobufCMessage *present,
+                     const struct means *present_means, struct means *m)
+{
+    if (!object_has_key_file(message) || !object_has_key_file(present) || !present_means->has_key ||
+        strcmp(((const tunnel_msg *)message)->key_file, ((const tunnel_msg *)present)->key_file))
+        return;
+    memcpy(m->key, present_means->key, sizeof m->key);
+    m->has_key = true;
+}
+
+void means_read_identity(struct means *m, struct store *store, const char *name)
 {
     m->identity_size = identity_load(store, name, m->identity);
 }

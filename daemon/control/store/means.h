@@ -34,8 +34,12 @@ bool object_has_key_file(const ProtobufCMessage *message);
 int object_read_key(const ProtobufCMessage *message, const char *path, struct means *m,
                     struct udptun_error *err);
 
+/* The key of the `present` object (NULL: none), if it comes from the file that `message` names. */
+void object_keep_key(const ProtobufCMessage *message, const ProtobufCMessage *present,
+                     const struct means *present_means, struct means *m);
+
 /* Read the session that is kept for `name`, if there is one. Blocks; any thread. */
-void means_read_identity(struct means *m, const struct store *store, const char *name);
+void means_read_identity(struct means *m, struct store *store, const char *name);
 
 /* The object's device is `fd:N`. */
 bool object_has_fd(const ProtobufCMessage *message);

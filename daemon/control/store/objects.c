@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "proto/control/codec.h"
-#include "proto/control/json.h"
 
 static void free_message(ProtobufCMessage *message)
 {
@@ -94,6 +93,13 @@ const char *object_name(const ProtobufCMessage *message)
     return *(char *const *)((const char *)message + field->offset);
 }
 
+bool object_is_enabled(const ProtobufCMessage *message)
+{
+    const ProtobufCFieldDescriptor *field = codec_field(message->descriptor, "enabled");
+    return !codec_has(message, field) ||
+           *(const protobuf_c_boolean *)((const char *)message + field->offset);
+}
+
 bool object_is_ephemeral(const ProtobufCMessage *message)
 {
     const ProtobufCFieldDescriptor *field =
@@ -103,20 +109,14 @@ bool object_is_ephemeral(const ProtobufCMessage *message)
     return said || object_has_fd(message);
 }
 
-static bool keeps(bool of_file, const ProtobufCMessage *message)
+bool object_keeps(bool of_file, const ProtobufCMessage *message)
 {
     return message && !of_file && !object_is_ephemeral(message);
 }
 
 bool object_is_kept(const struct object *object)
 {
-    return keeps(object->of_file, object->message);
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(object_name(*(ProtobufCMessage *const *)a),
-                  object_name(*(ProtobufCMessage *const *)b));
+    return object_keeps(object->of_file, object->message);
 }
 
 void config_place(config_msg *config, ProtobufCMessage *message)
@@ -125,42 +125,4 @@ void config_place(config_msg *config, ProtobufCMessage *message)
         config->udp_tunnels[config->n_udp_tunnels++] = (tunnel_msg *)message;
     else
         config->tun2socks[config->n_tun2socks++] = (tun2socks_msg *)message;
-}
-
-static bool is_edited(const struct edit *edits, size_t count, const char *name)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(edits[i].name, name) == 0)
-            return true;
-    }
-    return false;
-}
-
-char *objects_state_text(const struct objects *o, const struct edit *edits, size_t count)
-{
-    config_msg state = UDPTUN__CONTROL__CONFIG__INIT;
-    size_t room = o->count + count + 1;
-    char *text = NULL;
-    state.udp_tunnels = calloc(room, sizeof *state.udp_tunnels);
-    state.tun2socks = calloc(room, sizeof *state.tun2socks);
-    if (!state.udp_tunnels || !state.tun2socks)
-        goto done;
-    for (size_t i = 0; i < o->count; i++) {
-        const struct object *object = &o->items[i];
-        if (object_is_kept(object) && !is_edited(edits, count, object->name))
-            config_place(&state, object->message);
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (keeps(edits[i].of_file, edits[i].wanted))
-            config_place(&state, edits[i].wanted);
-    }
-    qsort(state.udp_tunnels, state.n_udp_tunnels, sizeof *state.udp_tunnels, by_name);
-    qsort(state.tun2socks, state.n_tun2socks, sizeof *state.tun2socks, by_name);
-    json_t *json = codec_to_json(&state.base);
-    text = json ? json_text(json, JSON_INDENT(2)) : NULL;
-    json_decref(json);
-done:
-    free(state.udp_tunnels);
-    free(state.tun2socks);
-    return text;
 }

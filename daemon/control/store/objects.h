@@ -74,12 +74,14 @@ const char *object_name(const ProtobufCMessage *message);
  * over and cannot be had again. */
 bool object_is_ephemeral(const ProtobufCMessage *message);
 
+/* It is to run. */
+bool object_is_enabled(const ProtobufCMessage *message);
+
+/* `message` (NULL: none) belongs into the state file when its name is the config file's or not. */
+bool object_keeps(bool of_file, const ProtobufCMessage *message);
+
 /* Belongs into the state file. */
 bool object_is_kept(const struct object *object);
-
-/* The text of the state file as it would be after the edits. free() it; NULL when memory is
- * short. */
-char *objects_state_text(const struct objects *o, const struct edit *edits, size_t count);
 
 /* Append to the array of a config's objects that `message` belongs into. The arrays have room. */
 void config_place(config_msg *config, ProtobufCMessage *message);

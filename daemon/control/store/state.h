@@ -13,8 +13,10 @@
 
 #include <udptun/engine.h>
 
+#include "daemon/control/store/identities.h"
 #include "daemon/control/store/objects.h"
 #include "daemon/control/store/store.h"
+#include "daemon/control/store/unwritten.h"
 #include "daemon/control/store/worker.h"
 #include "daemon/service/log.h"
 
@@ -32,6 +34,8 @@ struct control {
     struct objects objects;
     struct store store;
     struct worker *worker;
+    struct identities identities;
+    struct unwritten unwritten;
     /* What the rooms above have of it; control.c makes them. */
     struct command_socket *socket;
     struct watchers *watchers;

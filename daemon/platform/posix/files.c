@@ -28,8 +28,8 @@ int make_folders(const char *path, mode_t mode, struct udptun_error *err)
     return 0;
 }
 
-static int read_open_file(int fd, const char *name, size_t limit, char **text, size_t *size,
-                          struct udptun_error *err)
+int read_open_file(int fd, const char *name, size_t limit, char **text, size_t *size,
+                   struct udptun_error *err)
 {
     struct stat st;
     if (fstat(fd, &st) < 0)
