@@ -61,9 +61,14 @@ static void proper(const uint8_t *data, size_t size)
     reader_copy(&r, hello.session, sizeof hello.session);
     hello.leg = reader_u8(&r) % UDPT_MAX_LEGS;
     hello.generation = reader_u32(&r);
+    if (hello.generation == 0) /* malformed */
+        hello.generation = 1;
     hello.client_incarnation = reader_u64(&r);
     hello.params = params_of(&r);
-    struct welcome welcome = {.version = 1, .known = reader_u8(&r) & 1, .epoch = reader_u64(&r)};
+    uint8_t version =
+        hello.version_high < UDPT_VERSION_MOST ? hello.version_high : UDPT_VERSION_MOST;
+    struct welcome welcome = {
+        .version = version, .known = reader_u8(&r) & 1, .epoch = reader_u64(&r)};
     welcome.incarnation = welcome.known ? reader_u32(&r) : 0;
     welcome.params = params_of(&r);
     if (r.failed)
@@ -73,6 +78,12 @@ static void proper(const uint8_t *data, size_t size)
     uint8_t message[HANDSHAKE_MAX_SIZE];
     handshake_init(&client, true, key);
     handshake_init(&server, true, key);
+    if (version >= UDPT_VERSION_SHARES) {
+        uint8_t scalar[UDPT_SHARE_SIZE] = {1};
+        memcpy(scalar + 1, hello.session, sizeof hello.session);
+        handshake_share(&client, scalar, hello.nonce);
+        handshake_share(&server, key, welcome.nonce);
+    }
     size_t written = handshake_put_hello(&client, &hello, message);
     MUST(handshake_get_hello(&server, message, written) == HANDSHAKE_GOOD);
     MUST(server.hello.leg == hello.leg && server.hello.generation == hello.generation);
@@ -94,8 +105,8 @@ static void proper(const uint8_t *data, size_t size)
     MUST(same_params(&client.welcome.params, &welcome.params));
 
     uint8_t secret[UDPT_SECRET_SIZE], same[UDPT_SECRET_SIZE];
-    handshake_secret(&client, secret);
-    handshake_secret(&server, same);
+    MUST(handshake_secret(&client, HANDSHAKE_CLIENT, secret));
+    MUST(handshake_secret(&server, HANDSHAKE_SERVER, same));
     MUST(memcmp(secret, same, sizeof secret) == 0);
     enum confirm_intent intent;
     written = handshake_put_confirm(&client, CONFIRM_JOIN, secret, message);
