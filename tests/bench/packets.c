@@ -69,23 +69,29 @@ static unsigned tcp_checksum(const uint8_t *packet, size_t tcp_size)
     return checksum(sum, packet + IP_SIZE, tcp_size);
 }
 
+/* Of a SYN, as every system sends them: segments of 1460 bytes, a window scale of 7. */
+static const uint8_t syn_options[] = {2, 4, 1460 >> 8, 1460 & 0xff, 1, 3, 3, 7};
+
 size_t packets_tcp(uint8_t *at, struct tcp_flow *flow, unsigned flags, const void *payload,
                    size_t size)
 {
-    put_ip(at, IPPROTO_TCP, TCP_SIZE + size);
+    size_t options_size = flags & TCP_SYN ? sizeof syn_options : 0;
+    size_t head_size = TCP_SIZE + options_size;
+    put_ip(at, IPPROTO_TCP, head_size + size);
     uint8_t *tcp = at + IP_SIZE;
     memset(tcp, 0, TCP_SIZE);
+    memcpy(tcp + TCP_SIZE, syn_options, options_size);
     put_u16(tcp, flow->from);
     put_u16(tcp + 2, flow->to);
     put_u32(tcp + 4, flow->next);
     put_u32(tcp + 8, flow->expects);
-    tcp[12] = TCP_SIZE / 4 << 4;
+    tcp[12] = (uint8_t)(head_size / 4 << 4);
     tcp[13] = (uint8_t)flags;
     put_u16(tcp + 14, 65535);
-    memcpy(tcp + TCP_SIZE, payload, size);
-    put_u16(tcp + 16, tcp_checksum(at, TCP_SIZE + size));
+    memcpy(tcp + head_size, payload, size);
+    put_u16(tcp + 16, tcp_checksum(at, head_size + size));
     flow->next += (uint32_t)size + (flags & TCP_SYN ? 1 : 0);
-    return IP_SIZE + TCP_SIZE + size;
+    return IP_SIZE + head_size + size;
 }
 
 void packets_tcp_came(struct tcp_flow *flow, const uint8_t *packet, size_t size)
