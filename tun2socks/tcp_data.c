@@ -26,10 +26,11 @@ static size_t size_of(const struct packet_buffer *buffer)
 static bool has_room(const struct tun2socks_flow *flow, const struct pbuf *p)
 {
     size_t size = 0;
+    if (flow->pending_buffers == 0)
+        return true;
     for (; p; p = p->next)
         size += size_of((const struct packet_buffer *)(const void *)p);
-    return flow->pending_buffers == 0 ||
-           (flow->pending_buffers < PENDING_BUFFERS && budget_has(flow->t->config.budget, size));
+    return flow->pending_buffers < PENDING_BUFFERS && budget_has(flow->t->config.budget, size);
 }
 
 static err_t on_received(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
@@ -70,22 +71,26 @@ void tcp_data_start(struct tun2socks_flow *flow)
     tcp_flow_active(flow);
 }
 
-static void free_first(struct tun2socks_flow *flow)
+/* Free the first buffer; returns the bytes that the budget gets back. */
+static size_t free_first(struct tun2socks_flow *flow)
 {
     struct packet_buffer *buffer = flow->first;
+    size_t size = size_of(buffer);
     flow->first = buffer->link;
     if (!flow->first)
         flow->last = &flow->first;
-    flow->first_offset = 0;
     flow->pending_buffers--;
-    budget_give(flow->t->config.budget, size_of(buffer));
     pbuf_free(&buffer->custom.pbuf);
+    return size;
 }
 
 void tcp_data_free(struct tun2socks_flow *flow)
 {
+    size_t given = 0;
     while (flow->first)
-        free_first(flow);
+        given += free_first(flow);
+    flow->first_offset = 0;
+    budget_give(flow->t->config.budget, given);
 }
 
 /* Tell an app without window scaling that there is room again. */
@@ -111,17 +116,16 @@ static void open_window(struct tcp_pcb *pcb, size_t size)
 
 static void taken(struct tun2socks_flow *flow, size_t size)
 {
+    size_t given = 0;
     if (flow->pcb) /* else both sides have ended */
         open_window(flow->pcb, size);
-    while (size > 0) {
-        size_t rest = flow->first->custom.pbuf.len - flow->first_offset;
-        if (size < rest) {
-            flow->first_offset += size;
-            return;
-        }
-        size -= rest;
-        free_first(flow);
+    size += flow->first_offset;
+    while (flow->first && size >= flow->first->custom.pbuf.len) {
+        size -= flow->first->custom.pbuf.len;
+        given += free_first(flow);
     }
+    flow->first_offset = size;
+    budget_give(flow->t->config.budget, given);
 }
 
 bool tcp_data_push(struct tun2socks_flow *flow)

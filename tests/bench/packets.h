@@ -3,7 +3,8 @@
  * packets.h - IPv4 packets of an app behind tun2socks: UDP, and the sending side of one TCP flow.
  *
  * The app is 10.0.0.2. Only what a benchmark on a lossless device needs: no retransmission,
- * the options of a SYN alone, and whatever the far end sends on the flow is acknowledged by the next segment.
+ * the options of a SYN alone, and whatever the far end sends on the flow is acknowledged by the
+ * next segment.
  */
 #ifndef BENCH_PACKETS_H
 #define BENCH_PACKETS_H
