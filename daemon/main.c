@@ -22,14 +22,7 @@
 #include "daemon/service/background.h"
 #include "daemon/service/notify.h"
 
-enum exit_status {
-    EXIT_OK = 0,
-    EXIT_FAILED = 1,
-    EXIT_USAGE = 2,
-    EXIT_BAD_CONFIG = 3,
-};
-
-struct udptund {
+struct udptund_process {
     struct ev_loop *loop;
     struct log log;
     ev_signal terminate, interrupt, hangup;
@@ -40,7 +33,7 @@ struct udptund {
 static void on_stop_signal(struct ev_loop *loop, ev_signal *watcher, int events)
 {
     (void)events;
-    struct udptund *p = watcher->data;
+    struct udptund_process *p = watcher->data;
     log_write(&p->log, UDPTUN_LOG_INFO, "main", "stopping: signal %d", watcher->signum);
     ev_break(loop, EVBREAK_ALL);
 }
@@ -49,27 +42,27 @@ static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int events)
 {
     (void)loop;
     (void)events;
-    struct udptund *p = watcher->data;
+    struct udptund_process *p = watcher->data;
     if (p->control)
         control_reload(p->control, NULL);
 }
 
 static void on_shutdown(void *arg)
 {
-    struct udptund *p = arg;
+    struct udptund_process *p = arg;
     ev_break(p->loop, EVBREAK_ALL);
 }
 
 static void on_reloading(void *arg, bool begun)
 {
-    const struct udptund *p = arg;
+    const struct udptund_process *p = arg;
     if (begun)
         notify_reloading(&p->notify);
     else
         notify_send(&p->notify, "READY=1");
 }
 
-static void watch_signal(struct udptund *p, ev_signal *watcher,
+static void watch_signal(struct udptund_process *p, ev_signal *watcher,
                          void (*callback)(struct ev_loop *, ev_signal *, int), int number)
 {
     ev_signal_init(watcher, callback, number);
@@ -87,13 +80,13 @@ static void raise_limits(void)
     }
 }
 
-static int fail(const struct udptun_error *err, enum exit_status status)
+static int fail(const struct udptun_error *err, enum daemon_exit status)
 {
     fprintf(stderr, "udptund: %s\n", err->message);
     return (int)status;
 }
 
-static enum exit_status status_of_start(const struct udptun_error *err)
+static enum daemon_exit status_of_start(const struct udptun_error *err)
 {
     if (err->code == UDPTUN_E_INVALID && strcmp(err->field, "metrics") == 0)
         return EXIT_USAGE; /* of the command line */
@@ -104,7 +97,7 @@ static enum exit_status status_of_start(const struct udptun_error *err)
 }
 
 /* From a loop to the end of it. `background` is that of background_start(), or -1. */
-static int run(struct udptund *p, const struct udptund_options *o, const config_msg *file,
+static int run(struct udptund_process *p, const struct udptund_options *o, const config_msg *file,
                int background, int socket_fd)
 {
     struct udptun_error err = {0};
@@ -155,8 +148,9 @@ static int run(struct udptund *p, const struct udptund_options *o, const config_
 static int start(struct udptund_options *o, const config_msg *file)
 {
     struct udptun_error err = {0};
-    struct udptund p = {.log = {.fd = STDERR_FILENO, .level = o->log_level, .json = o->log_json},
-                        .notify = {.fd = -1}};
+    struct udptund_process p = {
+        .log = {.fd = STDERR_FILENO, .level = o->log_level, .json = o->log_json},
+        .notify = {.fd = -1}};
     int background = -1, socket_fd = notify_listen_fd();
     if (o->daemonize) {
         background = background_start(&err);

@@ -9,6 +9,8 @@
 
 #include <udptun/engine.h>
 
+#include "daemon/service/exit.h"
+
 struct udptund_options {
     const char *config_file;
     const char *socket_path; /* never NULL once parsed */
@@ -24,12 +26,6 @@ struct udptund_options {
     bool check_config;
     char socket_room[PATH_MAX]; /* what the two paths point into unless they were given */
     char state_room[PATH_MAX];
-};
-
-enum options_result {
-    OPTIONS_RUN,
-    OPTIONS_DONE,  /* --help or --version was answered */
-    OPTIONS_USAGE, /* wrong, and said so on standard error */
 };
 
 enum options_result udptund_options_parse(struct udptund_options *o, int argc, char **argv);

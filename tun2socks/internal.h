@@ -32,7 +32,7 @@ struct chunk; /* tcp_send.c */
 enum { REFUSED_SYNS = 16, PATHS = 64, ETHERNET_MTU = 1500 };
 
 /* What is known of the way to an app's address (path.c). */
-struct path {
+struct app_path {
     struct endpoint app; /* without a port */
     uint32_t mtu;
     bool is_proved; /* a router has said so; else it was told by what the app sends */
@@ -62,7 +62,7 @@ struct tun2socks {
     struct list partials; /* packets of which some fragments came */
     struct table partial_table;
     size_t partial_bytes;
-    struct path paths[PATHS]; /* the latest; `next_path` is overwritten next */
+    struct app_path paths[PATHS]; /* the latest; `next_path` is overwritten next */
     unsigned path_count, next_path;
     bool has_small_path; /* since then TCP's packets are looked at before they go */
     struct refused_syn refused[REFUSED_SYNS]; /* the latest; `next_refused` is overwritten next */

@@ -22,24 +22,24 @@ enum {
 /* RFC 8201 section 5.3: the way may have changed by then. */
 static const uint64_t life_us = UINT64_C(600000000);
 
-static struct path *find(const struct tun2socks *t, const struct endpoint *app)
+static struct app_path *find(const struct tun2socks *t, const struct endpoint *app)
 {
     for (unsigned i = 0; i < t->path_count; i++) {
-        const struct path *path = &t->paths[i];
+        const struct app_path *path = &t->paths[i];
         if (path->until_us > stack_now(t) && endpoint_same_ip(&path->app, app))
-            return (struct path *)(uintptr_t)path;
+            return (struct app_path *)(uintptr_t)path;
     }
     return NULL;
 }
 
-static struct path *find_or_new(struct tun2socks *t, const struct endpoint *app)
+static struct app_path *find_or_new(struct tun2socks *t, const struct endpoint *app)
 {
-    struct path *path = find(t, app);
+    struct app_path *path = find(t, app);
     if (!path) {
         path = &t->paths[t->next_path++ % PATHS];
         if (t->path_count < PATHS)
             t->path_count++;
-        *path = (struct path){.app = *app};
+        *path = (struct app_path){.app = *app};
     }
     path->until_us = stack_now(t) + life_us;
     return path;
@@ -53,7 +53,7 @@ static uint32_t least(const struct endpoint *app)
 uint32_t path_mtu(const struct tun2socks *t, const struct endpoint *app)
 {
     uint32_t device = t->device ? t->device->mtu : ETHERNET_MTU;
-    const struct path *path = find(t, app);
+    const struct app_path *path = find(t, app);
     uint32_t mtu = path ? path->mtu : app->family == ENDPOINT_IP4 ? device : ETHERNET_MTU;
     return mtu < device ? mtu : device;
 }
@@ -63,7 +63,7 @@ uint32_t path_proved(struct tun2socks *t, const struct endpoint *app, uint32_t m
     if (mtu < least(app))
         mtu = least(app);
     uint32_t known = path_mtu(t, app);
-    struct path *path = find_or_new(t, app);
+    struct app_path *path = find_or_new(t, app);
     path->mtu = mtu < known ? mtu : known;
     path->is_proved = true;
     t->has_small_path = true;
@@ -74,7 +74,7 @@ void path_told(struct tun2socks *t, const struct endpoint *app, uint32_t mtu)
 {
     if (app->family != ENDPOINT_IP6)
         return;
-    struct path *path = find_or_new(t, app);
+    struct app_path *path = find_or_new(t, app);
     if (mtu < LEAST_MTU6)
         mtu = LEAST_MTU6;
     if (!path->is_proved && mtu > path->mtu)

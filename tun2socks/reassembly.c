@@ -22,7 +22,7 @@ enum {
 };
 
 /* A packet that is not complete. */
-struct partial {
+struct reassembly {
     struct list link; /* in t->partials, the oldest first */
     struct table_node node;
     struct endpoint source, destination;
@@ -36,7 +36,7 @@ struct partial {
     struct packet_buffer *buffer; /* room for an IP header, then the bytes */
 };
 
-static void free_partial(struct tun2socks *t, struct partial *r)
+static void free_partial(struct tun2socks *t, struct reassembly *r)
 {
     list_remove(&r->link);
     table_remove(&t->partial_table, &r->node);
@@ -47,7 +47,7 @@ static void free_partial(struct tun2socks *t, struct partial *r)
 
 static bool is_of(const struct table_node *node, const void *key)
 {
-    const struct partial *r = table_entry(node, const struct partial, node);
+    const struct reassembly *r = table_entry(node, const struct reassembly, node);
     const struct packet *p = key;
     bool is_ip6 = p->source.family == ENDPOINT_IP6; /* whose fragments may disagree on it */
     return r->id == p->fragment_id && (is_ip6 || r->protocol == p->protocol) &&
@@ -56,10 +56,10 @@ static bool is_of(const struct table_node *node, const void *key)
 }
 
 /* Drop the oldest until `size` more bytes fit; not `kept`. */
-static void make_way(struct tun2socks *t, size_t size, const struct partial *kept)
+static void make_way(struct tun2socks *t, size_t size, const struct reassembly *kept)
 {
     while (t->partial_bytes + size > MAX_PARTIAL_BYTES && !list_empty(&t->partials)) {
-        struct partial *oldest = list_entry(t->partials.next, struct partial, link);
+        struct reassembly *oldest = list_entry(t->partials.next, struct reassembly, link);
         if (oldest == kept)
             return;
         stack_drop(t, TUN2SOCKS_DROP_FRAGMENT);
@@ -67,14 +67,14 @@ static void make_way(struct tun2socks *t, size_t size, const struct partial *kep
     }
 }
 
-static struct partial *find(struct tun2socks *t, const struct packet *p)
+static struct reassembly *find(struct tun2socks *t, const struct packet *p)
 {
     uint64_t hash = stack_hash(t, &p->source, &p->destination) ^ p->fragment_id;
     struct table_node *node = table_find(&t->partial_table, hash, is_of, p);
     if (node)
-        return table_entry(node, struct partial, node);
-    make_way(t, sizeof(struct partial), NULL);
-    struct partial *r = calloc(1, sizeof *r);
+        return table_entry(node, struct reassembly, node);
+    make_way(t, sizeof(struct reassembly), NULL);
+    struct reassembly *r = calloc(1, sizeof *r);
     if (!r || table_insert(&t->partial_table, &r->node, hash) != UDPTUN_OK) {
         free(r);
         return NULL;
@@ -91,7 +91,7 @@ static struct partial *find(struct tun2socks *t, const struct packet *p)
 }
 
 /* Room for `size` bytes behind the header. */
-static bool make_room(struct tun2socks *t, struct partial *r, size_t size)
+static bool make_room(struct tun2socks *t, struct reassembly *r, size_t size)
 {
     if (size <= r->capacity)
         return true;
@@ -109,10 +109,10 @@ static bool make_room(struct tun2socks *t, struct partial *r, size_t size)
     return true;
 }
 
-enum outcome { KNOWN, NEW, OVERLAPS };
+enum overlap { KNOWN, NEW, OVERLAPS };
 
 /* Note the units from `first` to `last`. */
-static enum outcome mark(struct partial *r, size_t first, size_t last)
+static enum overlap mark(struct reassembly *r, size_t first, size_t last)
 {
     size_t here = 0;
     for (size_t i = first; i <= last; i++)
@@ -154,14 +154,14 @@ struct packet_buffer *reassembly_take(struct tun2socks *t, const struct packet *
     }
     if (begin == 0 && !more) /* a fragment by itself has to do with no other (RFC 6946) */
         return atomic(t, p, offset, packet_size);
-    struct partial *r = find(t, p);
+    struct reassembly *r = find(t, p);
     if (!r || !make_room(t, r, end)) {
         stack_drop(t, TUN2SOCKS_DROP_MEMORY);
         return NULL;
     }
     if (begin == 0)
         r->protocol = p->protocol; /* the first one's counts (RFC 8200 section 4.5) */
-    enum outcome outcome = mark(r, begin / UNIT, (end - 1) / UNIT);
+    enum overlap outcome = mark(r, begin / UNIT, (end - 1) / UNIT);
     bool contradicts = r->total ? end > r->total || (!more && end != r->total) : false;
     if (outcome == OVERLAPS || contradicts) {
         stack_drop(t, TUN2SOCKS_DROP_FRAGMENT);
@@ -192,7 +192,7 @@ struct packet_buffer *reassembly_take(struct tun2socks *t, const struct packet *
 uint64_t reassembly_tick(struct tun2socks *t)
 {
     while (!list_empty(&t->partials)) {
-        struct partial *r = list_entry(t->partials.next, struct partial, link);
+        struct reassembly *r = list_entry(t->partials.next, struct reassembly, link);
         if (r->end_us > stack_now(t))
             return r->end_us;
         stack_drop(t, TUN2SOCKS_DROP_FRAGMENT);
@@ -204,5 +204,5 @@ uint64_t reassembly_tick(struct tun2socks *t)
 void reassembly_free_all(struct tun2socks *t)
 {
     while (!list_empty(&t->partials))
-        free_partial(t, list_entry(t->partials.next, struct partial, link));
+        free_partial(t, list_entry(t->partials.next, struct reassembly, link));
 }

@@ -27,7 +27,7 @@ static void send_line(struct controller *c, uint64_t client, const json_t *messa
 {
     char *line = message ? json_dumps(message, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
     if (!line) {
-        log_write(c->log, LOG_ERROR, "out of memory: a reply is lost");
+        log_write(c->log, UDPTUN_LOG_ERROR, "proxy", "out of memory: a reply is lost");
         return;
     }
     size_t size = strlen(line);
@@ -89,8 +89,9 @@ void client_command_fail_with(struct client_command *command, const struct udptu
     json_decref(more);
     json_object_set_new(rest, "errorMessage", json_string_nocheck(err->message));
     json_object_set_new(rest, "error", error);
-    log_write(command->controller->log, LOG_WARN, "%s of process %ld (user %ld): %s",
-              command->action, (long)command->who.pid, (long)command->who.uid, err->message);
+    log_write(command->controller->log, UDPTUN_LOG_WARN, "proxy",
+              "%s of process %ld (user %ld): %s", command->action, (long)command->who.pid,
+              (long)command->who.uid, err->message);
     finish(command, status_code(err->code), rest);
 }
 
@@ -150,7 +151,7 @@ static struct client_command *client_command_new(struct controller *c, const str
     if (!message)
         message = json_object();
     if (!command || !message) {
-        log_write(c->log, LOG_ERROR, "out of memory: a command is lost");
+        log_write(c->log, UDPTUN_LOG_ERROR, "proxy", "out of memory: a command is lost");
         json_decref(message);
         free(command);
         clients_answered(&c->clients, who->id);

@@ -308,7 +308,9 @@ int clients_open(struct clients *c, struct ev_loop *loop, const char *path, uid_
 {
     *c = (struct clients){.loop = loop, .ops = ops, .arg = arg};
     list_init(&c->list);
-    int rc = proxy_listener_open(&c->listener, path, owner, err);
+    const struct command_access access = {
+        .mode = 0660, .owner = owner, .own_group = true, .program = "ProxyController"};
+    int rc = command_listener_open(&c->listener, path, &access, err);
     if (rc < 0) {
         c->loop = NULL;
         return rc;
@@ -332,6 +334,6 @@ void clients_close(struct clients *c)
     LIST_FOREACH (node, &c->list)
         kill_client(list_entry(node, struct client, node));
     reap(c->loop, &c->reaper, 0);
-    proxy_listener_close(&c->listener);
+    command_listener_close(&c->listener);
     c->loop = NULL;
 }

@@ -16,7 +16,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "controller/proxy/listener.h"
+#include "daemon/service/command_listener.h"
 #include "proto/list.h"
 
 /* Who is at the other end, as the kernel says. */
@@ -40,7 +40,7 @@ struct clients {
     struct ev_loop *loop; /* NULL: closed */
     const struct clients_ops *ops;
     void *arg;
-    struct proxy_listener listener;
+    struct command_listener listener;
     ev_io acceptable;
     ev_prepare reaper; /* frees the dead before the loop sleeps: no caller up the stack has one */
     ev_timer rest;     /* no accepting for a while: out of descriptors */

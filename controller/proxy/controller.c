@@ -20,8 +20,8 @@ static void enter_status(struct controller *c, enum connection_status status, co
 {
     if (c->status == status)
         return;
-    log_write(c->log, LOG_INFO, "%s -> %s%s%s", status_names[c->status], status_names[status],
-              why[0] ? ": " : "", why);
+    log_write(c->log, UDPTUN_LOG_INFO, "proxy", "%s -> %s%s%s", status_names[c->status],
+              status_names[status], why[0] ? ": " : "", why);
     c->status = status;
     if (c->holder.id)
         client_command_push_status(c, c->holder.id, (int)status);
@@ -84,7 +84,7 @@ int controller_unroute(struct controller *c, struct udptun_error *err)
     bool was_routed = c->routed;
     int rc = unroute(c, err);
     if (was_routed)
-        log_write(c->log, LOG_INFO, "routing reset");
+        log_write(c->log, UDPTUN_LOG_INFO, "proxy", "routing reset");
     return rc;
 }
 
@@ -102,7 +102,8 @@ int controller_route(struct controller *c, const struct endpoint *proxy, struct 
     c->routed = true;
     c->proxy = *proxy;
     inet_ntop(proxy->family == ENDPOINT_IP4 ? AF_INET : AF_INET6, proxy->ip, text, sizeof text);
-    log_write(c->log, LOG_INFO, "all but %s is routed into %s", text, c->device.name);
+    log_write(c->log, UDPTUN_LOG_INFO, "proxy", "all but %s is routed into %s", text,
+              c->device.name);
     return UDPTUN_OK;
 }
 
@@ -113,9 +114,9 @@ static void on_network(void *arg)
     struct udptun_error err;
     bool repaired = false;
     if (c->routed && apply(c, &c->proxy, &repaired, &err) < 0)
-        log_write(c->log, LOG_ERROR, "cannot keep the routing: %s", err.message);
+        log_write(c->log, UDPTUN_LOG_ERROR, "proxy", "cannot keep the routing: %s", err.message);
     else if (repaired)
-        log_write(c->log, LOG_WARN,
+        log_write(c->log, UDPTUN_LOG_WARN, "proxy",
                   "parts of the routing were taken away by somebody, and are back");
     controller_update_status(c);
 }
@@ -152,7 +153,7 @@ static void on_connected(void *arg)
 static void on_lost(void *arg, const struct udptun_error *why)
 {
     struct controller *c = arg;
-    log_write(c->log, LOG_WARN, "udptund: %s", why->message);
+    log_write(c->log, UDPTUN_LOG_WARN, "proxy", "udptund: %s", why->message);
     tunnels_lost(&c->tunnels);
     controller_update_status(c);
 }
@@ -179,7 +180,7 @@ static int open_all(struct controller *c, const struct proxy_options *o, struct 
     /* A command that needs the device tries again, and tells its client. */
     struct udptun_error why;
     if (proxy_device_make(&c->device, &why) < 0)
-        log_write(c->log, LOG_WARN, "%s", why.message);
+        log_write(c->log, UDPTUN_LOG_WARN, "proxy", "%s", why.message);
     return clients_open(&c->clients, c->loop, o->socket_path, o->owner, &clients_ops, c, err);
 }
 
@@ -205,7 +206,7 @@ void controller_close(struct controller *c)
 {
     struct udptun_error err;
     if (c->routed && controller_unroute(c, &err) < 0)
-        log_write(c->log, LOG_ERROR, "%s", err.message);
+        log_write(c->log, UDPTUN_LOG_ERROR, "proxy", "%s", err.message);
     if (c->clients.loop)
         controller_update_status(c); /* "disconnected", before the connection ends */
     udptund_close(&c->udptund);

@@ -23,10 +23,10 @@
 #include "controller/proxy/linux/device.h"
 #include "controller/proxy/linux/route_watch.h"
 #include "controller/proxy/linux/routing.h"
-#include "controller/proxy/log.h"
 #include "controller/proxy/options.h"
 #include "controller/proxy/tunnels.h"
 #include "controller/proxy/udptund.h"
+#include "daemon/service/log.h"
 
 /* As existing clients number them. */
 enum connection_status {

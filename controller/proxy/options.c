@@ -84,7 +84,7 @@ static enum options_result take_owner(struct proxy_options *o, const char *text)
     const struct passwd *user = getpwnam(text);
     if (user)
         o->owner = user->pw_uid;
-    else if (parse_number(text, OPTIONS_NO_OWNER - 1, &number))
+    else if (parse_number(text, NO_OWNER - 1, &number))
         o->owner = (uid_t)number;
     else
         return usage("--owning-user-id: there is no such user", text);
@@ -156,8 +156,7 @@ static enum options_result take(struct proxy_options *o, int option, const char 
 
 enum options_result proxy_options_parse(struct proxy_options *o, int argc, char **argv)
 {
-    *o = (struct proxy_options){
-        .owner = OPTIONS_NO_OWNER, .tun_name = DEFAULT_TUN, .mark = DEFAULT_MARK};
+    *o = (struct proxy_options){.owner = NO_OWNER, .tun_name = DEFAULT_TUN, .mark = DEFAULT_MARK};
     take_address(&o->tun_address, DEFAULT_ADDRESS, ENDPOINT_IP4);
     take_address(&o->tun_address6, DEFAULT_ADDRESS6, ENDPOINT_IP6);
     for (;;) {

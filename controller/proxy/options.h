@@ -8,24 +8,18 @@
 #include <sys/types.h>
 
 #include "controller/proxy/linux/device.h"
-
-#define OPTIONS_NO_OWNER ((uid_t)-1)
+#include "daemon/service/command_listener.h"
+#include "daemon/service/exit.h"
 
 struct proxy_options {
     const char *socket_path;
-    uid_t owner; /* of the socket; OPTIONS_NO_OWNER: the process's own user */
+    uid_t owner; /* of the socket; NO_OWNER: the process's own user */
     const char *log_file;
     bool daemonize;
     const char *udptund; /* its socket; NULL: libclient knows where */
     const char *tun_name;
     struct device_address tun_address, tun_address6;
     uint32_t mark;
-};
-
-enum options_result {
-    OPTIONS_RUN,
-    OPTIONS_DONE,  /* --help or --version was answered */
-    OPTIONS_USAGE, /* wrong, and said so on standard error */
 };
 
 enum options_result proxy_options_parse(struct proxy_options *o, int argc, char **argv);

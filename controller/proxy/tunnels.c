@@ -70,7 +70,8 @@ void tunnels_remember(struct tunnels *t, json_t *object, json_t *tun2socks, bool
     if (!tunnel) {
         tunnel = calloc(1, sizeof *tunnel);
         if (!tunnel) { /* it runs, and will not be set up again */
-            log_write(t->controller->log, LOG_ERROR, "out of memory: a tunnel is not remembered");
+            log_write(t->controller->log, UDPTUN_LOG_ERROR, "proxy",
+                      "out of memory: a tunnel is not remembered");
             json_decref(object);
             json_decref(tun2socks);
             return;

@@ -99,7 +99,7 @@ static void failed(struct tunnels *t, struct kept_tunnel *tunnel, const struct u
 {
     t->failed = true;
     if (!tunnel->told)
-        log_write(t->controller->log, LOG_WARN,
+        log_write(t->controller->log, UDPTUN_LOG_WARN, "proxy",
                   "tunnel '%s' cannot be set up again, and is tried until it can: %s",
                   name_of(tunnel->object), err->message);
     tunnel->told = true;
@@ -135,7 +135,7 @@ static void on_applied(void *arg, udptun_client *client, const struct udptun_cli
         failed(t, tunnel, &reply->error);
     } else if (tunnel) {
         tunnel->told = false;
-        log_write(t->controller->log, LOG_INFO, "tunnel '%s' is set up again",
+        log_write(t->controller->log, UDPTUN_LOG_INFO, "proxy", "tunnel '%s' is set up again",
                   name_of(tunnel->object));
         if (tunnel->on_device && !t->new_device)
             tunnels_device_in_place(t);
@@ -186,7 +186,7 @@ static void on_exported(void *arg, udptun_client *client, const struct udptun_cl
         return;
     }
     if (!t->told)
-        log_write(t->controller->log, LOG_WARN,
+        log_write(t->controller->log, UDPTUN_LOG_WARN, "proxy",
                   "udptund does not say what it has lost, and is asked until it does: %s",
                   reply->error.code < 0 ? reply->error.message : "out of memory");
     t->told = true;

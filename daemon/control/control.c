@@ -183,6 +183,11 @@ static int start(struct control *control, const struct control_config *config,
 struct control *control_new(const struct control_config *config, struct udptun_error *err)
 {
     struct command_listener listener;
+    const struct command_access access = {.parents = true,
+                                          .mode = config->socket_mode,
+                                          .owner = NO_OWNER,
+                                          .group = config->socket_group,
+                                          .program = "udptund"};
     struct parts *parts = calloc(1, sizeof *parts);
     if (!parts) {
         error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
@@ -210,8 +215,7 @@ struct control *control_new(const struct control_config *config, struct udptun_e
     /* The socket first: a second daemon must not get as far as to touch anything. */
     if ((config->socket_fd >= 0
              ? command_listener_adopt(&listener, config->socket_fd, config->socket_group, err)
-             : command_listener_open(&listener, config->socket_path, config->socket_mode,
-                                     config->socket_group, err)) < 0) {
+             : command_listener_open(&listener, config->socket_path, &access, err)) < 0) {
         free(parts);
         return NULL;
     }

@@ -43,6 +43,13 @@ static int find_group(const char *wanted, gid_t *gid, struct udptun_error *err)
     return 0;
 }
 
+/* `errno` as an error about `path`. */
+static int fail_errno(const char *path, struct udptun_error *err)
+{
+    int code = errno == EACCES || errno == EPERM ? UDPTUN_E_PERMISSION : UDPTUN_E_SYSTEM;
+    return error_set_errno(err, code, errno, NULL, "%s", path);
+}
+
 static bool answers(const struct sockaddr_un *address)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -55,26 +62,45 @@ static bool answers(const struct sockaddr_un *address)
     return live;
 }
 
-static int clear_the_place(const struct sockaddr_un *address, struct udptun_error *err)
+/* Remove a socket on which nobody answers. */
+static int remove_stale(const struct sockaddr_un *address, const char *program,
+                        struct udptun_error *err)
 {
     struct stat st;
     if (lstat(address->sun_path, &st) < 0)
         return 0;
     if (!S_ISSOCK(st.st_mode))
-        return error_set(err, UDPTUN_E_CONFLICT, NULL, "%s: exists and is no socket",
+        return error_set(err, UDPTUN_E_CONFLICT, NULL, "%s: exists and is not a socket",
                          address->sun_path);
     if (answers(address))
-        return error_set(err, UDPTUN_E_CONFLICT, NULL, "%s: another udptund is running there",
-                         address->sun_path);
+        return error_set(err, UDPTUN_E_CONFLICT, NULL, "%s: another %s is running there",
+                         address->sun_path, program);
     if (unlink(address->sun_path) < 0)
-        return error_set_errno(err, UDPTUN_E_SYSTEM, errno, NULL, "%s", address->sun_path);
+        return fail_errno(address->sun_path, err);
     return 0;
 }
 
-static int bind_socket(struct command_listener *l, const struct sockaddr_un *address, mode_t mode,
-                       const char *group, struct udptun_error *err)
+/* The socket's owner and group, by its name in the folder: nobody can connect yet. */
+static int give_away(struct command_listener *l, const struct command_access *access,
+                     struct udptun_error *err)
 {
-    int rc = find_group(group, &l->group, err);
+    if (access->own_group)
+        l->group = getegid();
+    if (access->owner != NO_OWNER && lchown(l->path, access->owner, (gid_t)-1) < 0)
+        return fail_errno(l->path, err);
+    if (access->own_group || lchown(l->path, (uid_t)-1, l->group) == 0)
+        return 0;
+    if (access->group)
+        return error_set_errno(err, UDPTUN_E_SYSTEM, errno, NULL, "%s: group %s", l->path,
+                               access->group);
+    l->group = getegid(); /* an unprivileged daemon, not in the default group */
+    return 0;
+}
+
+static int bind_socket(struct command_listener *l, const struct sockaddr_un *address,
+                       const struct command_access *access, struct udptun_error *err)
+{
+    int rc = access->own_group ? 0 : find_group(access->group, &l->group, err);
     if (rc < 0)
         return rc;
     l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -82,51 +108,51 @@ static int bind_socket(struct command_listener *l, const struct sockaddr_un *add
         return error_set_errno(err, UDPTUN_E_SYSTEM, errno, NULL, "command socket");
     /* Its mode from the beginning: chmod() by name might meet another file that was put there.
      * Nobody connects before listen(). */
-    mode_t before = umask(~mode & 0777);
+    mode_t before = umask(~access->mode & 0777);
     int failed = bind(l->fd, (const struct sockaddr *)address, sizeof *address);
-    int why = errno;
+    int cause = errno;
     umask(before);
-    if (failed < 0)
-        return error_set_errno(err, UDPTUN_E_SYSTEM, why, NULL, "%s", address->sun_path);
+    errno = cause;
     struct stat st;
-    if (lchown(l->path, (uid_t)-1, l->group) < 0) {
-        if (group)
-            return error_set_errno(err, UDPTUN_E_SYSTEM, errno, NULL, "%s: group %s", l->path,
-                                   group);
-        l->group = getegid(); /* an unprivileged daemon, not in the default group */
-    }
-    if (listen(l->fd, BACKLOG) < 0 || lstat(l->path, &st) < 0)
-        return error_set_errno(err, UDPTUN_E_SYSTEM, errno, NULL, "%s", l->path);
+    if (failed < 0 || lstat(l->path, &st) < 0)
+        return fail_errno(l->path, err);
     l->device = st.st_dev;
     l->inode = st.st_ino;
-    return 0;
+    rc = give_away(l, access, err);
+    if (rc == 0 && listen(l->fd, BACKLOG) < 0)
+        rc = fail_errno(l->path, err);
+    return rc;
 }
 
 static int open_in_folder(struct command_listener *l, const struct sockaddr_un *address,
-                          mode_t mode, const char *group, struct udptun_error *err)
+                          const struct command_access *access, struct udptun_error *err)
 {
     char copy[sizeof address->sun_path];
     snprintf(copy, sizeof copy, "%s", address->sun_path);
     const char *folder = dirname(copy);
-    int rc = make_folders(folder, 0755, err);
+    int rc = access->parents ? make_folders(folder, 0755, err) : 0;
     if (rc < 0)
         return rc;
+    if (!access->parents)
+        (void)mkdir(folder, 0755); /* if it is neither there nor made, open() tells */
     int lock = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (lock < 0)
-        return error_set_errno(err, UDPTUN_E_SYSTEM, errno, NULL, "%s", folder);
+        return fail_errno(address->sun_path, err);
     flock(lock, LOCK_EX);
-    rc = clear_the_place(address, err);
+    rc = remove_stale(address, access->program, err);
     if (rc == 0)
-        rc = bind_socket(l, address, mode, group, err);
+        rc = bind_socket(l, address, access, err);
     close(lock);
     return rc;
 }
 
-int command_listener_open(struct command_listener *l, const char *path, mode_t mode,
-                          const char *group, struct udptun_error *err)
+int command_listener_open(struct command_listener *l, const char *path,
+                          const struct command_access *access, struct udptun_error *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     *l = (struct command_listener){.fd = -1};
+    if (!*path)
+        return error_set(err, UDPTUN_E_SYSTEM, NULL, "command socket: the path is empty");
     if (strlen(path) >= sizeof address.sun_path)
         return error_set(err, UDPTUN_E_SYSTEM, NULL, "%s: longer than the %zu bytes of a socket",
                          path, sizeof address.sun_path - 1);
@@ -134,7 +160,7 @@ int command_listener_open(struct command_listener *l, const char *path, mode_t m
     l->path = strdup(path);
     if (!l->path)
         return error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
-    int rc = open_in_folder(l, &address, mode, group, err);
+    int rc = open_in_folder(l, &address, access, err);
     if (rc < 0)
         command_listener_close(l);
     return rc;
@@ -153,7 +179,7 @@ int command_listener_adopt(struct command_listener *l, int fd, const char *group
         getsockopt(fd, SOL_SOCKET, SO_TYPE, &kind, &value_size) < 0 || kind != SOCK_STREAM ||
         fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
         return error_set(err, UDPTUN_E_SYSTEM, NULL,
-                         "the socket handed over is no Unix stream socket that listens");
+                         "the socket handed over is not a Unix stream socket that listens");
     int rc = find_group(group, &l->group, err);
     if (rc < 0)
         return rc;

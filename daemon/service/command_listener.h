@@ -3,6 +3,7 @@
 #ifndef SERVICE_COMMAND_LISTENER_H
 #define SERVICE_COMMAND_LISTENER_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "proto/error.h"
@@ -15,14 +16,25 @@ struct command_listener {
     ino_t inode;
 };
 
+/* Who may connect. */
+struct command_access {
+    bool parents; /* make what leads to the folder, too */
+    mode_t mode;
+    uid_t owner;         /* NO_OWNER: this process's user */
+    const char *group;   /* a name or a number. NULL: "udptun" where that exists, else our own */
+    bool own_group;      /* neither of these: our own */
+    const char *program; /* who else could be there already, for an error: "udptund" */
+};
+
+#define NO_OWNER ((uid_t)-1)
+
 /*
  * Create the folder where it is absent, replace a stale socket, refuse a live one, bind with
- * `mode` and `group` in force before anyone can connect. `group` NULL: "udptun" where that
- * exists, else the process's own. UDPTUN_E_CONFLICT (another daemon answers there),
- * UDPTUN_E_NOT_FOUND (no such group), UDPTUN_E_SYSTEM, UDPTUN_E_NOMEM.
+ * `access` in force before anyone can connect. UDPTUN_E_CONFLICT (another daemon answers there),
+ * UDPTUN_E_NOT_FOUND (no such group), UDPTUN_E_PERMISSION, UDPTUN_E_SYSTEM, UDPTUN_E_NOMEM.
  */
-int command_listener_open(struct command_listener *l, const char *path, mode_t mode,
-                          const char *group, struct udptun_error *err);
+int command_listener_open(struct command_listener *l, const char *path,
+                          const struct command_access *access, struct udptun_error *err);
 
 /*
  * Take over a Unix socket that listens already, handed over by a service manager; its file stays

@@ -6,6 +6,8 @@
 #include "daemon/service/log.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -84,6 +86,33 @@ bool log_level_parse(const char *word, enum udptun_log_level *level)
         }
     }
     return false;
+}
+
+static int open_file(const char *path)
+{
+    return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
+}
+
+int log_open(struct log *log, const char *path, struct udptun_error *err)
+{
+    log->fd = path ? open_file(path) : STDERR_FILENO;
+    log->path = path;
+    if (log->fd < 0)
+        return error_set_errno(err, UDPTUN_E_SYSTEM, errno, NULL, "log file %s", path);
+    return UDPTUN_OK;
+}
+
+void log_reopen(struct log *log)
+{
+    if (!log->path)
+        return;
+    int fd = open_file(log->path);
+    if (fd < 0) {
+        log_write(log, UDPTUN_LOG_WARN, "log", "log file %s: %s", log->path, strerror(errno));
+        return;
+    }
+    close(log->fd);
+    log->fd = fd;
 }
 
 static void put(struct log *log, const char *line, size_t size)

@@ -9,6 +9,8 @@
 
 #include <udptun/engine.h>
 
+#include "proto/error.h"
+
 #define LOG_MODULES 16 /* most that there are */
 
 #define LOG_CAUSES   32 /* that are told apart at a time */
@@ -25,6 +27,7 @@ struct log_cause {
 
 struct log {
     int fd;
+    const char *path; /* the caller's; NULL: it is on standard error, or whatever `fd` is */
     struct log_cause causes[LOG_CAUSES];
     enum udptun_log_level level;                /* lines above it are left out ... */
     enum udptun_log_level modules[LOG_MODULES]; /* ... but of modules that have their own */
@@ -35,6 +38,12 @@ struct log {
     void *tap_arg;
     uint64_t lost; /* lines not written since the last one that was: the reader is too slow */
 };
+
+/* Write to the file `path` from now on, NULL: to standard error. UDPTUN_OK or UDPTUN_E_SYSTEM. */
+int log_open(struct log *log, const char *path, struct udptun_error *err);
+
+/* Open the file again, because it may have been moved away. On failure the old one goes on. */
+void log_reopen(struct log *log);
 
 /* One line. `module` as in struct udptun_engine_config. Loop thread only. */
 void log_write(struct log *log, enum udptun_log_level level, const char *module, const char *format,

@@ -121,8 +121,6 @@ SYSTEM_LEFT = {
     "controller/proxy/clients.h",
     "controller/proxy/controller.c",
     "controller/proxy/controller.h",
-    "controller/proxy/listener.c",
-    "controller/proxy/log.c",
     "controller/proxy/main.c",
     "controller/proxy/options.c",
     "controller/proxy/tunnels.c",
@@ -271,6 +269,22 @@ def check_include(user, path, header, name):
     return None
 
 
+TAG = re.compile(r"^\s*(?:typedef\s+)?(?:struct|union|enum)\s+(\w+)\s*\{", re.M)
+SYSTEM_FOLDER = re.compile(r"daemon/platform/\w+/")  # a file there stands in for one of another system
+
+
+def check_tags(tree, paths):
+    """A tag of a struct, union or enum names one thing in the whole house."""
+    first = {}
+    for path in paths:
+        if component_of(path) in OUTSIDE | {None}:
+            continue
+        for tag in TAG.findall(read(tree, path)):
+            other = first.setdefault(tag, path)
+            if other != path and not (SYSTEM_FOLDER.match(other) and SYSTEM_FOLDER.match(path)):
+                yield f"{path}: {tag} is defined in {other} as well"
+
+
 def check_text(path, text, is_c):
     first = text.split("\n", 1)[0]
     if is_c and first != C_HEAD:
@@ -305,6 +319,7 @@ def check_sources(tree):
     paths = list(files_of(tree))
     headers = Headers([p for p in paths if p.endswith(".h")])
     is_own = "tests/house/layers.py" in paths
+    yield from check_tags(tree, [p for p in paths if p.endswith((".c", ".h"))])
     for path in paths:
         text = read(tree, path)
         if "\0" in text:

@@ -176,6 +176,17 @@ class Layers(unittest.TestCase):
     def test_file_of_no_room(self):
         self.assert_fault({"daemon/engine/x.c": "int x;\n"}, "no room", symbols=False)
 
+    def test_second_definition_of_a_tag(self):
+        self.assert_fault({"proto/udpt/x.c": "struct thing {\n    int a;\n};\n",
+                           "daemon/engine/core/x.c": "union thing {\n    long b;\n};\n"},
+                          "thing", "proto/udpt/x.c", "daemon/engine/core/x.c", symbols=False)
+
+    def test_second_definition_for_another_system_passes(self):
+        status, text = self.run_on({
+            "daemon/platform/posix/x.c": "struct thing {\n    int a;\n};\n",
+            "daemon/platform/linux/x.c": "struct thing {\n    int b;\n};\n"}, symbols=False)
+        self.assertEqual((status, text), (0, ""))
+
     def test_writable_global(self):
         self.assert_fault({"daemon/engine/core/x.c": "static int n;\nint x(void);\n"
                                                 "int x(void) { return n++; }\n"}, "writable data")

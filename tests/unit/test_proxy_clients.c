@@ -234,11 +234,13 @@ static void the_socket_is_its_owners(void **state)
     struct world *w = *state;
     struct stat st;
     struct udptun_error err;
-    struct proxy_listener second;
+    struct command_listener second;
+    const struct command_access its_access = {
+        .mode = 0660, .owner = NO_OWNER, .own_group = true, .program = "ProxyController"};
     assert_int_equal(lstat(w->path, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0660);
     assert_int_equal(st.st_uid, geteuid());
-    assert_int_equal(proxy_listener_open(&second, w->path, (uid_t)-1, &err), UDPTUN_E_CONFLICT);
+    assert_int_equal(command_listener_open(&second, w->path, &its_access, &err), UDPTUN_E_CONFLICT);
     assert_non_null(strstr(err.message, w->path));
     assert_int_equal(access(w->path, F_OK), 0);
 }

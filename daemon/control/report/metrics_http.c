@@ -297,9 +297,11 @@ struct metrics_http *metrics_http_open(struct control *control, const char *wher
     ev_init(&m->accepting, on_accept);
     ev_init(&m->pause, on_pause_over);
     m->pause.data = m;
+    const struct command_access access = {
+        .parents = true, .mode = 0660, .owner = NO_OWNER, .program = "udptund"};
     int rc;
     if (strncmp(where, "unix:", 5) == 0 && where[5]) {
-        rc = command_listener_open(&m->listener, where + 5, 0660, NULL, err);
+        rc = command_listener_open(&m->listener, where + 5, &access, err);
         m->fd = m->listener.fd;
     } else {
         rc = listen_tcp(m, where, err);

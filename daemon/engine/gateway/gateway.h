@@ -20,15 +20,13 @@
 #include "tun2socks/tun2socks.h"
 
 struct gateway;
-struct gateway_binding;
 
 /* What UDP goes through. */
 struct gateway_udp_ops {
     /* A datagram of a binding, whose part of the host is `*binding` (NULL: it is new). */
-    void (*datagram)(struct gateway *t, struct gateway_binding **binding,
-                     const struct endpoint *source, const struct endpoint *destination,
-                     const void *data, size_t size);
-    void (*binding_close)(struct gateway *t, struct gateway_binding *binding);
+    void (*datagram)(struct gateway *t, void **binding, const struct endpoint *source,
+                     const struct endpoint *destination, const void *data, size_t size);
+    void (*binding_close)(struct gateway *t, void *binding);
 };
 
 enum gateway_side { GATEWAY_SIDE_LOOP, GATEWAY_SIDE_TCP, GATEWAY_SIDE_UDP, GATEWAY_SIDE_COUNT };

@@ -6,21 +6,19 @@ static void datagram(void *arg, void **binding, const struct endpoint *source,
                      const struct endpoint *destination, const void *data, size_t size)
 {
     struct gateway *t = (struct gateway *)arg;
-    struct gateway_binding *b = (struct gateway_binding *)*binding;
     if (t->is_closing)
         return;
     if (t->udp_pending) {
         tun2socks_lost(t->stack);
         return;
     }
-    t->udp->datagram(t, &b, source, destination, data, size);
-    *binding = b;
+    t->udp->datagram(t, binding, source, destination, data, size);
 }
 
 static void binding_close(void *arg, void *binding)
 {
     struct gateway *t = (struct gateway *)arg;
-    t->udp->binding_close(t, (struct gateway_binding *)binding);
+    t->udp->binding_close(t, binding);
 }
 
 const struct tun2socks_datagram_host gateway_udp_host = {.datagram = datagram,

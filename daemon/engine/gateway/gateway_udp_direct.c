@@ -9,7 +9,7 @@
 
 enum { MAX_RECEIVES = 4 };
 
-struct gateway_binding {
+struct direct_binding {
     struct gateway *gateway;
     struct endpoint source;
     udptun_socket socket;
@@ -18,7 +18,7 @@ struct gateway_binding {
 
 static bool received(void *arg, const struct udp_run *run)
 {
-    struct gateway_binding *b = (struct gateway_binding *)arg;
+    struct direct_binding *b = (struct direct_binding *)arg;
     const uint8_t *data;
     size_t at = 0, size;
     while (udp_run_next(run, &at, &data, &size))
@@ -28,13 +28,13 @@ static bool received(void *arg, const struct udp_run *run)
 
 static void failed(void *arg, const struct endpoint *to, enum io why, uint32_t mtu)
 {
-    struct gateway_binding *b = (struct gateway_binding *)arg;
+    struct direct_binding *b = (struct direct_binding *)arg;
     gateway_udp_failed(b->gateway, &b->source, to, why, mtu);
 }
 
 static void on_readable(void *arg, unsigned events)
 {
-    struct gateway_binding *b = (struct gateway_binding *)arg;
+    struct direct_binding *b = (struct direct_binding *)arg;
     struct udptun_engine *e = b->gateway->engine;
     (void)events;
     e->batch_used = true;
@@ -48,9 +48,9 @@ static void on_readable(void *arg, unsigned events)
     }
 }
 
-static struct gateway_binding *open_binding(struct gateway *t, const struct endpoint *source)
+static struct direct_binding *open_binding(struct gateway *t, const struct endpoint *source)
 {
-    struct gateway_binding *b = (struct gateway_binding *)calloc(1, sizeof *b);
+    struct direct_binding *b = (struct direct_binding *)calloc(1, sizeof *b);
     if (!b)
         return NULL;
     struct socket_rules rules = gateway_rules(t);
@@ -74,13 +74,12 @@ static struct gateway_binding *open_binding(struct gateway *t, const struct endp
     return b;
 }
 
-static void datagram(struct gateway *t, struct gateway_binding **binding,
-                     const struct endpoint *source, const struct endpoint *destination,
-                     const void *data, size_t size)
+static void datagram(struct gateway *t, void **binding, const struct endpoint *source,
+                     const struct endpoint *destination, const void *data, size_t size)
 {
     if (!*binding)
         *binding = open_binding(t, source);
-    struct gateway_binding *b = *binding;
+    struct direct_binding *b = (struct direct_binding *)*binding;
     if (!b) {
         tun2socks_lost(t->stack);
         return;
@@ -94,8 +93,9 @@ static void datagram(struct gateway *t, struct gateway_binding **binding,
         gateway_udp_failed(t, source, destination, io_of(failure), 0);
 }
 
-static void binding_close(struct gateway *t, struct gateway_binding *b)
+static void binding_close(struct gateway *t, void *binding)
 {
+    struct direct_binding *b = (struct direct_binding *)binding;
     (void)t;
     watch_stop(&b->watch);
     socket_close(b->socket);

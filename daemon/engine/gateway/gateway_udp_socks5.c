@@ -32,7 +32,7 @@ struct waiting_datagram {
     uint8_t data[];
 };
 
-struct gateway_binding {
+struct socks5_binding {
     struct gateway *gateway;
     struct endpoint source;
     struct dialer *dialer; /* an association is being made */
@@ -47,7 +47,7 @@ struct gateway_binding {
 
 static bool received(void *arg, const struct udp_run *run)
 {
-    struct gateway_binding *b = (struct gateway_binding *)arg;
+    struct socks5_binding *b = (struct socks5_binding *)arg;
     const uint8_t *data;
     size_t at = 0, size;
     while (udp_run_next(run, &at, &data, &size)) {
@@ -61,7 +61,7 @@ static bool received(void *arg, const struct udp_run *run)
     return true;
 }
 
-static void relay_error(struct gateway_binding *b, int failure)
+static void relay_error(struct socks5_binding *b, int failure)
 {
     char text[IO_TEXT_SIZE], message[160], where[ENDPOINT_TEXT_SIZE];
     snprintf(message, sizeof message, "proxy %s: %s", endpoint_format(&b->relay, where),
@@ -73,12 +73,12 @@ static void relay_failed(void *arg, const struct endpoint *to, enum io why, uint
 {
     (void)to;
     (void)mtu;
-    relay_error((struct gateway_binding *)arg, io_error(why));
+    relay_error((struct socks5_binding *)arg, io_error(why));
 }
 
 static void on_readable(void *arg, unsigned events)
 {
-    struct gateway_binding *b = (struct gateway_binding *)arg;
+    struct socks5_binding *b = (struct socks5_binding *)arg;
     struct udptun_engine *e = b->gateway->engine;
     (void)events;
     e->batch_used = true;
@@ -95,7 +95,7 @@ static void on_readable(void *arg, unsigned events)
 
 /* ---- to the proxy */
 
-static void send_frame(struct gateway_binding *b, const struct endpoint *destination,
+static void send_frame(struct socks5_binding *b, const struct endpoint *destination,
                        const void *data, size_t size)
 {
     uint8_t header[SOCKS5_UDP_HEADER_SIZE];
@@ -111,7 +111,7 @@ static void send_frame(struct gateway_binding *b, const struct endpoint *destina
         relay_error(b, failure);
 }
 
-static void drop_queue(struct gateway_binding *b, bool send)
+static void drop_queue(struct socks5_binding *b, bool send)
 {
     while (!list_empty(&b->queue)) {
         struct waiting_datagram *q = list_entry(b->queue.next, struct waiting_datagram, node);
@@ -125,7 +125,7 @@ static void drop_queue(struct gateway_binding *b, bool send)
     b->queue_packets = b->queue_bytes = 0;
 }
 
-static void queue(struct gateway_binding *b, const struct endpoint *destination, const void *data,
+static void queue(struct socks5_binding *b, const struct endpoint *destination, const void *data,
                   size_t size)
 {
     struct waiting_datagram *q = NULL;
@@ -164,7 +164,7 @@ static bool keep(struct io_watch *w, udptun_socket socket)
     return false;
 }
 
-static bool connect_relay(struct gateway_binding *b)
+static bool connect_relay(struct socks5_binding *b)
 {
     struct gateway *t = b->gateway;
     struct socket_rules rules = gateway_rules(t);
@@ -189,7 +189,7 @@ static bool connect_relay(struct gateway_binding *b)
 /* The proxy ended the association; the next datagram makes a new one. */
 static void on_control(void *arg, unsigned events)
 {
-    struct gateway_binding *b = (struct gateway_binding *)arg;
+    struct socks5_binding *b = (struct socks5_binding *)arg;
     uint8_t sink[256];
     size_t got;
     (void)events;
@@ -199,7 +199,7 @@ static void on_control(void *arg, unsigned events)
     close_watched(&b->relayed);
 }
 
-static void go_unassociated(struct gateway_binding *b)
+static void go_unassociated(struct socks5_binding *b)
 {
     struct gateway *t = b->gateway;
     b->relay = t->config->udp_url.host.ep;
@@ -210,7 +210,7 @@ static void go_unassociated(struct gateway_binding *b)
 
 static void on_associated(void *arg, udptun_socket socket, const struct udptun_error *err)
 {
-    struct gateway_binding *b = (struct gateway_binding *)arg;
+    struct socks5_binding *b = (struct socks5_binding *)arg;
     struct gateway *t = b->gateway;
     b->dialer = NULL;
     if (socket == NO_SOCKET && io_of(err->sys_errno) == IO_REFUSED && !dial_is_of_target(err) &&
@@ -233,7 +233,7 @@ static void on_associated(void *arg, udptun_socket socket, const struct udptun_e
         drop_queue(b, false);
 }
 
-static void associate(struct gateway_binding *b)
+static void associate(struct socks5_binding *b)
 {
     struct gateway *t = b->gateway;
     if (t->engine->loop.now_us < t->unassociated_until_us) {
@@ -253,13 +253,12 @@ static void associate(struct gateway_binding *b)
 
 /* ---- bindings */
 
-static void datagram(struct gateway *t, struct gateway_binding **binding,
-                     const struct endpoint *source, const struct endpoint *destination,
-                     const void *data, size_t size)
+static void datagram(struct gateway *t, void **binding, const struct endpoint *source,
+                     const struct endpoint *destination, const void *data, size_t size)
 {
-    struct gateway_binding *b = *binding;
+    struct socks5_binding *b = (struct socks5_binding *)*binding;
     if (!b) {
-        b = (struct gateway_binding *)calloc(1, sizeof *b);
+        b = (struct socks5_binding *)calloc(1, sizeof *b);
         if (!b) {
             tun2socks_lost(t->stack);
             return;
@@ -281,8 +280,9 @@ static void datagram(struct gateway *t, struct gateway_binding **binding,
         tun2socks_lost(t->stack);
 }
 
-static void binding_close(struct gateway *t, struct gateway_binding *b)
+static void binding_close(struct gateway *t, void *binding)
 {
+    struct socks5_binding *b = (struct socks5_binding *)binding;
     (void)t;
     dial_cancel(b->dialer);
     drop_queue(b, false);

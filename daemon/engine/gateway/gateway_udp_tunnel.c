@@ -11,7 +11,7 @@
 
 #include "daemon/engine/gateway/gateway.h"
 
-struct gateway_binding {
+struct guest_binding {
     struct endpoint source;
 };
 
@@ -48,9 +48,8 @@ static bool join_tunnel(struct gateway *t)
     return true;
 }
 
-static void datagram(struct gateway *t, struct gateway_binding **binding,
-                     const struct endpoint *source, const struct endpoint *destination,
-                     const void *data, size_t size)
+static void datagram(struct gateway *t, void **binding, const struct endpoint *source,
+                     const struct endpoint *destination, const void *data, size_t size)
 {
     if (!join_tunnel(t)) {
         tun2socks_lost(t->stack);
@@ -58,18 +57,20 @@ static void datagram(struct gateway *t, struct gateway_binding **binding,
         return;
     }
     if (!*binding) {
-        *binding = (struct gateway_binding *)malloc(sizeof **binding);
-        if (!*binding)
+        struct guest_binding *b = (struct guest_binding *)malloc(sizeof *b);
+        if (!b)
             return;
-        (*binding)->source = *source;
+        b->source = *source;
+        *binding = b;
     }
     struct udpt_dest dest = udpt_dest_of(destination);
     udp_local_send(&t->front, source, &dest, (const uint8_t *)data, size);
     tunnel_touch(t->front.tunnel);
 }
 
-static void binding_close(struct gateway *t, struct gateway_binding *b)
+static void binding_close(struct gateway *t, void *binding)
 {
+    struct guest_binding *b = (struct guest_binding *)binding;
     if (t->front.tunnel) { /* else its flow ended with the tunnel */
         udp_local_close_flow(&t->front, &b->source);
         tunnel_touch(t->front.tunnel);

@@ -33,7 +33,7 @@ enum { MAX_ENTRIES = 1024, MAX_PENDING = 256 };
 #define NEGATIVE_US     2000000 /* a name that is not there, or a server that does not answer */
 #define CHANNEL_IDLE_US 5000000
 
-struct entry {
+struct cached_name {
     struct table_node node;
     struct list lru; /* resolver's answered entries, least recently used first; else alone */
     struct list waiters;
@@ -50,7 +50,7 @@ struct entry {
 
 struct resolver_lookup {
     struct list link; /* in its entry's waiters or the resolver's ready */
-    struct entry *entry;
+    struct cached_name *entry;
     resolver_done *done;
     void *arg;
     uint16_t port;
@@ -77,7 +77,7 @@ struct name_key {
 
 static bool same_name(const struct table_node *node, const void *key)
 {
-    const struct entry *e = table_entry(node, const struct entry, node);
+    const struct cached_name *e = table_entry(node, const struct cached_name, node);
     const struct name_key *k = (const struct name_key *)key;
     return e->name_len == k->len && memcmp(e->name, k->name, k->len) == 0;
 }
@@ -111,14 +111,14 @@ static bool normalize(const char *name, size_t len, char out[HOST_NAME_SIZE], si
     return true;
 }
 
-static struct entry *entry_find(struct resolver *r, const char *name, size_t len)
+static struct cached_name *entry_find(struct resolver *r, const char *name, size_t len)
 {
     struct name_key key = {name, len};
     struct table_node *node = table_find(&r->entries, hash_name(r, name, len), same_name, &key);
-    return node ? table_entry(node, struct entry, node) : NULL;
+    return node ? table_entry(node, struct cached_name, node) : NULL;
 }
 
-static void entry_free(struct entry *e)
+static void entry_free(struct cached_name *e)
 {
     list_remove(&e->lru);
     table_remove(&e->owner->entries, &e->node);
@@ -130,7 +130,7 @@ static void entry_free(struct entry *e)
 static bool evict(struct resolver *r)
 {
     LIST_FOREACH_SAFE (node, &r->lru) {
-        struct entry *e = list_entry(node, struct entry, lru);
+        struct cached_name *e = list_entry(node, struct cached_name, lru);
         if (e->lookups == 0) {
             entry_free(e);
             return true;
@@ -139,11 +139,11 @@ static bool evict(struct resolver *r)
     return false;
 }
 
-static struct entry *entry_new(struct resolver *r, const char *name, size_t len)
+static struct cached_name *entry_new(struct resolver *r, const char *name, size_t len)
 {
     if (r->entries.count >= MAX_ENTRIES && !evict(r))
         return NULL;
-    struct entry *e = (struct entry *)calloc(1, sizeof *e + len + 1);
+    struct cached_name *e = (struct cached_name *)calloc(1, sizeof *e + len + 1);
     if (!e)
         return NULL;
     list_init(&e->lru);
@@ -158,7 +158,7 @@ static struct entry *entry_new(struct resolver *r, const char *name, size_t len)
     return e;
 }
 
-static bool is_fresh(const struct entry *e)
+static bool is_fresh(const struct cached_name *e)
 {
     return !e->pending && e->owner->loop->now_us < e->expires_us;
 }
@@ -171,7 +171,7 @@ static void deliver_soon(struct resolver *r)
         timer_start(&r->deliver, 0);
 }
 
-static void entry_answered(struct entry *e, const struct endpoint *addresses, size_t count,
+static void entry_answered(struct cached_name *e, const struct endpoint *addresses, size_t count,
                            uint32_t ttl_s, const char *failure)
 {
     struct resolver *r = e->owner;
@@ -201,7 +201,7 @@ static void entry_answered(struct entry *e, const struct endpoint *addresses, si
 static void names_answered(void *arg, const struct endpoint *addresses, size_t count,
                            uint32_t ttl_s, const char *failure)
 {
-    struct entry *e = (struct entry *)arg;
+    struct cached_name *e = (struct cached_name *)arg;
     struct resolver *r = e->owner;
     if (r->restarting)
         return;
@@ -219,7 +219,7 @@ static void channel_idle(void *arg)
     r->names = NULL;
 }
 
-static void entry_ask(struct entry *e)
+static void entry_ask(struct cached_name *e)
 {
     struct resolver *r = e->owner;
     timer_stop(&r->idle);
@@ -235,7 +235,7 @@ static void entry_ask(struct entry *e)
 }
 
 /* A name that is an address, and one that is never asked about. */
-static bool answer_without_asking(struct entry *e)
+static bool answer_without_asking(struct cached_name *e)
 {
     struct endpoint ep;
     if (endpoint_parse_ip(e->name, &ep)) {
@@ -261,7 +261,7 @@ static void deliver(void *arg)
     while (!list_empty(&now)) {
         struct endpoint eps[RESOLVER_MAX_ADDRESSES];
         struct resolver_lookup *lookup = list_entry(now.next, struct resolver_lookup, link);
-        struct entry *e = lookup->entry;
+        struct cached_name *e = lookup->entry;
         resolver_done *done = lookup->done;
         void *done_arg = lookup->arg;
         size_t count = e->count;
@@ -297,7 +297,7 @@ struct resolver *resolver_new(struct loop *loop, const struct socket_rules *rule
 static void free_entry(struct table_node *node, void *arg)
 {
     (void)arg;
-    entry_free(table_entry(node, struct entry, node));
+    entry_free(table_entry(node, struct cached_name, node));
 }
 
 void resolver_free(struct resolver *r)
@@ -313,13 +313,13 @@ void resolver_free(struct resolver *r)
     free(r);
 }
 
-static struct entry *entry_for(struct resolver *r, const char *name, size_t name_len)
+static struct cached_name *entry_for(struct resolver *r, const char *name, size_t name_len)
 {
     /* One that cannot be a name is answered from the same place as one that does not exist. */
     char text[HOST_NAME_SIZE] = "";
     size_t len = 0;
     bool valid = normalize(name, name_len, text, &len);
-    struct entry *e = entry_find(r, valid ? text : "", valid ? len : 0);
+    struct cached_name *e = entry_find(r, valid ? text : "", valid ? len : 0);
     if (e && (e->pending || is_fresh(e)))
         return e;
     if (r->pending >= MAX_PENDING)
@@ -341,7 +341,7 @@ struct resolver_lookup *resolver_lookup(struct resolver *r, const char *name, si
     struct resolver_lookup *lookup = (struct resolver_lookup *)calloc(1, sizeof *lookup);
     if (!lookup)
         return NULL;
-    struct entry *e = entry_for(r, name, name_len);
+    struct cached_name *e = entry_for(r, name, name_len);
     if (!e) {
         free(lookup);
         return NULL;
@@ -377,7 +377,7 @@ bool resolver_cached(struct resolver *r, const char *name, size_t name_len, uint
     *count = 0;
     if (!normalize(name, name_len, text, &len))
         return true;
-    struct entry *e = entry_find(r, text, len);
+    struct cached_name *e = entry_find(r, text, len);
     if (!e || !is_fresh(e))
         return false;
     list_move(&r->lru, &e->lru);
@@ -391,7 +391,7 @@ bool resolver_cached(struct resolver *r, const char *name, size_t name_len, uint
 
 static void ask_again(struct table_node *node, void *arg)
 {
-    struct entry *e = table_entry(node, struct entry, node);
+    struct cached_name *e = table_entry(node, struct cached_name, node);
     (void)arg;
     if (e->pending)
         entry_ask(e);
@@ -404,7 +404,7 @@ void resolver_flush(struct resolver *r)
     r->names = NULL;
     r->restarting = false;
     LIST_FOREACH_SAFE (node, &r->lru) {
-        struct entry *e = list_entry(node, struct entry, lru);
+        struct cached_name *e = list_entry(node, struct cached_name, lru);
         e->expires_us = 0;
         if (e->lookups == 0)
             entry_free(e);

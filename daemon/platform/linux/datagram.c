@@ -64,7 +64,7 @@ void udp_set_up(udptun_socket fd, bool ip6, unsigned wants)
 
 /* ---- receiving ----------------------------------------------------------------------------- */
 
-union control {
+union ancillary {
     struct cmsghdr align;
     uint8_t bytes[CONTROL_SIZE];
 };
@@ -76,7 +76,7 @@ struct udp_batch {
     struct mmsghdr messages[SLOTS];
     struct iovec iov[SLOTS];
     struct sockaddr_in6 names[SLOTS]; /* the larger of the two */
-    union control control[SLOTS];
+    union ancillary control[SLOTS];
 };
 
 struct udp_batch *udp_batch_new(void)

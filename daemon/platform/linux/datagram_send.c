@@ -44,7 +44,7 @@ static bool is_icmp_error(int os_error)
 }
 
 /* Messages under construction: enough for one sendmmsg. On the stack, 16 KiB. */
-struct outgoing {
+struct send_batch {
     size_t count, iov_count;
     struct mmsghdr messages[MESSAGES];
     uint16_t first[MESSAGES]; /* the entry that each starts with */
@@ -82,7 +82,7 @@ static void add_source(struct msghdr *header, const struct endpoint *from)
 }
 
 /* A new message with the one entry. */
-static struct mmsghdr *start_message(struct outgoing *out, uint16_t index,
+static struct mmsghdr *start_message(struct send_batch *out, uint16_t index,
                                      const struct udp_entry *entry)
 {
     size_t at = out->count++;
@@ -101,7 +101,7 @@ static struct mmsghdr *start_message(struct outgoing *out, uint16_t index,
     return message;
 }
 
-static void add_iov(struct outgoing *out, struct mmsghdr *message, const struct udp_entry *entry)
+static void add_iov(struct send_batch *out, struct mmsghdr *message, const struct udp_entry *entry)
 {
     out->iov[out->iov_count++] =
         (struct iovec){.iov_base = (void *)(uintptr_t)entry->data, .iov_len = entry->size};
@@ -120,8 +120,8 @@ static bool joins(const struct mmsghdr *message, const struct udp_entry *head,
 }
 
 /* Builds one message from the entries at `index`; returns the first that is not in it. */
-static uint16_t build_message(const struct udp_sender *sender, struct outgoing *out, uint16_t index,
-                              bool segment)
+static uint16_t build_message(const struct udp_sender *sender, struct send_batch *out,
+                              uint16_t index, bool segment)
 {
     const struct udp_entry *head = &sender->entries[index], *last = head;
     struct mmsghdr *message = start_message(out, index, head);
@@ -166,7 +166,7 @@ static void message_failed(struct sending *s, const struct mmsghdr *message, uin
 }
 
 /* Sends what was built, the last message of which ends before entry `end`. */
-static void send_messages(struct sending *s, struct outgoing *out, uint16_t end)
+static void send_messages(struct sending *s, struct send_batch *out, uint16_t end)
 {
     bool repeated = false;
     size_t done = 0;
@@ -198,7 +198,7 @@ static void send_messages(struct sending *s, struct outgoing *out, uint16_t end)
 /* The entries from `first` up to but not `end`. */
 static void send_range(struct sending *s, uint16_t first, uint16_t end, bool segment)
 {
-    struct outgoing out;
+    struct send_batch out;
     for (uint16_t next = first; next != end;) {
         out.count = out.iov_count = 0;
         while (next != end && out.count < MESSAGES)
