@@ -58,11 +58,11 @@ bool wire_next(struct reader *r, const ProtobufCMessageDescriptor *descriptor,
     if (r->failed || reader_left(r) == 0)
         return false;
     uint64_t tag = read_varint(r), id = tag >> 3;
+    out->type = tag & 7;
     if (id <= UINT32_MAX)
         out->field = protobuf_c_message_descriptor_get_field(descriptor, (unsigned)id);
     switch (tag & 7) {
     case WIRE_VARINT:
-        out->is_varint = true;
         out->number = read_varint(r);
         break;
     case WIRE_BYTES:
@@ -82,6 +82,41 @@ bool wire_next(struct reader *r, const ProtobufCMessageDescriptor *descriptor,
     return !r->failed;
 }
 
+/* How a value of that type stands on the wire; several may be packed into one of WIRE_BYTES. */
+static enum wire_type wire_type_of(ProtobufCType type)
+{
+    switch (type) {
+    case PROTOBUF_C_TYPE_STRING:
+    case PROTOBUF_C_TYPE_BYTES:
+    case PROTOBUF_C_TYPE_MESSAGE:
+        return WIRE_BYTES;
+    case PROTOBUF_C_TYPE_FIXED64:
+    case PROTOBUF_C_TYPE_SFIXED64:
+    case PROTOBUF_C_TYPE_DOUBLE:
+        return WIRE_64;
+    case PROTOBUF_C_TYPE_FIXED32:
+    case PROTOBUF_C_TYPE_SFIXED32:
+    case PROTOBUF_C_TYPE_FLOAT:
+        return WIRE_32;
+    case PROTOBUF_C_TYPE_INT32:
+    case PROTOBUF_C_TYPE_SINT32:
+    case PROTOBUF_C_TYPE_UINT32:
+    case PROTOBUF_C_TYPE_INT64:
+    case PROTOBUF_C_TYPE_SINT64:
+    case PROTOBUF_C_TYPE_UINT64:
+    case PROTOBUF_C_TYPE_BOOL:
+    case PROTOBUF_C_TYPE_ENUM:
+        break;
+    }
+    return WIRE_VARINT;
+}
+
+static bool is_of_its_type(const struct wire_field *f)
+{
+    return f->type == wire_type_of(f->field->type) ||
+           (f->bytes && f->field->label == PROTOBUF_C_LABEL_REPEATED);
+}
+
 static int check_message(const ProtobufCMessageDescriptor *descriptor, const uint8_t *data,
                          size_t size, const struct codec_path *path, struct udptun_error *err)
 {
@@ -95,7 +130,9 @@ static int check_message(const ProtobufCMessageDescriptor *descriptor, const uin
         char name[CODEC_NAME_SIZE];
         struct codec_path inner = {path, codec_json_name(f.field->name, name), 0};
         const struct codec_path *here = bare ? path : &inner;
-        if (f.is_varint)
+        if (!is_of_its_type(&f))
+            rc = codec_fail(here, err, "of another type");
+        else if (f.type == WIRE_VARINT)
             rc = check_number(f.field, f.number, here, err);
         else if (f.bytes)
             rc = check_bytes(f.field, f.bytes, f.size, here, err);

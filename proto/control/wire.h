@@ -17,7 +17,8 @@ struct wire_field {
     const ProtobufCFieldDescriptor *field; /* NULL: the schema does not know it */
     const uint8_t *bytes;                  /* of a field with a length; NULL: it is a number */
     size_t size;                           /* of `bytes` */
-    bool is_varint;
+    unsigned
+        type; /* wire type of its tag: 0 a varint, 1 and 5 of 64 and 32 bits, 2 with a length */
     uint64_t number; /* of a varint */
 };
 
@@ -27,9 +28,10 @@ bool wire_next(struct reader *r, const ProtobufCMessageDescriptor *descriptor,
                struct wire_field *out);
 
 /*
- * protobuf-c cuts a string at its first NUL, and a number to the width of its field. A message
- * of that kind in which either would happen is UDPTUN_E_BAD_REQUEST or UDPTUN_E_INVALID, as it is
- * in JSON, with the field. What is no message at all is left to protobuf-c: 0.
+ * protobuf-c cuts a string at its first NUL, and a number to the width of its field, and takes some
+ * fields of another type. A message of that kind in which any of it would happen is
+ * UDPTUN_E_BAD_REQUEST or UDPTUN_E_INVALID, as it is in JSON, with the field. What is no message at
+ * all is left to protobuf-c: 0.
  */
 int wire_check(const ProtobufCMessageDescriptor *descriptor, const uint8_t *data, size_t size,
                struct udptun_error *err);

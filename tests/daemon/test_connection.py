@@ -7,7 +7,7 @@ import socket
 import struct
 import unittest
 
-from daemon import TestCase
+from daemon import DEADLINE_S, TestCase
 
 TUNNEL = {"name": "t", "role": "local", "server": "127.0.0.1:9", "listen": "udp://127.0.0.1:0",
           "target": "127.0.0.1:7"}
@@ -228,6 +228,27 @@ class Connection(TestCase):
         limits = self.ok(self.c.call("hello"))["limits"]
         self.assertEqual((limits["values"], limits["containers"]), (65792, 8192))
         self.assert_usable()
+
+    def test_refused_messages_sent_ahead_let_others_have_their_turn(self):
+        """And are all answered in the end, in order."""
+        count = 200
+        with self.d.client() as other:
+            self.ok(other.call("hello"))
+            self.c.call("hello", {"role": "observer"})
+            for message in ('{"action":"shutdown","id":%d}', '{"action":"nope","id":%d}'):
+                self.c.send("".join(message % i for i in range(count)))
+                self.assertEqual(self.c.line()["id"], 0)
+                self.ok(other.call("hello"))
+                answered = 1 + self.c.received.count(b"\n")
+                self.c.socket.setblocking(False)
+                try:
+                    answered += self.c.socket.recv(1 << 20, socket.MSG_PEEK).count(b"\n")
+                except BlockingIOError:
+                    pass
+                self.c.socket.settimeout(DEADLINE_S)
+                self.assertLess(answered, count // 2)
+                self.assertEqual([self.c.line()["id"] for _ in range(count - 1)],
+                                 list(range(1, count)))
 
     def test_garbage_gets_an_error_and_the_close(self):
         for text in (b"GET / HTTP/1.1\r\n\r\n", b"[]", b'"x"', b"\xff\xfe", b"{} x"):

@@ -14,6 +14,7 @@
 #include "daemon/control/socket/command_conn.h"
 
 #include <errno.h>
+#include <math.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,14 @@
 #define MESSAGE_TIME_S 10.
 #define LINGER_TIME_S  2.
 
+/* Of the loop's time, which datagrams share. Messages are taken for SLICE_S, then everything else
+ * has its turn. After one that was refused, the connection waits PAUSE_FACTOR times as long as it
+ * took: a client that sends such for ever has little of the loop. */
+#define SLICE_S      0.0002
+#define PAUSE_FACTOR 20.
+#define PAUSE_MIN_S  0.005
+#define PAUSE_MAX_S  1.
+
 static size_t out_waiting(const struct command_conn *c)
 {
     return c->out_size - c->out_at;
@@ -42,7 +51,8 @@ size_t command_conn_waiting(const struct command_conn *c)
 
 static bool may_take(const struct command_conn *c)
 {
-    return !c->call && !c->closing && !c->ended && out_waiting(c) < OUT_HIGH;
+    return !c->call && !c->closing && !c->ended && !ev_is_active(&c->pause) &&
+           out_waiting(c) < OUT_HIGH;
 }
 
 static bool may_read(const struct command_conn *c)
@@ -87,6 +97,7 @@ void command_conn_end(struct command_conn *c)
         ev_io_stop(loop, &c->writable);
         ev_timer_stop(loop, &c->deadline);
         ev_timer_stop(loop, &c->lookout);
+        ev_timer_stop(loop, &c->pause);
         close(c->readable.fd);
         command_socket_keep_spares(c->server);
         if (c->call)
@@ -199,10 +210,34 @@ static void take_one(struct command_conn *c, size_t start, const char *refused)
     queue(c, dispatch_error(c, UDPTUN_E_BAD_REQUEST, refused));
 }
 
+static void start_pause(struct command_conn *c, double seconds)
+{
+    struct ev_loop *loop = c->server->control->loop;
+    if (c->ended || c->closing)
+        return;
+    ev_timer_set(&c->pause, seconds, 0.);
+    ev_timer_start(loop, &c->pause);
+}
+
+/* A message was taken, and `since` is when this turn began. */
+static void share_time(struct command_conn *c, double since)
+{
+    double turn_s = ev_time() - since;
+    if (c->refused) {
+        double pause_s = PAUSE_FACTOR * (c->spent_s + turn_s);
+        start_pause(c, pause_s < PAUSE_MIN_S ? PAUSE_MIN_S : fmin(pause_s, PAUSE_MAX_S));
+    } else if (turn_s > SLICE_S && !c->call) {
+        start_pause(c, 0.);
+    }
+    c->refused = false;
+    c->spent_s = 0.;
+}
+
 /* The messages that stand whole in `in`, as many as may be taken now. */
 static void take_messages(struct command_conn *c)
 {
     size_t start = 0; /* of the message being scanned */
+    double since = ev_time();
     while (may_take(c) && c->scanned < c->in_size) {
         size_t used, skipped;
         bool begun = scan_inside(&c->scan);
@@ -217,10 +252,13 @@ static void take_messages(struct command_conn *c)
         case SCAN_MESSAGE:
             take_one(c, start, NULL);
             start = c->scanned;
+            share_time(c, since);
             break;
         case SCAN_TOO_DEEP:
             take_one(c, start, "nested deeper than 16");
             start = c->scanned;
+            c->refused = true;
+            share_time(c, since);
             break;
         case SCAN_TOO_LARGE:
             lose_framing(c, UDPTUN_E_BAD_REQUEST, "message is larger than 1 MiB");
@@ -232,6 +270,7 @@ static void take_messages(struct command_conn *c)
     }
     if (c->ended || c->closing)
         return;
+    c->spent_s += ev_time() - since;
     c->in_size -= start;
     c->scanned -= start;
     fds_shift(&c->fds, start);
@@ -256,7 +295,8 @@ static void settle(struct command_conn *c)
         take_messages(c);
     if (c->half_closed && may_take(c) && scan_inside(&c->scan))
         lose_framing(c, UDPTUN_E_BAD_REQUEST, "the message ends in the middle");
-    if (c->half_closed && !c->call && !c->watch.topics && out_waiting(c) == 0)
+    if (c->half_closed && !c->call && !ev_is_active(&c->pause) && !c->watch.topics &&
+        out_waiting(c) == 0)
         command_conn_end(c);
     c->busy = false;
     if (c->ended) {
@@ -327,6 +367,15 @@ static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
     settle(c);
 }
 
+static void on_pause(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    struct command_conn *c = timer->data;
+    c->busy = true;
+    settle(c);
+}
+
 static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop;
@@ -386,6 +435,8 @@ int command_conn_open(struct command_socket *server, int fd, const struct comman
     ev_io_init(&c->writable, on_writable, fd, EV_WRITE);
     ev_init(&c->deadline, on_deadline);
     ev_init(&c->lookout, on_lookout);
+    ev_init(&c->pause, on_pause);
+    c->pause.data = c;
     c->readable.data = c->writable.data = c->deadline.data = c->lookout.data = c;
     list_append(&server->connections, &c->node);
     server->count++;

@@ -71,6 +71,9 @@ struct command_conn {
     bool ended;       /* to be freed as soon as it is not busy */
     bool half_closed; /* the client sends no more */
     bool closing;     /* framing is lost: send what waits, take nothing more */
+    bool refused;     /* the latest call failed */
+    double spent_s;   /* on the message that is being received, so far */
+    ev_timer pause;   /* messages are taken again when it ends */
     ev_io readable, writable;
     ev_timer deadline; /* for a message to end, or a closing connection to be closed */
     ev_timer lookout;  /* for a watcher to read, or a half-closed client to be gone */

@@ -104,6 +104,8 @@ void call_fail(struct call *call, const struct udptun_error *err)
               err->message);
     struct envelope_bytes bytes = {NULL, 0};
     if (call->conn)
+        call->conn->refused = true;
+    if (call->conn)
         bytes = encode_error(call->conn->scan.encoding, call->request, err);
     answer(call, bytes);
 }
@@ -247,6 +249,7 @@ static void refuse(struct command_conn *conn, envelope_msg *request, struct fds 
     struct envelope_bytes bytes = encode_error(conn->scan.encoding, request, err);
     envelope_free(request);
     fds_close(fds);
+    conn->refused = true;
     command_conn_reply(conn, bytes);
 }
 
