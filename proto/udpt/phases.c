@@ -20,7 +20,7 @@
 #define CRUISE_PERCENT      98
 #define CRUISE_LOW_PERCENT  92
 #define CRUISE_FREE_PERCENT 103
-#define FREE_PATH_US        (100 * MS_US)
+#define FREE_PATH_US        (150 * MS_US)
 
 /* START is over after so many full rounds without a quarter more, or round trips with a queue. */
 #define PLATEAU_ROUNDS 2
