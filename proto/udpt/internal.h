@@ -7,24 +7,20 @@
  *     server.c     a server: streams accepted, sessions created, joined, detached, expired
  *     conn.c       one byte stream: handshake, output buffer, reassembly of frames
  *     leg.c        a stream as part of a session: heartbeat, acknowledgement, round-trip time
- *     alarms.c     when each conn and session is due
+ *     core/alarms.c  when each conn and session is due
  *     session.c    what both ends share: init and end, state, legs up and down
  *     route.c      which lane a datagram takes, and which leg where it keeps to one
  *     sparse.c     sparse flows: legs as tokens, copies, streams
- *     credit.c     whether one more bulk datagram may leave now; with path.c (what the path is),
- *                  phases.c (what to do with that) and pacer.c (a token bucket)
- *     codel.c      which heads of a flow's queue are dropped
- *     age.c        how late a datagram is, by the sender's clock
- *     binding.c    flows: open, close, idle timeouts
- *     datagram.c   datagrams of a flow, out and in; which copy is the first
- *     caps.c       how many flows there may be, and who gives way
- *     queue.c      datagrams that wait: the rings in which flows take turns, deadline, caps
- *     closing.c    bindings that ended, until the far end has heard of it
- *     announce.c   the short ids that stand for (binding, peer), ours and the peer's
- *     control.c    control frames, in and out
- *     frame.c, handshake.c   bytes only
- *     id_set.c     a set of ids that were used up
- *     room.c       streams at a server whose handshake is under way, and which of them gives way
+ *     pace/        credit.c: whether one more bulk datagram may leave now; with path.c (what the
+ * path is), phases.c (what to do with that) and pacer.c (a token bucket); codel.c: which heads of a
+ * flow's queue are dropped age.c        how late a datagram is, by the sender's clock binding.c
+ * flows: open, close, idle timeouts datagram.c   datagrams of a flow, out and in; which copy is the
+ * first caps.c       how many flows there may be, and who gives way queue.c      datagrams that
+ * wait: the rings in which flows take turns, deadline, caps closing.c    bindings that ended, until
+ * the far end has heard of it announce.c   the short ids that stand for (binding, peer), ours and
+ * the peer's control.c    control frames, in and out codec/       frame.c, handshake.c: bytes only;
+ * id_set.c: a set of ids that were used up room.c       streams at a server whose handshake is
+ * under way, and which of them gives way
  *
  * Ownership. machine ⊃ sessions ⊃ bindings ⊃ peers, announced ids, queued datagrams. Conns belong
  * to the machine; a leg slot points to the conn that carries it. A conn that has ended is moved
@@ -36,14 +32,14 @@
 
 #include "proto/list.h"
 #include "proto/table.h"
-#include "proto/udpt/alarms.h"
-#include "proto/udpt/codel.h"
-#include "proto/udpt/credit.h"
-#include "proto/udpt/frame.h"
-#include "proto/udpt/handshake.h"
-#include "proto/udpt/id_set.h"
+#include "proto/udpt/codec/frame.h"
+#include "proto/udpt/codec/handshake.h"
+#include "proto/udpt/codec/id_set.h"
+#include "proto/udpt/core/alarms.h"
+#include "proto/udpt/core/units.h"
 #include "proto/udpt/machine.h"
-#include "proto/udpt/units.h"
+#include "proto/udpt/pace/codel.h"
+#include "proto/udpt/pace/credit.h"
 
 enum {
     CONTROL_LEG = 0,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fuzz_frame.c - frames of UDPT/1: lengths, ids, inline headers; what parses is written back. */
-#include "proto/udpt/frame.h"
+#include "proto/udpt/codec/frame.h"
 #include "tests/fuzz/fuzz.h"
 
 static void inline_frame(struct reader body)

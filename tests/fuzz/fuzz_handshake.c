@@ -6,7 +6,7 @@
  * that are made properly, which must then be understood as they were meant; and of those, one
  * byte is changed, which must be noticed.
  */
-#include "proto/udpt/handshake.h"
+#include "proto/udpt/codec/handshake.h"
 
 #include "proto/buffer.h"
 #include "tests/fuzz/fuzz.h"

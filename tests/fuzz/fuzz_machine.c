@@ -7,7 +7,7 @@
  * of an honest conversation, as frames or raw, as the peer of either. So what lies behind the
  * handshake is reached although no fuzzer finds a MAC.
  */
-#include "proto/udpt/frame.h"
+#include "proto/udpt/codec/frame.h"
 #include "proto/udpt/machine.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -10,6 +10,7 @@ one. Every arrow that is allowed stands in ALLOWED below, and it only points dow
 
     proto <- daemon/platform <- tun2socks <- daemon/engine <- daemon/control <- daemon
     proto/control, daemon/platform <- libclient <- controller/cli, controller/proxy
+    proto/udpt/codec, core <- pace <- proto/udpt
     lwip <- tun2socks    daemon/platform <- daemon/service <- daemon/control, controller/proxy
 
 A build with sanitizers is read without --build: they add symbols and writable data of their own.
@@ -28,7 +29,10 @@ import sys
 # what X shows to the outside: X/include. The longest matching folder is a file's component.
 ALLOWED = {
     "proto": {"proto!"},
-    "proto/udpt": {"proto", "proto!"},
+    "proto/udpt/codec": {"proto", "proto!"},
+    "proto/udpt/core": {"proto", "proto!"},
+    "proto/udpt/pace": {"proto", "proto!", "proto/udpt/core"},
+    "proto/udpt": {"proto", "proto!", "proto/udpt/codec", "proto/udpt/core", "proto/udpt/pace"},
     "proto/socks5": {"proto", "proto!"},
     "proto/control": {"proto", "proto!"},
     "lwip": set(),
@@ -69,7 +73,8 @@ LIBRARIES = ("proto", "tun2socks", "daemon/platform", "daemon/engine", "libclien
 
 # A machine without I/O: nothing of these components may need more than this. Sockets, files,
 # clocks, threads and random sources are not in the list, and so cannot slip in.
-PURE = ("proto", "proto/udpt", "proto/socks5")
+PURE = ("proto", "proto/udpt", "proto/udpt/codec", "proto/udpt/core", "proto/udpt/pace",
+        "proto/socks5")
 PURE_HEADERS = {
     "ctype.h", "errno.h", "inttypes.h", "limits.h", "stdarg.h", "stdbool.h", "stddef.h",
     "stdint.h", "stdio.h", "stdlib.h", "string.h", "strings.h", "sodium.h", "assert.h",

@@ -109,6 +109,14 @@ class Layers(unittest.TestCase):
         self.assert_fault({"proto/udpt/x.c": "#include <udptun/engine.h>\n"},
                           "proto/udpt/x.c", "daemon/engine!")
 
+    def test_the_codec_and_the_congestion_control_know_no_session(self):
+        upward = '#include "proto/udpt/machine.h"\n'
+        folders = ("codec", "core", "pace")
+        status, text = self.run_on({f"proto/udpt/{f}/x.c": upward for f in folders})
+        self.assertEqual(status, 1, text)
+        for folder, line in zip(folders, text.splitlines(), strict=True):
+            self.assertIn(f"proto/udpt/{folder}/x.c", line)
+
     def test_include_upward_relative(self):
         self.assert_fault({"proto/udpt/x.c": '#include "../control/messages.h"\n',
                            "proto/control/messages.h": "int y;\n"},

@@ -9,7 +9,7 @@
  */
 #include <string.h>
 
-#include "proto/udpt/handshake.h"
+#include "proto/udpt/codec/handshake.h"
 #include "proto/udpt/internal.h"
 #include "tests/sim/sim.h"
 

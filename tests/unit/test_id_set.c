@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "proto/udpt/id_set.h"
+#include "proto/udpt/codec/id_set.h"
 
 enum { IDS = 300, MANY = 1000 };
 

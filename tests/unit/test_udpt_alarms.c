@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "proto/udpt/alarms.h"
+#include "proto/udpt/core/alarms.h"
 #include <udptun/machine.h>
 
 enum { COUNT = 200 };

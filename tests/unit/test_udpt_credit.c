@@ -12,9 +12,9 @@
 
 #include <cmocka.h>
 
-#include "proto/udpt/codel.h"
-#include "proto/udpt/credit.h"
-#include "proto/udpt/units.h"
+#include "proto/udpt/core/units.h"
+#include "proto/udpt/pace/codel.h"
+#include "proto/udpt/pace/credit.h"
 #include <udptun/machine.h>
 
 enum { SIZE = 1200, UNDER_WAY_MAX = 1 << 16 };

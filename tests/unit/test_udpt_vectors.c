@@ -16,8 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proto/udpt/frame.h"
-#include "proto/udpt/handshake.h"
+#include "proto/udpt/codec/frame.h"
+#include "proto/udpt/codec/handshake.h"
 
 enum { VECTOR_SIZE = 2048 };
 

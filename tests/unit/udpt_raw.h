@@ -2,15 +2,15 @@
 /*
  * udpt_raw.h - a udp-server machine, and clients that say to it whatever a test wants.
  *
- * A raw client is one stream. Its handshake is that of proto/udpt/handshake.h; behind it the test
- * writes the bytes itself. Nothing happens by chance, and time passes only in raw_run().
+ * A raw client is one stream. Its handshake is that of proto/udpt/codec/handshake.h; behind it the
+ * test writes the bytes itself. Nothing happens by chance, and time passes only in raw_run().
  */
 #ifndef TESTS_UDPT_RAW_H
 #define TESTS_UDPT_RAW_H
 
 #include "proto/buffer.h"
-#include "proto/udpt/frame.h"
-#include "proto/udpt/handshake.h"
+#include "proto/udpt/codec/frame.h"
+#include "proto/udpt/codec/handshake.h"
 #include "proto/udpt/machine.h"
 
 struct raw_server {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* codel.c - which heads of a flow's queue are dropped (see codel.h). */
-#include "proto/udpt/codel.h"
+#include "proto/udpt/pace/codel.h"
 
-#include "proto/udpt/units.h"
+#include "proto/udpt/core/units.h"
 
 #define INTERVAL_US (100 * MS_US)
 /* A wait below this part of the interval is fine. */

@@ -14,7 +14,8 @@
 #define PROTO_UDPT_FRAME_H
 
 #include "proto/buffer.h"
-#include "proto/udpt/machine.h"
+#include "proto/endpoint.h"
+#include <udptun/machine.h>
 
 /* The largest value of `length`: the largest payload and the largest inline header around it. */
 #define FRAME_MAX_LENGTH 65827

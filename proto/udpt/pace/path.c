@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* path.c - what the congestion control knows of the path (see path.h). */
-#include "proto/udpt/path.h"
+#include "proto/udpt/pace/path.h"
 
 #include <string.h>
 
-#include "proto/udpt/units.h"
+#include "proto/udpt/core/units.h"
 
 /* While the path is idle, the least round trip is of the last one to two of these. */
 #define STRETCH_US      (1500 * MS_US)

@@ -22,7 +22,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "proto/udpt/machine.h"
+#include "proto/endpoint.h"
+#include <udptun/machine.h>
 
 #define HANDSHAKE_HEAD_SIZE  7 /* magic(4) size(u16) type(u8); size counts from type on */
 #define HANDSHAKE_MAX_SIZE   512

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* frame.c - the frames of UDPT/1 as bytes. */
-#include "proto/udpt/frame.h"
+#include "proto/udpt/codec/frame.h"
 
 #include <sodium.h>
 

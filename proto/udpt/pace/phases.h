@@ -19,7 +19,7 @@
 #ifndef PROTO_UDPT_PHASES_H
 #define PROTO_UDPT_PHASES_H
 
-#include "proto/udpt/path.h"
+#include "proto/udpt/pace/path.h"
 
 #define PHASES(X)                                                                                  \
     X(PHASE_START)  /* Each round faster than the one before, until that brings nothing more. */   \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* alarms.c - alarms in order of time (see alarms.h). */
-#include "proto/udpt/alarms.h"
+#include "proto/udpt/core/alarms.h"
 
 #include <stddef.h>
 

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "proto/udpt/units.h"
+#include "proto/udpt/core/units.h"
 
 struct pacer {
     /* What may be sent at once, as of `filled_us`, and its bounds, in millionths of a byte. */

@@ -18,9 +18,9 @@
 #ifndef PROTO_UDPT_CREDIT_H
 #define PROTO_UDPT_CREDIT_H
 
-#include "proto/udpt/pacer.h"
-#include "proto/udpt/path.h"
-#include "proto/udpt/phases.h"
+#include "proto/udpt/pace/pacer.h"
+#include "proto/udpt/pace/path.h"
+#include "proto/udpt/pace/phases.h"
 
 struct credit {
     struct path path;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pacer.c - a token bucket for bulk (see pacer.h). */
-#include "proto/udpt/pacer.h"
+#include "proto/udpt/pace/pacer.h"
 
-#include "proto/udpt/units.h"
+#include "proto/udpt/core/units.h"
 
 /* The bucket holds what the path carries in this time: hosts wake up no more often than each
  * millisecond, and late. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* id_set.c - a set of ids as sorted ranges. */
-#include "proto/udpt/id_set.h"
+#include "proto/udpt/codec/id_set.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* handshake.c - encoding, decoding and proof of the messages that open a leg. */
-#include "proto/udpt/handshake.h"
+#include "proto/udpt/codec/handshake.h"
 
 #include <sodium.h>
 #include <string.h>

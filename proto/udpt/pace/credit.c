@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* credit.c - whether one more bulk datagram may leave now (see credit.h). */
-#include "proto/udpt/credit.h"
+#include "proto/udpt/pace/credit.h"
 
-#include "proto/udpt/units.h"
+#include "proto/udpt/core/units.h"
 #include <udptun/machine.h>
 
 /* A round lasts no longer than this and two round trips: what ends it may be held up by a loss. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* phases.c - the congestion control's phases (see phases.h). */
-#include "proto/udpt/phases.h"
+#include "proto/udpt/pace/phases.h"
 
-#include "proto/udpt/units.h"
+#include "proto/udpt/core/units.h"
 
 #define FIRST_BUDGET 16384
 #define LEAST_BUDGET 6000
