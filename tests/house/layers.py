@@ -6,7 +6,7 @@
 
 Reads the include graph of every C file of ours and, with --build, the symbols and sections of
 the objects that compile_commands.json names, and what the shared libraries export. Prints one line per fault and fails if there is
-one. Every arrow that is allowed stands in ALLOWED below, and it only points down:
+one. Every arrow that is allowed stands in ALLOWED below, the rooms of a folder in FLOORS, and all point down:
 
     proto <- daemon/platform <- tun2socks <- daemon/engine <- daemon/control <- daemon
     proto/control, daemon/platform <- libclient <- controller/cli, controller/proxy
