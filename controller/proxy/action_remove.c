@@ -145,7 +145,7 @@ static void on_exported(void *arg, udptun_client *client, const struct udptun_cl
     free(job);
 }
 
-void action_remove_udp_tunnel(struct client_command *command)
+void proxy_action_remove_udp_tunnel(struct client_command *command)
 {
     struct removal *job = calloc(1, sizeof *job);
     if (job)

@@ -85,7 +85,7 @@ static bool is_held(struct client_command *command)
     return true;
 }
 
-void action_configure_routing(struct client_command *command)
+void proxy_action_configure_routing(struct client_command *command)
 {
     struct controller *c = command->controller;
     struct endpoint proxy, router;
@@ -113,7 +113,7 @@ void action_configure_routing(struct client_command *command)
     client_command_return(command, NULL, (int)c->status);
 }
 
-void action_reset_routing(struct client_command *command)
+void proxy_action_reset_routing(struct client_command *command)
 {
     struct controller *c = command->controller;
     struct udptun_error err;
@@ -128,7 +128,7 @@ void action_reset_routing(struct client_command *command)
         client_command_return(command, NULL, CLIENT_COMMAND_NO_STATUS);
 }
 
-void action_get_device_name(struct client_command *command)
+void proxy_action_get_device_name(struct client_command *command)
 {
     struct controller *c = command->controller;
     struct udptun_error err;

@@ -169,7 +169,7 @@ static void on_exported(void *arg, udptun_client *client, const struct udptun_cl
 
 /* ---- the first step -------------------------------------------------------------------------- */
 
-void action_configure_udp_tunnel(struct client_command *command)
+void proxy_action_configure_udp_tunnel(struct client_command *command)
 {
     struct controller *c = command->controller;
     struct udptun_error err;
@@ -201,7 +201,7 @@ static void on_status(void *arg, udptun_client *client, const struct udptun_clie
     client_command_return_reply(command, reply, NULL, (int)command->controller->status);
 }
 
-void action_get_status(struct client_command *command)
+void proxy_action_get_status(struct client_command *command)
 {
     udptund_call(&command->controller->udptund, "getStatus", command->parameters, -1, 0., on_status,
                  command);

@@ -7,13 +7,13 @@
 #include "controller/proxy/client_command.h"
 
 /* action_routing.c */
-void action_configure_routing(struct client_command *command);
-void action_reset_routing(struct client_command *command);
-void action_get_device_name(struct client_command *command);
+void proxy_action_configure_routing(struct client_command *command);
+void proxy_action_reset_routing(struct client_command *command);
+void proxy_action_get_device_name(struct client_command *command);
 
 /* action_tunnel.c, action_remove.c */
-void action_configure_udp_tunnel(struct client_command *command);
-void action_get_status(struct client_command *command);
-void action_remove_udp_tunnel(struct client_command *command);
+void proxy_action_configure_udp_tunnel(struct client_command *command);
+void proxy_action_get_status(struct client_command *command);
+void proxy_action_remove_udp_tunnel(struct client_command *command);
 
 #endif

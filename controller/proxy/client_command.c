@@ -13,12 +13,12 @@ static const struct {
     const char *name;
     void (*run)(struct client_command *command);
 } actions[] = {
-    {"configureRouting", action_configure_routing},
-    {"resetRouting", action_reset_routing},
-    {"getDeviceName", action_get_device_name},
-    {"configureUdpTunnel", action_configure_udp_tunnel},
-    {"removeUdpTunnel", action_remove_udp_tunnel},
-    {"getStatus", action_get_status},
+    {"configureRouting", proxy_action_configure_routing},
+    {"resetRouting", proxy_action_reset_routing},
+    {"getDeviceName", proxy_action_get_device_name},
+    {"configureUdpTunnel", proxy_action_configure_udp_tunnel},
+    {"removeUdpTunnel", proxy_action_remove_udp_tunnel},
+    {"getStatus", proxy_action_get_status},
 };
 
 /* ---- replies --------------------------------------------------------------------------------- */

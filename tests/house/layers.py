@@ -413,6 +413,9 @@ def check_objects(tree, build):
         for symbol in symbols - {"main"}:
             owners.setdefault(symbol, set()).add(component_of(source_of[output]))
             sources.setdefault(symbol, set()).add(source_of[output])
+    for symbol, files in sorted(sources.items()):
+        if len(files) > 1 and not all(SYSTEM_FOLDER.match(one) for one in files):
+            yield f"{symbol} is defined in {' and in '.join(sorted(files))}"
     for symbol, component in declared(tree).items():
         if symbol in owners:
             owners[symbol].add(component)

@@ -195,6 +195,12 @@ class Layers(unittest.TestCase):
             "daemon/platform/linux/x.c": "struct thing {\n    int b;\n};\n"}, symbols=False)
         self.assertEqual((status, text), (0, ""))
 
+    def test_second_definition_of_a_function(self):
+        self.assert_fault({"proto/x.c": "int twice(void);\nint twice(void) { return 1; }\n",
+                           "daemon/engine/core/x.c": "int twice(void);\n"
+                                                     "int twice(void) { return 2; }\n"},
+                          "twice", "proto/x.c", "daemon/engine/core/x.c")
+
     def test_writable_global(self):
         self.assert_fault({"daemon/engine/core/x.c": "static int n;\nint x(void);\n"
                                                 "int x(void) { return n++; }\n"}, "writable data")
