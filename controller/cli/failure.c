@@ -121,11 +121,18 @@ static const struct flag *flag_at_fault(const struct cli *cli, const char *messa
 /* The name of the object of the config file that the error is about, or "". */
 static const char *object_at_fault(const json_t *config, const char *field)
 {
+    static const char mark[] = "config.";
     char list[32];
-    unsigned long at = 0;
-    const char *place = strstr(field, "config.");
-    if (!config || !place || sscanf(place, "config.%31[A-Za-z0-9][%lu]", list, &at) != 2)
+    const char *place = strstr(field, mark);
+    if (!config || !place)
         return "";
+    place += sizeof mark - 1;
+    size_t len = strcspn(place, "[");
+    if (len >= sizeof list || !place[len])
+        return "";
+    memcpy(list, place, len);
+    list[len] = '\0';
+    size_t at = strtoul(place + len + 1, NULL, 10);
     return text_of(json_array_get(json_object_get(config, list), at), "name");
 }
 

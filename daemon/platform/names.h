@@ -25,9 +25,9 @@ struct names *names_new(struct loop *loop, const struct socket_rules *rules);
 
 /* Every question that is open is answered with a failure first. NULL is accepted. Never from
  * inside an answer. */
-void names_free(struct names *n);
+void names_free(struct names *a);
 
 /* `answer` is called exactly once, perhaps before this returns. */
-void names_ask(struct names *n, const char *name, names_answer *answer, void *arg);
+void names_ask(struct names *a, const char *name, names_answer *answer, void *arg);
 
 #endif

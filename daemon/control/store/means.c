@@ -43,7 +43,8 @@ void object_keep_key(const ProtobufCMessage *message, const ProtobufCMessage *pr
                      const struct means *present_means, struct means *m)
 {
     if (!object_has_key_file(message) || !object_has_key_file(present) || !present_means->has_key ||
-        strcmp(((const tunnel_msg *)message)->key_file, ((const tunnel_msg *)present)->key_file))
+        strcmp(((const tunnel_msg *)message)->key_file, ((const tunnel_msg *)present)->key_file) !=
+            0)
         return;
     memcpy(m->key, present_means->key, sizeof m->key);
     m->has_key = true;

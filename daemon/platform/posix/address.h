@@ -46,6 +46,6 @@ int socket_bind(udptun_socket socket, const struct endpoint *at);
 int socket_making_error(void);
 
 /* Buffers and what of `wants` (datagram.h) the system has, for a UDP socket of ours. */
-void udp_set_up(udptun_socket socket, bool ip6, unsigned wants);
+void udp_set_up(udptun_socket fd, bool ip6, unsigned wants);
 
 #endif

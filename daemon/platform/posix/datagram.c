@@ -15,13 +15,13 @@ struct udp_batch {
     uint8_t slot[SLOT_SIZE];
 };
 
-void udp_set_up(udptun_socket s, bool ip6, unsigned wants)
+void udp_set_up(udptun_socket fd, bool ip6, unsigned wants)
 {
     int bytes = BUFFER_BYTES;
     (void)ip6;
     (void)wants;
-    setsockopt(s, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
-    setsockopt(s, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
 }
 
 struct udp_batch *udp_batch_new(void)
