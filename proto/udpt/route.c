@@ -26,10 +26,15 @@
 /* Below this round-trip time nothing is gained by spreading. */
 #define FAR_US (2 * MS_US)
 /* A flow is bulk above the one rate, until it is below the other. */
-#define BULK_RATE      (64 * 1024)
-#define BULK_END_RATE  (32 * 1024)
-#define BULK_BURST     (16 * 1024)
-#define BULK_WINDOW_US (200 * MS_US)
+#define BULK_RATE     (64 * 1024)
+#define BULK_END_RATE (32 * 1024)
+#define BULK_BURST    (16 * 1024)
+/* ... and above these while round trips are longer than the least by CROWDED_US: flows that are
+ * exempt from credit are too much for the path. A call's voice is below them. */
+#define CROWDED_RATE     (12 * 1024)
+#define CROWDED_END_RATE (8 * 1024)
+#define CROWDED_US       (150 * MS_US)
+#define BULK_WINDOW_US   (200 * MS_US)
 /* A leg belongs to the bulk lane this long after its last bulk datagram. */
 #define BULK_LEG_US S_US
 #define REGIME_US   (250 * MS_US)
@@ -67,6 +72,15 @@ static unsigned data_legs_up(const struct udpt_session *s)
 
 /* ---- bulk or sparse -------------------------------------------------------------------------- */
 
+/* A flow of so many bytes a second is bulk. */
+static uint64_t bulk_rate(const struct udpt_binding *b)
+{
+    const struct path *path = &b->session->credit.path;
+    if (path->min_rtt_us != 0 && path->last_rtt_us > path->min_rtt_us + CROWDED_US)
+        return b->bulk ? CROWDED_END_RATE : CROWDED_RATE;
+    return b->bulk ? BULK_END_RATE : BULK_RATE;
+}
+
 void route_classify(struct udpt_binding *b, size_t size)
 {
     struct udpt_session *s = b->session;
@@ -75,7 +89,7 @@ void route_classify(struct udpt_binding *b, size_t size)
     if (elapsed_us >= BULK_WINDOW_US) {
         uint64_t rate = b->window_size * S_US / elapsed_us;
         /* While some of a bulk flow waits, order is kept by its leg. */
-        b->bulk = rate >= (b->bulk ? BULK_END_RATE : BULK_RATE) || (b->bulk && b->queue_first);
+        b->bulk = rate >= bulk_rate(b) || (b->bulk && b->queue_first);
         b->window_us = s->m->now_us;
         b->window_size = 0;
     }
