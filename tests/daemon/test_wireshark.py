@@ -240,7 +240,7 @@ class MadeUp(TestCase):
         self.assertEqual(found["udpt.message"],
                          ["1", "2", "3", "1", "4", "1", "2", "3", "1", "2", "3"])
         self.assertEqual(len(found["udpt.share"]), 2)
-        self.assertEqual(found["udpt.intent"], ["0", "1"])
+        self.assertEqual(found["udpt.intent"], ["0", "1", "0"])
         self.assertEqual(found["udpt.epoch"][0], "0x1122334455667788")
         self.assertEqual(found["udpt.parameter"][:2], ["10000", "30000"])
         self.assertEqual(found["udpt.text"], ["the server has as many sessions as it may",
