@@ -91,6 +91,9 @@ void udp_local_dial(void *arg, struct udpt_conn *conn)
         .rules = tunnel_rules(t),
         .resolver = t->resolver,
     };
+    /* udp-local may stand in front of a tun2socks instance, so its legs may enter a device of this
+     * engine: they are no loop. The sockets by which the instance carries them on are watched. */
+    dial.rules.opened = NULL;
     a->dialer = dial_start(&t->engine->loop, &dial, on_dialled, a);
     if (!a->dialer)
         timer_start(&a->failed, 0);
