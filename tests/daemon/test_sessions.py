@@ -290,7 +290,7 @@ class Sessions(TestCase):
         path = os.path.join(self.near.state, "state.json")
         if os.path.exists(path):
             os.unlink(path)
-        os.mkdir(path)
+        os.makedirs(path, mode=0o700)  # the daemon may not have made its folder yet
         return path
 
     def test_a_removal_that_cannot_be_written_is_done_and_told(self):
