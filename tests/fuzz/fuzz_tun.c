@@ -59,7 +59,7 @@ static enum io on_open(void *arg, struct tun2socks_flow *flow, const struct endp
             return 0;
         }
     }
-    return -111;
+    return IO_REFUSED;
 }
 
 static ssize_t on_write(void *stream, const struct iovec *parts, int count)
