@@ -172,8 +172,9 @@ static void peek_protobuf(const uint8_t *data, size_t size, struct peek *out)
 void envelope_peek(enum encoding encoding, const uint8_t *data, size_t size, struct peek *out)
 {
     *out = (struct peek){0};
+    size_t prefix_size = size < SCAN_PREFIX_SIZE ? size : SCAN_PREFIX_SIZE;
     if (encoding != ENCODING_PROTOBUF)
         peek_json(data, size, out);
-    else if (size >= SCAN_PREFIX_SIZE)
-        peek_protobuf(data + SCAN_PREFIX_SIZE, size - SCAN_PREFIX_SIZE, out);
+    else
+        peek_protobuf(data + prefix_size, size - prefix_size, out);
 }
