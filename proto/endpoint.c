@@ -8,85 +8,87 @@
 
 enum { LABEL_MAX = 63, NAME_MAX_LEN = 253 }; /* RFC 1035 section 2.3.4, less the root's bytes */
 
-struct endpoint endpoint_ip4(uint8_t a, uint8_t b, uint8_t c, uint8_t d, uint16_t port)
+struct udptun_endpoint endpoint_ip4(uint8_t a, uint8_t b, uint8_t c, uint8_t d, uint16_t port)
 {
-    struct endpoint ep = {.family = ENDPOINT_IP4, .port = port, .ip = {a, b, c, d}};
+    struct udptun_endpoint ep = {.family = UDPTUN_ENDPOINT_IP4, .port = port, .ip = {a, b, c, d}};
     return ep;
 }
 
-struct endpoint endpoint_unmapped(const struct endpoint *ep)
+struct udptun_endpoint endpoint_unmapped(const struct udptun_endpoint *ep)
 {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-    if (ep->family != ENDPOINT_IP6 || memcmp(ep->ip, mapped, sizeof mapped) != 0)
+    if (ep->family != UDPTUN_ENDPOINT_IP6 || memcmp(ep->ip, mapped, sizeof mapped) != 0)
         return *ep;
     return endpoint_ip4(ep->ip[12], ep->ip[13], ep->ip[14], ep->ip[15], ep->port);
 }
 
-static bool ip_is_all(const struct endpoint *ep, uint8_t byte)
+static bool ip_is_all(const struct udptun_endpoint *ep, uint8_t byte)
 {
-    size_t size = ep->family == ENDPOINT_IP4 ? 4 : 16;
+    size_t size = ep->family == UDPTUN_ENDPOINT_IP4 ? 4 : 16;
     for (size_t i = 0; i < size; i++)
         if (ep->ip[i] != byte)
             return false;
     return true;
 }
 
-bool endpoint_is_loopback(const struct endpoint *ep)
+bool endpoint_is_loopback(const struct udptun_endpoint *ep)
 {
     static const uint8_t one[16] = {[15] = 1};
-    struct endpoint plain = endpoint_unmapped(ep);
-    if (plain.family == ENDPOINT_IP4)
+    struct udptun_endpoint plain = endpoint_unmapped(ep);
+    if (plain.family == UDPTUN_ENDPOINT_IP4)
         return plain.ip[0] == 127;
-    return plain.family == ENDPOINT_IP6 && memcmp(plain.ip, one, sizeof one) == 0;
+    return plain.family == UDPTUN_ENDPOINT_IP6 && memcmp(plain.ip, one, sizeof one) == 0;
 }
 
-bool endpoint_is_unspecified(const struct endpoint *ep)
+bool endpoint_is_unspecified(const struct udptun_endpoint *ep)
 {
-    struct endpoint plain = endpoint_unmapped(ep);
-    return (plain.family == ENDPOINT_IP4 || plain.family == ENDPOINT_IP6) && ip_is_all(&plain, 0);
+    struct udptun_endpoint plain = endpoint_unmapped(ep);
+    return (plain.family == UDPTUN_ENDPOINT_IP4 || plain.family == UDPTUN_ENDPOINT_IP6) &&
+           ip_is_all(&plain, 0);
 }
 
-bool endpoint_is_link_local(const struct endpoint *ep)
+bool endpoint_is_link_local(const struct udptun_endpoint *ep)
 {
-    struct endpoint plain = endpoint_unmapped(ep);
-    if (plain.family == ENDPOINT_IP4)
+    struct udptun_endpoint plain = endpoint_unmapped(ep);
+    if (plain.family == UDPTUN_ENDPOINT_IP4)
         return plain.ip[0] == 169 && plain.ip[1] == 254;
-    return plain.family == ENDPOINT_IP6 && plain.ip[0] == 0xfe && (plain.ip[1] & 0xc0) == 0x80;
+    return plain.family == UDPTUN_ENDPOINT_IP6 && plain.ip[0] == 0xfe &&
+           (plain.ip[1] & 0xc0) == 0x80;
 }
 
-bool endpoint_is_multicast(const struct endpoint *ep)
+bool endpoint_is_multicast(const struct udptun_endpoint *ep)
 {
-    struct endpoint plain = endpoint_unmapped(ep);
-    if (plain.family == ENDPOINT_IP4)
+    struct udptun_endpoint plain = endpoint_unmapped(ep);
+    if (plain.family == UDPTUN_ENDPOINT_IP4)
         return (plain.ip[0] & 0xf0) == 0xe0;
-    return plain.family == ENDPOINT_IP6 && plain.ip[0] == 0xff;
+    return plain.family == UDPTUN_ENDPOINT_IP6 && plain.ip[0] == 0xff;
 }
 
-bool endpoint_is_broadcast(const struct endpoint *ep)
+bool endpoint_is_broadcast(const struct udptun_endpoint *ep)
 {
-    struct endpoint plain = endpoint_unmapped(ep);
-    return plain.family == ENDPOINT_IP4 && ip_is_all(&plain, 0xff);
+    struct udptun_endpoint plain = endpoint_unmapped(ep);
+    return plain.family == UDPTUN_ENDPOINT_IP4 && ip_is_all(&plain, 0xff);
 }
 
-char *endpoint_format(const struct endpoint *ep, char text[ENDPOINT_TEXT_SIZE])
+char *endpoint_format(const struct udptun_endpoint *ep, char text[ENDPOINT_TEXT_SIZE])
 {
     char ip[INET6_ADDRSTRLEN];
-    switch ((enum endpoint_family)ep->family) {
-    case ENDPOINT_IP4:
+    switch ((enum udptun_endpoint_family)ep->family) {
+    case UDPTUN_ENDPOINT_IP4:
         inet_ntop(AF_INET, ep->ip, ip, sizeof ip);
         snprintf(text, ENDPOINT_TEXT_SIZE, "%s:%u", ip, ep->port);
         return text;
-    case ENDPOINT_IP6:
+    case UDPTUN_ENDPOINT_IP6:
         inet_ntop(AF_INET6, ep->ip, ip, sizeof ip);
         if (ep->scope)
             snprintf(text, ENDPOINT_TEXT_SIZE, "[%s%%%u]:%u", ip, ep->scope, ep->port);
         else
             snprintf(text, ENDPOINT_TEXT_SIZE, "[%s]:%u", ip, ep->port);
         return text;
-    case ENDPOINT_NAME:
+    case UDPTUN_ENDPOINT_NAME:
         snprintf(text, ENDPOINT_TEXT_SIZE, "name:%u", ep->port);
         return text;
-    case ENDPOINT_NONE:
+    case UDPTUN_ENDPOINT_NONE:
         break;
     }
     snprintf(text, ENDPOINT_TEXT_SIZE, "none");
@@ -119,11 +121,11 @@ bool port_parse(const char *text, uint16_t *port)
     return true;
 }
 
-bool endpoint_parse_ip(const char *text, struct endpoint *ep)
+bool endpoint_parse_ip(const char *text, struct udptun_endpoint *ep)
 {
     char ip[INET6_ADDRSTRLEN];
     uint64_t scope = 0;
-    *ep = (struct endpoint){0};
+    *ep = (struct udptun_endpoint){0};
     const char *zone = strchr(text, '%');
     size_t len = zone ? (size_t)(zone - text) : strlen(text);
     if (len >= sizeof ip || (zone && !number_parse(zone + 1, UINT32_MAX, &scope)))
@@ -131,9 +133,9 @@ bool endpoint_parse_ip(const char *text, struct endpoint *ep)
     memcpy(ip, text, len);
     ip[len] = '\0';
     if (!zone && inet_pton(AF_INET, ip, ep->ip) == 1)
-        ep->family = ENDPOINT_IP4;
+        ep->family = UDPTUN_ENDPOINT_IP4;
     else if (inet_pton(AF_INET6, ip, ep->ip) == 1)
-        ep->family = ENDPOINT_IP6;
+        ep->family = UDPTUN_ENDPOINT_IP6;
     else
         return false;
     ep->scope = (uint32_t)scope;
@@ -195,20 +197,20 @@ static const char *split(const char *text, const char **host, size_t *host_len, 
     return NULL;
 }
 
-bool endpoint_parse(const char *text, struct endpoint *ep)
+bool endpoint_parse(const char *text, struct udptun_endpoint *ep)
 {
     const char *host, *port;
     size_t host_len;
     char ip[ENDPOINT_TEXT_SIZE];
-    *ep = (struct endpoint){0};
+    *ep = (struct udptun_endpoint){0};
     if (split(text, &host, &host_len, &port) || host_len >= sizeof ip)
         return false;
     memcpy(ip, host, host_len);
     ip[host_len] = '\0';
-    struct endpoint parsed;
+    struct udptun_endpoint parsed;
     if (!endpoint_parse_ip(ip, &parsed) || !port_parse(port, &parsed.port))
         return false;
-    if ((parsed.family == ENDPOINT_IP6) != (text[0] == '['))
+    if ((parsed.family == UDPTUN_ENDPOINT_IP6) != (text[0] == '['))
         return false;
     *ep = parsed;
     return true;
@@ -217,7 +219,7 @@ bool endpoint_parse(const char *text, struct endpoint *ep)
 static const char *host_resolve(const char *text, bool wildcard, struct host_port *out)
 {
     if (text[0] == '[')
-        return endpoint_parse_ip(out->host, &out->ep) && out->ep.family == ENDPOINT_IP6
+        return endpoint_parse_ip(out->host, &out->ep) && out->ep.family == UDPTUN_ENDPOINT_IP6
                    ? NULL
                    : "not an IPv6 address in the brackets";
     if (out->host[0] == '\0' || strcmp(out->host, "*") == 0) {
@@ -248,7 +250,7 @@ const char *host_port_parse(const char *text, bool wildcard, struct host_port *o
         return wrong;
     if (!port_parse(port, &parsed.port))
         return *port ? "port is not a number from 0 to 65535" : "port is missing";
-    if (parsed.ep.family != ENDPOINT_NONE)
+    if (parsed.ep.family != UDPTUN_ENDPOINT_NONE)
         parsed.ep.port = parsed.port;
     *out = parsed;
     return NULL;

@@ -23,43 +23,44 @@
 
 /* HOST:PORT as a user writes it. */
 struct host_port {
-    struct endpoint ep;        /* family NONE when the host is a name */
+    struct udptun_endpoint ep; /* family NONE when the host is a name */
     uint16_t port;             /* also when it is a name */
     char host[HOST_NAME_SIZE]; /* as written, without brackets; lower case is not forced */
 };
 
-static inline bool endpoint_equal(const struct endpoint *a, const struct endpoint *b)
+static inline bool endpoint_equal(const struct udptun_endpoint *a, const struct udptun_endpoint *b)
 {
     return memcmp(a, b, sizeof *a) == 0;
 }
 
 /* The same address, whatever the ports. */
-static inline bool endpoint_same_ip(const struct endpoint *a, const struct endpoint *b)
+static inline bool endpoint_same_ip(const struct udptun_endpoint *a,
+                                    const struct udptun_endpoint *b)
 {
     return a->family == b->family && a->scope == b->scope && memcmp(a->ip, b->ip, 16) == 0;
 }
 
-struct endpoint endpoint_ip4(uint8_t a, uint8_t b, uint8_t c, uint8_t d, uint16_t port);
+struct udptun_endpoint endpoint_ip4(uint8_t a, uint8_t b, uint8_t c, uint8_t d, uint16_t port);
 
 /* ::ffff:a.b.c.d becomes a.b.c.d; anything else stays. */
-struct endpoint endpoint_unmapped(const struct endpoint *ep);
+struct udptun_endpoint endpoint_unmapped(const struct udptun_endpoint *ep);
 
 /* What an address is, after unmapping (RFC 6890). */
-bool endpoint_is_loopback(const struct endpoint *ep);
-bool endpoint_is_unspecified(const struct endpoint *ep);
-bool endpoint_is_link_local(const struct endpoint *ep);
-bool endpoint_is_multicast(const struct endpoint *ep);
-bool endpoint_is_broadcast(const struct endpoint *ep); /* 255.255.255.255 alone */
+bool endpoint_is_loopback(const struct udptun_endpoint *ep);
+bool endpoint_is_unspecified(const struct udptun_endpoint *ep);
+bool endpoint_is_link_local(const struct udptun_endpoint *ep);
+bool endpoint_is_multicast(const struct udptun_endpoint *ep);
+bool endpoint_is_broadcast(const struct udptun_endpoint *ep); /* 255.255.255.255 alone */
 
 /* "192.0.2.1:53", "[2001:db8::1]:53", "none". Returns `text`. */
-char *endpoint_format(const struct endpoint *ep, char text[ENDPOINT_TEXT_SIZE]);
+char *endpoint_format(const struct udptun_endpoint *ep, char text[ENDPOINT_TEXT_SIZE]);
 
 /* An address without a port: "192.0.2.1", "2001:db8::1", with "%ZONE" in digits. False when
  * `text` is no address. The port of `ep` becomes 0. */
-bool endpoint_parse_ip(const char *text, struct endpoint *ep);
+bool endpoint_parse_ip(const char *text, struct udptun_endpoint *ep);
 
 /* "192.0.2.1:53" or "[2001:db8::1]:53". False for anything else, a name included. */
-bool endpoint_parse(const char *text, struct endpoint *ep);
+bool endpoint_parse(const char *text, struct udptun_endpoint *ep);
 
 /*
  * HOST:PORT, where HOST is an address, an IPv6 address in brackets, a host name, "localhost"

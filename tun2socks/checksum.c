@@ -52,10 +52,10 @@ checksum_sum checksum_add_parts(checksum_sum sum, const struct iovec *parts, int
     return sum;
 }
 
-checksum_sum checksum_pseudo(const struct endpoint *from, const struct endpoint *to,
+checksum_sum checksum_pseudo(const struct udptun_endpoint *from, const struct udptun_endpoint *to,
                              uint8_t protocol, size_t size)
 {
-    size_t address_size = to->family == ENDPOINT_IP4 ? 4 : 16;
+    size_t address_size = to->family == UDPTUN_ENDPOINT_IP4 ? 4 : 16;
     uint32_t tail[2] = {htonl((uint32_t)size), htonl(protocol)};
     checksum_sum sum = checksum_add(0, from->ip, address_size);
     sum = checksum_add(sum, to->ip, address_size);

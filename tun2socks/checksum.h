@@ -21,7 +21,7 @@ checksum_sum checksum_add_parts(checksum_sum sum, const struct iovec *parts, int
                                 size_t skip);
 
 /* The pseudo header of TCP, UDP and ICMPv6 (RFC 9293 section 3.1, RFC 8200 section 8.1). */
-checksum_sum checksum_pseudo(const struct endpoint *from, const struct endpoint *to,
+checksum_sum checksum_pseudo(const struct udptun_endpoint *from, const struct udptun_endpoint *to,
                              uint8_t protocol, size_t size);
 
 /* Folded to 16 bits, not inverted: what an offloading device wants in the field. */

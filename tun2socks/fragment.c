@@ -15,10 +15,11 @@ enum {
 };
 
 /* The header of one fragment with `size` bytes at `offset`. Returns its size. */
-static size_t write_header(uint8_t *to, const struct endpoint *source, const struct endpoint *app,
-                           uint8_t protocol, size_t size, uint32_t id, size_t offset, bool more)
+static size_t write_header(uint8_t *to, const struct udptun_endpoint *source,
+                           const struct udptun_endpoint *app, uint8_t protocol, size_t size,
+                           uint32_t id, size_t offset, bool more)
 {
-    if (app->family == ENDPOINT_IP4)
+    if (app->family == UDPTUN_ENDPOINT_IP4)
         return packet_write_ip4_fragment(to, source, app, protocol, size, (uint16_t)id, offset,
                                          more);
     size_t ip_size =
@@ -43,12 +44,12 @@ static void slice(const struct iovec parts[2], size_t from, size_t size, struct 
     }
 }
 
-static bool send_fragments(struct tun2socks *t, const struct endpoint *source,
-                           const struct endpoint *app, uint8_t protocol,
+static bool send_fragments(struct tun2socks *t, const struct udptun_endpoint *source,
+                           const struct udptun_endpoint *app, uint8_t protocol,
                            const struct iovec parts[2])
 {
     const struct packet_offload none = {0};
-    size_t header_size = app->family == ENDPOINT_IP4 ? IP4_HEADER_SIZE : HEADERS_SIZE;
+    size_t header_size = app->family == UDPTUN_ENDPOINT_IP4 ? IP4_HEADER_SIZE : HEADERS_SIZE;
     size_t total = parts[0].iov_len + parts[1].iov_len;
     size_t step = (path_mtu(t, app) - header_size) / FRAGMENT_UNIT * FRAGMENT_UNIT;
     uint32_t id = t->next_fragment_id++;
@@ -65,19 +66,19 @@ static bool send_fragments(struct tun2socks *t, const struct endpoint *source,
     return true;
 }
 
-bool fragment_fits(const struct tun2socks *t, const struct endpoint *app, size_t size)
+bool fragment_fits(const struct tun2socks *t, const struct udptun_endpoint *app, size_t size)
 {
-    size_t total = (app->family == ENDPOINT_IP4 ? IP4_HEADER_SIZE : IP6_HEADER_SIZE) + size;
+    size_t total = (app->family == UDPTUN_ENDPOINT_IP4 ? IP4_HEADER_SIZE : IP6_HEADER_SIZE) + size;
     return total <= t->device->mtu && (total <= SURE_SIZE || total <= path_mtu(t, app));
 }
 
-bool fragment_message(struct tun2socks *t, const struct endpoint *source,
-                      const struct endpoint *app, uint8_t protocol, const struct iovec parts[2],
-                      const struct packet_offload *offload)
+bool fragment_message(struct tun2socks *t, const struct udptun_endpoint *source,
+                      const struct udptun_endpoint *app, uint8_t protocol,
+                      const struct iovec parts[2], const struct packet_offload *offload)
 {
     uint8_t header[IP6_HEADER_SIZE];
     size_t total = parts[0].iov_len + parts[1].iov_len;
-    size_t most = app->family == ENDPOINT_IP4 ? UINT16_MAX - IP4_HEADER_SIZE : UINT16_MAX;
+    size_t most = app->family == UDPTUN_ENDPOINT_IP4 ? UINT16_MAX - IP4_HEADER_SIZE : UINT16_MAX;
     if (!t->device || total > most) {
         stack_drop(t, TUN2SOCKS_DROP_DEVICE);
         return false;
@@ -85,7 +86,7 @@ bool fragment_message(struct tun2socks *t, const struct endpoint *source,
     if (!fragment_fits(t, app, total))
         return send_fragments(t, source, app, protocol, parts);
     size_t ip_size =
-        app->family == ENDPOINT_IP4 /* behind the app there may be links of a smaller MTU */
+        app->family == UDPTUN_ENDPOINT_IP4 /* behind the app there may be links of a smaller MTU */
             ? packet_write_ip4_fragment(header, source, app, protocol, total,
                                         (uint16_t)t->next_fragment_id++, 0, false)
             : packet_write_ip(header, source, app, protocol, total);
@@ -93,8 +94,8 @@ bool fragment_message(struct tun2socks *t, const struct endpoint *source,
     return stack_write(t, all, parts[1].iov_len ? 3 : 2, offload);
 }
 
-bool fragment_send(struct tun2socks *t, const struct endpoint *source, const struct endpoint *app,
-                   const void *data, size_t size)
+bool fragment_send(struct tun2socks *t, const struct udptun_endpoint *source,
+                   const struct udptun_endpoint *app, const void *data, size_t size)
 {
     uint8_t udp[UDP_HEADER_SIZE];
     struct packet_offload offload = {0};
@@ -108,7 +109,8 @@ bool fragment_send(struct tun2socks *t, const struct endpoint *source, const str
     uint16_t value;
     if (t->device && t->device->checksum_offload && fragment_fits(t, app, total)) {
         offload.checksum_wanted = true;
-        offload.checksum_start = app->family == ENDPOINT_IP4 ? IP4_HEADER_SIZE : IP6_HEADER_SIZE;
+        offload.checksum_start =
+            app->family == UDPTUN_ENDPOINT_IP4 ? IP4_HEADER_SIZE : IP6_HEADER_SIZE;
         offload.checksum_offset = UDP_CHECKSUM_OFFSET;
         value = checksum_fold(sum);
     } else {

@@ -19,11 +19,11 @@ enum {
 };
 
 /* An ICMP message in two parts, of which parts[0] begins with the 8 bytes of the ICMP header. */
-static void send_icmp(struct tun2socks *t, const struct endpoint *source,
-                      const struct endpoint *app, struct iovec parts[2])
+static void send_icmp(struct tun2socks *t, const struct udptun_endpoint *source,
+                      const struct udptun_endpoint *app, struct iovec parts[2])
 {
     const struct packet_offload none = {0};
-    bool is_ip4 = app->family == ENDPOINT_IP4;
+    bool is_ip4 = app->family == UDPTUN_ENDPOINT_IP4;
     uint8_t protocol = is_ip4 ? PROTOCOL_ICMP : PROTOCOL_ICMP6;
     size_t size = parts[0].iov_len + parts[1].iov_len;
     checksum_sum sum = is_ip4 ? 0 : checksum_pseudo(source, app, protocol, size);
@@ -47,7 +47,7 @@ static void answer_echo(struct tun2socks *t, const struct packet *p)
 {
     uint8_t header[ICMP_HEADER_SIZE];
     memcpy(header, p->transport, sizeof header);
-    header[0] = p->source.family == ENDPOINT_IP4 ? ECHO4_REPLY : ECHO6_REPLY;
+    header[0] = p->source.family == UDPTUN_ENDPOINT_IP4 ? ECHO4_REPLY : ECHO6_REPLY;
     struct iovec parts[2] = {
         {header, sizeof header},
         {(uint8_t *)(uintptr_t)p->transport + sizeof header, p->transport_size - sizeof header}};
@@ -56,7 +56,7 @@ static void answer_echo(struct tun2socks *t, const struct packet *p)
 
 /* The packet of ours that an error is about, as far as it is quoted. */
 struct quoted {
-    struct endpoint source, destination; /* `destination` is the app */
+    struct udptun_endpoint source, destination; /* `destination` is the app */
     uint8_t protocol;
     size_t size; /* what its IP header says */
     uint32_t sequence;
@@ -65,7 +65,7 @@ struct quoted {
 
 static bool read_quoted(struct quoted *q, const struct packet *error)
 {
-    bool is_ip4 = error->source.family == ENDPOINT_IP4;
+    bool is_ip4 = error->source.family == UDPTUN_ENDPOINT_IP4;
     size_t address_size = is_ip4 ? 4 : 16, header_size = is_ip4 ? IP4_HEADER_SIZE : IP6_HEADER_SIZE;
     struct reader r =
         reader_of(error->transport + ICMP_HEADER_SIZE, error->transport_size - ICMP_HEADER_SIZE);
@@ -109,7 +109,7 @@ static uint32_t plateau_below(size_t size)
  * ours counts (RFC 5927): a flow's under way, a datagram to a binding, an answer to an echo. */
 static bool take_too_big(struct tun2socks *t, const struct packet *p)
 {
-    bool is_ip4 = p->source.family == ENDPOINT_IP4;
+    bool is_ip4 = p->source.family == UDPTUN_ENDPOINT_IP4;
     struct reader r = reader_of(p->transport + 4, 4);
     uint32_t mtu = reader_u32(&r) & (is_ip4 ? 0xffff : UINT32_MAX);
     struct quoted q;
@@ -131,7 +131,7 @@ static bool take_too_big(struct tun2socks *t, const struct packet *p)
 
 void icmp_packet(struct tun2socks *t, const struct packet *p)
 {
-    bool is_ip4 = p->source.family == ENDPOINT_IP4;
+    bool is_ip4 = p->source.family == UDPTUN_ENDPOINT_IP4;
     uint8_t type = p->transport[0], code = p->transport[1];
     if (type == (is_ip4 ? ECHO4 : ECHO6) && code == 0 && t->config.echo_reply)
         answer_echo(t, p);
@@ -154,12 +154,12 @@ static const struct icmp_kind kinds[] = {
     [TUN2SOCKS_TOO_BIG] = {3, 4, 2, 0},
 };
 
-void icmp_error(struct tun2socks *t, const struct endpoint *source,
-                const struct endpoint *destination, uint8_t protocol, const uint8_t quoted[8],
-                size_t size, enum tun2socks_unreachable why, uint32_t mtu)
+void icmp_error(struct tun2socks *t, const struct udptun_endpoint *source,
+                const struct udptun_endpoint *destination, uint8_t protocol,
+                const uint8_t quoted[8], size_t size, enum tun2socks_unreachable why, uint32_t mtu)
 {
     const struct icmp_kind *kind = &kinds[why];
-    bool is_ip4 = source->family == ENDPOINT_IP4;
+    bool is_ip4 = source->family == UDPTUN_ENDPOINT_IP4;
     uint8_t message[ICMP_HEADER_SIZE + IP6_HEADER_SIZE + 8];
     struct writer w = writer_of(message, sizeof message);
     writer_u8(&w, is_ip4 ? kind->type4 : kind->type6);

@@ -33,7 +33,7 @@ enum { REFUSED_SYNS = 16, PATHS = 64, ETHERNET_MTU = 1500 };
 
 /* What is known of the way to an app's address (path.c). */
 struct app_path {
-    struct endpoint app; /* without a port */
+    struct udptun_endpoint app; /* without a port */
     uint32_t mtu;
     bool is_proved; /* a router has said so; else it was told by what the app sends */
     uint64_t until_us;
@@ -41,7 +41,7 @@ struct app_path {
 
 /* A SYN that was answered with ICMP; until then it is not taken for another attempt. */
 struct refused_syn {
-    struct endpoint source, destination;
+    struct udptun_endpoint source, destination;
     uint32_t sequence;
     uint64_t until_us;
 };
@@ -97,7 +97,7 @@ struct tun2socks_flow {
     struct table_node node;
     struct list age;  /* in t->open_flows or t->ending_flows */
     struct list work; /* in t->work, or in none */
-    struct endpoint source, destination;
+    struct udptun_endpoint source, destination;
     enum flow_state state;
     struct tcp_pcb *pcb;                 /* lwIP's side; NULL: none yet, or gone */
     struct lwip_held held;               /* `pcb` is outside lwIP's list */
@@ -119,7 +119,7 @@ struct tun2socks_flow {
 struct binding {
     struct table_node node;
     struct list age; /* in t->idle_bindings or t->dns_bindings */
-    struct endpoint source;
+    struct udptun_endpoint source;
     void *host; /* what the host keeps of it */
     bool is_dns;
     uint64_t active_us;
@@ -131,7 +131,8 @@ static inline uint64_t stack_now(const struct tun2socks *t)
     return *t->config.now_us;
 }
 
-uint64_t stack_hash(const struct tun2socks *t, const struct endpoint *a, const struct endpoint *b);
+uint64_t stack_hash(const struct tun2socks *t, const struct udptun_endpoint *a,
+                    const struct udptun_endpoint *b);
 void stack_drop(struct tun2socks *t, enum tun2socks_drop why);
 /* A packet of a new flow is of the host's own sockets: it is counted, and to be dropped. */
 bool stack_is_own(struct tun2socks *t, const struct packet *p);
@@ -150,8 +151,9 @@ void stack_note(struct tun2socks_flow *flow);
 /* ---- tcp.c */
 /* A SYN: true when lwIP is to have it, false when it is held back or dropped. */
 bool tcp_flow_syn(struct tun2socks *t, const struct packet *p);
-struct tun2socks_flow *tcp_flow_find(const struct tun2socks *t, const struct endpoint *source,
-                                     const struct endpoint *destination);
+struct tun2socks_flow *tcp_flow_find(const struct tun2socks *t,
+                                     const struct udptun_endpoint *source,
+                                     const struct udptun_endpoint *destination);
 void tcp_flow_work(struct tun2socks_flow *flow);
 /* Let lwIP have a packet of `flow` (NULL: of none that we know) by `input`. */
 void tcp_flow_input(struct tun2socks_flow *flow, struct pbuf *pbuf, struct netif *netif,
@@ -185,35 +187,35 @@ void tcp_out(struct tun2socks *t, const struct iovec *parts, int count, size_t s
 void tcp_out_start(struct tun2socks_flow *flow);
 /* A router on the way to `app` refused a packet of a flow with this sequence number. What is under
  * way and larger than `mtu` is sent again. False: there is no such packet. */
-bool tcp_out_too_big(struct tun2socks *t, const struct endpoint *app, const struct endpoint *far,
-                     uint32_t sequence, uint32_t mtu);
+bool tcp_out_too_big(struct tun2socks *t, const struct udptun_endpoint *app,
+                     const struct udptun_endpoint *far, uint32_t sequence, uint32_t mtu);
 
 /* ---- path.c */
 /* The largest packet that is thought to reach the app without being cut. */
-uint32_t path_mtu(const struct tun2socks *t, const struct endpoint *app);
+uint32_t path_mtu(const struct tun2socks *t, const struct udptun_endpoint *app);
 /* A router said so. Returns what came of it: not below what each IP version guarantees. */
-uint32_t path_proved(struct tun2socks *t, const struct endpoint *app, uint32_t mtu);
+uint32_t path_proved(struct tun2socks *t, const struct udptun_endpoint *app, uint32_t mtu);
 /* What the app's MSS shows of its link. */
-void path_told(struct tun2socks *t, const struct endpoint *app, uint32_t mtu);
+void path_told(struct tun2socks *t, const struct udptun_endpoint *app, uint32_t mtu);
 /* An IPv6 packet of an app: what its size shows. `is_whole`: it was not put together here. */
 void path_seen(struct tun2socks *t, const struct packet *p, bool is_whole);
 
 /* ---- udp.c */
 void udp_packet(struct tun2socks *t, const struct packet *p);
-bool udp_has_binding(const struct tun2socks *t, const struct endpoint *app);
+bool udp_has_binding(const struct tun2socks *t, const struct udptun_endpoint *app);
 uint64_t udp_tick(struct tun2socks *t);
 void udp_free_all(struct tun2socks *t);
 
 /* ---- fragment.c */
 /* A datagram to the app, in fragments where the way to it wants that. */
-bool fragment_send(struct tun2socks *t, const struct endpoint *source, const struct endpoint *app,
-                   const void *data, size_t size);
+bool fragment_send(struct tun2socks *t, const struct udptun_endpoint *source,
+                   const struct udptun_endpoint *app, const void *data, size_t size);
 /* The same of any message in two parts, whose checksum stands or is `offload`'s. */
-bool fragment_message(struct tun2socks *t, const struct endpoint *source,
-                      const struct endpoint *app, uint8_t protocol, const struct iovec parts[2],
-                      const struct packet_offload *offload);
+bool fragment_message(struct tun2socks *t, const struct udptun_endpoint *source,
+                      const struct udptun_endpoint *app, uint8_t protocol,
+                      const struct iovec parts[2], const struct packet_offload *offload);
 /* Whether a message of that size goes as one packet. There is a device. */
-bool fragment_fits(const struct tun2socks *t, const struct endpoint *app, size_t size);
+bool fragment_fits(const struct tun2socks *t, const struct udptun_endpoint *app, size_t size);
 
 /* ---- reassembly.c */
 /* A fragment. When it completes a packet: that packet, at `*offset` of a buffer that is the
@@ -229,8 +231,8 @@ void icmp_packet(struct tun2socks *t, const struct packet *p);
 void icmp_problem(struct tun2socks *t, const struct packet *p);
 /* An error about a packet of `source`; `quoted` is the first 8 bytes behind its IP header, and
  * `size` what was behind that header in all. */
-void icmp_error(struct tun2socks *t, const struct endpoint *source,
-                const struct endpoint *destination, uint8_t protocol, const uint8_t quoted[8],
-                size_t size, enum tun2socks_unreachable why, uint32_t mtu);
+void icmp_error(struct tun2socks *t, const struct udptun_endpoint *source,
+                const struct udptun_endpoint *destination, uint8_t protocol,
+                const uint8_t quoted[8], size_t size, enum tun2socks_unreachable why, uint32_t mtu);
 
 #endif

@@ -26,7 +26,7 @@ static bool parse_ip4(struct packet *p, struct reader *r, enum tun2socks_drop *c
     reader_u8(r); /* TTL */
     p->protocol = reader_u8(r);
     reader_u16(r); /* checksum */
-    p->source.family = p->destination.family = ENDPOINT_IP4;
+    p->source.family = p->destination.family = UDPTUN_ENDPOINT_IP4;
     reader_copy(r, p->source.ip, 4);
     reader_copy(r, p->destination.ip, 4);
     if (r->failed || header_size < IP4_HEADER_SIZE || total_size < header_size ||
@@ -49,7 +49,7 @@ static bool parse_ip6(struct packet *p, struct reader *r, enum tun2socks_drop *c
     size_t payload_size = reader_u16(r);
     p->protocol = reader_u8(r);
     reader_u8(r); /* hop limit */
-    p->source.family = p->destination.family = ENDPOINT_IP6;
+    p->source.family = p->destination.family = UDPTUN_ENDPOINT_IP6;
     reader_copy(r, p->source.ip, 16);
     reader_copy(r, p->destination.ip, 16);
     if (r->failed || payload_size > reader_left(r))
@@ -65,7 +65,7 @@ static bool parse_transport(struct packet *p, enum tun2socks_drop *cause)
 {
     struct reader r = reader_of(p->transport, p->transport_size);
     if (p->protocol == PROTOCOL_ICMP || p->protocol == PROTOCOL_ICMP6) {
-        if ((p->protocol == PROTOCOL_ICMP) != (p->source.family == ENDPOINT_IP4))
+        if ((p->protocol == PROTOCOL_ICMP) != (p->source.family == UDPTUN_ENDPOINT_IP4))
             return drop(cause, TUN2SOCKS_DROP_PROTOCOL);
         return p->transport_size >= ICMP_HEADER_SIZE || drop(cause, TUN2SOCKS_DROP_MALFORMED);
     }
@@ -95,7 +95,7 @@ static bool transport_checksum_is_right(const struct packet *p)
 {
     checksum_sum sum = 0;
     if (p->protocol == PROTOCOL_UDP && p->transport[6] == 0 && p->transport[7] == 0)
-        return p->source.family == ENDPOINT_IP4; /* not computed; IPv6 has no such thing */
+        return p->source.family == UDPTUN_ENDPOINT_IP4; /* not computed; IPv6 has no such thing */
     if (p->protocol != PROTOCOL_ICMP)
         sum = checksum_pseudo(&p->source, &p->destination, p->protocol, p->transport_size);
     return checksum_end(checksum_add(sum, p->transport, p->transport_size)) == 0;
@@ -137,8 +137,8 @@ enum {
     DONT_FRAGMENT = 0x4000,
 };
 
-static size_t write_ip4(uint8_t *to, const struct endpoint *source,
-                        const struct endpoint *destination, uint8_t protocol, size_t size,
+static size_t write_ip4(uint8_t *to, const struct udptun_endpoint *source,
+                        const struct udptun_endpoint *destination, uint8_t protocol, size_t size,
                         uint16_t id, uint16_t flags_and_offset)
 {
     uint8_t header[IP4_HEADER_SIZE];
@@ -158,18 +158,18 @@ static size_t write_ip4(uint8_t *to, const struct endpoint *source,
     return IP4_HEADER_SIZE;
 }
 
-size_t packet_write_ip4_fragment(uint8_t *to, const struct endpoint *source,
-                                 const struct endpoint *destination, uint8_t protocol, size_t size,
-                                 uint16_t id, size_t offset, bool more)
+size_t packet_write_ip4_fragment(uint8_t *to, const struct udptun_endpoint *source,
+                                 const struct udptun_endpoint *destination, uint8_t protocol,
+                                 size_t size, uint16_t id, size_t offset, bool more)
 {
     return write_ip4(to, source, destination, protocol, size, id,
                      (uint16_t)((more ? MORE_FRAGMENTS : 0) | offset / 8));
 }
 
-size_t packet_write_ip(uint8_t *to, const struct endpoint *source,
-                       const struct endpoint *destination, uint8_t protocol, size_t size)
+size_t packet_write_ip(uint8_t *to, const struct udptun_endpoint *source,
+                       const struct udptun_endpoint *destination, uint8_t protocol, size_t size)
 {
-    if (destination->family == ENDPOINT_IP4)
+    if (destination->family == UDPTUN_ENDPOINT_IP4)
         return write_ip4(to, source, destination, protocol, size, 0, DONT_FRAGMENT);
     uint8_t header[IP6_HEADER_SIZE];
     struct writer w = writer_of(header, sizeof header);

@@ -48,7 +48,7 @@ struct packet {
     uint32_t fragment_id;
     size_t fragment_offset; /* bytes */
     bool fragment_more;
-    struct endpoint source, destination;
+    struct udptun_endpoint source, destination;
     const uint8_t *transport; /* TCP, UDP or ICMP header */
     size_t transport_size;    /* that header and what follows */
     uint8_t tcp_flags;
@@ -85,13 +85,13 @@ static inline bool packet_problem(struct packet *p, uint8_t code, size_t at,
 
 /* Write the IP header of a packet with `size` bytes behind it, which nobody is to cut: so it needs
  * no identification of its own (RFC 6864 section 4.1). Returns its size. */
-size_t packet_write_ip(uint8_t *to, const struct endpoint *source,
-                       const struct endpoint *destination, uint8_t protocol, size_t size);
+size_t packet_write_ip(uint8_t *to, const struct udptun_endpoint *source,
+                       const struct udptun_endpoint *destination, uint8_t protocol, size_t size);
 
 /* The same of an IPv4 packet that may be cut, or is a fragment: `offset` in bytes, a multiple of 8.
  */
-size_t packet_write_ip4_fragment(uint8_t *to, const struct endpoint *source,
-                                 const struct endpoint *destination, uint8_t protocol, size_t size,
-                                 uint16_t id, size_t offset, bool more);
+size_t packet_write_ip4_fragment(uint8_t *to, const struct udptun_endpoint *source,
+                                 const struct udptun_endpoint *destination, uint8_t protocol,
+                                 size_t size, uint16_t id, size_t offset, bool more);
 
 #endif

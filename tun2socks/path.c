@@ -22,7 +22,7 @@ enum {
 /* RFC 8201 section 5.3: the way may have changed by then. */
 static const uint64_t life_us = UINT64_C(600000000);
 
-static struct app_path *find(const struct tun2socks *t, const struct endpoint *app)
+static struct app_path *find(const struct tun2socks *t, const struct udptun_endpoint *app)
 {
     for (unsigned i = 0; i < t->path_count; i++) {
         const struct app_path *path = &t->paths[i];
@@ -32,7 +32,7 @@ static struct app_path *find(const struct tun2socks *t, const struct endpoint *a
     return NULL;
 }
 
-static struct app_path *find_or_new(struct tun2socks *t, const struct endpoint *app)
+static struct app_path *find_or_new(struct tun2socks *t, const struct udptun_endpoint *app)
 {
     struct app_path *path = find(t, app);
     if (!path) {
@@ -45,20 +45,20 @@ static struct app_path *find_or_new(struct tun2socks *t, const struct endpoint *
     return path;
 }
 
-static uint32_t least(const struct endpoint *app)
+static uint32_t least(const struct udptun_endpoint *app)
 {
-    return app->family == ENDPOINT_IP4 ? LEAST_MTU4 : LEAST_MTU6;
+    return app->family == UDPTUN_ENDPOINT_IP4 ? LEAST_MTU4 : LEAST_MTU6;
 }
 
-uint32_t path_mtu(const struct tun2socks *t, const struct endpoint *app)
+uint32_t path_mtu(const struct tun2socks *t, const struct udptun_endpoint *app)
 {
     uint32_t device = t->device ? t->device->mtu : ETHERNET_MTU;
     const struct app_path *path = find(t, app);
-    uint32_t mtu = path ? path->mtu : app->family == ENDPOINT_IP4 ? device : ETHERNET_MTU;
+    uint32_t mtu = path ? path->mtu : app->family == UDPTUN_ENDPOINT_IP4 ? device : ETHERNET_MTU;
     return mtu < device ? mtu : device;
 }
 
-uint32_t path_proved(struct tun2socks *t, const struct endpoint *app, uint32_t mtu)
+uint32_t path_proved(struct tun2socks *t, const struct udptun_endpoint *app, uint32_t mtu)
 {
     if (mtu < least(app))
         mtu = least(app);
@@ -70,9 +70,9 @@ uint32_t path_proved(struct tun2socks *t, const struct endpoint *app, uint32_t m
     return path->mtu;
 }
 
-void path_told(struct tun2socks *t, const struct endpoint *app, uint32_t mtu)
+void path_told(struct tun2socks *t, const struct udptun_endpoint *app, uint32_t mtu)
 {
-    if (app->family != ENDPOINT_IP6)
+    if (app->family != UDPTUN_ENDPOINT_IP6)
         return;
     struct app_path *path = find_or_new(t, app);
     if (mtu < LEAST_MTU6)

@@ -25,7 +25,7 @@ enum {
 struct reassembly {
     struct list link; /* in t->partials, the oldest first */
     struct table_node node;
-    struct endpoint source, destination;
+    struct udptun_endpoint source, destination;
     uint32_t id;
     uint8_t protocol;
     uint64_t end_us;
@@ -49,7 +49,7 @@ static bool is_of(const struct table_node *node, const void *key)
 {
     const struct reassembly *r = table_entry(node, const struct reassembly, node);
     const struct packet *p = key;
-    bool is_ip6 = p->source.family == ENDPOINT_IP6; /* whose fragments may disagree on it */
+    bool is_ip6 = p->source.family == UDPTUN_ENDPOINT_IP6; /* whose fragments may disagree on it */
     return r->id == p->fragment_id && (is_ip6 || r->protocol == p->protocol) &&
            endpoint_equal(&r->source, &p->source) &&
            endpoint_equal(&r->destination, &p->destination);
@@ -176,7 +176,8 @@ struct packet_buffer *reassembly_take(struct tun2socks *t, const struct packet *
     if (!r->total || r->unit_count < (r->total + UNIT - 1) / UNIT)
         return NULL;
     if (r->unit_count == (r->total + UNIT - 1) / UNIT) {
-        size_t ip_size = r->source.family == ENDPOINT_IP4 ? IP4_HEADER_SIZE : IP6_HEADER_SIZE;
+        size_t ip_size =
+            r->source.family == UDPTUN_ENDPOINT_IP4 ? IP4_HEADER_SIZE : IP6_HEADER_SIZE;
         *offset = IP6_HEADER_SIZE - ip_size;
         *packet_size = ip_size + r->total;
         whole = r->buffer;

@@ -56,9 +56,10 @@ const struct tun2socks_counters *tun2socks_counters(const struct tun2socks *t)
     return &t->counters;
 }
 
-uint64_t stack_hash(const struct tun2socks *t, const struct endpoint *a, const struct endpoint *b)
+uint64_t stack_hash(const struct tun2socks *t, const struct udptun_endpoint *a,
+                    const struct udptun_endpoint *b)
 {
-    struct endpoint both[2] = {*a};
+    struct udptun_endpoint both[2] = {*a};
     uint64_t hash;
     if (b)
         both[1] = *b;
@@ -168,7 +169,7 @@ void stack_feed(struct tun2socks *t, struct packet_buffer *buffer, const struct 
     }
     struct tun2socks_flow *flow = tcp_flow_find(t, &p->source, &p->destination);
     netif_default = netif; /* where a reset to nobody's flow goes */
-    if (p->source.family == ENDPOINT_IP4) {
+    if (p->source.family == UDPTUN_ENDPOINT_IP4) {
         ip4_addr_t *address = ip_2_ip4(&netif->ip_addr);
         memcpy(&address->addr, p->destination.ip, 4);
         tcp_flow_input(flow, pbuf, netif, ip4_input);
@@ -208,7 +209,7 @@ static bool take_packet(struct tun2socks *t, struct packet_buffer *buffer, size_
             icmp_problem(t, &p);
         return false;
     }
-    if (p.source.family == ENDPOINT_IP6)
+    if (p.source.family == UDPTUN_ENDPOINT_IP6)
         path_seen(t, &p, origin != FROM_FRAGMENTS);
     if (p.is_fragment) {
         if (origin == FROM_FRAGMENTS) /* headers within headers, as many as fit: nobody's packet */
@@ -229,7 +230,7 @@ static bool take_packet(struct tun2socks *t, struct packet_buffer *buffer, size_
         stack_drop(t, TUN2SOCKS_DROP_MALFORMED);
         return false;
     }
-    if (p.source.family == ENDPOINT_IP6 && p.transport != p.data + IP6_HEADER_SIZE)
+    if (p.source.family == UDPTUN_ENDPOINT_IP6 && p.transport != p.data + IP6_HEADER_SIZE)
         packet_strip_extensions(&p); /* lwIP need not know them */
     uint8_t kind = p.tcp_flags & (TCP_FLAG_SYN | TCP_FLAG_ACK | TCP_FLAG_RST);
     if (kind == TCP_FLAG_SYN && !tcp_flow_syn(t, &p))
@@ -360,9 +361,9 @@ uint64_t tun2socks_tick(struct tun2socks *t)
 static uint32_t initial_sequence(const struct lwip_port_flow *f)
 {
     const struct tun2socks *t = f->netif->state;
-    struct endpoint local = {.port = f->local_port}, remote = {.port = f->remote_port};
+    struct udptun_endpoint local = {.port = f->local_port}, remote = {.port = f->remote_port};
     size_t size = IP_IS_V6(f->local_ip) ? 16 : 4; /* both kinds of ip_addr_t begin with it */
-    local.family = remote.family = size == 4 ? ENDPOINT_IP4 : ENDPOINT_IP6;
+    local.family = remote.family = size == 4 ? UDPTUN_ENDPOINT_IP4 : UDPTUN_ENDPOINT_IP6;
     memcpy(local.ip, f->local_ip, size);
     memcpy(remote.ip, f->remote_ip, size);
     return (uint32_t)(stack_hash(t, &local, &remote) >> 32) + (uint32_t)(stack_now(t) / 4);

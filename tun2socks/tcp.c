@@ -24,7 +24,7 @@ enum { REFUSED_US = 1000000 };
 /* ---- the table */
 
 struct flow_key {
-    const struct endpoint *source, *destination;
+    const struct udptun_endpoint *source, *destination;
 };
 
 static bool is_flow(const struct table_node *node, const void *key)
@@ -35,8 +35,9 @@ static bool is_flow(const struct table_node *node, const void *key)
            endpoint_equal(&flow->destination, k->destination);
 }
 
-struct tun2socks_flow *tcp_flow_find(const struct tun2socks *t, const struct endpoint *source,
-                                     const struct endpoint *destination)
+struct tun2socks_flow *tcp_flow_find(const struct tun2socks *t,
+                                     const struct udptun_endpoint *source,
+                                     const struct udptun_endpoint *destination)
 {
     struct flow_key key = {source, destination};
     struct table_node *node =
@@ -131,7 +132,7 @@ void tcp_flow_abort(struct tun2socks_flow *flow)
 static bool is_of(const struct tcp_pcb *pcb, const struct tun2socks *t, const struct packet *p)
 {
     const void *remote = &pcb->remote_ip, *local = &pcb->local_ip;
-    bool is_ip4 = p->source.family == ENDPOINT_IP4;
+    bool is_ip4 = p->source.family == UDPTUN_ENDPOINT_IP4;
     size_t size = is_ip4 ? 4 : 16; /* both kinds of ip_addr_t begin with the address */
     return pcb->remote_port == p->source.port && pcb->local_port == p->destination.port &&
            pcb->netif_idx == netif_get_index(&t->netif) && IP_IS_V6(&pcb->remote_ip) != is_ip4 &&

@@ -32,7 +32,7 @@ enum {
 
 /* The headers of a packet that lwIP made. */
 struct outgoing {
-    struct endpoint source, destination;
+    struct udptun_endpoint source, destination;
     uint8_t *ip, *tcp;
     size_t ip_size, header_size, payload_size;
 };
@@ -42,7 +42,8 @@ static void read_headers(struct outgoing *out, uint8_t *header, size_t size)
     bool is_ip4 = header[0] >> 4 == 4;
     size_t address_size = is_ip4 ? 4 : 16, address_at = is_ip4 ? 12 : 8;
     *out = (struct outgoing){.ip = header, .ip_size = is_ip4 ? IP4_HEADER_SIZE : IP6_HEADER_SIZE};
-    out->source.family = out->destination.family = is_ip4 ? ENDPOINT_IP4 : ENDPOINT_IP6;
+    out->source.family = out->destination.family =
+        is_ip4 ? UDPTUN_ENDPOINT_IP4 : UDPTUN_ENDPOINT_IP6;
     memcpy(out->source.ip, header + address_at, address_size);
     memcpy(out->destination.ip, header + address_at + address_size, address_size);
     out->tcp = header + out->ip_size;
@@ -135,7 +136,7 @@ static void write_cut(struct tun2socks *t, const struct outgoing *out, const str
 static struct tun2socks_flow *flow_of(const struct tun2socks *t, const struct outgoing *out)
 {
     bool may_be_cut = t->device->segmentation_offload || t->has_small_path ||
-                      out->destination.family == ENDPOINT_IP6;
+                      out->destination.family == UDPTUN_ENDPOINT_IP6;
     if (!may_be_cut || out->payload_size <= LEAST_SEGMENT)
         return NULL;
     return tcp_flow_find(t, &out->destination, &out->source);
@@ -143,7 +144,7 @@ static struct tun2socks_flow *flow_of(const struct tun2socks *t, const struct ou
 
 static void look_for_black_hole(struct tun2socks_flow *flow)
 {
-    bool is_ip6 = flow->source.family == ENDPOINT_IP6;
+    bool is_ip6 = flow->source.family == UDPTUN_ENDPOINT_IP6;
     if (is_ip6 && flow->segment_size > SAFE_SEGMENT6 && flow->pcb &&
         flow->pcb->nrtx >= BLACK_HOLE_RETRANSMITS)
         flow->segment_size = SAFE_SEGMENT6;
@@ -174,7 +175,7 @@ void tcp_out_start(struct tun2socks_flow *flow)
 {
     struct tun2socks *t = flow->t;
     struct tcp_pcb *pcb = flow->pcb;
-    size_t ip_size = flow->source.family == ENDPOINT_IP4 ? IP4_HEADER_SIZE : IP6_HEADER_SIZE;
+    size_t ip_size = flow->source.family == UDPTUN_ENDPOINT_IP4 ? IP4_HEADER_SIZE : IP6_HEADER_SIZE;
     size_t headers = ip_size + TCP_HEADER_SIZE;
     if (pcb->mss < LEAST_SEGMENT)
         pcb->mss = LEAST_SEGMENT;
@@ -188,14 +189,14 @@ void tcp_out_start(struct tun2socks_flow *flow)
         pcb->mss = (u16_t)((UINT16_MAX - headers) / flow->segment_size * flow->segment_size);
 }
 
-bool tcp_out_too_big(struct tun2socks *t, const struct endpoint *app, const struct endpoint *far,
-                     uint32_t sequence, uint32_t mtu)
+bool tcp_out_too_big(struct tun2socks *t, const struct udptun_endpoint *app,
+                     const struct udptun_endpoint *far, uint32_t sequence, uint32_t mtu)
 {
     struct tun2socks_flow *flow = tcp_flow_find(t, app, far);
     struct tcp_pcb *pcb = flow ? flow->pcb : NULL;
     if (!pcb || !flow->segment_size || !TCP_SEQ_BETWEEN(sequence, pcb->lastack, pcb->snd_nxt))
         return false;
-    size_t ip_size = app->family == ENDPOINT_IP4 ? IP4_HEADER_SIZE : IP6_HEADER_SIZE;
+    size_t ip_size = app->family == UDPTUN_ENDPOINT_IP4 ? IP4_HEADER_SIZE : IP6_HEADER_SIZE;
     size_t segment_size = path_proved(t, app, mtu) - ip_size - TCP_HEADER_SIZE;
     if (segment_size < flow->segment_size) { /* else it was said already, and done */
         flow->segment_size = (uint16_t)segment_size;

@@ -39,8 +39,9 @@ struct tun2socks_flow;
 struct tun2socks_stream_host {
     /* A stream from `source` to `destination` is wanted: IO_OK and `*stream`, to be followed by
      * tun2socks_connected() or _refused(); or why not. */
-    enum io (*stream_open)(void *arg, struct tun2socks_flow *flow, const struct endpoint *source,
-                           const struct endpoint *destination, void **stream);
+    enum io (*stream_open)(void *arg, struct tun2socks_flow *flow,
+                           const struct udptun_endpoint *source,
+                           const struct udptun_endpoint *destination, void **stream);
     /* Take bytes of the app: how many were taken; when not all were, tun2socks_writable() says
      * when to try again. Negative: the stream is broken (the app gets a reset). */
     ssize_t (*stream_write)(void *stream, const struct iovec *parts, int count);
@@ -56,8 +57,8 @@ struct tun2socks_stream_host {
 struct tun2socks_datagram_host {
     /* A datagram of a binding. `*binding` belongs to the host: NULL on a binding's first
      * datagram, then what the host left in it. */
-    void (*datagram)(void *arg, void **binding, const struct endpoint *source,
-                     const struct endpoint *destination, const void *data, size_t size);
+    void (*datagram)(void *arg, void **binding, const struct udptun_endpoint *source,
+                     const struct udptun_endpoint *destination, const void *data, size_t size);
     /* The binding idled or made room. `binding` is not NULL. */
     void (*binding_close)(void *arg, void *binding);
     /* All that was ready on the device was handed over: time to send what was gathered. May be
@@ -78,8 +79,8 @@ struct tun2socks_config {
     tun2socks_device_lost *device_lost;              /* may be NULL */
     /* A socket of the host itself sends from `source`: its packets must not become a flow. Asked
      * once for each new flow. NULL: there is none. */
-    bool (*own_source)(void *arg, bool is_stream, const struct endpoint *source,
-                       const struct endpoint *destination);
+    bool (*own_source)(void *arg, bool is_stream, const struct udptun_endpoint *source,
+                       const struct udptun_endpoint *destination);
     struct budget *budget;                 /* of what the flows' buffers hold; NULL:
                                               there is no limit */
     uint8_t hash_key[16];                  /* random */
@@ -148,8 +149,8 @@ void tun2socks_failed(struct tun2socks_flow *flow);
 
 /* A datagram for the app at `app`, from `source`: any address of the same family. False: it was
  * dropped, and counted. */
-bool tun2socks_datagram(struct tun2socks *t, const struct endpoint *app,
-                        const struct endpoint *source, const void *data, size_t size);
+bool tun2socks_datagram(struct tun2socks *t, const struct udptun_endpoint *app,
+                        const struct udptun_endpoint *source, const void *data, size_t size);
 
 /* A datagram that was handed to the host is lost, and its app is not told: it is counted. */
 void tun2socks_lost(struct tun2socks *t);
@@ -162,9 +163,9 @@ enum tun2socks_unreachable {
 };
 
 /* Datagrams of `app` do not reach `destination`: tell it by ICMP. `mtu` is for TOO_BIG. */
-void tun2socks_unreachable(struct tun2socks *t, const struct endpoint *app,
-                           const struct endpoint *destination, enum tun2socks_unreachable why,
-                           uint32_t mtu);
+void tun2socks_unreachable(struct tun2socks *t, const struct udptun_endpoint *app,
+                           const struct udptun_endpoint *destination,
+                           enum tun2socks_unreachable why, uint32_t mtu);
 
 /* ---- looking ------------------------------------------------------------------------------------
  */

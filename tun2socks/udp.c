@@ -18,13 +18,14 @@ static bool is_of(const struct table_node *node, const void *key)
     return endpoint_equal(&table_entry(node, const struct binding, node)->source, key);
 }
 
-static struct binding *find(const struct tun2socks *t, const struct endpoint *source, uint64_t hash)
+static struct binding *find(const struct tun2socks *t, const struct udptun_endpoint *source,
+                            uint64_t hash)
 {
     struct table_node *node = table_find(&t->bindings, hash, is_of, source);
     return node ? table_entry(node, struct binding, node) : NULL;
 }
 
-bool udp_has_binding(const struct tun2socks *t, const struct endpoint *app)
+bool udp_has_binding(const struct tun2socks *t, const struct udptun_endpoint *app)
 {
     return find(t, app, stack_hash(t, app, NULL)) != NULL;
 }
@@ -53,7 +54,7 @@ static void evict(struct tun2socks *t)
     free_binding(t, !a || (b && b->active_us < a->active_us) ? b : a);
 }
 
-static struct binding *new_binding(struct tun2socks *t, const struct endpoint *source,
+static struct binding *new_binding(struct tun2socks *t, const struct udptun_endpoint *source,
                                    uint64_t hash)
 {
     while (t->counters.udp_flows && t->counters.udp_flows >= t->config.max_udp_flows)
@@ -104,8 +105,8 @@ void udp_packet(struct tun2socks *t, const struct packet *p)
                                   p->transport_size - UDP_HEADER_SIZE);
 }
 
-bool tun2socks_datagram(struct tun2socks *t, const struct endpoint *app,
-                        const struct endpoint *source, const void *data, size_t size)
+bool tun2socks_datagram(struct tun2socks *t, const struct udptun_endpoint *app,
+                        const struct udptun_endpoint *source, const void *data, size_t size)
 {
     if (app->family != source->family) {
         stack_drop(t, TUN2SOCKS_DROP_FAMILY);
@@ -125,9 +126,9 @@ void tun2socks_lost(struct tun2socks *t)
     stack_drop(t, TUN2SOCKS_DROP_FAR_END);
 }
 
-void tun2socks_unreachable(struct tun2socks *t, const struct endpoint *app,
-                           const struct endpoint *destination, enum tun2socks_unreachable why,
-                           uint32_t mtu)
+void tun2socks_unreachable(struct tun2socks *t, const struct udptun_endpoint *app,
+                           const struct udptun_endpoint *destination,
+                           enum tun2socks_unreachable why, uint32_t mtu)
 {
     uint8_t header[UDP_HEADER_SIZE];
     struct writer w = writer_of(header, sizeof header);

@@ -21,10 +21,10 @@ static int invalid(struct udptun_error *err, const char *name, const char *text,
 }
 
 static int take_address(const struct client_command *command, const char *name, bool required,
-                        struct endpoint *address, struct udptun_error *err)
+                        struct udptun_endpoint *address, struct udptun_error *err)
 {
     const json_t *value = json_object_get(command->parameters, name);
-    *address = (struct endpoint){0};
+    *address = (struct udptun_endpoint){0};
     if (!value || json_is_null(value))
         return required ? invalid(err, name, NULL, "is missing") : UDPTUN_OK;
     const char *text = json_string_value(value);
@@ -37,8 +37,8 @@ static int take_address(const struct client_command *command, const char *name, 
 }
 
 /* The address is one at which a proxy can be. */
-static int check_proxy(const struct controller *c, const struct endpoint *proxy, const char *text,
-                       struct udptun_error *err)
+static int check_proxy(const struct controller *c, const struct udptun_endpoint *proxy,
+                       const char *text, struct udptun_error *err)
 {
     if (endpoint_is_loopback(proxy) || endpoint_is_unspecified(proxy) ||
         endpoint_is_multicast(proxy) || endpoint_is_broadcast(proxy) ||
@@ -51,7 +51,7 @@ static int check_proxy(const struct controller *c, const struct endpoint *proxy,
 }
 
 /* It can be reached without the device. */
-static int check_way(struct controller *c, const struct endpoint *proxy, const char *text,
+static int check_way(struct controller *c, const struct udptun_endpoint *proxy, const char *text,
                      struct udptun_error *err)
 {
     enum route_kind kind;
@@ -88,7 +88,7 @@ static bool is_held(struct client_command *command)
 void proxy_action_configure_routing(struct client_command *command)
 {
     struct controller *c = command->controller;
-    struct endpoint proxy, router;
+    struct udptun_endpoint proxy, router;
     struct udptun_error err;
     int rc = take_address(command, "proxyIp", true, &proxy, &err);
     /* The device is the route; a router on it adds nothing. */

@@ -57,7 +57,7 @@ int controller_have_device(struct controller *c, struct udptun_error *err)
     return rc;
 }
 
-static int apply(struct controller *c, const struct endpoint *proxy, bool *repaired,
+static int apply(struct controller *c, const struct udptun_endpoint *proxy, bool *repaired,
                  struct udptun_error *err)
 {
     struct plan plan;
@@ -88,7 +88,8 @@ int controller_unroute(struct controller *c, struct udptun_error *err)
     return rc;
 }
 
-int controller_route(struct controller *c, const struct endpoint *proxy, struct udptun_error *err)
+int controller_route(struct controller *c, const struct udptun_endpoint *proxy,
+                     struct udptun_error *err)
 {
     struct udptun_error ignored;
     int rc = apply(c, proxy, NULL, err);
@@ -101,7 +102,8 @@ int controller_route(struct controller *c, const struct endpoint *proxy, struct 
     char text[INET6_ADDRSTRLEN] = "";
     c->routed = true;
     c->proxy = *proxy;
-    inet_ntop(proxy->family == ENDPOINT_IP4 ? AF_INET : AF_INET6, proxy->ip, text, sizeof text);
+    inet_ntop(proxy->family == UDPTUN_ENDPOINT_IP4 ? AF_INET : AF_INET6, proxy->ip, text,
+              sizeof text);
     log_write(c->log, UDPTUN_LOG_INFO, "proxy", "all but %s is routed into %s", text,
               c->device.name);
     return UDPTUN_OK;

@@ -50,8 +50,8 @@ struct controller {
     struct configure *on_device_job; /* has the device reserved; NULL: none (configure.h) */
 
     bool routed;
-    struct endpoint proxy;    /* while routed */
-    struct client_who holder; /* who configured the routing; id 0: gone, or nobody */
+    struct udptun_endpoint proxy; /* while routed */
+    struct client_who holder;     /* who configured the routing; id 0: gone, or nobody */
     enum connection_status status;
 };
 
@@ -65,7 +65,8 @@ void controller_close(struct controller *c);
 int controller_have_device(struct controller *c, struct udptun_error *err);
 
 /* Route all but what goes to `proxy` into the device, or leave everything as it was. */
-int controller_route(struct controller *c, const struct endpoint *proxy, struct udptun_error *err);
+int controller_route(struct controller *c, const struct udptun_endpoint *proxy,
+                     struct udptun_error *err);
 int controller_unroute(struct controller *c, struct udptun_error *err);
 
 /* Something may have changed: work the status out anew, and tell the client that holds the routing

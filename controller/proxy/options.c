@@ -129,12 +129,13 @@ static enum options_result take(struct proxy_options *o, int option, const char 
         return is_device_name(value) ? OPTIONS_RUN
                                      : usage("--tun-name is no name of a device", value);
     case OPT_TUN_ADDRESS:
-        return take_address(&o->tun_address, value, ENDPOINT_IP4)
+        return take_address(&o->tun_address, value, UDPTUN_ENDPOINT_IP4)
                    ? OPTIONS_RUN
                    : usage("--tun-address is no IPv4 address/prefix", value);
     case OPT_TUN_ADDRESS6:
         o->tun_address6 = (struct device_address){0};
-        return strcmp(value, "none") == 0 || take_address(&o->tun_address6, value, ENDPOINT_IP6)
+        return strcmp(value, "none") == 0 ||
+                       take_address(&o->tun_address6, value, UDPTUN_ENDPOINT_IP6)
                    ? OPTIONS_RUN
                    : usage("--tun-address6 is neither an IPv6 address/prefix nor none", value);
     case OPT_MARK:
@@ -157,8 +158,8 @@ static enum options_result take(struct proxy_options *o, int option, const char 
 enum options_result proxy_options_parse(struct proxy_options *o, int argc, char **argv)
 {
     *o = (struct proxy_options){.owner = NO_OWNER, .tun_name = DEFAULT_TUN, .mark = DEFAULT_MARK};
-    take_address(&o->tun_address, DEFAULT_ADDRESS, ENDPOINT_IP4);
-    take_address(&o->tun_address6, DEFAULT_ADDRESS6, ENDPOINT_IP6);
+    take_address(&o->tun_address, DEFAULT_ADDRESS, UDPTUN_ENDPOINT_IP4);
+    take_address(&o->tun_address6, DEFAULT_ADDRESS6, UDPTUN_ENDPOINT_IP6);
     for (;;) {
         int option = getopt_long(argc, argv, "s:u:l:dh", long_options, NULL);
         if (option < 0)

@@ -23,10 +23,10 @@ enum {
 
 /* A UDP socket bound to `at`, IPv6 alone on an IPv6 address, that meets `rules` (NULL: none apply).
  * What the system lacks of `wants` is skipped. 0 or the system's error number. */
-int udp_open(const struct endpoint *at, const struct socket_rules *rules, unsigned wants,
+int udp_open(const struct udptun_endpoint *at, const struct socket_rules *rules, unsigned wants,
              udptun_socket *made);
 /* Send to `to` alone, and receive from there alone. 0 or the system's error number. */
-int udp_connect(udptun_socket socket, const struct endpoint *to);
+int udp_connect(udptun_socket socket, const struct udptun_endpoint *to);
 
 /* ---- receiving ----------------------------------------------------------------------------- */
 
@@ -45,8 +45,8 @@ void udp_batch_trim(struct udp_batch *batch);
  * which may be shorter. One empty datagram is a run of size 0.
  */
 struct udp_run {
-    struct endpoint source; /* unmapped */
-    struct endpoint local;  /* where to, with UDP_WANT_LOCAL; port 0; else family NONE */
+    struct udptun_endpoint source; /* unmapped */
+    struct udptun_endpoint local;  /* where to, with UDP_WANT_LOCAL; port 0; else family NONE */
     const uint8_t *data;
     size_t size;
     size_t segment_size;
@@ -83,7 +83,7 @@ bool udp_batch_was_full(const struct udp_batch *batch);
 /* Called for each ICMP error: the datagram to `dest` failed because of `why`: IO_REFUSED (port
  * unreachable), IO_HOST_UNREACHABLE, IO_NET_UNREACHABLE, IO_DENIED, IO_TOO_BIG with `mtu` in bytes
  * when it is known, else 0, ... */
-typedef void udp_failed(void *arg, const struct endpoint *dest, enum io why, uint32_t mtu);
+typedef void udp_failed(void *arg, const struct udptun_endpoint *dest, enum io why, uint32_t mtu);
 
 /* Drain the errors of a socket; returns how many there were. */
 int udp_errors(udptun_socket socket, udp_failed *failed, void *arg);
@@ -98,7 +98,7 @@ struct udp_sender;
 struct datagram_owner {
     /* One of `size` bytes was not sent: IO_AGAIN (the socket's buffer is full), IO_TOO_BIG,
      * IO_REFUSED, IO_DENIED, IO_NET_UNREACHABLE, ... It must not add to the sender. */
-    void (*unsent)(struct datagram_owner *owner, const struct endpoint *to, size_t size,
+    void (*unsent)(struct datagram_owner *owner, const struct udptun_endpoint *to, size_t size,
                    enum io why);
 };
 
@@ -112,19 +112,20 @@ void udp_sender_free(struct udp_sender *sender);
  * is connected (copied otherwise). An IPv4 `dest` on an IPv6 socket is not mapped: that is the
  * caller's choice. When the sender is full it flushes first.
  */
-void udp_sender_add(struct udp_sender *sender, udptun_socket socket, const struct endpoint *dest,
-                    const void *data, size_t size, struct datagram_owner *owner);
+void udp_sender_add(struct udp_sender *sender, udptun_socket socket,
+                    const struct udptun_endpoint *dest, const void *data, size_t size,
+                    struct datagram_owner *owner);
 /* As above, leaving from the local address `from` (its port is not looked at; NULL or family NONE:
  * as routes have it), so that an answer comes from where the question went. posix/ cannot, and
  * sends as routes have it. */
 void udp_sender_add_from(struct udp_sender *sender, udptun_socket socket,
-                         const struct endpoint *from, const struct endpoint *dest, const void *data,
-                         size_t size, struct datagram_owner *owner);
+                         const struct udptun_endpoint *from, const struct udptun_endpoint *dest,
+                         const void *data, size_t size, struct datagram_owner *owner);
 void udp_sender_flush(struct udp_sender *sender);
 
 /* One datagram at once, from its parts; `to` NULL: the socket is connected. 0 or the system's error
  * number, which may be that of an ICMP error that waited on the socket. */
-int udp_send(udptun_socket socket, const struct endpoint *to, const struct io_span *parts,
+int udp_send(udptun_socket socket, const struct udptun_endpoint *to, const struct io_span *parts,
              size_t count);
 
 #endif

@@ -44,8 +44,8 @@ static struct udp_chain *chain_of(struct udp_sender *sender, udptun_socket socke
 }
 
 void udp_sender_add_from(struct udp_sender *sender, udptun_socket socket,
-                         const struct endpoint *from, const struct endpoint *dest, const void *data,
-                         size_t size, struct datagram_owner *owner)
+                         const struct udptun_endpoint *from, const struct udptun_endpoint *dest,
+                         const void *data, size_t size, struct datagram_owner *owner)
 {
     if (sender->count == UDP_SENDER_ENTRIES)
         udp_sender_flush(sender);
@@ -66,8 +66,9 @@ void udp_sender_add_from(struct udp_sender *sender, udptun_socket socket,
     chain->last = index;
 }
 
-void udp_sender_add(struct udp_sender *sender, udptun_socket socket, const struct endpoint *dest,
-                    const void *data, size_t size, struct datagram_owner *owner)
+void udp_sender_add(struct udp_sender *sender, udptun_socket socket,
+                    const struct udptun_endpoint *dest, const void *data, size_t size,
+                    struct datagram_owner *owner)
 {
     udp_sender_add_from(sender, socket, NULL, dest, data, size, owner);
 }

@@ -16,9 +16,9 @@ struct udp_entry {
     const void *data; /* the caller's */
     size_t size;
     struct datagram_owner *owner;
-    struct endpoint dest; /* family NONE: the socket is connected */
-    struct endpoint from; /* family NONE: as routes have it; port 0 */
-    uint16_t next;        /* of the same socket, or UDP_SENDER_END */
+    struct udptun_endpoint dest; /* family NONE: the socket is connected */
+    struct udptun_endpoint from; /* family NONE: as routes have it; port 0 */
+    uint16_t next;               /* of the same socket, or UDP_SENDER_END */
 };
 
 /* Those of one socket, in order. */

@@ -17,8 +17,8 @@ struct loop;
 struct names;
 
 /* `addresses` in the order to try them, port 0; or none and a clause of static storage. */
-typedef void names_answer(void *arg, const struct endpoint *addresses, size_t count, uint32_t ttl_s,
-                          const char *failure);
+typedef void names_answer(void *arg, const struct udptun_endpoint *addresses, size_t count,
+                          uint32_t ttl_s, const char *failure);
 
 /* NULL: out of memory, or the system's settings are unusable. `rules` must outlive it. */
 struct names *names_new(struct loop *loop, const struct socket_rules *rules);

@@ -21,7 +21,7 @@ void network_watch_free(struct network_watch *watch);
 
 /* Call `each` for every address and directed broadcast address of this host, without port and
  * zone. 0 or the system's error number. */
-typedef void network_address(void *arg, const struct endpoint *address);
+typedef void network_address(void *arg, const struct udptun_endpoint *address);
 int network_own_addresses(network_address *each, void *arg);
 
 #endif

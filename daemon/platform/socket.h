@@ -56,7 +56,7 @@ int socket_copy(udptun_socket socket, udptun_socket *made);
 
 /* Begin to connect; wait until it can be written, then ask socket_connected(). `rules` NULL: none
  * apply. */
-int socket_connect(const struct endpoint *to, const struct socket_rules *rules,
+int socket_connect(const struct udptun_endpoint *to, const struct socket_rules *rules,
                    udptun_socket *made);
 /* The same to a local socket. IO_AGAIN: its listen backlog is full, and nothing is under way. */
 int socket_connect_local(const char *path, udptun_socket *made);
@@ -66,7 +66,7 @@ int socket_connected(udptun_socket socket);
 /* ---- listening ----------------------------------------------------------------------------- */
 
 /* IPv6 alone on an IPv6 address: 0.0.0.0 and :: are two listeners. */
-int socket_listen(const struct endpoint *at, udptun_socket *made);
+int socket_listen(const struct udptun_endpoint *at, udptun_socket *made);
 /* A stale socket file, that nobody answers on, is replaced. A live one, and a file that is not a
  * socket, give IO_IN_USE. */
 int socket_listen_local(const char *path, udptun_socket *made);
@@ -74,7 +74,7 @@ int socket_listen_local(const char *path, udptun_socket *made);
 void socket_unlink_local(const char *path);
 /* IO_AGAIN: none waits; IO_ABORTED: try the next. `peer` (may be NULL) becomes NONE for a local
  * socket. */
-int socket_accept(udptun_socket listening, struct endpoint *peer, udptun_socket *made);
+int socket_accept(udptun_socket listening, struct udptun_endpoint *peer, udptun_socket *made);
 
 /* ---- reading and writing ------------------------------------------------------------------- */
 
@@ -113,8 +113,8 @@ void socket_tune(udptun_socket socket);
 void socket_limit_unsent(udptun_socket socket, int bytes);
 
 /* Own and far address; family NONE when it has none. */
-struct endpoint socket_own(udptun_socket socket);
-struct endpoint socket_far(udptun_socket socket);
+struct udptun_endpoint socket_own(udptun_socket socket);
+struct udptun_endpoint socket_far(udptun_socket socket);
 /* A stream, not datagrams; false if it is not a socket any more. */
 bool socket_is_stream(udptun_socket socket);
 

@@ -20,14 +20,14 @@ enum { WIRES = 16, WIRE_SIZE = 65536 };
 
 /* A stream from the local to the server; ends[0] is the local's, NULL: closed. */
 struct wire {
-    struct udpt_conn *ends[2];
+    struct udptun_conn *ends[2];
     uint8_t bytes[2][WIRE_SIZE]; /* under way to that end */
     size_t used[2];
     int wanted; /* the local asked for it */
 };
 
 static struct wire wires[WIRES];
-static struct udpt_machine *machines[2]; /* the local, the server */
+static struct udptun_machine *machines[2]; /* the local, the server */
 static uint64_t now_us;
 static int answered;
 
@@ -39,36 +39,36 @@ static void give_random(void *arg, void *to, size_t size)
 }
 
 /* Nothing may be called back from here; main() opens it. */
-static void dial(void *arg, struct udpt_conn *conn)
+static void dial(void *arg, struct udptun_conn *conn)
 {
     (void)arg;
     for (int i = 0; i < WIRES; i++) {
         if (wires[i].ends[0] || wires[i].ends[1])
             continue;
         wires[i] = (struct wire){.ends = {conn, NULL}, .wanted = 1};
-        udpt_conn_set_host(conn, &wires[i]);
+        udptun_conn_set_host(conn, &wires[i]);
         return;
     }
 }
 
-static void hangup(void *arg, struct udpt_conn *conn, const char *reason)
+static void hangup(void *arg, struct udptun_conn *conn, const char *reason)
 {
     (void)arg;
     (void)reason;
-    struct wire *wire = (struct wire *)udpt_conn_host(conn);
+    struct wire *wire = (struct wire *)udptun_conn_host(conn);
     if (wire)
         wire->ends[wire->ends[1] == conn] = NULL;
 }
 
 /* The server would send to `peer` from a socket of the binding; its target answers at once. */
-static void to_target(void *arg, struct udpt_binding *b, const struct udpt_dest *peer,
+static void to_target(void *arg, struct udptun_binding *b, const struct udptun_dest *peer,
                       const uint8_t *data, size_t size)
 {
     (void)arg;
-    udpt_send(b, peer, data, size, now_us);
+    udptun_binding_send(b, peer, data, size, now_us);
 }
 
-static void to_app(void *arg, struct udpt_binding *b, const struct udpt_dest *peer,
+static void to_app(void *arg, struct udptun_binding *b, const struct udptun_dest *peer,
                    const uint8_t *data, size_t size)
 {
     (void)arg;
@@ -78,24 +78,25 @@ static void to_app(void *arg, struct udpt_binding *b, const struct udpt_dest *pe
     answered = 1;
 }
 
-static int binding_opened(void *arg, struct udpt_binding *b, uint16_t want4, uint16_t want6)
+static int binding_opened(void *arg, struct udptun_binding *b, uint16_t want4, uint16_t want6)
 {
     (void)arg, (void)b, (void)want4, (void)want6;
     return 0;
 }
 
-static void binding_closed(void *arg, struct udpt_binding *b, enum udpt_close_reason reason)
+static void binding_closed(void *arg, struct udptun_binding *b, enum udptun_close_reason reason)
 {
     (void)arg, (void)b, (void)reason;
 }
 
-static void error(void *arg, struct udpt_binding *b, const struct udpt_dest *peer,
-                  enum udpt_error_code code, uint32_t value)
+static void error(void *arg, struct udptun_binding *b, const struct udptun_dest *peer,
+                  enum udptun_machine_error code, uint32_t value)
 {
     (void)arg, (void)b, (void)peer, (void)code, (void)value;
 }
 
-static void state(void *arg, struct udpt_session *s, enum udpt_state present, const char *reason)
+static void state(void *arg, struct udptun_session *s, enum udptun_machine_state present,
+                  const char *reason)
 {
     (void)arg, (void)s, (void)present, (void)reason;
 }
@@ -105,41 +106,41 @@ static void pong(void *arg, uint64_t token, uint64_t rtt_us)
     (void)arg, (void)token, (void)rtt_us;
 }
 
-static void log_line(void *arg, enum udpt_log level, const char *text)
+static void log_line(void *arg, enum udptun_machine_log level, const char *text)
 {
     (void)arg;
-    if (level <= UDPT_LOG_WARN)
+    if (level <= UDPTUN_MACHINE_LOG_WARN)
         fprintf(stderr, "%s\n", text);
 }
 
-static const struct udpt_ops local_ops = {.random = give_random,
-                                          .dial = dial,
-                                          .hangup = hangup,
-                                          .datagram = to_app,
-                                          .binding_closed = binding_closed,
-                                          .error = error,
-                                          .state = state,
-                                          .pong = pong,
-                                          .log = log_line};
-static const struct udpt_ops server_ops = {.random = give_random,
-                                           .hangup = hangup,
-                                           .datagram = to_target,
-                                           .binding_opened = binding_opened,
-                                           .binding_closed = binding_closed,
-                                           .error = error,
-                                           .state = state,
-                                           .pong = pong,
-                                           .log = log_line};
+static const struct udptun_machine_ops local_ops = {.random = give_random,
+                                                    .dial = dial,
+                                                    .hangup = hangup,
+                                                    .datagram = to_app,
+                                                    .binding_closed = binding_closed,
+                                                    .error = error,
+                                                    .state = state,
+                                                    .pong = pong,
+                                                    .log = log_line};
+static const struct udptun_machine_ops server_ops = {.random = give_random,
+                                                     .hangup = hangup,
+                                                     .datagram = to_target,
+                                                     .binding_opened = binding_opened,
+                                                     .binding_closed = binding_closed,
+                                                     .error = error,
+                                                     .state = state,
+                                                     .pong = pong,
+                                                     .log = log_line};
 
 /* What a machine wants to write goes on its wire, as far as there is room. */
 static void write_ready(int end)
 {
-    struct udpt_conn *conn;
-    struct udpt_span spans[2];
+    struct udptun_conn *conn;
+    struct udptun_span spans[2];
     int count;
-    while ((conn = udpt_next_ready(machines[end]))) {
-        struct wire *wire = (struct wire *)udpt_conn_host(conn);
-        while ((count = udpt_conn_output(conn, spans)) > 0) {
+    while ((conn = udptun_machine_next_ready(machines[end]))) {
+        struct wire *wire = (struct wire *)udptun_conn_host(conn);
+        while ((count = udptun_conn_output(conn, spans)) > 0) {
             size_t sent = 0;
             for (int i = 0; i < count; i++) {
                 size_t room = WIRE_SIZE - wire->used[!end];
@@ -150,7 +151,7 @@ static void write_ready(int end)
             }
             if (sent == 0)
                 break;
-            udpt_conn_sent(conn, sent, now_us);
+            udptun_conn_sent(conn, sent, now_us);
         }
     }
 }
@@ -160,51 +161,53 @@ static void serve(struct wire *wire)
 {
     if (wire->wanted) {
         wire->wanted = 0;
-        wire->ends[1] = udpt_accept(machines[1], "memory", now_us);
+        wire->ends[1] = udptun_machine_accept(machines[1], "memory", now_us);
         if (wire->ends[1]) {
-            udpt_conn_set_host(wire->ends[1], wire);
-            udpt_conn_opened(wire->ends[0], now_us);
+            udptun_conn_set_host(wire->ends[1], wire);
+            udptun_conn_opened(wire->ends[0], now_us);
         }
     }
     for (int end = 0; end < 2; end++) {
         size_t size = wire->used[end];
         wire->used[end] = 0;
         if (wire->ends[end] && size > 0)
-            udpt_conn_input(wire->ends[end], wire->bytes[end], size, now_us);
+            udptun_conn_input(wire->ends[end], wire->bytes[end], size, now_us);
         if (wire->ends[end] && !wire->ends[!end])
-            udpt_conn_lost(wire->ends[end], "the other end closed it", now_us);
+            udptun_conn_lost(wire->ends[end], "the other end closed it", now_us);
     }
 }
 
 int main(void)
 {
-    struct udpt_config config;
-    udpt_config_init(&config, UDPT_LOCAL);
-    machines[0] = udpt_machine_new(&config, &local_ops, NULL, now_us);
-    udpt_config_init(&config, UDPT_SERVER);
-    machines[1] = udpt_machine_new(&config, &server_ops, NULL, now_us);
+    struct udptun_machine_config config;
+    udptun_machine_config_init(&config, UDPTUN_MACHINE_LOCAL);
+    machines[0] = udptun_machine_new(&config, &local_ops, NULL, now_us);
+    udptun_machine_config_init(&config, UDPTUN_MACHINE_SERVER);
+    machines[1] = udptun_machine_new(&config, &server_ops, NULL, now_us);
     if (!machines[0] || !machines[1])
         return EXIT_FAILURE;
 
     int code;
-    struct endpoint target = {.family = ENDPOINT_IP4, .port = 53, .ip = {192, 0, 2, 1}};
-    struct udpt_dest peer = udpt_dest_of(&target);
-    struct udpt_binding *flow = udpt_binding_open(machines[0], 1, now_us, &code);
+    struct udptun_endpoint target = {
+        .family = UDPTUN_ENDPOINT_IP4, .port = 53, .ip = {192, 0, 2, 1}};
+    struct udptun_dest peer = udptun_dest_of(&target);
+    struct udptun_binding *flow = udptun_binding_open(machines[0], 1, now_us, &code);
     const char text[] = "hello without a socket";
-    if (!flow || udpt_send(flow, &peer, (const uint8_t *)text, sizeof text - 1, now_us) != 0)
+    if (!flow ||
+        udptun_binding_send(flow, &peer, (const uint8_t *)text, sizeof text - 1, now_us) != 0)
         return EXIT_FAILURE;
 
     /* A turn of the loop is a millisecond here, in which bytes cross the wire. */
     for (int turn = 0; turn < 1000 && !answered; turn++, now_us += 1000) {
         for (int end = 0; end < 2; end++) {
-            if (udpt_deadline(machines[end]) <= now_us)
-                udpt_tick(machines[end], now_us);
+            if (udptun_machine_deadline(machines[end]) <= now_us)
+                udptun_machine_tick(machines[end], now_us);
             write_ready(end);
         }
         for (int i = 0; i < WIRES; i++)
             serve(&wires[i]);
     }
-    udpt_machine_free(machines[0]);
-    udpt_machine_free(machines[1]);
+    udptun_machine_free(machines[0]);
+    udptun_machine_free(machines[1]);
     return answered ? EXIT_SUCCESS : EXIT_FAILURE;
 }

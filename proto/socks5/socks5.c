@@ -25,14 +25,14 @@ const char *socks5_reply_text(uint8_t reply)
 
 /* ---- addresses ----------------------------------------------------------------------------- */
 
-struct socks5_address socks5_address_of(const struct endpoint *ep)
+struct socks5_address socks5_address_of(const struct udptun_endpoint *ep)
 {
     return (struct socks5_address){.ep = *ep, .port = ep->port};
 }
 
 struct socks5_address socks5_address_of_host(const struct host_port *host)
 {
-    if (host->ep.family != ENDPOINT_NONE)
+    if (host->ep.family != UDPTUN_ENDPOINT_NONE)
         return socks5_address_of(&host->ep);
     struct socks5_address address = {.port = host->port};
     size_t len = strnlen(host->host, FIELD_MAX);
@@ -43,10 +43,10 @@ struct socks5_address socks5_address_of_host(const struct host_port *host)
 
 void socks5_write_address(struct writer *w, const struct socks5_address *address)
 {
-    if (address->ep.family == ENDPOINT_IP6) {
+    if (address->ep.family == UDPTUN_ENDPOINT_IP6) {
         writer_u8(w, ATYP_IP6);
         writer_bytes(w, address->ep.ip, 16);
-    } else if (address->ep.family == ENDPOINT_IP4) {
+    } else if (address->ep.family == UDPTUN_ENDPOINT_IP4) {
         writer_u8(w, ATYP_IP4);
         writer_bytes(w, address->ep.ip, 4);
     } else if (address->name_len) {
@@ -123,9 +123,9 @@ static enum socks5_result read_name(struct message *m, struct socks5_address *ad
 }
 
 static enum socks5_result read_ip(struct message *m, struct socks5_address *address,
-                                  enum endpoint_family family)
+                                  enum udptun_endpoint_family family)
 {
-    size_t size = family == ENDPOINT_IP4 ? 4 : 16;
+    size_t size = family == UDPTUN_ENDPOINT_IP4 ? 4 : 16;
     if (!has(m, size + 2))
         return SOCKS5_MORE;
     address->ep.family = (uint8_t)family;
@@ -144,9 +144,9 @@ static enum socks5_result read_address(struct message *m, struct socks5_address 
         return SOCKS5_MORE;
     switch (reader_u8(&m->at)) {
     case ATYP_IP4:
-        return read_ip(m, address, ENDPOINT_IP4);
+        return read_ip(m, address, UDPTUN_ENDPOINT_IP4);
     case ATYP_IP6:
-        return read_ip(m, address, ENDPOINT_IP6);
+        return read_ip(m, address, UDPTUN_ENDPOINT_IP6);
     case ATYP_NAME:
         return read_name(m, address);
     }
@@ -155,7 +155,7 @@ static enum socks5_result read_address(struct message *m, struct socks5_address 
 
 static bool is_empty(const struct socks5_address *address)
 {
-    return address->ep.family == ENDPOINT_NONE && address->name_len == 0;
+    return address->ep.family == UDPTUN_ENDPOINT_NONE && address->name_len == 0;
 }
 
 /* ---- client -------------------------------------------------------------------------------- */
@@ -332,9 +332,10 @@ void socks5_write_password_reply(struct writer *w, bool accepted)
     writer_u8(w, accepted ? 0 : 1);
 }
 
-void socks5_write_reply(struct writer *w, enum socks5_reply reply, const struct endpoint *bound)
+void socks5_write_reply(struct writer *w, enum socks5_reply reply,
+                        const struct udptun_endpoint *bound)
 {
-    struct endpoint any = endpoint_ip4(0, 0, 0, 0, 0);
+    struct udptun_endpoint any = endpoint_ip4(0, 0, 0, 0, 0);
     struct socks5_address address = socks5_address_of(bound ? bound : &any);
     writer_u8(w, VERSION);
     writer_u8(w, (uint8_t)reply);

@@ -56,13 +56,13 @@ const char *socks5_reply_text(uint8_t reply);
 
 /* DST.ADDR and DST.PORT. A name stays a name. */
 struct socks5_address {
-    struct endpoint ep;        /* family NONE when it is a name; mapped IPv6 is kept as it came */
+    struct udptun_endpoint ep; /* family NONE when it is a name; mapped IPv6 is kept as it came */
     uint16_t port;             /* also when it is a name */
     uint8_t name_len;          /* 1 to 255, 0: it is no name */
     char name[HOST_NAME_SIZE]; /* NUL-terminated, and without a NUL inside */
 };
 
-struct socks5_address socks5_address_of(const struct endpoint *ep);
+struct socks5_address socks5_address_of(const struct udptun_endpoint *ep);
 /* Of what a user wrote: an address or a name. */
 struct socks5_address socks5_address_of_host(const struct host_port *host);
 void socks5_write_address(struct writer *w, const struct socks5_address *address);
@@ -117,7 +117,8 @@ enum socks5_result socks5_read_request(struct reader *r, struct socks5_request *
 void socks5_write_method(struct writer *w, enum socks5_method method);
 void socks5_write_password_reply(struct writer *w, bool accepted);
 /* `bound` NULL: 0.0.0.0:0. */
-void socks5_write_reply(struct writer *w, enum socks5_reply reply, const struct endpoint *bound);
+void socks5_write_reply(struct writer *w, enum socks5_reply reply,
+                        const struct udptun_endpoint *bound);
 
 /* ---- UDP, both sides */
 struct socks5_udp_header {

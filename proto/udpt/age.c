@@ -77,9 +77,9 @@ static void note_stretch(struct age *a, int64_t offset_ms, int64_t limit_ms, uin
         judge_stretches(a, limit_ms, now_us);
 }
 
-void age_heard(struct udpt_conn *c, uint32_t clock_ms)
+void age_heard(struct udptun_conn *c, uint32_t clock_ms)
 {
-    struct udpt_session *s = c->session;
+    struct udptun_session *s = c->session;
     /* The clock has 32 bits, and all legs tell the same one: unfolded around the last one heard on
      * any. */
     int64_t last_ms = s->age.known ? s->age.clock_ms : clock_ms;
@@ -91,9 +91,9 @@ void age_heard(struct udpt_conn *c, uint32_t clock_ms)
     s->age.clock_ms = c->peer_clock_ms;
 }
 
-bool age_is_stale(const struct udpt_conn *c)
+bool age_is_stale(const struct udptun_conn *c)
 {
-    const struct udpt_session *s = c->session;
+    const struct udptun_session *s = c->session;
     const struct age *a = &s->age;
     if (!c->has_peer_clock || !a->known)
         return false;

@@ -13,18 +13,19 @@
 #include "proto/error.h"
 #include "proto/udpt/internal.h"
 
-static uint64_t first_id(const struct udpt_session *s)
+static uint64_t first_id(const struct udptun_session *s)
 {
-    return s->m->config.role == UDPT_LOCAL ? FRAME_FIRST_ANNOUNCED : FRAME_FIRST_ANNOUNCED + 1;
+    return s->m->config.role == UDPTUN_MACHINE_LOCAL ? FRAME_FIRST_ANNOUNCED
+                                                     : FRAME_FIRST_ANNOUNCED + 1;
 }
 
-static uint64_t wire_id(const struct udpt_session *s, uint32_t index)
+static uint64_t wire_id(const struct udptun_session *s, uint32_t index)
 {
     return first_id(s) + 2 * (uint64_t)index;
 }
 
 /* The slot that `id` names, or NULL when we never announced it. */
-static struct tx_id *slot_of(struct udpt_session *s, uint64_t id)
+static struct tx_id *slot_of(struct udptun_session *s, uint64_t id)
 {
     uint64_t first = first_id(s);
     if (id < first || (id - first) % 2 != 0 || (id - first) / 2 >= s->tx_ids.count)
@@ -35,7 +36,7 @@ static struct tx_id *slot_of(struct udpt_session *s, uint64_t id)
 /* ---- peers: whom our datagrams name ---------------------------------------------------------- */
 
 struct peer_key {
-    struct endpoint ep;
+    struct udptun_endpoint ep;
     uint64_t binding;
 };
 
@@ -46,7 +47,8 @@ static bool matches_peer(const struct table_node *node, const void *key)
     return p->binding->id == k->binding && endpoint_equal(&p->dest.ep, &k->ep);
 }
 
-static struct peer *peer_new(struct udpt_binding *b, const struct udpt_dest *dest, uint64_t hash)
+static struct peer *peer_new(struct udptun_binding *b, const struct udptun_dest *dest,
+                             uint64_t hash)
 {
     if (b->peer_count >= PEERS_MAX)
         peer_free(list_entry(b->peers.next, struct peer, in_binding));
@@ -67,9 +69,9 @@ static struct peer *peer_new(struct udpt_binding *b, const struct udpt_dest *des
     return p;
 }
 
-struct peer *peer_of(struct udpt_binding *b, const struct udpt_dest *dest)
+struct peer *peer_of(struct udptun_binding *b, const struct udptun_dest *dest)
 {
-    struct udpt_session *s = b->session;
+    struct udptun_session *s = b->session;
     if (b->last_peer && endpoint_equal(&b->last_peer->dest.ep, &dest->ep))
         return b->last_peer;
     struct peer_key key = {.ep = dest->ep, .binding = b->id};
@@ -82,7 +84,7 @@ struct peer *peer_of(struct udpt_binding *b, const struct udpt_dest *dest)
     return p;
 }
 
-static void retire(struct udpt_session *s, uint32_t index)
+static void retire(struct udptun_session *s, uint32_t index)
 {
     struct tx_id *slot = &s->tx_ids.slots[index];
     if (slot->state == TX_ID_LIVE)
@@ -94,7 +96,7 @@ static void retire(struct udpt_session *s, uint32_t index)
 
 void peer_free(struct peer *p)
 {
-    struct udpt_binding *b = p->binding;
+    struct udptun_binding *b = p->binding;
     if (p->tx_id != 0)
         retire(b->session, p->tx_id - 1);
     if (b->last_peer == p)
@@ -109,7 +111,7 @@ void peer_free(struct peer *p)
 
 bool announce_live(struct peer *p, bool sequenced, uint64_t *id)
 {
-    struct udpt_session *s = p->binding->session;
+    struct udptun_session *s = p->binding->session;
     if (p->tx_id == 0 || s->tx_ids.slots[p->tx_id - 1].state != TX_ID_LIVE)
         return false;
     if (s->tx_ids.slots[p->tx_id - 1].sequenced != sequenced) { /* `redundancy` was changed */
@@ -121,7 +123,7 @@ bool announce_live(struct peer *p, bool sequenced, uint64_t *id)
     return true;
 }
 
-static void end_quarantines(struct udpt_session *s)
+static void end_quarantines(struct udptun_session *s)
 {
     struct tx_ids *ids = &s->tx_ids;
     while (ids->quarantine_first != 0) {
@@ -139,7 +141,7 @@ static void end_quarantines(struct udpt_session *s)
 }
 
 /* A free slot as index + 1, or 0: none may be had. */
-static uint32_t take_slot(struct udpt_session *s)
+static uint32_t take_slot(struct udptun_session *s)
 {
     struct tx_ids *ids = &s->tx_ids;
     end_quarantines(s);
@@ -162,7 +164,7 @@ static uint32_t take_slot(struct udpt_session *s)
     return ++ids->count;
 }
 
-static bool take_token(struct udpt_session *s)
+static bool take_token(struct udptun_session *s)
 {
     uint64_t elapsed_us = s->m->now_us - s->announce_us;
     uint64_t earned = elapsed_us * ANNOUNCE_RATE / S_US;
@@ -179,9 +181,9 @@ static bool take_token(struct udpt_session *s)
 
 void announce_used(struct peer *p)
 {
-    struct udpt_session *s = p->binding->session;
+    struct udptun_session *s = p->binding->session;
     /* Before OPENED the server may not have the binding: the datagrams are on other legs. */
-    if (s->m->config.role == UDPT_LOCAL && !p->binding->confirmed)
+    if (s->m->config.role == UDPTUN_MACHINE_LOCAL && !p->binding->confirmed)
         return;
     if (p->tx_id != 0 || ++p->datagrams < ANNOUNCE_FROM || !take_token(s))
         return;
@@ -194,7 +196,7 @@ void announce_used(struct peer *p)
     control_announce(s, wire_id(s, p->tx_id - 1), p);
 }
 
-void announce_control_up(struct udpt_session *s)
+void announce_control_up(struct udptun_session *s)
 {
     struct tx_ids *ids = &s->tx_ids;
     for (uint32_t i = 0; i < ids->count && ids->pending > 0; i++) {
@@ -204,16 +206,16 @@ void announce_control_up(struct udpt_session *s)
         else if (slot->state == TX_ID_RETIRING)
             control_id(s, CONTROL_RETIRE, wire_id(s, i));
     }
-    if (s->m->config.role != UDPT_LOCAL)
+    if (s->m->config.role != UDPTUN_MACHINE_LOCAL)
         return;
     LIST_FOREACH (node, &s->bindings) {
-        struct udpt_binding *b = list_entry(node, struct udpt_binding, in_session);
+        struct udptun_binding *b = list_entry(node, struct udptun_binding, in_session);
         if (b->awaits_port)
             control_open(b);
     }
 }
 
-void announce_acked(struct udpt_session *s, uint64_t id)
+void announce_acked(struct udptun_session *s, uint64_t id)
 {
     struct tx_id *slot = slot_of(s, id);
     if (!slot || slot->state != TX_ID_ANNOUNCING)
@@ -222,7 +224,7 @@ void announce_acked(struct udpt_session *s, uint64_t id)
     s->tx_ids.pending--;
 }
 
-void announce_retired(struct udpt_session *s, uint64_t id)
+void announce_retired(struct udptun_session *s, uint64_t id)
 {
     struct tx_ids *ids = &s->tx_ids;
     struct tx_id *slot = slot_of(s, id);
@@ -247,7 +249,7 @@ void announce_retired(struct udpt_session *s, uint64_t id)
     ids->quarantine_last = at;
 }
 
-bool announce_may_complain(struct udpt_session *s)
+bool announce_may_complain(struct udptun_session *s)
 {
     if (s->m->now_us < s->unknown_us + UNKNOWN_PAUSE_US)
         return false;
@@ -255,23 +257,23 @@ bool announce_may_complain(struct udpt_session *s)
     return true;
 }
 
-void announce_unknown(struct udpt_session *s, uint64_t id)
+void announce_unknown(struct udptun_session *s, uint64_t id)
 {
     if (announce_may_complain(s))
         control_id(s, CONTROL_RETIRED, id);
 }
 
-void announce_fini(struct udpt_session *s)
+void announce_fini(struct udptun_session *s)
 {
     free(s->tx_ids.slots);
     s->tx_ids = (struct tx_ids){0};
 }
 
-void announce_reset(struct udpt_session *s)
+void announce_reset(struct udptun_session *s)
 {
     announce_fini(s);
     LIST_FOREACH (node, &s->bindings) {
-        struct udpt_binding *b = list_entry(node, struct udpt_binding, in_session);
+        struct udptun_binding *b = list_entry(node, struct udptun_binding, in_session);
         LIST_FOREACH (at, &b->peers) {
             struct peer *p = list_entry(at, struct peer, in_binding);
             p->tx_id = 0;
@@ -289,7 +291,7 @@ static bool matches_rx(const struct table_node *node, const void *key)
     return table_entry(node, const struct rx_id, node)->id == *(const uint64_t *)key;
 }
 
-struct rx_id *announce_lookup(struct udpt_session *s, uint64_t id)
+struct rx_id *announce_lookup(struct udptun_session *s, uint64_t id)
 {
     struct table_node *node = table_find(&s->rx_ids, machine_hash_id(s->m, id), matches_rx, &id);
     return node ? table_entry(node, struct rx_id, node) : NULL;
@@ -297,8 +299,8 @@ struct rx_id *announce_lookup(struct udpt_session *s, uint64_t id)
 
 void rx_id_free(struct rx_id *rx)
 {
-    struct udpt_session *s = rx->binding->session;
-    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++)
+    struct udptun_session *s = rx->binding->session;
+    for (unsigned i = 0; i < UDPTUN_MACHINE_MAX_LEGS; i++)
         if (s->legs[i].conn && s->legs[i].conn->last_rx_id == rx)
             s->legs[i].conn->last_rx_id = NULL;
     table_remove(&s->rx_ids, &rx->node);
@@ -306,8 +308,8 @@ void rx_id_free(struct rx_id *rx)
     free(rx);
 }
 
-void announce_heard(struct udpt_session *s, uint64_t id, uint8_t flags, struct udpt_binding *b,
-                    const struct udpt_dest *dest)
+void announce_heard(struct udptun_session *s, uint64_t id, uint8_t flags, struct udptun_binding *b,
+                    const struct udptun_dest *dest)
 {
     struct rx_id *rx = announce_lookup(s, id);
     bool same =
@@ -338,7 +340,7 @@ void announce_heard(struct udpt_session *s, uint64_t id, uint8_t flags, struct u
     control_id(s, CONTROL_ANNOUNCED, id);
 }
 
-void announce_retire_heard(struct udpt_session *s, uint64_t id)
+void announce_retire_heard(struct udptun_session *s, uint64_t id)
 {
     struct rx_id *rx = announce_lookup(s, id);
     if (rx)

@@ -10,27 +10,27 @@
 
 static bool matches_id(const struct table_node *node, const void *key)
 {
-    const struct udpt_binding *b = table_entry(node, const struct udpt_binding, node);
+    const struct udptun_binding *b = table_entry(node, const struct udptun_binding, node);
     return b->id == *(const uint64_t *)key;
 }
 
-struct udpt_binding *binding_find(struct udpt_session *s, uint64_t id)
+struct udptun_binding *binding_find(struct udptun_session *s, uint64_t id)
 {
     struct table_node *node = table_find(&s->by_id, machine_hash_id(s->m, id), matches_id, &id);
-    return node ? table_entry(node, struct udpt_binding, node) : NULL;
+    return node ? table_entry(node, struct udptun_binding, node) : NULL;
 }
 
 /* The timeout of a flow that served a single DNS exchange, and of a new one. */
-static uint64_t lone_ms(const struct udpt_machine *m)
+static uint64_t lone_ms(const struct udptun_machine *m)
 {
     return min_u64(m->config.dns_timeout_ms, m->config.flow_timeout_ms);
 }
 
-struct udpt_binding *binding_new(struct udpt_session *s, uint64_t id, uint64_t label)
+struct udptun_binding *binding_new(struct udptun_session *s, uint64_t id, uint64_t label)
 {
-    struct udpt_machine *m = s->m;
-    struct udpt_binding *b =
-        (struct udpt_binding *)calloc(1, sizeof *b + m->config.binding_host_size);
+    struct udptun_machine *m = s->m;
+    struct udptun_binding *b =
+        (struct udptun_binding *)calloc(1, sizeof *b + m->config.binding_host_size);
     if (!b || table_insert(&s->by_id, &b->node, machine_hash_id(m, id)) != UDPTUN_OK) {
         free(b);
         return NULL;
@@ -56,12 +56,12 @@ struct udpt_binding *binding_new(struct udpt_session *s, uint64_t id, uint64_t l
     return b;
 }
 
-void binding_free(struct udpt_binding *b, enum udpt_close_reason reason, bool tell)
+void binding_free(struct udptun_binding *b, enum udptun_close_reason reason, bool tell)
 {
-    struct udpt_session *s = b->session;
-    struct udpt_machine *m = s->m;
+    struct udptun_session *s = b->session;
+    struct udptun_machine *m = s->m;
     /* Of one that never sent anything the server has not heard. */
-    if (tell && (m->config.role == UDPT_SERVER || b->written_us != 0))
+    if (tell && (m->config.role == UDPTUN_MACHINE_SERVER || b->written_us != 0))
         closing_add(s, b->id, reason);
     binding_end(s, b->id);
     queue_clear(b);
@@ -82,12 +82,12 @@ void binding_free(struct udpt_binding *b, enum udpt_close_reason reason, bool te
     free(b);
 }
 
-struct udpt_binding *udpt_binding_open(struct udpt_machine *m, uint64_t label, uint64_t now_us,
-                                       int *code)
+struct udptun_binding *udptun_binding_open(struct udptun_machine *m, uint64_t label,
+                                           uint64_t now_us, int *code)
 {
-    struct udpt_session *s = udpt_session_next(m, NULL);
+    struct udptun_session *s = udptun_session_next(m, NULL);
     machine_enter(m, now_us);
-    struct udpt_binding *b = NULL;
+    struct udptun_binding *b = NULL;
     *code = UDPTUN_E_LIMIT;
     if (caps_make_room(s)) {
         b = binding_new(s, s->next_binding, label);
@@ -98,35 +98,35 @@ struct udpt_binding *udpt_binding_open(struct udpt_machine *m, uint64_t label, u
     return b;
 }
 
-bool binding_has_ended(const struct udpt_session *s, uint64_t id)
+bool binding_has_ended(const struct udptun_session *s, uint64_t id)
 {
     return id_set_has(&s->ended, id);
 }
 
-void binding_end(struct udpt_session *s, uint64_t id)
+void binding_end(struct udptun_session *s, uint64_t id)
 {
     /* A gap is a flow that has not ended. One that is here is found before this set is asked; one
      * that is not may still be on its way, and that is so for the newest only. So few ranges will
      * do, and adding to them costs little. Without memory a late datagram opens a new flow. */
-    if (s->m->config.role == UDPT_SERVER)
+    if (s->m->config.role == UDPTUN_MACHINE_SERVER)
         id_set_add(&s->ended, id, ENDED_RANGES);
 }
 
-static uint64_t label_hash(const struct udpt_session *s, uint64_t label)
+static uint64_t label_hash(const struct udptun_session *s, uint64_t label)
 {
     return machine_hash(s->m, &label, sizeof label); /* the client chose it */
 }
 
 static bool matches_label(const struct table_node *node, const void *key)
 {
-    const struct udpt_binding *b = table_entry(node, const struct udpt_binding, in_orphans);
+    const struct udptun_binding *b = table_entry(node, const struct udptun_binding, in_orphans);
     return b->label == *(const uint64_t *)key;
 }
 
-void binding_orphan_all(struct udpt_session *s)
+void binding_orphan_all(struct udptun_session *s)
 {
     LIST_FOREACH (node, &s->bindings) {
-        struct udpt_binding *b = list_entry(node, struct udpt_binding, in_session);
+        struct udptun_binding *b = list_entry(node, struct udptun_binding, in_session);
         b->told_generation = 0;
         /* One without a label, or without memory for it, is idle until it expires. */
         if (!b->orphan && b->label != 0)
@@ -135,12 +135,12 @@ void binding_orphan_all(struct udpt_session *s)
 }
 
 /* The binding that the client had for this source before it was restarted, under its new id. */
-static struct udpt_binding *adopt(struct udpt_session *s, uint64_t id, uint64_t label)
+static struct udptun_binding *adopt(struct udptun_session *s, uint64_t id, uint64_t label)
 {
     struct table_node *node = table_find(&s->orphans, label_hash(s, label), matches_label, &label);
     if (!node)
         return NULL;
-    struct udpt_binding *b = table_entry(node, struct udpt_binding, in_orphans);
+    struct udptun_binding *b = table_entry(node, struct udptun_binding, in_orphans);
     table_remove(&s->orphans, node);
     b->orphan = false;
     while (!list_empty(&b->peers)) /* they are found by the id, which changes */
@@ -157,55 +157,56 @@ static struct udpt_binding *adopt(struct udpt_session *s, uint64_t id, uint64_t 
     return b;
 }
 
-struct udpt_binding *binding_remote(struct udpt_session *s, uint64_t id, uint64_t label,
-                                    uint16_t want4, uint16_t want6)
+struct udptun_binding *binding_remote(struct udptun_session *s, uint64_t id, uint64_t label,
+                                      uint16_t want4, uint16_t want6)
 {
-    struct udpt_machine *m = s->m;
-    struct udpt_binding *b = s->orphans.count > 0 ? adopt(s, id, label) : NULL;
+    struct udptun_machine *m = s->m;
+    struct udptun_binding *b = s->orphans.count > 0 ? adopt(s, id, label) : NULL;
     if (b)
         return b;
     if (caps_make_room(s))
         b = binding_new(s, id, label);
     if (!b) {
         binding_end(s, id);
-        closing_add(s, id, UDPT_CLOSE_LIMIT);
+        closing_add(s, id, UDPTUN_CLOSE_LIMIT);
         return NULL;
     }
     if (m->ops->binding_opened(m->arg, b, want4, want6) != 0) {
-        binding_free(b, UDPT_CLOSE_LIMIT, true);
+        binding_free(b, UDPTUN_CLOSE_LIMIT, true);
         return NULL;
     }
     return b;
 }
 
-void udpt_binding_close(struct udpt_binding *b, uint64_t now_us)
+void udptun_binding_close(struct udptun_binding *b, uint64_t now_us)
 {
-    struct udpt_machine *m = b->session->m;
+    struct udptun_machine *m = b->session->m;
     machine_enter(m, now_us);
-    binding_free(b, UDPT_CLOSE_HOST, true);
+    binding_free(b, UDPTUN_CLOSE_HOST, true);
     machine_leave(m);
 }
 
-void *udpt_binding_host(struct udpt_binding *b)
+void *udptun_binding_host(struct udptun_binding *b)
 {
     return b->host;
 }
 
-void binding_tell_external(struct udpt_binding *b)
+void binding_tell_external(struct udptun_binding *b)
 {
-    const struct udpt_conn *control = session_control(b->session);
+    const struct udptun_conn *control = session_control(b->session);
     b->told_generation = control ? control->generation : 0;
-    if (b->external4.family != ENDPOINT_NONE)
+    if (b->external4.family != UDPTUN_ENDPOINT_NONE)
         control_opened(b, &b->external4);
-    if (b->external6.family != ENDPOINT_NONE)
+    if (b->external6.family != UDPTUN_ENDPOINT_NONE)
         control_opened(b, &b->external6);
 }
 
-void udpt_binding_external(struct udpt_binding *b, const struct endpoint *external, uint64_t now_us)
+void udptun_binding_external(struct udptun_binding *b, const struct udptun_endpoint *external,
+                             uint64_t now_us)
 {
-    struct udpt_machine *m = b->session->m;
+    struct udptun_machine *m = b->session->m;
     machine_enter(m, now_us);
-    if (external->family == ENDPOINT_IP4)
+    if (external->family == UDPTUN_ENDPOINT_IP4)
         b->external4 = *external;
     else
         b->external6 = *external;
@@ -213,22 +214,23 @@ void udpt_binding_external(struct udpt_binding *b, const struct endpoint *extern
     machine_leave(m);
 }
 
-void udpt_binding_error(struct udpt_binding *b, const struct udpt_dest *peer,
-                        enum udpt_error_code code, uint32_t value, uint64_t now_us)
+void udptun_binding_error(struct udptun_binding *b, const struct udptun_dest *peer,
+                          enum udptun_machine_error code, uint32_t value, uint64_t now_us)
 {
-    struct udpt_machine *m = b->session->m;
+    struct udptun_machine *m = b->session->m;
     machine_enter(m, now_us);
-    if (code == UDPT_POLICY)
-        udpt_count_drop(m, b, UDPT_DROP_POLICY);
-    else if (code == UDPT_TOO_BIG)
-        udpt_count_drop(m, b, UDPT_DROP_OVERSIZE);
-    else if (code == UDPT_LIMIT)
-        udpt_count_drop(m, b, UDPT_DROP_NO_FLOW);
+    if (code == UDPTUN_MACHINE_POLICY)
+        udptun_machine_count_drop(m, b, UDPTUN_MACHINE_DROP_POLICY);
+    else if (code == UDPTUN_MACHINE_TOO_BIG)
+        udptun_machine_count_drop(m, b, UDPTUN_MACHINE_DROP_OVERSIZE);
+    else if (code == UDPTUN_MACHINE_LIMIT)
+        udptun_machine_count_drop(m, b, UDPTUN_MACHINE_DROP_NO_FLOW);
     control_error(b, peer, code, value);
     machine_leave(m);
 }
 
-void udpt_count_drop(struct udpt_machine *m, struct udpt_binding *b, enum udpt_drop cause)
+void udptun_machine_count_drop(struct udptun_machine *m, struct udptun_binding *b,
+                               enum udptun_machine_drop cause)
 {
     m->counters.dropped[cause]++;
     if (b)
@@ -239,31 +241,31 @@ void udpt_count_drop(struct udpt_machine *m, struct udpt_binding *b, enum udpt_d
 
 /* RFC 4787 REQ-5 lets the mapping of a well-known port expire sooner; one that served a single
  * DNS exchange will hardly be used again. */
-static bool is_lone_dns(const struct udpt_binding *b)
+static bool is_lone_dns(const struct udptun_binding *b)
 {
     return b->dns_only && b->tx_packets <= 1 && b->rx_packets <= 1;
 }
 
-void binding_touch(struct udpt_binding *b)
+void binding_touch(struct udptun_binding *b)
 {
-    struct udpt_session *s = b->session;
+    struct udptun_session *s = b->session;
     b->used_us = s->m->now_us;
     list_move(is_lone_dns(b) ? &s->lone : &s->idle, &b->in_idle);
 }
 
-static void expire(struct udpt_session *s, struct list *head, uint64_t timeout_us)
+static void expire(struct udptun_session *s, struct list *head, uint64_t timeout_us)
 {
     while (!list_empty(head)) {
-        struct udpt_binding *b = list_entry(head->next, struct udpt_binding, in_idle);
+        struct udptun_binding *b = list_entry(head->next, struct udptun_binding, in_idle);
         if (s->m->now_us < b->used_us + timeout_us) {
             session_wake(s, b->used_us + timeout_us);
             return;
         }
-        binding_free(b, UDPT_CLOSE_IDLE, true);
+        binding_free(b, UDPTUN_CLOSE_IDLE, true);
     }
 }
 
-void binding_expire(struct udpt_session *s)
+void binding_expire(struct udptun_session *s)
 {
     expire(s, &s->lone, lone_ms(s->m) * MS_US);
     expire(s, &s->idle, s->m->config.flow_timeout_ms * MS_US);

@@ -3,20 +3,20 @@
 #include "proto/udpt/internal.h"
 
 /* Ends the binding of `s` that was used least recently. False: it has none. */
-static bool evict_from(struct udpt_session *s)
+static bool evict_from(struct udptun_session *s)
 {
-    struct udpt_binding *oldest = NULL;
+    struct udptun_binding *oldest = NULL;
     struct list *heads[] = {&s->lone, &s->idle};
     for (size_t i = 0; i < 2; i++) {
         if (list_empty(heads[i]))
             continue;
-        struct udpt_binding *b = list_entry(heads[i]->next, struct udpt_binding, in_idle);
+        struct udptun_binding *b = list_entry(heads[i]->next, struct udptun_binding, in_idle);
         if (!oldest || b->used_us < oldest->used_us)
             oldest = b;
     }
     if (!oldest)
         return false;
-    binding_free(oldest, UDPT_CLOSE_EVICTED, true);
+    binding_free(oldest, UDPTUN_CLOSE_EVICTED, true);
     return true;
 }
 
@@ -29,7 +29,7 @@ static unsigned class_of(uint32_t count)
     return class;
 }
 
-void caps_count(struct udpt_session *s)
+void caps_count(struct udptun_session *s)
 {
     if (s->binding_count == 0)
         list_remove(&s->in_by_flows);
@@ -41,27 +41,27 @@ void caps_count(struct udpt_session *s)
 
 /* When the machine is full, a session with the most flows gives way, or one with more than half as
  * many: one client with many flows cannot keep another from opening any. */
-static bool evict_from_largest(struct udpt_machine *m)
+static bool evict_from_largest(struct udptun_machine *m)
 {
     for (unsigned i = FLOW_CLASSES; i-- > 0;)
         if (!list_empty(&m->by_flows[i]))
-            return evict_from(list_entry(m->by_flows[i].next, struct udpt_session, in_by_flows));
+            return evict_from(list_entry(m->by_flows[i].next, struct udptun_session, in_by_flows));
     return false;
 }
 
-bool caps_make_room(struct udpt_session *s)
+bool caps_make_room(struct udptun_session *s)
 {
-    struct udpt_machine *m = s->m;
+    struct udptun_machine *m = s->m;
     if (s->binding_count >= m->config.max_flows_per_session && !evict_from(s))
         return false;
     return m->binding_count < m->config.max_flows || evict_from_largest(m);
 }
 
-void caps_keep(struct udpt_machine *m)
+void caps_keep(struct udptun_machine *m)
 {
     bool evicted = true;
     LIST_FOREACH (node, &m->sessions) {
-        struct udpt_session *s = list_entry(node, struct udpt_session, in_machine);
+        struct udptun_session *s = list_entry(node, struct udptun_session, in_machine);
         while (s->binding_count > m->config.max_flows_per_session && evict_from(s))
             ;
     }

@@ -35,9 +35,9 @@
 /* A leg that failed more often than this, while others are up, is dialled as in an old outage. */
 #define FAILURES_MANY 30
 
-static uint64_t retry_delay(struct udpt_session *s, unsigned failures)
+static uint64_t retry_delay(struct udptun_session *s, unsigned failures)
 {
-    struct udpt_machine *m = s->m;
+    struct udptun_machine *m = s->m;
     bool hurry = session_legs_up(s) == 0;
     bool old = s->outage_us != 0 && m->now_us - s->outage_us > OUTAGE_YOUNG_US;
     old |= failures > FAILURES_MANY && !hurry;
@@ -54,18 +54,18 @@ static uint64_t retry_delay(struct udpt_session *s, unsigned failures)
     return delay_us - random % (hurry ? delay_us / 4 : delay_us / 4 * 3);
 }
 
-static void back_off(struct udpt_session *s, struct leg *leg)
+static void back_off(struct udptun_session *s, struct leg *leg)
 {
     leg->failures++;
     leg->retry_us = s->m->now_us + retry_delay(s, leg->failures);
     session_wake(s, leg->retry_us);
 }
 
-static void dial(struct udpt_session *s, unsigned number)
+static void dial(struct udptun_session *s, unsigned number)
 {
-    struct udpt_machine *m = s->m;
+    struct udptun_machine *m = s->m;
     struct leg *leg = &s->legs[number];
-    struct udpt_conn *c = conn_new(m, CONN_DIALLING);
+    struct udptun_conn *c = conn_new(m, CONN_DIALLING);
     if (!c) {
         back_off(s, leg);
         return;
@@ -84,9 +84,9 @@ static void dial(struct udpt_session *s, unsigned number)
 }
 
 /* Attempts of the network that was hang in backed-off timers; those of the new one begin now. */
-void client_network_changed(struct udpt_session *s)
+void client_network_changed(struct udptun_session *s)
 {
-    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++) {
+    for (unsigned i = 0; i < UDPTUN_MACHINE_MAX_LEGS; i++) {
         struct leg *leg = &s->legs[i];
         if (session_legs_up(s) == 0 && leg->attempt)
             conn_kill(leg->attempt, "the network has changed");
@@ -99,7 +99,7 @@ void client_network_changed(struct udpt_session *s)
     session_wake(s, s->m->now_us);
 }
 
-static void want(struct udpt_session *s, unsigned number)
+static void want(struct udptun_session *s, unsigned number)
 {
     struct leg *leg = &s->legs[number];
     if (leg->conn || leg->attempt)
@@ -112,9 +112,9 @@ static void want(struct udpt_session *s, unsigned number)
 
 /* An outage: attempts on several legs, begun one after the other. One that began while the path
  * was cut may hang in a proxy's backed-off timers; a younger one finds the healed path. */
-static void probe(struct udpt_session *s)
+static void probe(struct udptun_session *s)
 {
-    struct udpt_machine *m = s->m;
+    struct udptun_machine *m = s->m;
     if (m->now_us < s->probe_us) {
         session_wake(s, s->probe_us);
         return;
@@ -130,9 +130,9 @@ static void probe(struct udpt_session *s)
 }
 
 /* Data legs as the traffic needs them; given up again when a minute went by without. */
-static void size_up(struct udpt_session *s)
+static void size_up(struct udptun_session *s)
 {
-    struct udpt_machine *m = s->m;
+    struct udptun_machine *m = s->m;
     unsigned most = m->config.connections;
     if (s->params.max_legs > 0 && s->params.max_legs < most)
         most = (unsigned)s->params.max_legs;
@@ -147,8 +147,8 @@ static void size_up(struct udpt_session *s)
     s->wanted = s->needed_most > most ? most : s->needed_most;
     s->needed_most = needed;
     s->needed_us = m->now_us;
-    for (unsigned i = s->wanted + 1; i < UDPT_MAX_LEGS; i++) {
-        struct udpt_conn *c = s->legs[i].conn;
+    for (unsigned i = s->wanted + 1; i < UDPTUN_MACHINE_MAX_LEGS; i++) {
+        struct udptun_conn *c = s->legs[i].conn;
         if (c && !c->leaving && session_control(s)) {
             c->leaving = true;
             queue_reroute(s, c);
@@ -157,15 +157,15 @@ static void size_up(struct udpt_session *s)
     }
 }
 
-static bool is_steady(const struct udpt_conn *c)
+static bool is_steady(const struct udptun_conn *c)
 {
     return c->heard && c->m->now_us >= c->up_us + STEADY_US;
 }
 
 /* Legs that have become steady forget their failures, and with the first the outage is over. */
-static void forget_failures(struct udpt_session *s)
+static void forget_failures(struct udptun_session *s)
 {
-    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++) {
+    for (unsigned i = 0; i < UDPTUN_MACHINE_MAX_LEGS; i++) {
         struct leg *leg = &s->legs[i];
         if (!leg->conn || !leg->conn->heard || (leg->failures == 0 && s->outage_us == 0))
             continue;
@@ -176,7 +176,7 @@ static void forget_failures(struct udpt_session *s)
     }
 }
 
-void client_tick(struct udpt_session *s)
+void client_tick(struct udptun_session *s)
 {
     if (s->m->stopping)
         return;
@@ -194,12 +194,12 @@ void client_tick(struct udpt_session *s)
         want(s, i);
 }
 
-void client_pressure(struct udpt_session *s)
+void client_pressure(struct udptun_session *s)
 {
-    struct udpt_machine *m = s->m;
+    struct udptun_machine *m = s->m;
     if (s->queue_since_us == 0)
         s->queue_since_us = m->now_us;
-    if (s->state != UDPT_ESTABLISHED || m->now_us - s->queue_since_us < PRESSURE_US)
+    if (s->state != UDPTUN_MACHINE_ESTABLISHED || m->now_us - s->queue_since_us < PRESSURE_US)
         return;
     s->queue_since_us = m->now_us;
     if (s->wanted < m->config.connections) {
@@ -209,7 +209,7 @@ void client_pressure(struct udpt_session *s)
 }
 
 /* Established: control and data; degraded: a leg that is wanted could not be had or was lost. */
-void client_update_state(struct udpt_session *s, const char *reason)
+void client_update_state(struct udptun_session *s, const char *reason)
 {
     unsigned up = session_legs_up(s);
     bool failing = false;
@@ -217,24 +217,25 @@ void client_update_state(struct udpt_session *s, const char *reason)
         failing |= !s->legs[i].conn && s->legs[i].failures > 0;
     bool has_data = up > (session_control(s) ? 1u : 0u);
     if (up == 0)
-        session_enter_state(s, s->seen_up ? UDPT_RECONNECTING : UDPT_CONNECTING, reason);
+        session_enter_state(s, s->seen_up ? UDPTUN_MACHINE_RECONNECTING : UDPTUN_MACHINE_CONNECTING,
+                            reason);
     else if (failing)
-        session_enter_state(s, UDPT_DEGRADED, reason);
+        session_enter_state(s, UDPTUN_MACHINE_DEGRADED, reason);
     else if (session_control(s) && has_data)
-        session_enter_state(s, UDPT_ESTABLISHED, "");
+        session_enter_state(s, UDPTUN_MACHINE_ESTABLISHED, "");
 }
 
-static bool is_probing(const struct udpt_session *s)
+static bool is_probing(const struct udptun_session *s)
 {
-    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++)
+    for (unsigned i = 0; i < UDPTUN_MACHINE_MAX_LEGS; i++)
         if (s->legs[i].attempt)
             return true;
     return false;
 }
 
-void client_attempt_ended(struct udpt_conn *c)
+void client_attempt_ended(struct udptun_conn *c)
 {
-    struct udpt_session *s = c->session;
+    struct udptun_session *s = c->session;
     struct leg *leg = &s->legs[c->leg];
     if (leg->attempt == c)
         leg->attempt = NULL;
@@ -252,9 +253,9 @@ void client_attempt_ended(struct udpt_conn *c)
         client_update_state(s, c->reason);
 }
 
-void client_leg_lost(struct udpt_session *s, const struct udpt_conn *c)
+void client_leg_lost(struct udptun_session *s, const struct udptun_conn *c)
 {
-    struct udpt_machine *m = s->m;
+    struct udptun_machine *m = s->m;
     struct leg *leg = &s->legs[c->leg];
     if (c->leg > s->wanted && session_legs_up(s) > 0)
         return; /* nobody misses it */
@@ -276,18 +277,18 @@ void client_leg_lost(struct udpt_session *s, const struct udpt_conn *c)
 }
 
 /* The far end has forgotten everything but what we tell it again. */
-static void forget(struct udpt_session *s)
+static void forget(struct udptun_session *s)
 {
     s->established = s->proven = false;
     sparse_drop_copies(s);
     closing_clear(s);
     announce_reset(s);
     LIST_FOREACH (node, &s->bindings) {
-        struct udpt_binding *b = list_entry(node, struct udpt_binding, in_session);
+        struct udptun_binding *b = list_entry(node, struct udptun_binding, in_session);
         b->confirmed = false;
         datagram_sequence_anew(b);
-        b->awaits_port =
-            b->external4.family != ENDPOINT_NONE || b->external6.family != ENDPOINT_NONE;
+        b->awaits_port = b->external4.family != UDPTUN_ENDPOINT_NONE ||
+                         b->external6.family != UDPTUN_ENDPOINT_NONE;
         b->awaits_until_us = s->m->now_us + s->m->config.max_queue_delay_ms * MS_US;
     }
 }
@@ -295,7 +296,7 @@ static void forget(struct udpt_session *s)
 /* Ids of bindings of one start of the client; those of a later start are higher. */
 #define BINDINGS_BITS 20
 
-void client_resume(struct udpt_session *s, const struct udpt_identity *identity)
+void client_resume(struct udptun_session *s, const struct udptun_session_identity *identity)
 {
     memcpy(s->id, identity->session, sizeof s->id);
     memcpy(s->secret, identity->secret, sizeof s->secret);
@@ -306,30 +307,30 @@ void client_resume(struct udpt_session *s, const struct udpt_identity *identity)
     s->established = s->proven = true;
 }
 
-void client_session_lost(struct udpt_session *s, const char *reason)
+void client_session_lost(struct udptun_session *s, const char *reason)
 {
-    machine_log(s->m, UDPT_LOG_INFO, "session lost: %s", reason);
-    session_enter_state(s, UDPT_RECONNECTING, reason);
+    machine_log(s->m, UDPTUN_MACHINE_LOG_INFO, "session lost: %s", reason);
+    session_enter_state(s, UDPTUN_MACHINE_RECONNECTING, reason);
     session_drop_legs(s, reason);
     forget(s);
     machine_random(s->m, s->id, sizeof s->id);
     client_update_state(s, reason);
 }
 
-void client_refused(struct udpt_conn *c, uint64_t reason)
+void client_refused(struct udptun_conn *c, uint64_t reason)
 {
-    struct udpt_session *s = c->session;
+    struct udptun_session *s = c->session;
     if (reason == REFUSE_UNKNOWN_SESSION || reason == REFUSE_SESSION_PROOF)
         client_session_lost(s, refuse_text(reason));
 }
 
-static bool is_same_session(const struct udpt_session *s, const struct welcome *w)
+static bool is_same_session(const struct udptun_session *s, const struct welcome *w)
 {
     return w->known && w->epoch == s->epoch && w->incarnation == s->incarnation;
 }
 
 /* What both ends run with: the client's wishes, within the server's limits. */
-static void agree(struct udpt_session *s, const struct hello *hello, const struct welcome *w)
+static void agree(struct udptun_session *s, const struct hello *hello, const struct welcome *w)
 {
     s->params = hello->params;
     s->params.resume_ms = w->params.resume_ms;
@@ -337,7 +338,7 @@ static void agree(struct udpt_session *s, const struct hello *hello, const struc
     s->params.max_legs = w->params.max_legs;
 }
 
-void client_heard(struct udpt_conn *c)
+void client_heard(struct udptun_conn *c)
 {
     c->heard = true;
     c->session->proven = true;
@@ -345,10 +346,10 @@ void client_heard(struct udpt_conn *c)
 }
 
 /* Whether the session's server has shown, on a leg that is up, that it has the session. */
-static bool is_confirmed(const struct udpt_session *s)
+static bool is_confirmed(const struct udptun_session *s)
 {
-    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++) {
-        const struct udpt_conn *c = s->legs[i].conn;
+    for (unsigned i = 0; i < UDPTUN_MACHINE_MAX_LEGS; i++) {
+        const struct udptun_conn *c = s->legs[i].conn;
         if (c && (c->joined || c->heard))
             return true;
     }
@@ -357,19 +358,19 @@ static bool is_confirmed(const struct udpt_session *s)
 
 /* A balancer has led the stream to another server than the session's. If that server is gone and
  * its streams only seem to be up, a PING finds out soon. */
-static void go_astray(struct udpt_conn *c)
+static void go_astray(struct udptun_conn *c)
 {
-    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++) {
-        struct udpt_conn *other = c->session->legs[i].conn;
+    for (unsigned i = 0; i < UDPTUN_MACHINE_MAX_LEGS; i++) {
+        struct udptun_conn *other = c->session->legs[i].conn;
         if (other && other->ping_sent_us == 0)
             leg_heartbeat(other);
     }
     conn_kill(c, "it reached another udp-server than the session's other connections");
 }
 
-void client_welcomed(struct udpt_conn *c)
+void client_welcomed(struct udptun_conn *c)
 {
-    struct udpt_session *s = c->session;
+    struct udptun_session *s = c->session;
     struct handshake *h = c->handshake;
     struct leg *leg = &s->legs[c->leg];
     if (memcmp(h->hello.session, s->id, sizeof s->id) != 0) {
@@ -391,7 +392,7 @@ void client_welcomed(struct udpt_conn *c)
             return;
         }
         /* This very leg founds the next one; its HELLO carries the old id, which is free. */
-        uint8_t id[UDPT_SESSION_ID_SIZE];
+        uint8_t id[UDPTUN_MACHINE_SESSION_ID_SIZE];
         memcpy(id, s->id, sizeof id);
         leg->attempt = NULL;
         client_session_lost(s, h->welcome.epoch == s->epoch
@@ -429,7 +430,7 @@ void client_welcomed(struct udpt_conn *c)
     conn_commit(c, handshake_put_confirm(h, intent, s->secret, to));
     bool first = session_legs_up(s) == 0;
     bool resumed = first && intent == CONFIRM_JOIN;
-    for (unsigned i = 0; first && i < UDPT_MAX_LEGS; i++)
+    for (unsigned i = 0; first && i < UDPTUN_MACHINE_MAX_LEGS; i++)
         s->legs[i].retry_us = s->m->now_us; /* what failed did so because the far end was away */
     leg->attempt = NULL;
     c->up_us = s->m->now_us;

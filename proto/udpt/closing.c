@@ -17,11 +17,11 @@
 /* How many of those said are looked through for the one that a CLOSED names. */
 #define ACKED_LOOKS 64
 
-static uint64_t oldest_unacked(const struct udpt_session *s)
+static uint64_t oldest_unacked(const struct udptun_session *s)
 {
-    uint64_t oldest_us = UDPT_NEVER;
-    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++) {
-        const struct udpt_conn *c = s->legs[i].conn;
+    uint64_t oldest_us = UDPTUN_MACHINE_NEVER;
+    for (unsigned i = 0; i < UDPTUN_MACHINE_MAX_LEGS; i++) {
+        const struct udptun_conn *c = s->legs[i].conn;
         uint64_t since_us = c ? leg_unacked_since(c) : 0;
         if (since_us != 0 && since_us < oldest_us)
             oldest_us = since_us;
@@ -29,9 +29,9 @@ static uint64_t oldest_unacked(const struct udpt_session *s)
     return oldest_us;
 }
 
-void closing_flush(struct udpt_session *s)
+void closing_flush(struct udptun_session *s)
 {
-    struct udpt_machine *m = s->m;
+    struct udptun_machine *m = s->m;
     if (list_empty(&s->unsaid) || !session_control(s))
         return;
     uint64_t unacked_us = oldest_unacked(s);
@@ -47,14 +47,14 @@ void closing_flush(struct udpt_session *s)
     }
 }
 
-static void forget(struct udpt_session *s, struct closing *closing)
+static void forget(struct udptun_session *s, struct closing *closing)
 {
     list_remove(&closing->in_session);
     free(closing);
     s->closing_count--;
 }
 
-void closing_add(struct udpt_session *s, uint64_t id, enum udpt_close_reason reason)
+void closing_add(struct udptun_session *s, uint64_t id, enum udptun_close_reason reason)
 {
     /* Where none is acknowledged the oldest goes. At a server a datagram of it is answered with
      * another CLOSE; what a local has not said, ends at the server when it is idle. */
@@ -73,7 +73,7 @@ void closing_add(struct udpt_session *s, uint64_t id, enum udpt_close_reason rea
     closing_flush(s);
 }
 
-void closing_control_up(struct udpt_session *s)
+void closing_control_up(struct udptun_session *s)
 {
     /* In the order in which they ended: those said are older than those that were not. */
     while (!list_empty(&s->said)) {
@@ -84,7 +84,7 @@ void closing_control_up(struct udpt_session *s)
     closing_flush(s);
 }
 
-void closing_acked(struct udpt_session *s, uint64_t id)
+void closing_acked(struct udptun_session *s, uint64_t id)
 {
     /* They are acknowledged in the order in which they were said: it is the first as a rule. One
      * that is not among the first is said again on the next control leg; to look for it would let a
@@ -101,7 +101,7 @@ void closing_acked(struct udpt_session *s, uint64_t id)
     }
 }
 
-void closing_clear(struct udpt_session *s)
+void closing_clear(struct udptun_session *s)
 {
     while (!list_empty(&s->said))
         forget(s, list_entry(s->said.next, struct closing, in_session));

@@ -15,9 +15,9 @@ enum {
     LAST_WORDS_S = 2,
 };
 
-struct udpt_conn *conn_new(struct udpt_machine *m, enum conn_state state)
+struct udptun_conn *conn_new(struct udptun_machine *m, enum conn_state state)
 {
-    struct udpt_conn *c = (struct udpt_conn *)calloc(1, sizeof *c);
+    struct udptun_conn *c = (struct udptun_conn *)calloc(1, sizeof *c);
     struct handshake *handshake = (struct handshake *)malloc(sizeof *handshake);
     if (!c || !handshake) {
         free(c);
@@ -39,7 +39,7 @@ struct udpt_conn *conn_new(struct udpt_machine *m, enum conn_state state)
     return c;
 }
 
-static void drop_handshake(struct udpt_conn *c)
+static void drop_handshake(struct udptun_conn *c)
 {
     if (c->handshake)
         handshake_wipe(c->handshake);
@@ -47,14 +47,15 @@ static void drop_handshake(struct udpt_conn *c)
     c->handshake = NULL;
 }
 
-struct udpt_conn *udpt_accept(struct udpt_machine *m, const char *peer, uint64_t now_us)
+struct udptun_conn *udptun_machine_accept(struct udptun_machine *m, const char *peer,
+                                          uint64_t now_us)
 {
     if (m->stopping || m->config.max_pending == 0)
         return NULL;
     machine_enter(m, now_us);
     if (room_count(m) >= m->config.max_pending)
         room_evict(m);
-    struct udpt_conn *c = conn_new(m, CONN_AWAIT_HELLO);
+    struct udptun_conn *c = conn_new(m, CONN_AWAIT_HELLO);
     if (c && !room_enter(&m->silent, c)) {
         alarm_stop(&m->alarms, &c->alarm);
         list_remove(&c->in_machine);
@@ -68,18 +69,18 @@ struct udpt_conn *udpt_accept(struct udpt_machine *m, const char *peer, uint64_t
     return c;
 }
 
-void udpt_conn_set_host(struct udpt_conn *c, void *host)
+void udptun_conn_set_host(struct udptun_conn *c, void *host)
 {
     c->host = host;
 }
 
-void *udpt_conn_host(const struct udpt_conn *c)
+void *udptun_conn_host(const struct udptun_conn *c)
 {
     return c->host;
 }
 
 /* Leaves whatever the present state holds; `reason` of the conn is set. */
-static void leave_state(struct udpt_conn *c)
+static void leave_state(struct udptun_conn *c)
 {
     enum conn_state state = c->state;
     c->state = CONN_DEAD;
@@ -91,7 +92,7 @@ static void leave_state(struct udpt_conn *c)
     case CONN_AWAIT_HELLO:
     case CONN_AWAIT_CONFIRM:
         room_leave(state == CONN_AWAIT_HELLO ? &c->m->silent : &c->m->proved, c);
-        machine_log(c->m, UDPT_LOG_WARN, "%s is not let in: %s", c->peer, c->reason);
+        machine_log(c->m, UDPTUN_MACHINE_LOG_WARN, "%s is not let in: %s", c->peer, c->reason);
         break;
     case CONN_UP:
         leg_detach(c);
@@ -103,7 +104,7 @@ static void leave_state(struct udpt_conn *c)
     drop_handshake(c);
 }
 
-void conn_kill(struct udpt_conn *c, const char *format, ...)
+void conn_kill(struct udptun_conn *c, const char *format, ...)
 {
     if (c->state == CONN_DEAD)
         return;
@@ -119,7 +120,7 @@ void conn_kill(struct udpt_conn *c, const char *format, ...)
     list_move(&c->m->dead, &c->in_machine);
 }
 
-void conn_finish(struct udpt_conn *c, const char *reason)
+void conn_finish(struct udptun_conn *c, const char *reason)
 {
     if (conn_pending(c) == 0) {
         conn_kill(c, "%s", reason);
@@ -133,7 +134,7 @@ void conn_finish(struct udpt_conn *c, const char *reason)
     conn_wake(c, c->handshake_until_us);
 }
 
-void conn_bury(struct udpt_conn *c)
+void conn_bury(struct udptun_conn *c)
 {
     c->m->ops->hangup(c->m->arg, c, c->reason);
     list_remove(&c->in_machine);
@@ -143,9 +144,9 @@ void conn_bury(struct udpt_conn *c)
     free(c);
 }
 
-void udpt_conn_lost(struct udpt_conn *c, const char *reason, uint64_t now_us)
+void udptun_conn_lost(struct udptun_conn *c, const char *reason, uint64_t now_us)
 {
-    struct udpt_machine *m = c->m;
+    struct udptun_machine *m = c->m;
     machine_enter(m, now_us);
     if (c->state == CONN_AWAIT_WELCOME && !*reason)
         conn_kill(c,
@@ -157,7 +158,7 @@ void udpt_conn_lost(struct udpt_conn *c, const char *reason, uint64_t now_us)
 
 /* ---- output --------------------------------------------------------------------------------- */
 
-size_t conn_pending(const struct udpt_conn *c)
+size_t conn_pending(const struct udptun_conn *c)
 {
     return c->out.tail - c->out.head;
 }
@@ -186,7 +187,7 @@ static bool output_grow(struct output *out, size_t size)
     return true;
 }
 
-uint8_t *conn_reserve(struct udpt_conn *c, size_t size)
+uint8_t *conn_reserve(struct udptun_conn *c, size_t size)
 {
     struct output *out = &c->out;
     if (out->capacity - out->tail < size) {
@@ -202,7 +203,7 @@ uint8_t *conn_reserve(struct udpt_conn *c, size_t size)
     return out->data + out->tail;
 }
 
-void conn_commit(struct udpt_conn *c, size_t size)
+void conn_commit(struct udptun_conn *c, size_t size)
 {
     c->out.tail += size;
     c->last_tx_us = c->m->now_us;
@@ -210,17 +211,17 @@ void conn_commit(struct udpt_conn *c, size_t size)
         list_append(&c->m->ready, &c->in_ready);
 }
 
-int udpt_conn_output(struct udpt_conn *c, struct udpt_span spans[2])
+int udptun_conn_output(struct udptun_conn *c, struct udptun_span spans[2])
 {
     if (conn_pending(c) == 0)
         return 0;
-    spans[0] = (struct udpt_span){c->out.data + c->out.head, conn_pending(c)};
+    spans[0] = (struct udptun_span){c->out.data + c->out.head, conn_pending(c)};
     return 1;
 }
 
-void udpt_conn_sent(struct udpt_conn *c, size_t size, uint64_t now_us)
+void udptun_conn_sent(struct udptun_conn *c, size_t size, uint64_t now_us)
 {
-    struct udpt_machine *m = c->m;
+    struct udptun_machine *m = c->m;
     machine_enter(m, now_us);
     c->out.head += size;
     c->tx_bytes += size;
@@ -244,10 +245,10 @@ void udpt_conn_sent(struct udpt_conn *c, size_t size, uint64_t now_us)
 
 /* ---- handshake ------------------------------------------------------------------------------ */
 
-bool conn_send_hello(struct udpt_conn *c)
+bool conn_send_hello(struct udptun_conn *c)
 {
-    struct udpt_machine *m = c->m;
-    const struct udpt_config *config = &m->config;
+    struct udptun_machine *m = c->m;
+    const struct udptun_machine_config *config = &m->config;
     struct hello hello = {
         .version_low = config->min_version,
         .version_high = UDPT_VERSION_MOST,
@@ -275,9 +276,9 @@ bool conn_send_hello(struct udpt_conn *c)
     return true;
 }
 
-void udpt_conn_opened(struct udpt_conn *c, uint64_t now_us)
+void udptun_conn_opened(struct udptun_conn *c, uint64_t now_us)
 {
-    struct udpt_machine *m = c->m;
+    struct udptun_machine *m = c->m;
     machine_enter(m, now_us);
     if (c->state == CONN_DIALLING) {
         c->state = CONN_AWAIT_WELCOME;
@@ -286,7 +287,7 @@ void udpt_conn_opened(struct udpt_conn *c, uint64_t now_us)
     machine_leave(m);
 }
 
-static void handshake_message(struct udpt_conn *c, const uint8_t *data, size_t size)
+static void handshake_message(struct udptun_conn *c, const uint8_t *data, size_t size)
 {
     bool refused = false;
     struct refuse refuse;
@@ -316,7 +317,7 @@ static void handshake_message(struct udpt_conn *c, const uint8_t *data, size_t s
 
 /* What stands at the start of `data`; `*size` of the whole as far as it is known, else 0. Whole:
  * it has been dealt with. */
-static enum frame_result take_unit(struct udpt_conn *c, const uint8_t *data, size_t available,
+static enum frame_result take_unit(struct udptun_conn *c, const uint8_t *data, size_t available,
                                    size_t *size)
 {
     if (c->state != CONN_UP) {
@@ -353,13 +354,13 @@ static bool partial_append(struct partial *p, const uint8_t *data, size_t size)
     return true;
 }
 
-static bool reads(const struct udpt_conn *c)
+static bool reads(const struct udptun_conn *c)
 {
     return c->state != CONN_DEAD && c->state != CONN_CLOSING;
 }
 
 /* Completes what the last input left unfinished. Returns how many bytes it took. */
-static size_t finish_partial(struct udpt_conn *c, const uint8_t *data, size_t size)
+static size_t finish_partial(struct udptun_conn *c, const uint8_t *data, size_t size)
 {
     struct partial *p = &c->partials[c->partial_index];
     size_t used = 0;
@@ -386,9 +387,9 @@ static size_t finish_partial(struct udpt_conn *c, const uint8_t *data, size_t si
     return used;
 }
 
-bool udpt_conn_input(struct udpt_conn *c, const uint8_t *data, size_t size, uint64_t now_us)
+bool udptun_conn_input(struct udptun_conn *c, const uint8_t *data, size_t size, uint64_t now_us)
 {
-    struct udpt_machine *m = c->m;
+    struct udptun_machine *m = c->m;
     machine_enter(m, now_us);
     c->rx_bytes += size;
     c->last_rx_us = m->now_us;

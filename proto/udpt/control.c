@@ -7,7 +7,7 @@
 
 /* ---- out ------------------------------------------------------------------------------------- */
 
-void control_send(struct udpt_conn *c, const uint8_t *body, size_t size)
+void control_send(struct udptun_conn *c, const uint8_t *body, size_t size)
 {
     uint8_t *to = conn_reserve(c, 12 + size);
     if (!to)
@@ -27,14 +27,14 @@ static struct writer begin(uint8_t body[FRAME_MAX_CONTROL], enum control_type ty
 
 /* On the control leg; while that is down the frame is not sent, and what must not be lost is said
  * again by announce_control_up(). */
-static void end(struct udpt_session *s, const struct writer *w)
+static void end(struct udptun_session *s, const struct writer *w)
 {
-    struct udpt_conn *c = session_control(s);
+    struct udptun_conn *c = session_control(s);
     if (c && !s->ending && !w->failed)
         control_send(c, w->start, writer_size(w));
 }
 
-void control_token(struct udpt_conn *c, enum control_type type, uint64_t token)
+void control_token(struct udptun_conn *c, enum control_type type, uint64_t token)
 {
     uint8_t body[16];
     struct writer w = writer_of(body, sizeof body);
@@ -43,7 +43,7 @@ void control_token(struct udpt_conn *c, enum control_type type, uint64_t token)
     control_send(c, body, writer_size(&w));
 }
 
-void control_id(struct udpt_session *s, enum control_type type, uint64_t id)
+void control_id(struct udptun_session *s, enum control_type type, uint64_t id)
 {
     uint8_t body[FRAME_MAX_CONTROL];
     struct writer w = begin(body, type);
@@ -51,7 +51,7 @@ void control_id(struct udpt_session *s, enum control_type type, uint64_t id)
     end(s, &w);
 }
 
-void control_announce(struct udpt_session *s, uint64_t id, const struct peer *p)
+void control_announce(struct udptun_session *s, uint64_t id, const struct peer *p)
 {
     uint8_t body[FRAME_MAX_CONTROL];
     struct writer w = begin(body, CONTROL_ANNOUNCE);
@@ -62,7 +62,7 @@ void control_announce(struct udpt_session *s, uint64_t id, const struct peer *p)
     end(s, &w);
 }
 
-void control_open(struct udpt_binding *b)
+void control_open(struct udptun_binding *b)
 {
     uint8_t body[FRAME_MAX_CONTROL];
     struct writer w = begin(body, CONTROL_OPEN);
@@ -73,17 +73,17 @@ void control_open(struct udpt_binding *b)
     end(b->session, &w);
 }
 
-void control_opened(struct udpt_binding *b, const struct endpoint *external)
+void control_opened(struct udptun_binding *b, const struct udptun_endpoint *external)
 {
     uint8_t body[FRAME_MAX_CONTROL];
-    struct udpt_dest dest = udpt_dest_of(external);
+    struct udptun_dest dest = udptun_dest_of(external);
     struct writer w = begin(body, CONTROL_OPENED);
     writer_varint(&w, b->id);
     frame_put_address(&w, &dest);
     end(b->session, &w);
 }
 
-void control_close(struct udpt_session *s, uint64_t binding, enum udpt_close_reason reason)
+void control_close(struct udptun_session *s, uint64_t binding, enum udptun_close_reason reason)
 {
     uint8_t body[FRAME_MAX_CONTROL];
     struct writer w = begin(body, CONTROL_CLOSE);
@@ -92,8 +92,8 @@ void control_close(struct udpt_session *s, uint64_t binding, enum udpt_close_rea
     end(s, &w);
 }
 
-void control_error(struct udpt_binding *b, const struct udpt_dest *dest, enum udpt_error_code code,
-                   uint32_t value)
+void control_error(struct udptun_binding *b, const struct udptun_dest *dest,
+                   enum udptun_machine_error code, uint32_t value)
 {
     uint8_t body[FRAME_MAX_CONTROL];
     struct writer w = begin(body, CONTROL_ERROR);
@@ -104,7 +104,7 @@ void control_error(struct udpt_binding *b, const struct udpt_dest *dest, enum ud
     end(b->session, &w);
 }
 
-void control_goodbye(struct udpt_conn *c, enum goodbye_reason reason, const char *text)
+void control_goodbye(struct udptun_conn *c, enum goodbye_reason reason, const char *text)
 {
     uint8_t body[FRAME_MAX_CONTROL];
     struct writer w = begin(body, CONTROL_GOODBYE);
@@ -113,9 +113,9 @@ void control_goodbye(struct udpt_conn *c, enum goodbye_reason reason, const char
     control_send(c, body, writer_size(&w));
 }
 
-void control_settings(struct udpt_session *s)
+void control_settings(struct udptun_session *s)
 {
-    const struct udpt_config *config = &s->m->config;
+    const struct udptun_machine_config *config = &s->m->config;
     const struct udpt_params params = {.heartbeat_ms = config->heartbeat_ms,
                                        .dead_ms = config->dead_ms,
                                        .flow_timeout_ms = config->flow_timeout_ms,
@@ -132,7 +132,7 @@ void control_settings(struct udpt_session *s)
 }
 
 /* Said on another leg: the leg's own stream may be the slow one. */
-void control_leave(struct udpt_conn *c)
+void control_leave(struct udptun_conn *c)
 {
     uint8_t body[FRAME_MAX_CONTROL];
     struct writer w = begin(body, CONTROL_LEAVE);
@@ -142,7 +142,7 @@ void control_leave(struct udpt_conn *c)
 }
 
 /* The client already reads frames, so this is one too, though the conn carries no leg. */
-void control_refused(struct udpt_conn *c, enum refuse_reason reason)
+void control_refused(struct udptun_conn *c, enum refuse_reason reason)
 {
     uint8_t body[FRAME_MAX_CONTROL];
     struct writer w = begin(body, CONTROL_REFUSED);
@@ -152,20 +152,20 @@ void control_refused(struct udpt_conn *c, enum refuse_reason reason)
 
 /* ---- in -------------------------------------------------------------------------------------- */
 
-static bool heard_ack(struct udpt_conn *c, struct reader *r)
+static bool heard_ack(struct udptun_conn *c, struct reader *r)
 {
-    struct udpt_session *s = c->session;
+    struct udptun_session *s = c->session;
     uint64_t count = reader_varint(r);
-    if (count > UDPT_MAX_LEGS)
+    if (count > UDPTUN_MACHINE_MAX_LEGS)
         return false;
     for (uint64_t i = 0; i < count && !r->failed; i++) {
         uint64_t leg = reader_varint(r);
         uint64_t generation = reader_varint(r);
         uint64_t received = reader_varint(r);
         uint64_t delay_us = reader_varint(r);
-        if (r->failed || leg >= UDPT_MAX_LEGS)
+        if (r->failed || leg >= UDPTUN_MACHINE_MAX_LEGS)
             return false;
-        struct udpt_conn *acked = s->legs[leg].conn;
+        struct udptun_conn *acked = s->legs[leg].conn;
         if (!acked || acked->generation != generation)
             continue;
         if (acked == c && received > c->answered_here)
@@ -179,35 +179,35 @@ static bool heard_ack(struct udpt_conn *c, struct reader *r)
     return reader_done(r);
 }
 
-static bool heard_announce(struct udpt_conn *c, struct reader *r)
+static bool heard_announce(struct udptun_conn *c, struct reader *r)
 {
-    struct udpt_session *s = c->session;
-    bool local = s->m->config.role == UDPT_LOCAL;
+    struct udptun_session *s = c->session;
+    bool local = s->m->config.role == UDPTUN_MACHINE_LOCAL;
     uint64_t id = reader_varint(r);
     uint8_t flags = reader_u8(r);
     uint64_t binding = reader_varint(r);
-    struct udpt_dest dest;
+    struct udptun_dest dest;
     frame_get_address(r, &dest);
     if (!reader_done(r) || id < FRAME_FIRST_ANNOUNCED || id >= FRAME_ID_LIMIT ||
         (id % 2 == 1) != local || flags & ~ANNOUNCE_SEQUENCE || binding == 0 ||
-        (local && dest.ep.family == ENDPOINT_NAME))
+        (local && dest.ep.family == UDPTUN_ENDPOINT_NAME))
         return false;
-    struct udpt_binding *b = binding_find(s, binding);
+    struct udptun_binding *b = binding_find(s, binding);
     if (b) /* else it has ended, and CLOSE is under way */
         announce_heard(s, id, flags, b, &dest);
     return true;
 }
 
-static bool heard_open(struct udpt_conn *c, struct reader *r)
+static bool heard_open(struct udptun_conn *c, struct reader *r)
 {
-    struct udpt_session *s = c->session;
+    struct udptun_session *s = c->session;
     uint64_t binding = reader_varint(r);
     uint64_t label = reader_u64(r);
     uint16_t port4 = reader_u16(r);
     uint16_t port6 = reader_u16(r);
-    if (!reader_done(r) || binding == 0 || s->m->config.role == UDPT_LOCAL)
+    if (!reader_done(r) || binding == 0 || s->m->config.role == UDPTUN_MACHINE_LOCAL)
         return false;
-    struct udpt_binding *b = binding_find(s, binding);
+    struct udptun_binding *b = binding_find(s, binding);
     if (b)
         binding_tell_external(b);
     else if (!binding_has_ended(s, binding))
@@ -215,20 +215,22 @@ static bool heard_open(struct udpt_conn *c, struct reader *r)
     return true;
 }
 
-static bool heard_opened(struct udpt_conn *c, struct reader *r)
+static bool heard_opened(struct udptun_conn *c, struct reader *r)
 {
-    struct udpt_session *s = c->session;
+    struct udptun_session *s = c->session;
     uint64_t binding = reader_varint(r);
-    struct udpt_dest dest;
+    struct udptun_dest dest;
     frame_get_address(r, &dest);
-    if (!reader_done(r) || dest.ep.family == ENDPOINT_NAME || s->m->config.role != UDPT_LOCAL)
+    if (!reader_done(r) || dest.ep.family == UDPTUN_ENDPOINT_NAME ||
+        s->m->config.role != UDPTUN_MACHINE_LOCAL)
         return false;
-    struct udpt_binding *b = binding_find(s, binding);
+    struct udptun_binding *b = binding_find(s, binding);
     if (!b)
         return true;
-    struct endpoint *external = dest.ep.family == ENDPOINT_IP4 ? &b->external4 : &b->external6;
-    if (external->family != ENDPOINT_NONE && external->port != dest.ep.port)
-        machine_log(s->m, UDPT_LOG_WARN,
+    struct udptun_endpoint *external =
+        dest.ep.family == UDPTUN_ENDPOINT_IP4 ? &b->external4 : &b->external6;
+    if (external->family != UDPTUN_ENDPOINT_NONE && external->port != dest.ep.port)
+        machine_log(s->m, UDPTUN_MACHINE_LOG_WARN,
                     "a flow has external port %u now, its old one, %u, could not be had again",
                     dest.ep.port, external->port);
     *external = dest.ep;
@@ -238,39 +240,40 @@ static bool heard_opened(struct udpt_conn *c, struct reader *r)
     return true;
 }
 
-static bool heard_close(struct udpt_conn *c, struct reader *r)
+static bool heard_close(struct udptun_conn *c, struct reader *r)
 {
-    struct udpt_session *s = c->session;
+    struct udptun_session *s = c->session;
     uint64_t binding = reader_varint(r);
     uint64_t reason = reader_varint(r);
     if (!reader_done(r))
         return false;
-    struct udpt_binding *b = binding_find(s, binding);
+    struct udptun_binding *b = binding_find(s, binding);
     if (b)
-        binding_free(b, reason == UDPT_CLOSE_LIMIT ? UDPT_CLOSE_LIMIT : UDPT_CLOSE_PEER, false);
+        binding_free(b, reason == UDPTUN_CLOSE_LIMIT ? UDPTUN_CLOSE_LIMIT : UDPTUN_CLOSE_PEER,
+                     false);
     else if (binding != 0 && binding <= s->highest_binding + ENDED_AHEAD)
         binding_end(s, binding); /* CLOSE may have overtaken the first datagram */
     control_id(s, CONTROL_CLOSED, binding);
     return true;
 }
 
-static bool heard_error(struct udpt_conn *c, struct reader *r)
+static bool heard_error(struct udptun_conn *c, struct reader *r)
 {
-    struct udpt_session *s = c->session;
-    struct udpt_machine *m = s->m;
+    struct udptun_session *s = c->session;
+    struct udptun_machine *m = s->m;
     uint64_t binding = reader_varint(r);
     uint64_t code = reader_varint(r);
     uint64_t value = reader_varint(r);
-    struct udpt_dest dest;
+    struct udptun_dest dest;
     frame_get_address(r, &dest);
-    if (!reader_done(r) || m->config.role != UDPT_LOCAL)
+    if (!reader_done(r) || m->config.role != UDPTUN_MACHINE_LOCAL)
         return false;
-    struct udpt_binding *b = binding_find(s, binding);
-    if (!b || code < UDPT_PORT_UNREACHABLE || code > UDPT_LIMIT)
+    struct udptun_binding *b = binding_find(s, binding);
+    if (!b || code < UDPTUN_MACHINE_PORT_UNREACHABLE || code > UDPTUN_MACHINE_LIMIT)
         return true;
-    if (code == UDPT_POLICY)
-        udpt_count_drop(m, b, UDPT_DROP_POLICY);
-    m->ops->error(m->arg, b, &dest, (enum udpt_error_code)code,
+    if (code == UDPTUN_MACHINE_POLICY)
+        udptun_machine_count_drop(m, b, UDPTUN_MACHINE_DROP_POLICY);
+    m->ops->error(m->arg, b, &dest, (enum udptun_machine_error)code,
                   value > UINT32_MAX ? 0 : (uint32_t)value);
     return true;
 }
@@ -286,9 +289,9 @@ static void printable(struct reader *r, char *to, size_t size)
     to[used] = '\0';
 }
 
-static bool heard_goodbye(struct udpt_conn *c, struct reader *r)
+static bool heard_goodbye(struct udptun_conn *c, struct reader *r)
 {
-    struct udpt_session *s = c->session;
+    struct udptun_session *s = c->session;
     char text[HANDSHAKE_TEXT_SIZE];
     uint64_t reason = reader_varint(r);
     printable(r, text, sizeof text);
@@ -296,33 +299,33 @@ static bool heard_goodbye(struct udpt_conn *c, struct reader *r)
         return false;
     if (reason == GOODBYE_BACK_SOON)
         session_drop_legs(s, text);
-    else if (s->m->config.role == UDPT_LOCAL)
+    else if (s->m->config.role == UDPTUN_MACHINE_LOCAL)
         client_session_lost(s, text);
     else
         session_end(s, text);
     return true;
 }
 
-static bool heard_refused(struct udpt_conn *c, struct reader *r)
+static bool heard_refused(struct udptun_conn *c, struct reader *r)
 {
-    struct udpt_machine *m = c->m;
+    struct udptun_machine *m = c->m;
     uint64_t reason = reader_varint(r);
-    if (!reader_done(r) || m->config.role != UDPT_LOCAL)
+    if (!reader_done(r) || m->config.role != UDPTUN_MACHINE_LOCAL)
         return false;
     client_refused(c, reason);
     conn_kill(c, "refused by the udp-server: %s", refuse_text(reason));
     return true;
 }
 
-static bool heard_leave(struct udpt_conn *c, struct reader *r)
+static bool heard_leave(struct udptun_conn *c, struct reader *r)
 {
-    struct udpt_session *s = c->session;
+    struct udptun_session *s = c->session;
     uint64_t leg = reader_varint(r);
     uint64_t generation = reader_varint(r);
-    if (!reader_done(r) || leg == CONTROL_LEG || leg >= UDPT_MAX_LEGS ||
-        s->m->config.role == UDPT_LOCAL)
+    if (!reader_done(r) || leg == CONTROL_LEG || leg >= UDPTUN_MACHINE_MAX_LEGS ||
+        s->m->config.role == UDPTUN_MACHINE_LOCAL)
         return false;
-    struct udpt_conn *leaving = s->legs[leg].conn;
+    struct udptun_conn *leaving = s->legs[leg].conn;
     if (leaving && leaving->generation == generation) {
         leaving->leaving = true;
         queue_reroute(s, leaving);
@@ -331,19 +334,20 @@ static bool heard_leave(struct udpt_conn *c, struct reader *r)
     return true;
 }
 
-static bool heard_clock(struct udpt_conn *c, struct reader *r)
+static bool heard_clock(struct udptun_conn *c, struct reader *r)
 {
     age_heard(c, reader_u32(r));
     return reader_done(r);
 }
 
-static bool heard_settings(struct udpt_conn *c, struct reader *r)
+static bool heard_settings(struct udptun_conn *c, struct reader *r)
 {
     struct udpt_params params;
     params_get(r, &params);
     if (r->failed)
         return false;
-    if (c->session->m->config.role == UDPT_LOCAL) /* what it uses is for the client to say */
+    if (c->session->m->config.role ==
+        UDPTUN_MACHINE_LOCAL) /* what it uses is for the client to say */
         return true;
     if (server_is_older(c->session, &params))
         return true;
@@ -352,9 +356,9 @@ static bool heard_settings(struct udpt_conn *c, struct reader *r)
     return true;
 }
 
-bool control_frame(struct udpt_conn *c, struct reader *r)
+bool control_frame(struct udptun_conn *c, struct reader *r)
 {
-    struct udpt_session *s = c->session;
+    struct udptun_session *s = c->session;
     if (reader_left(r) > FRAME_MAX_CONTROL)
         return false;
     uint64_t type = reader_varint(r);

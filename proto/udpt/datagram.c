@@ -5,7 +5,7 @@
 #include "proto/error.h"
 #include "proto/udpt/internal.h"
 
-bool datagram_fresh(struct udpt_binding *b, uint32_t sequence)
+bool datagram_fresh(struct udptun_binding *b, uint32_t sequence)
 {
     struct rx_window *w = b->rx_window;
     if (!w) {
@@ -32,17 +32,17 @@ bool datagram_fresh(struct udpt_binding *b, uint32_t sequence)
     return fresh;
 }
 
-void datagram_sequence_anew(struct udpt_binding *b)
+void datagram_sequence_anew(struct udptun_binding *b)
 {
     free(b->rx_window);
     b->rx_window = NULL;
 }
 
-void datagram_deliver(struct udpt_binding *b, const struct udpt_dest *dest, const uint8_t *data,
+void datagram_deliver(struct udptun_binding *b, const struct udptun_dest *dest, const uint8_t *data,
                       size_t size)
 {
-    struct udpt_session *s = b->session;
-    struct udpt_machine *m = s->m;
+    struct udptun_session *s = b->session;
+    struct udptun_machine *m = s->m;
     b->rx_packets++;
     b->rx_bytes += size;
     s->rx_bytes += size;
@@ -53,13 +53,13 @@ void datagram_deliver(struct udpt_binding *b, const struct udpt_dest *dest, cons
     m->ops->datagram(m->arg, b, dest, data, size);
 }
 
-bool datagram_held_now(const struct udpt_binding *b)
+bool datagram_held_now(const struct udptun_binding *b)
 {
     uint64_t now_us = b->session->m->now_us;
     if (b->awaits_port && now_us < b->awaits_until_us)
         return true;
-    for (unsigned i = 0; b->hold_us != 0 && i < UDPT_MAX_LEGS; i++) {
-        const struct udpt_conn *c = b->session->legs[i].conn;
+    for (unsigned i = 0; b->hold_us != 0 && i < UDPTUN_MACHINE_MAX_LEGS; i++) {
+        const struct udptun_conn *c = b->session->legs[i].conn;
         uint64_t since_us = c && c != b->conn ? leg_unacked_since(c) : 0;
         if (since_us != 0 && since_us <= b->hold_us)
             return true;
@@ -68,8 +68,8 @@ bool datagram_held_now(const struct udpt_binding *b)
 }
 
 /* One datagram into the output of `c`, by its short id where one is live. */
-static bool write_datagram(struct udpt_binding *b, struct udpt_conn *c, uint64_t since_us,
-                           const struct udpt_dest *dest, const uint8_t *data, size_t size,
+static bool write_datagram(struct udptun_binding *b, struct udptun_conn *c, uint64_t since_us,
+                           const struct udptun_dest *dest, const uint8_t *data, size_t size,
                            const uint32_t *sequence)
 {
     leg_send_clock(c, since_us);
@@ -79,7 +79,7 @@ static bool write_datagram(struct udpt_binding *b, struct udpt_conn *c, uint64_t
     bool live = p && announce_live(p, sequence != NULL, &id);
     size_t head_size = live && sequence ? sizeof *sequence : 0;
     if (!live) {
-        if (b->session->m->config.role == UDPT_LOCAL && !b->confirmed)
+        if (b->session->m->config.role == UDPTUN_MACHINE_LOCAL && !b->confirmed)
             header.flags = INLINE_LABEL;
         if (sequence) {
             header.flags |= INLINE_SEQUENCE;
@@ -106,9 +106,9 @@ static bool write_datagram(struct udpt_binding *b, struct udpt_conn *c, uint64_t
     return true;
 }
 
-static void count_sent(struct udpt_binding *b, size_t size)
+static void count_sent(struct udptun_binding *b, size_t size)
 {
-    struct udpt_machine *m = b->session->m;
+    struct udptun_machine *m = b->session->m;
     b->tx_packets++;
     b->tx_bytes += size;
     b->session->tx_bytes += size;
@@ -116,7 +116,7 @@ static void count_sent(struct udpt_binding *b, size_t size)
     m->counters.tx_bytes += size;
 }
 
-bool datagram_write(struct udpt_binding *b, struct udpt_conn *c, const struct udpt_dest *dest,
+bool datagram_write(struct udptun_binding *b, struct udptun_conn *c, const struct udptun_dest *dest,
                     const uint8_t *data, size_t size)
 {
     bool sequenced = route_copies(b->session) > 1;
@@ -131,7 +131,7 @@ bool datagram_write(struct udpt_binding *b, struct udpt_conn *c, const struct ud
     return true;
 }
 
-bool datagram_write_queued(struct udpt_binding *b, struct udpt_conn *c, struct queued *q)
+bool datagram_write_queued(struct udptun_binding *b, struct udptun_conn *c, struct queued *q)
 {
     bool first = !q->written;
     size_t size = queue_payload_size(q);
@@ -151,13 +151,14 @@ bool datagram_write_queued(struct udpt_binding *b, struct udpt_conn *c, struct q
     return true;
 }
 
-static int send(struct udpt_binding *b, const struct udpt_dest *peer, const uint8_t *data,
+static int send(struct udptun_binding *b, const struct udptun_dest *peer, const uint8_t *data,
                 size_t size)
 {
-    struct udpt_session *s = b->session;
-    size_t most = peer->ep.family == ENDPOINT_IP4 ? UDPT_MAX_PAYLOAD_IP4 : UDPT_MAX_PAYLOAD_IP6;
+    struct udptun_session *s = b->session;
+    size_t most = peer->ep.family == UDPTUN_ENDPOINT_IP4 ? UDPTUN_MACHINE_MAX_PAYLOAD_IP4
+                                                         : UDPTUN_MACHINE_MAX_PAYLOAD_IP6;
     if (size > most || frame_address_size(peer) == 0) {
-        udpt_count_drop(s->m, b, UDPT_DROP_OVERSIZE);
+        udptun_machine_count_drop(s->m, b, UDPTUN_MACHINE_DROP_OVERSIZE);
         return UDPTUN_E_INVALID;
     }
     if (s->ending)
@@ -166,7 +167,7 @@ static int send(struct udpt_binding *b, const struct udpt_dest *peer, const uint
     binding_touch(b);
     route_classify(b, size);
     if (!b->queue_first && !route_is_thin(b) && !datagram_held(b)) {
-        struct udpt_conn *c = route_sticky(b);
+        struct udptun_conn *c = route_sticky(b);
         if (c && !datagram_held(b) && route_writable(c) && queue_may_pass(b, c) &&
             datagram_write(b, c, peer, data, size))
             return UDPTUN_OK;
@@ -177,10 +178,10 @@ static int send(struct udpt_binding *b, const struct udpt_dest *peer, const uint
     return result;
 }
 
-int udpt_send(struct udpt_binding *b, const struct udpt_dest *peer, const uint8_t *data,
-              size_t size, uint64_t now_us)
+int udptun_binding_send(struct udptun_binding *b, const struct udptun_dest *peer,
+                        const uint8_t *data, size_t size, uint64_t now_us)
 {
-    struct udpt_machine *m = b->session->m;
+    struct udptun_machine *m = b->session->m;
     machine_enter(m, now_us);
     int result = send(b, peer, data, size);
     machine_leave(m);

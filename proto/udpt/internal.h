@@ -122,24 +122,24 @@ struct mark {
     uint64_t counted, time_us, last_us;
 };
 
-struct udpt_conn {
-    struct udpt_machine *m;
+struct udptun_conn {
+    struct udptun_machine *m;
     struct list in_machine; /* machine.conns, or machine.dead */
     struct list in_ready;   /* machine.ready */
     struct alarm alarm;
-    struct udpt_session *session; /* NULL at a server before CONFIRM */
+    struct udptun_session *session; /* NULL at a server before CONFIRM */
     enum conn_state state;
     unsigned leg; /* the slot; what the HELLO said */
     uint32_t generation;
-    uint32_t in_room;            /* server, in handshake: its index in the waiting room */
-    uint64_t settings_serial;    /* local: of the settings in its HELLO */
-    bool handed_out;             /* the host has it from udpt_next_ready() and is not done */
-    uint64_t since_us;           /* when it came to be */
+    uint32_t in_room;         /* server, in handshake: its index in the waiting room */
+    uint64_t settings_serial; /* local: of the settings in its HELLO */
+    bool handed_out;          /* the host has it from udptun_machine_next_ready() and is not done */
+    uint64_t since_us;        /* when it came to be */
     uint64_t handshake_until_us; /* hung up when not up by then */
     struct handshake *handshake; /* until up */
     struct output out;
     /* The start of a message or frame whose rest has not come. Two, in turn: what was completed
-     * in one udpt_conn_input() must stay until that returns. */
+     * in one udptun_conn_input() must stay until that returns. */
     struct partial {
         uint8_t *data;
         size_t size, capacity;
@@ -181,12 +181,12 @@ struct udpt_conn {
 
 /* A numbered slot of a session. */
 struct leg {
-    struct udpt_conn *conn;    /* up, or NULL */
-    struct udpt_conn *attempt; /* local: being dialled or in handshake, or NULL */
-    uint32_t generation;       /* the highest that was up */
-    unsigned failures;         /* local: attempts that failed in a row */
-    uint64_t retry_us;         /* local: no attempt before */
-    struct list waiting;       /* bindings with queued datagrams for this leg */
+    struct udptun_conn *conn;    /* up, or NULL */
+    struct udptun_conn *attempt; /* local: being dialled or in handshake, or NULL */
+    uint32_t generation;         /* the highest that was up */
+    unsigned failures;           /* local: attempts that failed in a row */
+    uint64_t retry_us;           /* local: no attempt before */
+    struct list waiting;         /* bindings with queued datagrams for this leg */
 };
 
 /* Ids that we announce: a slot each, the wire's id is first + 2 * index. */
@@ -223,26 +223,26 @@ struct tx_ids {
 struct rx_id {
     struct table_node node; /* session.rx_ids, by id */
     struct list in_binding;
-    struct udpt_binding *binding;
+    struct udptun_binding *binding;
     uint64_t id;
     uint8_t flags;
-    struct udpt_dest dest; /* the name, if any, stands behind this struct */
+    struct udptun_dest dest; /* the name, if any, stands behind this struct */
 };
 
 /* Someone to whom (or at a server, from whom) a binding sends. */
 struct peer {
     struct table_node node; /* session.peers, by (binding, endpoint) */
     struct list in_binding; /* least recently used first */
-    struct udpt_binding *binding;
-    uint32_t tx_id;        /* index + 1 of our announcement, 0: none */
-    uint32_t datagrams;    /* until announced */
-    struct udpt_dest dest; /* the name, if any, stands behind this struct */
+    struct udptun_binding *binding;
+    uint32_t tx_id;          /* index + 1 of our announcement, 0: none */
+    uint32_t datagrams;      /* until announced */
+    struct udptun_dest dest; /* the name, if any, stands behind this struct */
 };
 
 /* A datagram that waits, or that waits for its copies to be sent. */
 struct queued {
     struct queued *next;
-    struct udpt_binding *binding;
+    struct udptun_binding *binding;
     struct list in_copies; /* session.copies */
     uint64_t legs;         /* a bit for each leg that has it */
     unsigned copies_left;
@@ -251,7 +251,7 @@ struct queued {
     uint32_t sequence;
     uint64_t since_us;
     size_t size;
-    struct udpt_dest dest; /* its name stands behind the payload */
+    struct udptun_dest dest; /* its name stands behind the payload */
     uint8_t data[];
 };
 
@@ -262,8 +262,8 @@ struct rx_window {
     uint64_t bits[RX_WINDOW_BITS / 64];
 };
 
-struct udpt_binding {
-    struct udpt_session *session;
+struct udptun_binding {
+    struct udptun_session *session;
     struct list in_session; /* session.bindings */
     struct list in_idle;    /* session.idle or session.lone, least recently used first */
     struct table_node node; /* session.by_id */
@@ -280,15 +280,15 @@ struct udpt_binding {
     struct list peers;            /* struct peer */
     uint32_t peer_count;
     struct peer *last_peer;
-    struct list rx_ids;     /* struct rx_id */
-    struct udpt_conn *conn; /* the stream that its last datagram took */
-    bool settled;           /* that is a leg of the bulk lane */
-    uint64_t written_us;    /* when its last datagram was written */
-    uint64_t hold_us;       /* the next waits until what was written by then is acknowledged: the
-                             * flow has changed its leg, and order inside it is kept */
-    bool bulk;              /* route_classify(): not sparse */
-    uint32_t window_size;   /* bytes since */
-    uint64_t window_us;     /* this time */
+    struct list rx_ids;       /* struct rx_id */
+    struct udptun_conn *conn; /* the stream that its last datagram took */
+    bool settled;             /* that is a leg of the bulk lane */
+    uint64_t written_us;      /* when its last datagram was written */
+    uint64_t hold_us;         /* the next waits until what was written by then is acknowledged: the
+                               * flow has changed its leg, and order inside it is kept */
+    bool bulk;                /* route_classify(): not sparse */
+    uint32_t window_size;     /* bytes since */
+    uint64_t window_us;       /* this time */
     uint32_t next_sequence;
     struct list in_waiting; /* one of the session's rings, a leg's `waiting`, session.waiting, or
                              * session.thin */
@@ -296,9 +296,9 @@ struct udpt_binding {
     uint32_t queue_size, deficit;
     bool in_turn; /* it has had its quantum of this turn */
     struct codel codel;
-    struct endpoint external4, external6;
+    struct udptun_endpoint external4, external6;
     uint64_t tx_packets, rx_packets, tx_bytes, rx_bytes;
-    uint32_t dropped[UDPT_DROP_CAUSES];
+    uint32_t dropped[UDPTUN_MACHINE_DROP_CAUSES];
     max_align_t host[];
 };
 
@@ -306,7 +306,7 @@ struct udpt_binding {
 struct closing {
     struct list in_session; /* session.unsaid or session.said, oldest first */
     uint64_t id, since_us;
-    enum udpt_close_reason reason;
+    enum udptun_close_reason reason;
 };
 
 struct ping {
@@ -327,22 +327,22 @@ struct age {
     int64_t clock_ms; /* the sender's, as last heard, unfolded */
 };
 
-struct udpt_session {
-    struct udpt_machine *m;
+struct udptun_session {
+    struct udptun_machine *m;
     struct list in_machine;
     struct table_node in_by_session; /* machine.by_session, at a server */
     struct list in_detached;         /* machine.detached */
     struct list in_by_flows;         /* machine.by_flows */
-    uint8_t id[UDPT_SESSION_ID_SIZE];
+    uint8_t id[UDPTUN_MACHINE_SESSION_ID_SIZE];
     uint8_t secret[UDPT_SECRET_SIZE];
     bool established; /* local: the server has it (a leg is up or was) */
     bool proven;      /* local: the server has sent on it, so it did get a CONFIRM */
     bool ending;      /* a goodbye was said: nothing more is sent */
     uint64_t epoch, incarnation, client_incarnation;
-    enum udpt_state state;
+    enum udptun_machine_state state;
     uint64_t created_us;
     char peer[PEER_TEXT_SIZE];
-    struct leg legs[UDPT_MAX_LEGS];
+    struct leg legs[UDPTUN_MACHINE_MAX_LEGS];
     unsigned wanted;          /* local: data legs wanted now */
     uint32_t next_generation; /* local */
     uint64_t settings_serial; /* of the settings in force; 0: a client that does not count them */
@@ -357,7 +357,7 @@ struct udpt_session {
     struct list copies; /* struct queued: sent once, to be sent again on other legs */
     bool spread;        /* the thin lane is in use */
     bool streaming;     /* ... but for more than its tokens carry */
-    struct udpt_conn *streams[3];
+    struct udptun_conn *streams[3];
     uint64_t last_flush_us;
     uint64_t rate_us, rate_size, rate_packets; /* since, sparse bytes and datagrams */
     uint64_t thin_rate;                        /* sparse bytes a second */
@@ -398,20 +398,20 @@ struct udpt_session {
 
 /* Conns whose handshake is under way, in no order. */
 struct waiting_room {
-    struct udpt_conn **conns;
+    struct udptun_conn **conns;
     uint32_t count, capacity;
 };
 
 /* Sessions with 1, 2 to 3, 4 to 7, ... flows. */
 enum { FLOW_CLASSES = 32 };
 
-struct udpt_machine {
-    struct udpt_config config;
-    const struct udpt_ops *ops;
+struct udptun_machine {
+    struct udptun_machine_config config;
+    const struct udptun_machine_ops *ops;
     void *arg;
     uint64_t now_us;
     struct alarms alarms; /* of conns and sessions */
-    uint64_t bury_us;     /* there are dead to bury, UDPT_NEVER: there are none */
+    uint64_t bury_us;     /* there are dead to bury, UDPTUN_MACHINE_NEVER: there are none */
     unsigned depth;       /* calls on the stack; the dead are buried at 0 */
     bool stopping;
     struct list conns, dead, ready;
@@ -426,229 +426,233 @@ struct udpt_machine {
     uint8_t hash_key[16]; /* SipHash of what strangers choose */
     uint64_t id_factor;   /* secret and odd: multiplying by it hashes an id */
     uint64_t reconnects, resumed;
-    struct udpt_counters counters; /* of bindings that are gone, and what no binding had */
+    struct udptun_machine_counters
+        counters; /* of bindings that are gone, and what no binding had */
 };
 
 /* machine.c */
-void machine_enter(struct udpt_machine *m, uint64_t now_us);
-void machine_leave(struct udpt_machine *m);
+void machine_enter(struct udptun_machine *m, uint64_t now_us);
+void machine_leave(struct udptun_machine *m);
 /* At the latest then: leg_tick() or the end of a handshake; session_due(); session_lanes_due(). */
-void conn_wake(struct udpt_conn *c, uint64_t at_us);
-void session_wake(struct udpt_session *s, uint64_t at_us);
-void lanes_wake(struct udpt_session *s, uint64_t at_us);
+void conn_wake(struct udptun_conn *c, uint64_t at_us);
+void session_wake(struct udptun_session *s, uint64_t at_us);
+void lanes_wake(struct udptun_session *s, uint64_t at_us);
 void machine_conn_due(struct alarm *t);
-void machine_random(struct udpt_machine *m, void *to, size_t size);
-void machine_log(struct udpt_machine *m, enum udpt_log level, const char *format, ...)
+void machine_random(struct udptun_machine *m, void *to, size_t size);
+void machine_log(struct udptun_machine *m, enum udptun_machine_log level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-uint64_t machine_hash(const struct udpt_machine *m, const void *data, size_t size);
+uint64_t machine_hash(const struct udptun_machine *m, const void *data, size_t size);
 /* Of an id that the far end chose. */
-uint64_t machine_hash_id(const struct udpt_machine *m, uint64_t id);
+uint64_t machine_hash_id(const struct udptun_machine *m, uint64_t id);
 
 /* conn.c */
-struct udpt_conn *conn_new(struct udpt_machine *m, enum conn_state state);
-void conn_kill(struct udpt_conn *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void conn_bury(struct udpt_conn *c);
+struct udptun_conn *conn_new(struct udptun_machine *m, enum conn_state state);
+void conn_kill(struct udptun_conn *c, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void conn_bury(struct udptun_conn *c);
 /* Its output goes out first, within two seconds. */
-void conn_finish(struct udpt_conn *c, const char *reason);
-uint8_t *conn_reserve(struct udpt_conn *c, size_t size); /* NULL: the conn is dead now */
-void conn_commit(struct udpt_conn *c, size_t size);
-size_t conn_pending(const struct udpt_conn *c);
-bool conn_send_hello(struct udpt_conn *c);
+void conn_finish(struct udptun_conn *c, const char *reason);
+uint8_t *conn_reserve(struct udptun_conn *c, size_t size); /* NULL: the conn is dead now */
+void conn_commit(struct udptun_conn *c, size_t size);
+size_t conn_pending(const struct udptun_conn *c);
+bool conn_send_hello(struct udptun_conn *c);
 
 /* leg.c */
-void leg_attach(struct udpt_conn *c);
-void leg_detach(struct udpt_conn *c);
-bool leg_frame(struct udpt_conn *c, uint64_t id, struct reader *body, size_t size);
-void leg_count_sent(struct udpt_conn *c, size_t size);
-void leg_acked(struct udpt_conn *c, uint64_t received, uint64_t delay_us);
-void leg_send_acks(struct udpt_session *s, struct udpt_conn *on);
+void leg_attach(struct udptun_conn *c);
+void leg_detach(struct udptun_conn *c);
+bool leg_frame(struct udptun_conn *c, uint64_t id, struct reader *body, size_t size);
+void leg_count_sent(struct udptun_conn *c, size_t size);
+void leg_acked(struct udptun_conn *c, uint64_t received, uint64_t delay_us);
+void leg_send_acks(struct udptun_session *s, struct udptun_conn *on);
 /* What follows was handed over at `since_us`: the wait in the queue counts for its age, too. */
-void leg_send_clock(struct udpt_conn *c, uint64_t since_us);
-void leg_rtt_sample(struct udpt_conn *c, uint64_t rtt_us);
-uint64_t leg_unacked_since(const struct udpt_conn *c); /* 0: all is acknowledged */
-void leg_heartbeat(struct udpt_conn *c);
-void leg_pong(struct udpt_conn *c, uint64_t token);
-void leg_tick(struct udpt_conn *c);
+void leg_send_clock(struct udptun_conn *c, uint64_t since_us);
+void leg_rtt_sample(struct udptun_conn *c, uint64_t rtt_us);
+uint64_t leg_unacked_since(const struct udptun_conn *c); /* 0: all is acknowledged */
+void leg_heartbeat(struct udptun_conn *c);
+void leg_pong(struct udptun_conn *c, uint64_t token);
+void leg_tick(struct udptun_conn *c);
 
 /* session.c */
-struct udpt_session *session_new(struct udpt_machine *m);
+struct udptun_session *session_new(struct udptun_machine *m);
 /* Ends its conns and bindings now; the memory goes with session_bury(). */
-void session_end(struct udpt_session *s, const char *reason);
-void session_bury(struct udpt_session *s);
-void session_abandon(struct udpt_session *s); /* frees one that nobody has heard of */
-void session_timers(const struct udpt_session *s, uint64_t *heartbeat_us, uint64_t *dead_us);
-void session_enter_state(struct udpt_session *s, enum udpt_state state, const char *reason);
+void session_end(struct udptun_session *s, const char *reason);
+void session_bury(struct udptun_session *s);
+void session_abandon(struct udptun_session *s); /* frees one that nobody has heard of */
+void session_timers(const struct udptun_session *s, uint64_t *heartbeat_us, uint64_t *dead_us);
+void session_enter_state(struct udptun_session *s, enum udptun_machine_state state,
+                         const char *reason);
 void session_due(struct alarm *t);
 void session_lanes_due(struct alarm *t);
-unsigned session_legs_up(const struct udpt_session *s); /* data legs and control */
-struct udpt_conn *session_control(const struct udpt_session *s);
-struct udpt_conn *session_best(const struct udpt_session *s); /* for what may go anywhere */
-void session_leg_up(struct udpt_session *s, struct udpt_conn *c);
-void session_leg_down(struct udpt_session *s, struct udpt_conn *c);
-void session_drop_legs(struct udpt_session *s, const char *reason);
+unsigned session_legs_up(const struct udptun_session *s); /* data legs and control */
+struct udptun_conn *session_control(const struct udptun_session *s);
+struct udptun_conn *session_best(const struct udptun_session *s); /* for what may go anywhere */
+void session_leg_up(struct udptun_session *s, struct udptun_conn *c);
+void session_leg_down(struct udptun_session *s, struct udptun_conn *c);
+void session_drop_legs(struct udptun_session *s, const char *reason);
 
 /* route.c */
-uint64_t route_min_rtt_us(const struct udpt_session *s); /* 0: not measured */
-bool session_is_far(const struct udpt_session *s);       /* round trips are worth saving */
-void route_classify(struct udpt_binding *b, size_t size);
-bool route_is_thin(const struct udpt_binding *b);
-struct udpt_conn *route_sticky(struct udpt_binding *b); /* NULL: no leg is up */
-bool route_writable(const struct udpt_conn *c);         /* a datagram may be written now */
-void route_update(struct udpt_session *s);              /* legs came or went, or were measured */
-void route_want_flush(struct udpt_session *s);          /* the thin lane, at the end of the turn */
-void route_flush(struct udpt_session *s);
-unsigned route_copies(const struct udpt_session *s);
-unsigned route_legs_needed(const struct udpt_session *s);                        /* data legs */
-struct udpt_conn *route_data_leg(const struct udpt_session *s, unsigned number); /* up, or NULL */
-bool route_is_bulk_leg(const struct udpt_conn *c);
-uint64_t route_load(const struct udpt_conn *c); /* bytes unacknowledged */
+uint64_t route_min_rtt_us(const struct udptun_session *s); /* 0: not measured */
+bool session_is_far(const struct udptun_session *s);       /* round trips are worth saving */
+void route_classify(struct udptun_binding *b, size_t size);
+bool route_is_thin(const struct udptun_binding *b);
+struct udptun_conn *route_sticky(struct udptun_binding *b); /* NULL: no leg is up */
+bool route_writable(const struct udptun_conn *c);           /* a datagram may be written now */
+void route_update(struct udptun_session *s);     /* legs came or went, or were measured */
+void route_want_flush(struct udptun_session *s); /* the thin lane, at the end of the turn */
+void route_flush(struct udptun_session *s);
+unsigned route_copies(const struct udptun_session *s);
+unsigned route_legs_needed(const struct udptun_session *s); /* data legs */
+struct udptun_conn *route_data_leg(const struct udptun_session *s,
+                                   unsigned number); /* up, or NULL */
+bool route_is_bulk_leg(const struct udptun_conn *c);
+uint64_t route_load(const struct udptun_conn *c); /* bytes unacknowledged */
 
 /* sparse.c */
-void sparse_flush(struct udpt_session *s);
-void sparse_drop_copies(struct udpt_session *s); /* who would drop them as copies has forgotten */
-void sparse_forget(struct udpt_session *s, const struct udpt_conn *c);
+void sparse_flush(struct udptun_session *s);
+void sparse_drop_copies(struct udptun_session *s); /* who would drop them as copies has forgotten */
+void sparse_forget(struct udptun_session *s, const struct udptun_conn *c);
 /* The stream for an acknowledgement that is owed since `age_us`; NULL: not now, but at *retry_us.
  */
-struct udpt_conn *sparse_for_ack(struct udpt_session *s, struct udpt_conn *owing, uint64_t age_us,
-                                 uint64_t *retry_us);
+struct udptun_conn *sparse_for_ack(struct udptun_session *s, struct udptun_conn *owing,
+                                   uint64_t age_us, uint64_t *retry_us);
 
 /* age.c */
 void age_reset(struct age *a);
-void age_heard(struct udpt_conn *c, uint32_t clock_ms);
-bool age_is_stale(const struct udpt_conn *c); /* what comes on it now is too old to deliver */
+void age_heard(struct udptun_conn *c, uint32_t clock_ms);
+bool age_is_stale(const struct udptun_conn *c); /* what comes on it now is too old to deliver */
 
 /* client.c */
-void client_tick(struct udpt_session *s);
-void client_network_changed(struct udpt_session *s);
-void client_resume(struct udpt_session *s, const struct udpt_identity *identity);
-void client_welcomed(struct udpt_conn *c);
-void client_refused(struct udpt_conn *c, uint64_t reason);
-void client_heard(struct udpt_conn *c); /* the first frame on a leg */
-void client_attempt_ended(struct udpt_conn *c);
-void client_leg_lost(struct udpt_session *s, const struct udpt_conn *c);
-void client_session_lost(struct udpt_session *s, const char *reason);
-void client_update_state(struct udpt_session *s, const char *reason);
-void client_pressure(struct udpt_session *s); /* datagrams had to wait */
+void client_tick(struct udptun_session *s);
+void client_network_changed(struct udptun_session *s);
+void client_resume(struct udptun_session *s, const struct udptun_session_identity *identity);
+void client_welcomed(struct udptun_conn *c);
+void client_refused(struct udptun_conn *c, uint64_t reason);
+void client_heard(struct udptun_conn *c); /* the first frame on a leg */
+void client_attempt_ended(struct udptun_conn *c);
+void client_leg_lost(struct udptun_session *s, const struct udptun_conn *c);
+void client_session_lost(struct udptun_session *s, const char *reason);
+void client_update_state(struct udptun_session *s, const char *reason);
+void client_pressure(struct udptun_session *s); /* datagrams had to wait */
 
 /* room.c: conns in handshake */
-bool room_enter(struct waiting_room *room, struct udpt_conn *c); /* false: out of memory */
-void room_prove(struct udpt_conn *c); /* from the silent to the proved; it may be killed */
-void room_leave(struct waiting_room *room, struct udpt_conn *c);
+bool room_enter(struct waiting_room *room, struct udptun_conn *c); /* false: out of memory */
+void room_prove(struct udptun_conn *c); /* from the silent to the proved; it may be killed */
+void room_leave(struct waiting_room *room, struct udptun_conn *c);
 void room_fini(struct waiting_room *room);
-uint32_t room_count(const struct udpt_machine *m); /* in both */
+uint32_t room_count(const struct udptun_machine *m); /* in both */
 /* One gives way: at random one that is silent; one that proved the key only where none is. */
-void room_evict(struct udpt_machine *m);
+void room_evict(struct udptun_machine *m);
 
 /* server.c */
-void server_hello(struct udpt_conn *c);
-void server_confirm(struct udpt_conn *c, const uint8_t *data, size_t size);
-void server_leg_lost(struct udpt_session *s);
-void server_session_ended(struct udpt_session *s);
-bool server_is_older(const struct udpt_session *s, const struct udpt_params *wanted);
-void server_tick(struct udpt_session *s);
+void server_hello(struct udptun_conn *c);
+void server_confirm(struct udptun_conn *c, const uint8_t *data, size_t size);
+void server_leg_lost(struct udptun_session *s);
+void server_session_ended(struct udptun_session *s);
+bool server_is_older(const struct udptun_session *s, const struct udpt_params *wanted);
+void server_tick(struct udptun_session *s);
 /* What the client wishes, within bounds; what is absent stays. */
-void server_agree(struct udpt_session *s, const struct udpt_params *wanted);
+void server_agree(struct udptun_session *s, const struct udpt_params *wanted);
 
 /* caps.c */
-bool caps_make_room(struct udpt_session *s); /* for one binding more; false: there is none */
-void caps_keep(struct udpt_machine *m);      /* they were lowered: the oldest are evicted */
-void caps_count(struct udpt_session *s);     /* it has more or fewer bindings now */
+bool caps_make_room(struct udptun_session *s); /* for one binding more; false: there is none */
+void caps_keep(struct udptun_machine *m);      /* they were lowered: the oldest are evicted */
+void caps_count(struct udptun_session *s);     /* it has more or fewer bindings now */
 
 /* binding.c */
-struct udpt_binding *binding_new(struct udpt_session *s, uint64_t id, uint64_t label);
-struct udpt_binding *binding_find(struct udpt_session *s, uint64_t id);
-struct udpt_binding *binding_remote(struct udpt_session *s, uint64_t id, uint64_t label,
-                                    uint16_t want4, uint16_t want6);
-void binding_free(struct udpt_binding *b, enum udpt_close_reason reason, bool tell);
-void binding_orphan_all(struct udpt_session *s); /* the client was restarted */
-void binding_touch(struct udpt_binding *b);
-void binding_expire(struct udpt_session *s);
-bool binding_has_ended(const struct udpt_session *s, uint64_t id);
-void binding_end(struct udpt_session *s, uint64_t id); /* server: the id is used up */
-void binding_tell_external(struct udpt_binding *b);    /* server: OPENED, for each family */
+struct udptun_binding *binding_new(struct udptun_session *s, uint64_t id, uint64_t label);
+struct udptun_binding *binding_find(struct udptun_session *s, uint64_t id);
+struct udptun_binding *binding_remote(struct udptun_session *s, uint64_t id, uint64_t label,
+                                      uint16_t want4, uint16_t want6);
+void binding_free(struct udptun_binding *b, enum udptun_close_reason reason, bool tell);
+void binding_orphan_all(struct udptun_session *s); /* the client was restarted */
+void binding_touch(struct udptun_binding *b);
+void binding_expire(struct udptun_session *s);
+bool binding_has_ended(const struct udptun_session *s, uint64_t id);
+void binding_end(struct udptun_session *s, uint64_t id); /* server: the id is used up */
+void binding_tell_external(struct udptun_binding *b);    /* server: OPENED, for each family */
 
 /* datagram.c */
-void datagram_deliver(struct udpt_binding *b, const struct udpt_dest *dest, const uint8_t *data,
+void datagram_deliver(struct udptun_binding *b, const struct udptun_dest *dest, const uint8_t *data,
                       size_t size);
-bool datagram_fresh(struct udpt_binding *b, uint32_t sequence); /* this copy is the first */
+bool datagram_fresh(struct udptun_binding *b, uint32_t sequence); /* this copy is the first */
 /* The far end is another one, which counts from 0. */
-void datagram_sequence_anew(struct udpt_binding *b);
-bool datagram_held_now(const struct udpt_binding *b);
+void datagram_sequence_anew(struct udptun_binding *b);
+bool datagram_held_now(const struct udptun_binding *b);
 /* Its datagrams must wait whatever the leg. */
-static inline bool datagram_held(const struct udpt_binding *b)
+static inline bool datagram_held(const struct udptun_binding *b)
 {
     return (b->awaits_port || b->hold_us != 0) && datagram_held_now(b);
 }
 /* Write one datagram into the stream's output. False: the stream broke. */
-bool datagram_write(struct udpt_binding *b, struct udpt_conn *c, const struct udpt_dest *dest,
+bool datagram_write(struct udptun_binding *b, struct udptun_conn *c, const struct udptun_dest *dest,
                     const uint8_t *data, size_t size);
-bool datagram_write_queued(struct udpt_binding *b, struct udpt_conn *c, struct queued *q);
+bool datagram_write_queued(struct udptun_binding *b, struct udptun_conn *c, struct queued *q);
 
 /* queue.c */
-int queue_put(struct udpt_binding *b, const struct udpt_dest *dest, const uint8_t *data,
+int queue_put(struct udptun_binding *b, const struct udptun_dest *dest, const uint8_t *data,
               size_t size);
 /* May one more bulk datagram leave on `c`? If not, the session is woken when it may. */
-bool queue_look_for_credit(struct udpt_session *s, const struct udpt_conn *c);
-static inline bool queue_has_credit(struct udpt_session *s, const struct udpt_conn *c)
+bool queue_look_for_credit(struct udptun_session *s, const struct udptun_conn *c);
+static inline bool queue_has_credit(struct udptun_session *s, const struct udptun_conn *c)
 {
     return credit_has_allowed(&s->credit, s->m->now_us) || queue_look_for_credit(s, c);
 }
 /* May its next datagram be written on `c` at once, and pass the queues by? Its own is empty. */
-static inline bool queue_may_pass(struct udpt_binding *b, const struct udpt_conn *c)
+static inline bool queue_may_pass(struct udptun_binding *b, const struct udptun_conn *c)
 {
     return !b->bulk || (list_empty(&b->session->bulk_ring) && queue_has_credit(b->session, c));
 }
-void queue_route(struct udpt_binding *b);  /* into the right list */
-void queue_unblocked(struct udpt_conn *c); /* it takes more */
-void queue_pump_held(struct udpt_session *s);
-void queue_pump_all(struct udpt_session *s);
-void queue_reroute(struct udpt_session *s, struct udpt_conn *c); /* it carries no more */
-void queue_clear(struct udpt_binding *b);
-bool queue_drop_stale(struct udpt_binding *b);     /* its head, if that is stale */
-struct queued *queue_take(struct udpt_binding *b); /* the head, now the caller's */
+void queue_route(struct udptun_binding *b);  /* into the right list */
+void queue_unblocked(struct udptun_conn *c); /* it takes more */
+void queue_pump_held(struct udptun_session *s);
+void queue_pump_all(struct udptun_session *s);
+void queue_reroute(struct udptun_session *s, struct udptun_conn *c); /* it carries no more */
+void queue_clear(struct udptun_binding *b);
+bool queue_drop_stale(struct udptun_binding *b);     /* its head, if that is stale */
+struct queued *queue_take(struct udptun_binding *b); /* the head, now the caller's */
 void queue_free(struct queued *q);
 size_t queue_payload_size(const struct queued *q);
-void queue_expire(struct udpt_session *s);
+void queue_expire(struct udptun_session *s);
 
 /* closing.c */
-void closing_add(struct udpt_session *s, uint64_t id, enum udpt_close_reason reason);
-void closing_acked(struct udpt_session *s, uint64_t id);
-void closing_flush(struct udpt_session *s);      /* what need not wait any more is said */
-void closing_control_up(struct udpt_session *s); /* all is said again */
-void closing_clear(struct udpt_session *s);
+void closing_add(struct udptun_session *s, uint64_t id, enum udptun_close_reason reason);
+void closing_acked(struct udptun_session *s, uint64_t id);
+void closing_flush(struct udptun_session *s);      /* what need not wait any more is said */
+void closing_control_up(struct udptun_session *s); /* all is said again */
+void closing_clear(struct udptun_session *s);
 
 /* announce.c */
-struct peer *peer_of(struct udpt_binding *b, const struct udpt_dest *dest);
+struct peer *peer_of(struct udptun_binding *b, const struct udptun_dest *dest);
 void peer_free(struct peer *p);
 bool announce_live(struct peer *p, bool sequenced, uint64_t *id);
-void announce_used(struct peer *p);               /* one more datagram: maybe announce it */
-void announce_control_up(struct udpt_session *s); /* say again what was not acknowledged */
-void announce_reset(struct udpt_session *s);      /* the far end forgot all */
-void announce_fini(struct udpt_session *s);
-struct rx_id *announce_lookup(struct udpt_session *s, uint64_t id);
-void announce_heard(struct udpt_session *s, uint64_t id, uint8_t flags, struct udpt_binding *b,
-                    const struct udpt_dest *dest);
-void announce_retire_heard(struct udpt_session *s, uint64_t id);
-void announce_acked(struct udpt_session *s, uint64_t id);
-void announce_retired(struct udpt_session *s, uint64_t id);
-void announce_unknown(struct udpt_session *s, uint64_t id); /* a datagram came with it */
-bool announce_may_complain(struct udpt_session *s);         /* ... or with a binding that ended */
+void announce_used(struct peer *p);                 /* one more datagram: maybe announce it */
+void announce_control_up(struct udptun_session *s); /* say again what was not acknowledged */
+void announce_reset(struct udptun_session *s);      /* the far end forgot all */
+void announce_fini(struct udptun_session *s);
+struct rx_id *announce_lookup(struct udptun_session *s, uint64_t id);
+void announce_heard(struct udptun_session *s, uint64_t id, uint8_t flags, struct udptun_binding *b,
+                    const struct udptun_dest *dest);
+void announce_retire_heard(struct udptun_session *s, uint64_t id);
+void announce_acked(struct udptun_session *s, uint64_t id);
+void announce_retired(struct udptun_session *s, uint64_t id);
+void announce_unknown(struct udptun_session *s, uint64_t id); /* a datagram came with it */
+bool announce_may_complain(struct udptun_session *s);         /* ... or with a binding that ended */
 void rx_id_free(struct rx_id *rx);
 
 /* control.c */
-bool control_frame(struct udpt_conn *c, struct reader *body);
-void control_send(struct udpt_conn *c, const uint8_t *body, size_t size);
-void control_token(struct udpt_conn *c, enum control_type type, uint64_t token);
-void control_id(struct udpt_session *s, enum control_type type, uint64_t id);
-void control_announce(struct udpt_session *s, uint64_t id, const struct peer *p);
-void control_open(struct udpt_binding *b);
-void control_opened(struct udpt_binding *b, const struct endpoint *external);
-void control_close(struct udpt_session *s, uint64_t binding, enum udpt_close_reason reason);
-void control_error(struct udpt_binding *b, const struct udpt_dest *dest, enum udpt_error_code code,
-                   uint32_t value);
-void control_settings(struct udpt_session *s); /* what a local's config tells the server */
-void control_leave(struct udpt_conn *c);
-void control_goodbye(struct udpt_conn *c, enum goodbye_reason reason, const char *text);
-void control_refused(struct udpt_conn *c, enum refuse_reason reason);
+bool control_frame(struct udptun_conn *c, struct reader *body);
+void control_send(struct udptun_conn *c, const uint8_t *body, size_t size);
+void control_token(struct udptun_conn *c, enum control_type type, uint64_t token);
+void control_id(struct udptun_session *s, enum control_type type, uint64_t id);
+void control_announce(struct udptun_session *s, uint64_t id, const struct peer *p);
+void control_open(struct udptun_binding *b);
+void control_opened(struct udptun_binding *b, const struct udptun_endpoint *external);
+void control_close(struct udptun_session *s, uint64_t binding, enum udptun_close_reason reason);
+void control_error(struct udptun_binding *b, const struct udptun_dest *dest,
+                   enum udptun_machine_error code, uint32_t value);
+void control_settings(struct udptun_session *s); /* what a local's config tells the server */
+void control_leave(struct udptun_conn *c);
+void control_goodbye(struct udptun_conn *c, enum goodbye_reason reason, const char *text);
+void control_refused(struct udptun_conn *c, enum refuse_reason reason);
 
 #endif

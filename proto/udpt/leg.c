@@ -16,10 +16,10 @@
 #define MARK_STEP_US MS_US
 /* Output memory above this is given back when the leg is idle. */
 #define OUTPUT_KEEP_SIZE 16384
-/* Wire tokens of heartbeats; those of udpt_ping() count up from 1. */
+/* Wire tokens of heartbeats; those of udptun_machine_ping() count up from 1. */
 #define HEARTBEAT_TOKEN (UINT64_C(1) << 63)
 
-void leg_attach(struct udpt_conn *c)
+void leg_attach(struct udptun_conn *c)
 {
     struct leg *leg = &c->session->legs[c->leg];
     c->state = CONN_UP;
@@ -33,9 +33,9 @@ void leg_attach(struct udpt_conn *c)
     conn_wake(c, c->m->now_us);
 }
 
-void leg_detach(struct udpt_conn *c)
+void leg_detach(struct udptun_conn *c)
 {
-    struct udpt_session *s = c->session;
+    struct udptun_session *s = c->session;
     if (s->legs[c->leg].conn == c)
         s->legs[c->leg].conn = NULL;
     session_leg_down(s, c);
@@ -44,7 +44,7 @@ void leg_detach(struct udpt_conn *c)
 /* ---- sending -------------------------------------------------------------------------------- */
 
 /* Room for more marks: two become one. */
-static void merge_marks(struct udpt_conn *c)
+static void merge_marks(struct udptun_conn *c)
 {
     for (unsigned i = 0; i < MARKS / 2; i++) {
         const struct mark *a = &c->marks[(c->mark_first + 2 * i) % MARKS];
@@ -55,7 +55,7 @@ static void merge_marks(struct udpt_conn *c)
     c->mark_count = MARKS / 2;
 }
 
-void leg_count_sent(struct udpt_conn *c, size_t size)
+void leg_count_sent(struct udptun_conn *c, size_t size)
 {
     uint64_t now_us = c->m->now_us;
     if (!c->session) /* the refusal of one that never became a leg */
@@ -82,7 +82,7 @@ void leg_count_sent(struct udpt_conn *c, size_t size)
         (struct mark){.counted = c->tx_counted, .time_us = now_us, .last_us = now_us};
 }
 
-void leg_send_clock(struct udpt_conn *c, uint64_t since_us)
+void leg_send_clock(struct udptun_conn *c, uint64_t since_us)
 {
     uint64_t last_us = c->last_clock_us;
     uint64_t step_us = since_us > last_us ? since_us - last_us : last_us - since_us;
@@ -96,20 +96,20 @@ void leg_send_clock(struct udpt_conn *c, uint64_t since_us)
     control_send(c, body, writer_size(&w));
 }
 
-void leg_send_acks(struct udpt_session *s, struct udpt_conn *on)
+void leg_send_acks(struct udptun_session *s, struct udptun_conn *on)
 {
     uint8_t body[FRAME_MAX_CONTROL];
     struct writer w = writer_of(body, sizeof body);
     unsigned count = 0;
-    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++)
+    for (unsigned i = 0; i < UDPTUN_MACHINE_MAX_LEGS; i++)
         count += s->legs[i].conn && s->legs[i].conn->ack_owed;
     s->acks_owed = false;
     if (count == 0)
         return;
     writer_varint(&w, CONTROL_ACK);
     writer_varint(&w, count);
-    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++) {
-        struct udpt_conn *c = s->legs[i].conn;
+    for (unsigned i = 0; i < UDPTUN_MACHINE_MAX_LEGS; i++) {
+        struct udptun_conn *c = s->legs[i].conn;
         if (!c || !c->ack_owed)
             continue;
         writer_varint(&w, i);
@@ -128,7 +128,7 @@ void leg_send_acks(struct udpt_session *s, struct udpt_conn *on)
     on->ack_last = true;
 }
 
-void leg_heartbeat(struct udpt_conn *c)
+void leg_heartbeat(struct udptun_conn *c)
 {
     c->ping_sent_us = c->m->now_us;
     control_token(c, CONTROL_PING, HEARTBEAT_TOKEN);
@@ -136,9 +136,9 @@ void leg_heartbeat(struct udpt_conn *c)
 
 /* ---- receiving ------------------------------------------------------------------------------ */
 
-static void owe_ack(struct udpt_conn *c, size_t size)
+static void owe_ack(struct udptun_conn *c, size_t size)
 {
-    struct udpt_machine *m = c->m;
+    struct udptun_machine *m = c->m;
     c->rx_counted += size;
     if (!c->ack_owed) {
         c->ack_owed = true;
@@ -150,17 +150,17 @@ static void owe_ack(struct udpt_conn *c, size_t size)
     }
 }
 
-static void deliver(struct udpt_conn *c, struct udpt_binding *b, const struct udpt_dest *dest,
+static void deliver(struct udptun_conn *c, struct udptun_binding *b, const struct udptun_dest *dest,
                     const struct reader *payload)
 {
     if (age_is_stale(c))
-        udpt_count_drop(c->m, b, UDPT_DROP_STALE);
+        udptun_machine_count_drop(c->m, b, UDPTUN_MACHINE_DROP_STALE);
     else
         datagram_deliver(b, dest, payload->at, reader_left(payload));
 }
 
 /* A datagram of an announced id. */
-static void announced_datagram(struct udpt_conn *c, uint64_t id, struct reader *body)
+static void announced_datagram(struct udptun_conn *c, uint64_t id, struct reader *body)
 {
     struct rx_id *rx = c->last_rx_id;
     if (!rx || rx->id != id) {
@@ -168,7 +168,7 @@ static void announced_datagram(struct udpt_conn *c, uint64_t id, struct reader *
         c->last_rx_id = rx;
     }
     if (!rx) { /* closed meanwhile; on its way on another leg, or our CLOSE was lost with one */
-        udpt_count_drop(c->m, NULL, UDPT_DROP_NO_FLOW);
+        udptun_machine_count_drop(c->m, NULL, UDPTUN_MACHINE_DROP_NO_FLOW);
         announce_unknown(c->session, id);
         return;
     }
@@ -180,33 +180,33 @@ static void announced_datagram(struct udpt_conn *c, uint64_t id, struct reader *
     deliver(c, rx->binding, &rx->dest, body);
 }
 
-static bool inline_datagram(struct udpt_conn *c, struct reader *body)
+static bool inline_datagram(struct udptun_conn *c, struct reader *body)
 {
     struct inline_header h;
     frame_get_inline(body, &h);
-    struct udpt_session *s = c->session;
+    struct udptun_session *s = c->session;
     if (body->failed || h.binding == 0 ||
-        (h.dest.ep.family == ENDPOINT_NAME && s->m->config.role == UDPT_LOCAL))
+        (h.dest.ep.family == UDPTUN_ENDPOINT_NAME && s->m->config.role == UDPTUN_MACHINE_LOCAL))
         return false;
-    struct udpt_binding *b = binding_find(s, h.binding);
-    if (!b && s->m->config.role == UDPT_SERVER) {
+    struct udptun_binding *b = binding_find(s, h.binding);
+    if (!b && s->m->config.role == UDPTUN_MACHINE_SERVER) {
         if (!binding_has_ended(s, h.binding))
             b = binding_remote(s, h.binding, h.label, 0, 0);
         else if (announce_may_complain(s)) /* a late one, or the client does not know */
-            control_close(s, h.binding, UDPT_CLOSE_PEER);
+            control_close(s, h.binding, UDPTUN_CLOSE_PEER);
     } else if (b && h.flags & INLINE_LABEL) {
-        const struct udpt_conn *control = session_control(s);
+        const struct udptun_conn *control = session_control(s);
         if (control && control->generation != b->told_generation)
             binding_tell_external(b); /* OPENED was lost with the control leg */
     }
     if (!b)
-        udpt_count_drop(c->m, NULL, UDPT_DROP_NO_FLOW);
+        udptun_machine_count_drop(c->m, NULL, UDPTUN_MACHINE_DROP_NO_FLOW);
     else if (!(h.flags & INLINE_SEQUENCE) || datagram_fresh(b, h.sequence))
         deliver(c, b, &h.dest, body);
     return true;
 }
 
-bool leg_frame(struct udpt_conn *c, uint64_t id, struct reader *body, size_t size)
+bool leg_frame(struct udptun_conn *c, uint64_t id, struct reader *body, size_t size)
 {
     if (!c->heard)
         client_heard(c);
@@ -224,7 +224,7 @@ bool leg_frame(struct udpt_conn *c, uint64_t id, struct reader *body, size_t siz
 }
 
 /* The lanes depend on the least round trip. */
-static void note_rtt(struct udpt_session *s, uint64_t rtt_us)
+static void note_rtt(struct udptun_session *s, uint64_t rtt_us)
 {
     uint64_t least_us = route_min_rtt_us(s);
     credit_rtt(&s->credit, rtt_us, s->m->now_us);
@@ -232,7 +232,7 @@ static void note_rtt(struct udpt_session *s, uint64_t rtt_us)
         session_wake(s, s->m->now_us);
 }
 
-void leg_rtt_sample(struct udpt_conn *c, uint64_t rtt_us)
+void leg_rtt_sample(struct udptun_conn *c, uint64_t rtt_us)
 {
     int64_t sample = rtt_us < 1 ? 1 : (int64_t)rtt_us;
     /* RFC 6298 section 2.3, alpha 1/8, beta 1/4. */
@@ -242,9 +242,9 @@ void leg_rtt_sample(struct udpt_conn *c, uint64_t rtt_us)
     note_rtt(c->session, (uint64_t)sample);
 }
 
-void leg_pong(struct udpt_conn *c, uint64_t token)
+void leg_pong(struct udptun_conn *c, uint64_t token)
 {
-    struct udpt_machine *m = c->m;
+    struct udptun_machine *m = c->m;
     if (token == HEARTBEAT_TOKEN) {
         if (c->ping_sent_us != 0)
             leg_rtt_sample(c, m->now_us - c->ping_sent_us);
@@ -263,7 +263,7 @@ void leg_pong(struct udpt_conn *c, uint64_t token)
     }
 }
 
-void leg_acked(struct udpt_conn *c, uint64_t received, uint64_t delay_us)
+void leg_acked(struct udptun_conn *c, uint64_t received, uint64_t delay_us)
 {
     uint64_t now_us = c->m->now_us;
     if (received > c->tx_counted) {
@@ -300,17 +300,18 @@ void leg_acked(struct udpt_conn *c, uint64_t received, uint64_t delay_us)
 
 /* ---- time ----------------------------------------------------------------------------------- */
 
-uint64_t leg_unacked_since(const struct udpt_conn *c)
+uint64_t leg_unacked_since(const struct udptun_conn *c)
 {
     return c->mark_count > 0 ? c->marks[c->mark_first].time_us : 0;
 }
 
-/* When the leg is to be given up for lack of acknowledgements; UDPT_NEVER: nothing is due. */
-static uint64_t stuck_at(const struct udpt_conn *c)
+/* When the leg is to be given up for lack of acknowledgements; UDPTUN_MACHINE_NEVER: nothing is
+ * due. */
+static uint64_t stuck_at(const struct udptun_conn *c)
 {
     uint64_t since_us = leg_unacked_since(c);
     if (since_us == 0)
-        return UDPT_NEVER;
+        return UDPTUN_MACHINE_NEVER;
     if (c->progress_us > since_us)
         since_us = c->progress_us;
     uint64_t patience_us = c->rtt_us > 0 ? STUCK_RTTS * (uint64_t)c->rtt_us : 0;
@@ -318,7 +319,7 @@ static uint64_t stuck_at(const struct udpt_conn *c)
 }
 
 /* Both directions are kept alive on each leg: acknowledgements may travel on another. */
-static void heartbeat(struct udpt_conn *c, uint64_t interval_us)
+static void heartbeat(struct udptun_conn *c, uint64_t interval_us)
 {
     uint64_t quiet_us = c->last_rx_us < c->last_tx_us ? c->last_rx_us : c->last_tx_us;
     if (quiet_us + interval_us <= c->m->now_us && c->ping_sent_us == 0)
@@ -328,7 +329,7 @@ static void heartbeat(struct udpt_conn *c, uint64_t interval_us)
                                                            : c->m->now_us + interval_us);
 }
 
-static void give_back_memory(struct udpt_conn *c)
+static void give_back_memory(struct udptun_conn *c)
 {
     if (conn_pending(c) > 0 || c->out.capacity <= OUTPUT_KEEP_SIZE)
         return;
@@ -336,9 +337,9 @@ static void give_back_memory(struct udpt_conn *c)
     c->out = (struct output){0};
 }
 
-void leg_tick(struct udpt_conn *c)
+void leg_tick(struct udptun_conn *c)
 {
-    struct udpt_machine *m = c->m;
+    struct udptun_machine *m = c->m;
     uint64_t heartbeat_us, dead_us;
     session_timers(c->session, &heartbeat_us, &dead_us);
     if (m->now_us >= c->last_rx_us + dead_us) {
@@ -352,16 +353,16 @@ void leg_tick(struct udpt_conn *c)
         return;
     }
     conn_wake(c, stuck_us);
-    if (c->leaving && m->config.role == UDPT_SERVER && conn_pending(c) == 0 &&
+    if (c->leaving && m->config.role == UDPTUN_MACHINE_SERVER && conn_pending(c) == 0 &&
         c->tx_acked == c->tx_counted) {
         conn_kill(c, "not needed any more");
         return;
     }
-    if (m->config.role == UDPT_LOCAL && !c->leaving)
+    if (m->config.role == UDPTUN_MACHINE_LOCAL && !c->leaving)
         heartbeat(c, heartbeat_us);
     if (c->state == CONN_UP && c->ack_owed) {
         uint64_t retry_us;
-        struct udpt_conn *on =
+        struct udptun_conn *on =
             sparse_for_ack(c->session, c, m->now_us - c->rx_counted_us, &retry_us);
         if (on)
             leg_send_acks(c->session, on);

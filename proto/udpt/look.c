@@ -2,30 +2,31 @@
 /* look.c - what status and listings show of a machine. */
 #include "proto/udpt/internal.h"
 
-struct udpt_session *udpt_session_next(const struct udpt_machine *m, const struct udpt_session *s)
+struct udptun_session *udptun_session_next(const struct udptun_machine *m,
+                                           const struct udptun_session *s)
 {
     const struct list *at = s ? s->in_machine.next : m->sessions.next;
-    return at == &m->sessions ? NULL : list_entry(at, struct udpt_session, in_machine);
+    return at == &m->sessions ? NULL : list_entry(at, struct udptun_session, in_machine);
 }
 
-static int64_t best_rtt(const struct udpt_session *s)
+static int64_t best_rtt(const struct udptun_session *s)
 {
     int64_t best = -1;
-    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++) {
-        const struct udpt_conn *c = s->legs[i].conn;
+    for (unsigned i = 0; i < UDPTUN_MACHINE_MAX_LEGS; i++) {
+        const struct udptun_conn *c = s->legs[i].conn;
         if (c && c->rtt_us >= 0 && (best < 0 || c->rtt_us < best))
             best = c->rtt_us;
     }
     return best;
 }
 
-void udpt_machine_look(const struct udpt_machine *m, uint64_t now_us,
-                       struct udpt_machine_info *info)
+void udptun_machine_look(const struct udptun_machine *m, uint64_t now_us,
+                         struct udptun_machine_info *info)
 {
     (void)now_us;
-    const struct udpt_session *s = udpt_session_next(m, NULL);
-    *info = (struct udpt_machine_info){
-        .state = s ? s->state : UDPT_CONNECTING,
+    const struct udptun_session *s = udptun_session_next(m, NULL);
+    *info = (struct udptun_machine_info){
+        .state = s ? s->state : UDPTUN_MACHINE_CONNECTING,
         .sessions = m->session_count,
         .flows = m->binding_count,
         .reconnects = m->reconnects,
@@ -34,18 +35,18 @@ void udpt_machine_look(const struct udpt_machine *m, uint64_t now_us,
         .rtt_us = s ? best_rtt(s) : -1,
         .counters = m->counters,
     };
-    if (m->config.role == UDPT_LOCAL && s && !s->established)
+    if (m->config.role == UDPTUN_MACHINE_LOCAL && s && !s->established)
         info->sessions = 0;
 }
 
-static void look_leg(const struct udpt_conn *c, uint64_t now_us, struct udpt_leg_info *info)
+static void look_leg(const struct udptun_conn *c, uint64_t now_us, struct udptun_leg_info *info)
 {
     uint64_t since_us = leg_unacked_since(c);
-    *info = (struct udpt_leg_info){
+    *info = (struct udptun_leg_info){
         .control = c->leg == CONTROL_LEG,
-        .state = c->state == CONN_UP         ? UDPT_LEG_UP
-                 : c->state == CONN_DIALLING ? UDPT_LEG_DIALLING
-                                             : UDPT_LEG_HANDSHAKE,
+        .state = c->state == CONN_UP         ? UDPTUN_LEG_UP
+                 : c->state == CONN_DIALLING ? UDPTUN_LEG_DIALLING
+                                             : UDPTUN_LEG_HANDSHAKE,
         .rtt_us = c->rtt_us,
         .queue_us = since_us != 0 && now_us > since_us ? now_us - since_us : 0,
         .tx_bytes = c->tx_bytes,
@@ -53,10 +54,10 @@ static void look_leg(const struct udpt_conn *c, uint64_t now_us, struct udpt_leg
     };
 }
 
-void udpt_session_look(const struct udpt_session *s, uint64_t now_us,
-                       struct udpt_session_info *info)
+void udptun_session_look(const struct udptun_session *s, uint64_t now_us,
+                         struct udptun_session_info *info)
 {
-    *info = (struct udpt_session_info){
+    *info = (struct udptun_session_info){
         .state = s->state,
         .peer = s->peer,
         .flows = s->binding_count,
@@ -65,31 +66,31 @@ void udpt_session_look(const struct udpt_session *s, uint64_t now_us,
         .age_us = now_us - s->created_us,
     };
     memcpy(info->id, s->id, sizeof info->id);
-    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++) {
-        const struct udpt_conn *c = s->legs[i].conn ? s->legs[i].conn : s->legs[i].attempt;
+    for (unsigned i = 0; i < UDPTUN_MACHINE_MAX_LEGS; i++) {
+        const struct udptun_conn *c = s->legs[i].conn ? s->legs[i].conn : s->legs[i].attempt;
         if (c)
             look_leg(c, now_us, &info->legs[info->leg_count++]);
     }
 }
 
-struct udpt_binding *udpt_binding_after(const struct udpt_session *s, uint64_t after)
+struct udptun_binding *udptun_binding_after(const struct udptun_session *s, uint64_t after)
 {
     /* Walking on from the one just listed is the usual case. They are in the order in which they
      * came to be, which at a server is nearly that of their ids. */
-    struct udpt_binding *last = binding_find((struct udpt_session *)s, after);
+    struct udptun_binding *last = binding_find((struct udptun_session *)s, after);
     const struct list *at = last ? last->in_session.next : s->bindings.next;
     for (; at != &s->bindings; at = at->next) {
-        struct udpt_binding *b = list_entry(at, struct udpt_binding, in_session);
+        struct udptun_binding *b = list_entry(at, struct udptun_binding, in_session);
         if (b->id > after)
             return b;
     }
     return NULL;
 }
 
-void udpt_binding_look(const struct udpt_binding *b, uint64_t now_us,
-                       struct udpt_binding_info *info)
+void udptun_binding_look(const struct udptun_binding *b, uint64_t now_us,
+                         struct udptun_binding_info *info)
 {
-    *info = (struct udpt_binding_info){
+    *info = (struct udptun_binding_info){
         .id = b->id,
         .session = b->session,
         .external4 = b->external4,
@@ -103,11 +104,11 @@ void udpt_binding_look(const struct udpt_binding *b, uint64_t now_us,
                      .tx_bytes = b->tx_bytes,
                      .rx_bytes = b->rx_bytes},
     };
-    for (unsigned i = 0; i < UDPT_DROP_CAUSES; i++)
+    for (unsigned i = 0; i < UDPTUN_MACHINE_DROP_CAUSES; i++)
         info->counters.dropped[i] = b->dropped[i];
 }
 
-struct udpt_session *udpt_binding_session(const struct udpt_binding *b)
+struct udptun_session *udptun_binding_session(const struct udptun_binding *b)
 {
     return b->session;
 }

@@ -8,9 +8,9 @@
 #include "proto/error.h"
 #include "proto/udpt/internal.h"
 
-void udpt_config_init(struct udpt_config *config, enum udpt_role role)
+void udptun_machine_config_init(struct udptun_machine_config *config, enum udptun_machine_role role)
 {
-    *config = (struct udpt_config){
+    *config = (struct udptun_machine_config){
         .role = role,
         .connections = 8,
         .heartbeat_ms = 10 * 1000,
@@ -31,12 +31,12 @@ void udpt_config_init(struct udpt_config *config, enum udpt_role role)
     };
 }
 
-void machine_random(struct udpt_machine *m, void *to, size_t size)
+void machine_random(struct udptun_machine *m, void *to, size_t size)
 {
     m->ops->random(m->arg, to, size);
 }
 
-void machine_log(struct udpt_machine *m, enum udpt_log level, const char *format, ...)
+void machine_log(struct udptun_machine *m, enum udptun_machine_log level, const char *format, ...)
 {
     char text[256];
     va_list args;
@@ -46,7 +46,7 @@ void machine_log(struct udpt_machine *m, enum udpt_log level, const char *format
     m->ops->log(m->arg, level, text);
 }
 
-uint64_t machine_hash(const struct udpt_machine *m, const void *data, size_t size)
+uint64_t machine_hash(const struct udptun_machine *m, const void *data, size_t size)
 {
     uint64_t hash;
     crypto_shorthash((uint8_t *)&hash, (const uint8_t *)data, size, m->hash_key);
@@ -55,22 +55,23 @@ uint64_t machine_hash(const struct udpt_machine *m, const void *data, size_t siz
 
 /* Multiplicative hashing (Dietzfelbinger et al. 1997) with a secret factor. The high bits depend on
  * all of the id; a table takes the low ones, so the bytes are turned round. */
-uint64_t machine_hash_id(const struct udpt_machine *m, uint64_t id)
+uint64_t machine_hash_id(const struct udptun_machine *m, uint64_t id)
 {
     return __builtin_bswap64(id * m->id_factor);
 }
 
-struct udpt_machine *udpt_machine_new(const struct udpt_config *config, const struct udpt_ops *ops,
-                                      void *arg, uint64_t now_us)
+struct udptun_machine *udptun_machine_new(const struct udptun_machine_config *config,
+                                          const struct udptun_machine_ops *ops, void *arg,
+                                          uint64_t now_us)
 {
-    struct udpt_machine *m = (struct udpt_machine *)calloc(1, sizeof *m);
+    struct udptun_machine *m = (struct udptun_machine *)calloc(1, sizeof *m);
     if (!m)
         return NULL;
     m->config = *config;
     m->ops = ops;
     m->arg = arg;
     m->now_us = now_us;
-    m->bury_us = UDPT_NEVER;
+    m->bury_us = UDPTUN_MACHINE_NEVER;
     list_init(&m->conns);
     list_init(&m->dead);
     list_init(&m->ready);
@@ -84,8 +85,8 @@ struct udpt_machine *udpt_machine_new(const struct udpt_config *config, const st
     machine_random(m, &m->epoch, sizeof m->epoch);
     machine_random(m, &m->id_factor, sizeof m->id_factor);
     m->id_factor |= 1;
-    struct udpt_session *s = config->role == UDPT_LOCAL ? session_new(m) : NULL;
-    if (config->role == UDPT_LOCAL && !s) {
+    struct udptun_session *s = config->role == UDPTUN_MACHINE_LOCAL ? session_new(m) : NULL;
+    if (config->role == UDPTUN_MACHINE_LOCAL && !s) {
         free(m);
         return NULL;
     }
@@ -97,46 +98,48 @@ struct udpt_machine *udpt_machine_new(const struct udpt_config *config, const st
     return m;
 }
 
-bool udpt_machine_identity(const struct udpt_machine *m, struct udpt_identity *identity)
+bool udptun_machine_identity(const struct udptun_machine *m,
+                             struct udptun_session_identity *identity)
 {
-    const struct udpt_session *s = udpt_session_next(m, NULL);
-    if (m->config.role != UDPT_LOCAL || !s->established)
+    const struct udptun_session *s = udptun_session_next(m, NULL);
+    if (m->config.role != UDPTUN_MACHINE_LOCAL || !s->established)
         return false;
-    *identity = (struct udpt_identity){.epoch = s->epoch,
-                                       .incarnation = s->incarnation,
-                                       .client_incarnation = s->client_incarnation};
+    *identity = (struct udptun_session_identity){.epoch = s->epoch,
+                                                 .incarnation = s->incarnation,
+                                                 .client_incarnation = s->client_incarnation};
     memcpy(identity->session, s->id, sizeof identity->session);
     memcpy(identity->secret, s->secret, sizeof identity->secret);
     return true;
 }
 
-void udpt_machine_stop(struct udpt_machine *m, enum udpt_stop how, uint64_t now_us)
+void udptun_machine_stop(struct udptun_machine *m, enum udptun_machine_stop_kind how,
+                         uint64_t now_us)
 {
-    enum goodbye_reason reason = how == UDPT_STOP_KEEP ? GOODBYE_BACK_SOON : GOODBYE_OVER;
+    enum goodbye_reason reason = how == UDPTUN_MACHINE_STOP_KEEP ? GOODBYE_BACK_SOON : GOODBYE_OVER;
     machine_enter(m, now_us);
     m->stopping = true;
     LIST_FOREACH (node, &m->sessions) {
-        struct udpt_session *s = list_entry(node, struct udpt_session, in_machine);
-        struct udpt_conn *c = session_best(s);
+        struct udptun_session *s = list_entry(node, struct udptun_session, in_machine);
+        struct udptun_conn *c = session_best(s);
         if (c)
             control_goodbye(c, reason,
-                            m->config.role == UDPT_LOCAL ? "the client is stopping"
-                                                         : "the server is stopping");
+                            m->config.role == UDPTUN_MACHINE_LOCAL ? "the client is stopping"
+                                                                   : "the server is stopping");
         s->ending = true;
     }
     machine_leave(m);
 }
 
-void udpt_machine_free(struct udpt_machine *m)
+void udptun_machine_free(struct udptun_machine *m)
 {
     if (!m)
         return;
     machine_enter(m, m->now_us);
     m->stopping = true;
     LIST_FOREACH_SAFE (node, &m->sessions)
-        session_end(list_entry(node, struct udpt_session, in_machine), "the tunnel was closed");
+        session_end(list_entry(node, struct udptun_session, in_machine), "the tunnel was closed");
     LIST_FOREACH_SAFE (node, &m->conns)
-        conn_kill(list_entry(node, struct udpt_conn, in_machine), "the tunnel was closed");
+        conn_kill(list_entry(node, struct udptun_conn, in_machine), "the tunnel was closed");
     machine_leave(m);
     table_fini(&m->by_session);
     room_fini(&m->silent);
@@ -146,28 +149,28 @@ void udpt_machine_free(struct udpt_machine *m)
 }
 
 /* Timeouts are other ones now. */
-static void wake_all(struct udpt_machine *m)
+static void wake_all(struct udptun_machine *m)
 {
     LIST_FOREACH (node, &m->conns)
-        conn_wake(list_entry(node, struct udpt_conn, in_machine), m->now_us);
+        conn_wake(list_entry(node, struct udptun_conn, in_machine), m->now_us);
     LIST_FOREACH (node, &m->sessions)
-        session_wake(list_entry(node, struct udpt_session, in_machine), m->now_us);
+        session_wake(list_entry(node, struct udptun_session, in_machine), m->now_us);
 }
 
-void udpt_machine_configure(struct udpt_machine *m, const struct udpt_config *config,
-                            uint64_t now_us)
+void udptun_machine_configure(struct udptun_machine *m, const struct udptun_machine_config *config,
+                              uint64_t now_us)
 {
     machine_enter(m, now_us);
-    enum udpt_role role = m->config.role;
+    enum udptun_machine_role role = m->config.role;
     size_t host_size = m->config.binding_host_size;
     m->config = *config;
     m->config.role = role;
     m->config.binding_host_size = host_size;
     LIST_FOREACH (node, &m->sessions) {
-        struct udpt_session *s = list_entry(node, struct udpt_session, in_machine);
-        if (role == UDPT_LOCAL && s->wanted > config->connections)
+        struct udptun_session *s = list_entry(node, struct udptun_session, in_machine);
+        if (role == UDPTUN_MACHINE_LOCAL && s->wanted > config->connections)
             s->wanted = config->connections;
-        if (role == UDPT_LOCAL) {
+        if (role == UDPTUN_MACHINE_LOCAL) {
             s->settings_serial++;
             control_settings(s);
         }
@@ -177,14 +180,14 @@ void udpt_machine_configure(struct udpt_machine *m, const struct udpt_config *co
     machine_leave(m);
 }
 
-void machine_enter(struct udpt_machine *m, uint64_t now_us)
+void machine_enter(struct udptun_machine *m, uint64_t now_us)
 {
     m->depth++;
     if (now_us > m->now_us)
         m->now_us = now_us;
 }
 
-void machine_leave(struct udpt_machine *m)
+void machine_leave(struct udptun_machine *m)
 {
     if (m->depth > 1) {
         m->depth--;
@@ -192,45 +195,45 @@ void machine_leave(struct udpt_machine *m)
     }
     /* Callbacks of a burial may lead to more of them. */
     while (!list_empty(&m->dead))
-        conn_bury(list_entry(m->dead.next, struct udpt_conn, in_machine));
+        conn_bury(list_entry(m->dead.next, struct udptun_conn, in_machine));
     while (!list_empty(&m->dead_sessions))
-        session_bury(list_entry(m->dead_sessions.next, struct udpt_session, in_machine));
+        session_bury(list_entry(m->dead_sessions.next, struct udptun_session, in_machine));
     m->depth--;
 }
 
-void conn_wake(struct udpt_conn *c, uint64_t at_us)
+void conn_wake(struct udptun_conn *c, uint64_t at_us)
 {
     if (c->state != CONN_DEAD)
         alarm_wake(&c->m->alarms, &c->alarm, at_us);
 }
 
-void session_wake(struct udpt_session *s, uint64_t at_us)
+void session_wake(struct udptun_session *s, uint64_t at_us)
 {
     if (!s->ending)
         alarm_wake(&s->m->alarms, &s->alarm, at_us);
 }
 
-void lanes_wake(struct udpt_session *s, uint64_t at_us)
+void lanes_wake(struct udptun_session *s, uint64_t at_us)
 {
     if (!s->ending)
         alarm_wake(&s->m->alarms, &s->lanes_alarm, at_us);
 }
 
-uint64_t udpt_deadline(const struct udpt_machine *m)
+uint64_t udptun_machine_deadline(const struct udptun_machine *m)
 {
     return min_u64(m->bury_us, alarms_next_us(&m->alarms));
 }
 
 /* A handshake or a farewell that takes too long. */
-static void tick_unjoined(struct udpt_conn *c)
+static void tick_unjoined(struct udptun_conn *c)
 {
-    struct udpt_machine *m = c->m;
+    struct udptun_machine *m = c->m;
     if (m->now_us < c->handshake_until_us)
         conn_wake(c, c->handshake_until_us);
     else if (c->state == CONN_CLOSING)
         conn_kill(c, "%s", c->reason);
     else if (c->state == CONN_DIALLING)
-        conn_kill(c, "%s", UDPT_REASON_NOT_OPENED);
+        conn_kill(c, "%s", UDPTUN_MACHINE_REASON_NOT_OPENED);
     else
         conn_kill(c, "no %s in time",
                   c->state == CONN_AWAIT_WELCOME ? "answer from the udp-server" : "handshake");
@@ -238,49 +241,49 @@ static void tick_unjoined(struct udpt_conn *c)
 
 void machine_conn_due(struct alarm *t)
 {
-    struct udpt_conn *c = alarm_entry(t, struct udpt_conn, alarm);
+    struct udptun_conn *c = alarm_entry(t, struct udptun_conn, alarm);
     if (c->state == CONN_UP)
         leg_tick(c);
     else
         tick_unjoined(c);
 }
 
-void udpt_tick(struct udpt_machine *m, uint64_t now_us)
+void udptun_machine_tick(struct udptun_machine *m, uint64_t now_us)
 {
     machine_enter(m, now_us);
-    m->bury_us = UDPT_NEVER;
+    m->bury_us = UDPTUN_MACHINE_NEVER;
     alarms_run(&m->alarms, m->now_us);
     machine_leave(m);
 }
 
-void udpt_network_changed(struct udpt_machine *m, uint64_t now_us)
+void udptun_machine_network_changed(struct udptun_machine *m, uint64_t now_us)
 {
     machine_enter(m, now_us);
     LIST_FOREACH (node, &m->sessions) {
-        struct udpt_session *s = list_entry(node, struct udpt_session, in_machine);
-        if (m->config.role == UDPT_LOCAL)
+        struct udptun_session *s = list_entry(node, struct udptun_session, in_machine);
+        if (m->config.role == UDPTUN_MACHINE_LOCAL)
             client_network_changed(s);
     }
     machine_leave(m);
 }
 
 /* The end of a turn: what waited for more of its kind goes out. */
-static void flush_thin_lanes(struct udpt_machine *m)
+static void flush_thin_lanes(struct udptun_machine *m)
 {
     m->depth++;
     while (!list_empty(&m->flush)) {
-        struct udpt_session *s = list_entry(m->flush.next, struct udpt_session, in_flush);
+        struct udptun_session *s = list_entry(m->flush.next, struct udptun_session, in_flush);
         list_remove(&s->in_flush);
         route_flush(s);
     }
     m->depth--;
 }
 
-struct udpt_conn *udpt_next_ready(struct udpt_machine *m)
+struct udptun_conn *udptun_machine_next_ready(struct udptun_machine *m)
 {
     flush_thin_lanes(m);
     while (!list_empty(&m->ready)) {
-        struct udpt_conn *c = list_entry(m->ready.next, struct udpt_conn, in_ready);
+        struct udptun_conn *c = list_entry(m->ready.next, struct udptun_conn, in_ready);
         list_remove(&c->in_ready);
         if (conn_pending(c) == 0)
             continue;
@@ -296,10 +299,10 @@ struct udpt_conn *udpt_next_ready(struct udpt_machine *m)
     return NULL;
 }
 
-int udpt_ping(struct udpt_machine *m, uint64_t token, uint64_t now_us)
+int udptun_machine_ping(struct udptun_machine *m, uint64_t token, uint64_t now_us)
 {
-    struct udpt_session *s = udpt_session_next(m, NULL);
-    struct udpt_conn *c = s ? session_best(s) : NULL;
+    struct udptun_session *s = udptun_session_next(m, NULL);
+    struct udptun_conn *c = s ? session_best(s) : NULL;
     if (!c)
         return UDPTUN_E_UNREACHABLE;
     machine_enter(m, now_us);

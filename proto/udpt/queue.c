@@ -24,7 +24,7 @@
 
 /* How long what is written on `c` now may be on its way: half the least round trip, what the queues
  * on the way add to that at present, and its variation as in RFC 6298. */
-static uint64_t way_us(const struct udpt_session *s, const struct udpt_conn *c)
+static uint64_t way_us(const struct udptun_session *s, const struct udptun_conn *c)
 {
     uint64_t way = route_min_rtt_us(s) / 2;
     if (c && c->rtt_us > (int64_t)route_min_rtt_us(s))
@@ -34,9 +34,9 @@ static uint64_t way_us(const struct udpt_session *s, const struct udpt_conn *c)
 
 /* The bound is on the age at delivery, so the way there is taken off, as far as half of it: what
  * the receiver would drop need not travel. */
-static bool is_stale(const struct udpt_binding *b, const struct queued *q)
+static bool is_stale(const struct udptun_binding *b, const struct queued *q)
 {
-    const struct udpt_session *s = b->session;
+    const struct udptun_session *s = b->session;
     uint64_t most_us = s->m->config.max_queue_delay_ms * MS_US;
     uint64_t way = way_us(s, b->conn);
     most_us -= way < most_us / 2 ? way : most_us / 2;
@@ -54,7 +54,7 @@ void queue_free(struct queued *q)
     free(q);
 }
 
-struct queued *queue_take(struct udpt_binding *b)
+struct queued *queue_take(struct udptun_binding *b)
 {
     struct queued *q = b->queue_first;
     b->queue_first = q->next;
@@ -72,15 +72,15 @@ struct queued *queue_take(struct udpt_binding *b)
     return q;
 }
 
-static void pop(struct udpt_binding *b)
+static void pop(struct udptun_binding *b)
 {
     queue_free(queue_take(b));
 }
 
-void queue_clear(struct udpt_binding *b)
+void queue_clear(struct udptun_binding *b)
 {
     while (b->queue_first) {
-        udpt_count_drop(b->session->m, b, UDPT_DROP_NO_FLOW);
+        udptun_machine_count_drop(b->session->m, b, UDPTUN_MACHINE_DROP_NO_FLOW);
         pop(b);
     }
     LIST_FOREACH_SAFE (node, &b->session->copies) {
@@ -90,16 +90,16 @@ void queue_clear(struct udpt_binding *b)
     }
 }
 
-bool queue_drop_stale(struct udpt_binding *b)
+bool queue_drop_stale(struct udptun_binding *b)
 {
     if (!is_stale(b, b->queue_first))
         return false;
-    udpt_count_drop(b->session->m, b, UDPT_DROP_STALE);
+    udptun_machine_count_drop(b->session->m, b, UDPTUN_MACHINE_DROP_STALE);
     pop(b);
     return true;
 }
 
-static void drop_stale(struct udpt_binding *b)
+static void drop_stale(struct udptun_binding *b)
 {
     while (b->queue_first && queue_drop_stale(b))
         ;
@@ -111,31 +111,31 @@ static size_t cost(size_t size)
     return size + sizeof(struct queued);
 }
 
-static void make_room(struct udpt_binding *b, size_t size)
+static void make_room(struct udptun_binding *b, size_t size)
 {
-    struct udpt_session *s = b->session;
+    struct udptun_session *s = b->session;
     uint64_t most = s->m->config.max_queue_bytes;
     while (b->queue_first &&
            (b->queue_size + size > most || s->queue_total + size > most * SESSION_QUEUE_FACTOR)) {
-        udpt_count_drop(s->m, b, UDPT_DROP_QUEUE);
+        udptun_machine_count_drop(s->m, b, UDPTUN_MACHINE_DROP_QUEUE);
         pop(b);
     }
 }
 
-int queue_put(struct udpt_binding *b, const struct udpt_dest *dest, const uint8_t *data,
+int queue_put(struct udptun_binding *b, const struct udptun_dest *dest, const uint8_t *data,
               size_t size)
 {
-    struct udpt_session *s = b->session;
-    struct udpt_machine *m = s->m;
+    struct udptun_session *s = b->session;
+    struct udptun_machine *m = s->m;
     drop_stale(b);
     make_room(b, cost(size));
     if (s->queue_total + cost(size) > (uint64_t)m->config.max_queue_bytes * SESSION_QUEUE_FACTOR) {
-        udpt_count_drop(m, b, UDPT_DROP_QUEUE);
+        udptun_machine_count_drop(m, b, UDPTUN_MACHINE_DROP_QUEUE);
         return UDPTUN_E_LIMIT;
     }
     struct queued *q = (struct queued *)malloc(sizeof *q + size + dest->name_len);
     if (!q) {
-        udpt_count_drop(m, b, UDPT_DROP_QUEUE);
+        udptun_machine_count_drop(m, b, UDPTUN_MACHINE_DROP_QUEUE);
         return UDPTUN_E_NOMEM;
     }
     *q = (struct queued){.since_us = m->now_us, .size = cost(size), .binding = b, .dest = *dest};
@@ -156,21 +156,21 @@ int queue_put(struct udpt_binding *b, const struct udpt_dest *dest, const uint8_
     if (b->queue_first == q)
         queue_route(b);
     lanes_wake(s, m->now_us + SWEEP_US);
-    if (m->config.role == UDPT_LOCAL)
+    if (m->config.role == UDPTUN_MACHINE_LOCAL)
         client_pressure(s);
     return UDPTUN_OK;
 }
 
 /* ---- turns ----------------------------------------------------------------------------------- */
 
-static struct list *ring_of(const struct udpt_binding *b)
+static struct list *ring_of(const struct udptun_binding *b)
 {
     return b->bulk ? &b->session->bulk_ring : &b->session->sparse_ring;
 }
 
-void queue_route(struct udpt_binding *b)
+void queue_route(struct udptun_binding *b)
 {
-    struct udpt_session *s = b->session;
+    struct udptun_session *s = b->session;
     bool held = datagram_held(b);
     if (route_is_thin(b) && !held) {
         list_move(&s->thin, &b->in_waiting);
@@ -180,7 +180,7 @@ void queue_route(struct udpt_binding *b)
     list_move(held || session_legs_up(s) == 0 ? &s->waiting : ring_of(b), &b->in_waiting);
 }
 
-bool queue_look_for_credit(struct udpt_session *s, const struct udpt_conn *c)
+bool queue_look_for_credit(struct udptun_session *s, const struct udptun_conn *c)
 {
     uint64_t retry_us;
     if (credit_allows(&s->credit, c->tx_acked == c->tx_counted, s->m->now_us, &retry_us))
@@ -191,18 +191,18 @@ bool queue_look_for_credit(struct udpt_session *s, const struct udpt_conn *c)
 }
 
 /* A start finds out what the path carries; until then a wait tells nothing of the flow. */
-static bool is_managed(const struct udpt_binding *b)
+static bool is_managed(const struct udptun_binding *b)
 {
     return b->bulk && b->session->credit.phases.phase != PHASE_START;
 }
 
-static bool drop_managed(struct udpt_binding *b, const struct queued *q)
+static bool drop_managed(struct udptun_binding *b, const struct queued *q)
 {
-    struct udpt_session *s = b->session;
+    struct udptun_session *s = b->session;
     if (!is_managed(b) || !codel_drops(&b->codel, s->m->now_us - q->since_us, !q->next,
                                        route_min_rtt_us(s), s->m->now_us))
         return false;
-    udpt_count_drop(s->m, b, UDPT_DROP_STALE);
+    udptun_machine_count_drop(s->m, b, UDPTUN_MACHINE_DROP_STALE);
     pop(b);
     return true;
 }
@@ -213,9 +213,9 @@ enum turn {
 };
 
 /* One binding's turn: a quantum, and what an earlier one left of its own. */
-static enum turn serve(struct udpt_binding *b, struct udpt_conn *c)
+static enum turn serve(struct udptun_binding *b, struct udptun_conn *c)
 {
-    struct udpt_session *s = b->session;
+    struct udptun_session *s = b->session;
     if (!b->in_turn)
         b->deficit += QUEUE_QUANTUM;
     b->in_turn = true;
@@ -245,15 +245,15 @@ static enum turn serve(struct udpt_binding *b, struct udpt_conn *c)
     return TURN_OVER;
 }
 
-static void pump_ring(struct udpt_session *s, struct list *ring)
+static void pump_ring(struct udptun_session *s, struct list *ring)
 {
     while (!list_empty(ring)) {
-        struct udpt_binding *b = list_entry(ring->next, struct udpt_binding, in_waiting);
+        struct udptun_binding *b = list_entry(ring->next, struct udptun_binding, in_waiting);
         if (route_is_thin(b)) {
             queue_route(b);
             continue;
         }
-        struct udpt_conn *c = datagram_held(b) ? NULL : route_sticky(b);
+        struct udptun_conn *c = datagram_held(b) ? NULL : route_sticky(b);
         if (!c || datagram_held(b) || c->state != CONN_UP) /* it moves to another leg, not done */
             list_move(&s->waiting, &b->in_waiting);
         else if (serve(b, c) == TURN_BROKEN)
@@ -261,15 +261,15 @@ static void pump_ring(struct udpt_session *s, struct list *ring)
     }
 }
 
-static bool waits_for_leg(const struct udpt_session *s)
+static bool waits_for_leg(const struct udptun_session *s)
 {
-    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++)
+    for (unsigned i = 0; i < UDPTUN_MACHINE_MAX_LEGS; i++)
         if (!list_empty(&s->legs[i].waiting))
             return true;
     return false;
 }
 
-void queue_pump_all(struct udpt_session *s)
+void queue_pump_all(struct udptun_session *s)
 {
     pump_ring(s, &s->sparse_ring);
     pump_ring(s, &s->bulk_ring);
@@ -277,16 +277,16 @@ void queue_pump_all(struct udpt_session *s)
         credit_unblocked(&s->credit, s->m->now_us);
 }
 
-void queue_unblocked(struct udpt_conn *c)
+void queue_unblocked(struct udptun_conn *c)
 {
-    struct udpt_session *s = c->session;
+    struct udptun_session *s = c->session;
     if (route_writable(c))
         LIST_FOREACH_SAFE (node, &s->legs[c->leg].waiting)
-            queue_route(list_entry(node, struct udpt_binding, in_waiting));
+            queue_route(list_entry(node, struct udptun_binding, in_waiting));
     queue_pump_all(s);
 }
 
-void queue_reroute(struct udpt_session *s, struct udpt_conn *c)
+void queue_reroute(struct udptun_session *s, struct udptun_conn *c)
 {
     LIST_FOREACH_SAFE (node, &s->legs[c->leg].waiting)
         list_move(&s->waiting, node);
@@ -294,7 +294,7 @@ void queue_reroute(struct udpt_session *s, struct udpt_conn *c)
     queue_pump_held(s);
 }
 
-void queue_pump_held(struct udpt_session *s)
+void queue_pump_held(struct udptun_session *s)
 {
     /* Aside first: what no leg takes is put behind the same list again. */
     struct list held;
@@ -302,17 +302,17 @@ void queue_pump_held(struct udpt_session *s)
     while (!list_empty(&s->waiting))
         list_move(&held, s->waiting.next);
     while (!list_empty(&held))
-        queue_route(list_entry(held.next, struct udpt_binding, in_waiting));
+        queue_route(list_entry(held.next, struct udptun_binding, in_waiting));
     queue_pump_all(s);
 }
 
 static void sweep(struct list *waiting)
 {
     LIST_FOREACH_SAFE (node, waiting)
-        drop_stale(list_entry(node, struct udpt_binding, in_waiting));
+        drop_stale(list_entry(node, struct udptun_binding, in_waiting));
 }
 
-void queue_expire(struct udpt_session *s)
+void queue_expire(struct udptun_session *s)
 {
     if (s->queue_total == 0)
         return;
@@ -325,7 +325,7 @@ void queue_expire(struct udpt_session *s)
     sweep(&s->thin);
     sweep(&s->sparse_ring);
     sweep(&s->bulk_ring);
-    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++)
+    for (unsigned i = 0; i < UDPTUN_MACHINE_MAX_LEGS; i++)
         sweep(&s->legs[i].waiting);
     if (!list_empty(&s->waiting))
         queue_pump_held(s); /* one that waited for its port may have waited long enough */

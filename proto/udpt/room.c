@@ -15,17 +15,17 @@
 
 enum { FIRST_CAPACITY = 16 };
 
-uint32_t room_count(const struct udpt_machine *m)
+uint32_t room_count(const struct udptun_machine *m)
 {
     return m->silent.count + m->proved.count;
 }
 
-bool room_enter(struct waiting_room *room, struct udpt_conn *c)
+bool room_enter(struct waiting_room *room, struct udptun_conn *c)
 {
     if (room->count == room->capacity) {
         uint32_t capacity = room->capacity ? 2 * room->capacity : FIRST_CAPACITY;
-        struct udpt_conn **conns =
-            (struct udpt_conn **)realloc(room->conns, capacity * sizeof *conns);
+        struct udptun_conn **conns =
+            (struct udptun_conn **)realloc(room->conns, capacity * sizeof *conns);
         if (!conns)
             return false;
         room->conns = conns;
@@ -37,16 +37,16 @@ bool room_enter(struct waiting_room *room, struct udpt_conn *c)
 }
 
 /* The last takes its place. */
-void room_leave(struct waiting_room *room, struct udpt_conn *c)
+void room_leave(struct waiting_room *room, struct udptun_conn *c)
 {
-    struct udpt_conn *last = room->conns[--room->count];
+    struct udptun_conn *last = room->conns[--room->count];
     room->conns[c->in_room] = last;
     last->in_room = c->in_room;
 }
 
-void room_prove(struct udpt_conn *c)
+void room_prove(struct udptun_conn *c)
 {
-    struct udpt_machine *m = c->m;
+    struct udptun_machine *m = c->m;
     uint32_t in_silent = c->in_room;
     if (!room_enter(&m->proved, c)) {
         conn_kill(c, "out of memory");
@@ -65,7 +65,7 @@ void room_fini(struct waiting_room *room)
     *room = (struct waiting_room){0};
 }
 
-void room_evict(struct udpt_machine *m)
+void room_evict(struct udptun_machine *m)
 {
     const struct waiting_room *room = m->silent.count > 0 ? &m->silent : &m->proved;
     uint32_t random;

@@ -17,7 +17,7 @@
  * A write of the thin lane fills at most one segment: of two, the second would wait for a delayed
  * acknowledgement. Bulk flows share one or two legs that the other lanes leave alone.
  *
- *     udpt_send ─▶ sticky: the leg's output, or the leg's `waiting` (queue.c)
+ *     udptun_binding_send ─▶ sticky: the leg's output, or the leg's `waiting` (queue.c)
  *               └▶ session.thin ─▶ route_flush() at the end of the turn ─▶ a leg's output
  *                                                        └▶ session.copies ─▶ another leg
  */
@@ -39,33 +39,33 @@
 #define BULK_LEG_US S_US
 #define REGIME_US   (250 * MS_US)
 
-struct udpt_conn *route_data_leg(const struct udpt_session *s, unsigned number)
+struct udptun_conn *route_data_leg(const struct udptun_session *s, unsigned number)
 {
-    struct udpt_conn *c = s->legs[number].conn;
+    struct udptun_conn *c = s->legs[number].conn;
     return c && !c->leaving ? c : NULL;
 }
 
-unsigned route_copies(const struct udpt_session *s)
+unsigned route_copies(const struct udptun_session *s)
 {
     uint64_t copies =
-        s->m->config.role == UDPT_LOCAL ? s->m->config.redundancy : s->params.redundancy;
+        s->m->config.role == UDPTUN_MACHINE_LOCAL ? s->m->config.redundancy : s->params.redundancy;
     return copies < 1 ? 1 : copies > 3 ? 3 : (unsigned)copies;
 }
 
-uint64_t route_min_rtt_us(const struct udpt_session *s)
+uint64_t route_min_rtt_us(const struct udptun_session *s)
 {
     return s->credit.path.min_rtt_us;
 }
 
-bool session_is_far(const struct udpt_session *s)
+bool session_is_far(const struct udptun_session *s)
 {
     return route_min_rtt_us(s) >= FAR_US;
 }
 
-static unsigned data_legs_up(const struct udpt_session *s)
+static unsigned data_legs_up(const struct udptun_session *s)
 {
     unsigned count = 0;
-    for (unsigned i = CONTROL_LEG + 1; i < UDPT_MAX_LEGS; i++)
+    for (unsigned i = CONTROL_LEG + 1; i < UDPTUN_MACHINE_MAX_LEGS; i++)
         count += route_data_leg(s, i) != NULL;
     return count;
 }
@@ -73,7 +73,7 @@ static unsigned data_legs_up(const struct udpt_session *s)
 /* ---- bulk or sparse -------------------------------------------------------------------------- */
 
 /* A flow of so many bytes a second is bulk. */
-static uint64_t bulk_rate(const struct udpt_binding *b)
+static uint64_t bulk_rate(const struct udptun_binding *b)
 {
     const struct path *path = &b->session->credit.path;
     if (path->min_rtt_us != 0 && path->last_rtt_us > path->min_rtt_us + CROWDED_US)
@@ -81,9 +81,9 @@ static uint64_t bulk_rate(const struct udpt_binding *b)
     return b->bulk ? BULK_END_RATE : BULK_RATE;
 }
 
-void route_classify(struct udpt_binding *b, size_t size)
+void route_classify(struct udptun_binding *b, size_t size)
 {
-    struct udpt_session *s = b->session;
+    struct udptun_session *s = b->session;
     uint64_t elapsed_us = s->m->now_us - b->window_us;
     bool was_bulk = b->bulk;
     if (elapsed_us >= BULK_WINDOW_US) {
@@ -106,30 +106,30 @@ void route_classify(struct udpt_binding *b, size_t size)
     }
 }
 
-bool route_is_thin(const struct udpt_binding *b)
+bool route_is_thin(const struct udptun_binding *b)
 {
     return b->session->spread && !b->bulk;
 }
 
 /* ---- the sticky lane ------------------------------------------------------------------------- */
 
-bool route_is_bulk_leg(const struct udpt_conn *c)
+bool route_is_bulk_leg(const struct udptun_conn *c)
 {
     return c->bulk_until_us > c->m->now_us;
 }
 
-uint64_t route_load(const struct udpt_conn *c)
+uint64_t route_load(const struct udptun_conn *c)
 {
     return c->tx_counted - c->tx_acked;
 }
 
 /* The data leg with the least unacknowledged; `bulk_only`: of those that bulk flows use already.
  * NULL: there is none. */
-static struct udpt_conn *least_loaded(const struct udpt_session *s, bool bulk_only)
+static struct udptun_conn *least_loaded(const struct udptun_session *s, bool bulk_only)
 {
-    struct udpt_conn *best = NULL;
-    for (unsigned i = CONTROL_LEG + 1; i < UDPT_MAX_LEGS; i++) {
-        struct udpt_conn *c = route_data_leg(s, i);
+    struct udptun_conn *best = NULL;
+    for (unsigned i = CONTROL_LEG + 1; i < UDPTUN_MACHINE_MAX_LEGS; i++) {
+        struct udptun_conn *c = route_data_leg(s, i);
         if (c && (!bulk_only || route_is_bulk_leg(c)) &&
             (!best || route_load(c) < route_load(best)))
             best = c;
@@ -138,21 +138,21 @@ static struct udpt_conn *least_loaded(const struct udpt_session *s, bool bulk_on
 }
 
 /* Bulk keeps to one leg, to two where there are many. */
-static struct udpt_conn *leg_for_bulk(const struct udpt_session *s)
+static struct udptun_conn *leg_for_bulk(const struct udptun_session *s)
 {
     unsigned up = data_legs_up(s), bulk = 0;
-    for (unsigned i = CONTROL_LEG + 1; i < UDPT_MAX_LEGS; i++)
+    for (unsigned i = CONTROL_LEG + 1; i < UDPTUN_MACHINE_MAX_LEGS; i++)
         bulk += route_data_leg(s, i) && route_is_bulk_leg(route_data_leg(s, i));
     return least_loaded(s, bulk >= (up >= 4 ? 2u : 1u));
 }
 
-struct udpt_conn *route_sticky(struct udpt_binding *b)
+struct udptun_conn *route_sticky(struct udptun_binding *b)
 {
-    struct udpt_session *s = b->session;
+    struct udptun_session *s = b->session;
     bool settled =
         b->conn && b->conn->leg != CONTROL_LEG && !b->conn->leaving && (b->settled || !s->spread);
     if (!settled) {
-        struct udpt_conn *best = s->spread ? leg_for_bulk(s) : least_loaded(s, false);
+        struct udptun_conn *best = s->spread ? leg_for_bulk(s) : least_loaded(s, false);
         if (!best)
             best = session_control(s);
         /* From the thin lane its datagrams may be on any leg, this one included. */
@@ -166,7 +166,7 @@ struct udpt_conn *route_sticky(struct udpt_binding *b)
     return b->conn;
 }
 
-bool route_writable(const struct udpt_conn *c)
+bool route_writable(const struct udptun_conn *c)
 {
     size_t limit = c->handed_out ? OUTPUT_BLOCKED_SIZE : OUTPUT_TURN_SIZE;
     return c->state == CONN_UP && conn_pending(c) < limit;
@@ -175,7 +175,7 @@ bool route_writable(const struct udpt_conn *c)
 /* ---- regime and flush ------------------------------------------------------------------------ */
 
 /* Sparse bytes a second against what the tokens carry, with hysteresis. */
-static void choose_regime(struct udpt_session *s)
+static void choose_regime(struct udptun_session *s)
 {
     uint64_t elapsed_us = s->m->now_us - s->rate_us;
     if (elapsed_us < REGIME_US)
@@ -193,15 +193,15 @@ static void choose_regime(struct udpt_session *s)
 }
 
 /* The thin lane ends: what waits there takes the ordinary way. */
-static void leave_thin(struct udpt_session *s)
+static void leave_thin(struct udptun_session *s)
 {
     sparse_drop_copies(s);
     while (!list_empty(&s->thin))
-        queue_route(list_entry(s->thin.next, struct udpt_binding, in_waiting));
+        queue_route(list_entry(s->thin.next, struct udptun_binding, in_waiting));
     queue_pump_all(s);
 }
 
-void route_update(struct udpt_session *s)
+void route_update(struct udptun_session *s)
 {
     bool spread = data_legs_up(s) >= 2 && (session_is_far(s) || route_copies(s) > 1);
     if (spread == s->spread)
@@ -211,20 +211,20 @@ void route_update(struct udpt_session *s)
         leave_thin(s);
 }
 
-void route_want_flush(struct udpt_session *s)
+void route_want_flush(struct udptun_session *s)
 {
     if (s->spread && list_empty(&s->in_flush))
         list_append(&s->m->flush, &s->in_flush);
 }
 
-void route_flush(struct udpt_session *s)
+void route_flush(struct udptun_session *s)
 {
     choose_regime(s);
     if (s->spread)
         sparse_flush(s);
 }
 
-unsigned route_legs_needed(const struct udpt_session *s)
+unsigned route_legs_needed(const struct udptun_session *s)
 {
     if (!session_is_far(s))
         return route_copies(s);

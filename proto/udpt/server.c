@@ -13,24 +13,24 @@
 
 static bool matches_session(const struct table_node *node, const void *key)
 {
-    const struct udpt_session *s = table_entry(node, const struct udpt_session, in_by_session);
-    return memcmp(s->id, key, UDPT_SESSION_ID_SIZE) == 0;
+    const struct udptun_session *s = table_entry(node, const struct udptun_session, in_by_session);
+    return memcmp(s->id, key, UDPTUN_MACHINE_SESSION_ID_SIZE) == 0;
 }
 
-static struct udpt_session *find_session(struct udpt_machine *m, const uint8_t *id)
+static struct udptun_session *find_session(struct udptun_machine *m, const uint8_t *id)
 {
-    struct table_node *node =
-        table_find(&m->by_session, machine_hash(m, id, UDPT_SESSION_ID_SIZE), matches_session, id);
-    return node ? table_entry(node, struct udpt_session, in_by_session) : NULL;
+    struct table_node *node = table_find(
+        &m->by_session, machine_hash(m, id, UDPTUN_MACHINE_SESSION_ID_SIZE), matches_session, id);
+    return node ? table_entry(node, struct udptun_session, in_by_session) : NULL;
 }
 
 /* Whether one session more can be created: a detached one gives way if need be. */
-static bool has_room(const struct udpt_machine *m)
+static bool has_room(const struct udptun_machine *m)
 {
     return m->session_count < m->config.max_sessions || !list_empty(&m->detached);
 }
 
-static void refuse(struct udpt_conn *c, enum refuse_reason reason)
+static void refuse(struct udptun_conn *c, enum refuse_reason reason)
 {
     uint8_t *to = conn_reserve(c, HANDSHAKE_MAX_SIZE);
     if (!to)
@@ -39,18 +39,18 @@ static void refuse(struct udpt_conn *c, enum refuse_reason reason)
     conn_finish(c, refuse_text(reason));
 }
 
-void server_hello(struct udpt_conn *c)
+void server_hello(struct udptun_conn *c)
 {
-    struct udpt_machine *m = c->m;
+    struct udptun_machine *m = c->m;
     const struct hello *hello = &c->handshake->hello;
-    struct udpt_session *s = find_session(m, hello->session);
+    struct udptun_session *s = find_session(m, hello->session);
     uint8_t version =
         hello->version_high < UDPT_VERSION_MOST ? hello->version_high : UDPT_VERSION_MOST;
     if (version < hello->version_low || version < m->config.min_version) {
         refuse(c, REFUSE_VERSION);
         return;
     }
-    if (hello->leg >= UDPT_MAX_LEGS) {
+    if (hello->leg >= UDPTUN_MACHINE_MAX_LEGS) {
         refuse(c, REFUSE_LEG);
         return;
     }
@@ -69,7 +69,7 @@ void server_hello(struct udpt_conn *c)
                    .max_flows = m->config.max_flows_per_session,
                    .flow_timeout_ms = m->config.flow_timeout_ms,
                    .max_queue_delay_ms = m->config.max_queue_delay_ms,
-                   .max_legs = UDPT_MAX_LEGS - 1},
+                   .max_legs = UDPTUN_MACHINE_MAX_LEGS - 1},
     };
     machine_random(m, welcome.nonce, sizeof welcome.nonce);
     if (version >= UDPT_VERSION_SHARES && !s) { /* one that is only joined needs no share */
@@ -93,31 +93,31 @@ static uint64_t within(uint64_t value, uint64_t least, uint64_t most, uint64_t a
     return value < least ? least : value > most ? most : value;
 }
 
-void server_agree(struct udpt_session *s, const struct udpt_params *wanted)
+void server_agree(struct udptun_session *s, const struct udpt_params *wanted)
 {
     s->settings_serial = wanted->settings_serial;
     struct udpt_params *p = &s->params;
     p->heartbeat_ms = within(wanted->heartbeat_ms, 100, 3600 * 1000, p->heartbeat_ms);
     p->dead_ms = within(wanted->dead_ms, 200, 86400 * 1000, p->dead_ms);
     p->redundancy = within(wanted->redundancy, 1, 3, p->redundancy);
-    p->redundancy_max_size =
-        within(wanted->redundancy_max_size, 1, UDPT_MAX_PAYLOAD_IP6, p->redundancy_max_size);
-    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++)
+    p->redundancy_max_size = within(wanted->redundancy_max_size, 1, UDPTUN_MACHINE_MAX_PAYLOAD_IP6,
+                                    p->redundancy_max_size);
+    for (unsigned i = 0; i < UDPTUN_MACHINE_MAX_LEGS; i++)
         if (s->legs[i].conn)
             conn_wake(s->legs[i].conn, s->m->now_us); /* it may be dead sooner */
 }
 
-bool server_is_older(const struct udpt_session *s, const struct udpt_params *wanted)
+bool server_is_older(const struct udptun_session *s, const struct udpt_params *wanted)
 {
     return wanted->settings_serial < s->settings_serial;
 }
 
 /* With a HELLO all begins as this server is set to. */
-static void agree(struct udpt_session *s, const struct hello *hello)
+static void agree(struct udptun_session *s, const struct hello *hello)
 {
     if (server_is_older(s, &hello->params))
         return;
-    const struct udpt_config *config = &s->m->config;
+    const struct udptun_machine_config *config = &s->m->config;
     s->params = (struct udpt_params){.heartbeat_ms = config->heartbeat_ms,
                                      .dead_ms = config->dead_ms,
                                      .redundancy = config->redundancy,
@@ -125,7 +125,7 @@ static void agree(struct udpt_session *s, const struct hello *hello)
     server_agree(s, &hello->params);
 }
 
-static void detach(struct udpt_session *s)
+static void detach(struct udptun_session *s)
 {
     s->detached_us = s->m->now_us;
     list_move(&s->m->detached, &s->in_detached);
@@ -133,13 +133,13 @@ static void detach(struct udpt_session *s)
 }
 
 /* A session is detached until its first leg is up, so it ends in time whatever happens to that. */
-static struct udpt_session *create(struct udpt_conn *c, const uint8_t secret[UDPT_SECRET_SIZE])
+static struct udptun_session *create(struct udptun_conn *c, const uint8_t secret[UDPT_SECRET_SIZE])
 {
-    struct udpt_machine *m = c->m;
+    struct udptun_machine *m = c->m;
     if (m->session_count >= m->config.max_sessions)
-        session_end(list_entry(m->detached.next, struct udpt_session, in_detached),
+        session_end(list_entry(m->detached.next, struct udptun_session, in_detached),
                     "it gave way to a new session");
-    struct udpt_session *s = session_new(m);
+    struct udptun_session *s = session_new(m);
     if (!s)
         return NULL;
     memcpy(s->id, c->handshake->hello.session, sizeof s->id);
@@ -156,7 +156,7 @@ static struct udpt_session *create(struct udpt_conn *c, const uint8_t secret[UDP
 }
 
 /* Last words to a leg whose CONFIRM was in order but cannot be granted. */
-static void refuse_late(struct udpt_conn *c, enum refuse_reason reason)
+static void refuse_late(struct udptun_conn *c, enum refuse_reason reason)
 {
     control_refused(c, reason);
     if (c->state != CONN_DEAD)
@@ -164,12 +164,12 @@ static void refuse_late(struct udpt_conn *c, enum refuse_reason reason)
 }
 
 /* A later start of the client goes on with the session: all but the bindings begins anew. */
-static void restart_client(struct udpt_session *s, uint64_t incarnation)
+static void restart_client(struct udptun_session *s, uint64_t incarnation)
 {
     s->client_incarnation = incarnation;
     s->settings_serial = 0; /* it counts from the start again */
     session_drop_legs(s, "its client was restarted");
-    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++)
+    for (unsigned i = 0; i < UDPTUN_MACHINE_MAX_LEGS; i++)
         s->legs[i].generation = 0;
     sparse_drop_copies(s);
     closing_clear(s);
@@ -179,7 +179,7 @@ static void restart_client(struct udpt_session *s, uint64_t incarnation)
 }
 
 /* Takes the leg slot; false: it was refused. */
-static bool take_leg(struct udpt_session *s, struct udpt_conn *c)
+static bool take_leg(struct udptun_session *s, struct udptun_conn *c)
 {
     struct leg *leg = &s->legs[c->leg];
     uint64_t incarnation = c->handshake->hello.client_incarnation;
@@ -189,7 +189,7 @@ static bool take_leg(struct udpt_session *s, struct udpt_conn *c)
         refuse_late(c, REFUSE_SUPERSEDED);
         return false;
     }
-    struct udpt_conn *old = leg->conn;
+    struct udptun_conn *old = leg->conn;
     c->session = s;
     room_leave(&c->m->proved, c);
     agree(s, &c->handshake->hello);
@@ -204,11 +204,11 @@ static bool take_leg(struct udpt_session *s, struct udpt_conn *c)
     return true;
 }
 
-void server_confirm(struct udpt_conn *c, const uint8_t *data, size_t size)
+void server_confirm(struct udptun_conn *c, const uint8_t *data, size_t size)
 {
-    struct udpt_machine *m = c->m;
+    struct udptun_machine *m = c->m;
     struct handshake *h = c->handshake;
-    struct udpt_session *s = find_session(m, h->hello.session);
+    struct udptun_session *s = find_session(m, h->hello.session);
     enum confirm_intent intent;
     enum handshake_result result =
         handshake_get_confirm(h, data, size, s ? s->secret : NULL, &intent);
@@ -252,24 +252,24 @@ void server_confirm(struct udpt_conn *c, const uint8_t *data, size_t size)
     if (!take_leg(s, c) || c->state != CONN_UP)
         return;
     m->resumed += resumed;
-    session_enter_state(s, UDPT_ESTABLISHED, resumed ? "resumed" : "");
+    session_enter_state(s, UDPTUN_MACHINE_ESTABLISHED, resumed ? "resumed" : "");
 }
 
-void server_leg_lost(struct udpt_session *s)
+void server_leg_lost(struct udptun_session *s)
 {
     if (session_legs_up(s) > 0)
         return;
     detach(s);
-    session_enter_state(s, UDPT_DETACHED, "every connection was lost");
+    session_enter_state(s, UDPTUN_MACHINE_DETACHED, "every connection was lost");
 }
 
-void server_session_ended(struct udpt_session *s)
+void server_session_ended(struct udptun_session *s)
 {
     table_remove(&s->m->by_session, &s->in_by_session);
     list_remove(&s->in_detached);
 }
 
-void server_tick(struct udpt_session *s)
+void server_tick(struct udptun_session *s)
 {
     if (s->detached_us == 0)
         return;

@@ -7,23 +7,23 @@
 #include "proto/error.h"
 #include "proto/udpt/internal.h"
 
-static void roll_id(struct udpt_session *s)
+static void roll_id(struct udptun_session *s)
 {
     machine_random(s->m, s->id, sizeof s->id);
 }
 
-struct udpt_session *session_new(struct udpt_machine *m)
+struct udptun_session *session_new(struct udptun_machine *m)
 {
-    struct udpt_session *s = (struct udpt_session *)calloc(1, sizeof *s);
+    struct udptun_session *s = (struct udptun_session *)calloc(1, sizeof *s);
     if (!s)
         return NULL;
     s->m = m;
-    s->state = UDPT_CONNECTING;
+    s->state = UDPTUN_MACHINE_CONNECTING;
     s->created_us = s->announce_us = m->now_us;
     s->announce_tokens = ANNOUNCE_RATE;
     s->next_binding = 1;
     s->wanted = 1;
-    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++)
+    for (unsigned i = 0; i < UDPTUN_MACHINE_MAX_LEGS; i++)
         list_init(&s->legs[i].waiting);
     list_init(&s->bindings);
     list_init(&s->idle);
@@ -47,37 +47,37 @@ struct udpt_session *session_new(struct udpt_machine *m)
     list_init(&s->in_machine);
     list_append(&m->sessions, &s->in_machine);
     m->session_count++;
-    if (m->config.role == UDPT_LOCAL) {
+    if (m->config.role == UDPTUN_MACHINE_LOCAL) {
         roll_id(s);
         s->outage_us = m->now_us;
     }
     return s;
 }
 
-void session_end(struct udpt_session *s, const char *reason)
+void session_end(struct udptun_session *s, const char *reason)
 {
-    struct udpt_machine *m = s->m;
+    struct udptun_machine *m = s->m;
     s->ending = true;
-    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++) {
+    for (unsigned i = 0; i < UDPTUN_MACHINE_MAX_LEGS; i++) {
         if (s->legs[i].conn)
             conn_kill(s->legs[i].conn, "%s", reason);
         if (s->legs[i].attempt)
             conn_kill(s->legs[i].attempt, "%s", reason);
     }
     while (!list_empty(&s->bindings))
-        binding_free(list_entry(s->bindings.next, struct udpt_binding, in_session),
-                     UDPT_CLOSE_SESSION, false);
+        binding_free(list_entry(s->bindings.next, struct udptun_binding, in_session),
+                     UDPTUN_CLOSE_SESSION, false);
     list_remove(&s->in_flush);
     alarm_stop(&m->alarms, &s->alarm);
     alarm_stop(&m->alarms, &s->lanes_alarm);
-    if (m->config.role == UDPT_SERVER)
+    if (m->config.role == UDPTUN_MACHINE_SERVER)
         server_session_ended(s);
     list_move(&m->dead_sessions, &s->in_machine);
     m->session_count--;
-    session_enter_state(s, UDPT_CLOSED, reason);
+    session_enter_state(s, UDPTUN_MACHINE_CLOSED, reason);
 }
 
-void session_abandon(struct udpt_session *s)
+void session_abandon(struct udptun_session *s)
 {
     alarm_stop(&s->m->alarms, &s->alarm);
     alarm_stop(&s->m->alarms, &s->lanes_alarm);
@@ -85,7 +85,7 @@ void session_abandon(struct udpt_session *s)
     session_bury(s);
 }
 
-void session_bury(struct udpt_session *s)
+void session_bury(struct udptun_session *s)
 {
     announce_fini(s);
     closing_clear(s);
@@ -99,7 +99,8 @@ void session_bury(struct udpt_session *s)
     free(s);
 }
 
-void session_enter_state(struct udpt_session *s, enum udpt_state state, const char *reason)
+void session_enter_state(struct udptun_session *s, enum udptun_machine_state state,
+                         const char *reason)
 {
     if (s->state == state)
         return;
@@ -107,17 +108,17 @@ void session_enter_state(struct udpt_session *s, enum udpt_state state, const ch
     s->m->ops->state(s->m->arg, s, state, reason);
 }
 
-void session_timers(const struct udpt_session *s, uint64_t *heartbeat_us, uint64_t *dead_us)
+void session_timers(const struct udptun_session *s, uint64_t *heartbeat_us, uint64_t *dead_us)
 {
     *heartbeat_us = s->params.heartbeat_ms * MS_US;
     *dead_us = s->params.dead_ms * MS_US;
 }
 
-void udpt_session_close(struct udpt_session *s, uint64_t now_us)
+void udptun_session_close(struct udptun_session *s, uint64_t now_us)
 {
-    struct udpt_machine *m = s->m;
+    struct udptun_machine *m = s->m;
     machine_enter(m, now_us);
-    struct udpt_conn *c = session_best(s);
+    struct udptun_conn *c = session_best(s);
     if (c) {
         control_goodbye(c, GOODBYE_OVER, "the session was closed by the server's operator");
         if (c->state == CONN_UP)
@@ -129,28 +130,28 @@ void udpt_session_close(struct udpt_session *s, uint64_t now_us)
 
 /* ---- legs ----------------------------------------------------------------------------------- */
 
-struct udpt_conn *session_control(const struct udpt_session *s)
+struct udptun_conn *session_control(const struct udptun_session *s)
 {
     return s->legs[CONTROL_LEG].conn;
 }
 
-unsigned session_legs_up(const struct udpt_session *s)
+unsigned session_legs_up(const struct udptun_session *s)
 {
     unsigned count = 0;
-    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++)
+    for (unsigned i = 0; i < UDPTUN_MACHINE_MAX_LEGS; i++)
         count += s->legs[i].conn != NULL;
     return count;
 }
 
-struct udpt_conn *session_best(const struct udpt_session *s)
+struct udptun_conn *session_best(const struct udptun_session *s)
 {
-    struct udpt_conn *best = session_control(s);
-    for (unsigned i = CONTROL_LEG + 1; !best && i < UDPT_MAX_LEGS; i++)
+    struct udptun_conn *best = session_control(s);
+    for (unsigned i = CONTROL_LEG + 1; !best && i < UDPTUN_MACHINE_MAX_LEGS; i++)
         best = s->legs[i].conn;
     return best;
 }
 
-void session_leg_up(struct udpt_session *s, struct udpt_conn *c)
+void session_leg_up(struct udptun_session *s, struct udptun_conn *c)
 {
     if (*c->peer)
         snprintf(s->peer, sizeof s->peer, "%s", c->peer);
@@ -163,19 +164,19 @@ void session_leg_up(struct udpt_session *s, struct udpt_conn *c)
         closing_control_up(s);
     }
     /* Its HELLO may be older than a change that was said meanwhile, or could not be said. */
-    if (s->m->config.role == UDPT_LOCAL && c->settings_serial != s->settings_serial)
+    if (s->m->config.role == UDPTUN_MACHINE_LOCAL && c->settings_serial != s->settings_serial)
         control_settings(s);
     route_update(s);
     queue_pump_held(s);
 }
 
-void session_leg_down(struct udpt_session *s, struct udpt_conn *c)
+void session_leg_down(struct udptun_session *s, struct udptun_conn *c)
 {
     struct leg *leg = &s->legs[c->leg];
     if (!s->ending && session_legs_up(s) == 0)
         s->detached_us = s->m->now_us;
     LIST_FOREACH (node, &s->bindings) {
-        struct udpt_binding *b = list_entry(node, struct udpt_binding, in_session);
+        struct udptun_binding *b = list_entry(node, struct udptun_binding, in_session);
         if (b->conn == c)
             b->conn = NULL;
     }
@@ -187,15 +188,15 @@ void session_leg_down(struct udpt_session *s, struct udpt_conn *c)
         return;
     route_update(s);
     queue_pump_held(s);
-    if (s->m->config.role == UDPT_LOCAL)
+    if (s->m->config.role == UDPTUN_MACHINE_LOCAL)
         client_leg_lost(s, c);
     else
         server_leg_lost(s);
 }
 
-void session_drop_legs(struct udpt_session *s, const char *reason)
+void session_drop_legs(struct udptun_session *s, const char *reason)
 {
-    for (unsigned i = 0; i < UDPT_MAX_LEGS; i++)
+    for (unsigned i = 0; i < UDPTUN_MACHINE_MAX_LEGS; i++)
         if (s->legs[i].conn)
             conn_kill(s->legs[i].conn, "%s", reason);
 }
@@ -203,13 +204,13 @@ void session_drop_legs(struct udpt_session *s, const char *reason)
 /* Its alarm: what happens rarely. */
 void session_due(struct alarm *t)
 {
-    struct udpt_session *s = alarm_entry(t, struct udpt_session, alarm);
+    struct udptun_session *s = alarm_entry(t, struct udptun_session, alarm);
     if (s->ending)
         return;
     binding_expire(s);
     closing_flush(s);
     route_update(s);
-    if (s->m->config.role == UDPT_LOCAL)
+    if (s->m->config.role == UDPTUN_MACHINE_LOCAL)
         client_tick(s);
     else
         server_tick(s);
@@ -218,7 +219,7 @@ void session_due(struct alarm *t)
 /* The alarm of the lanes: a datagram is due, or too old. */
 void session_lanes_due(struct alarm *t)
 {
-    struct udpt_session *s = alarm_entry(t, struct udpt_session, lanes_alarm);
+    struct udptun_session *s = alarm_entry(t, struct udptun_session, lanes_alarm);
     if (s->ending)
         return;
     queue_expire(s);

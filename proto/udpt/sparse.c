@@ -11,15 +11,15 @@
 #define ACK_SCARCE_US (30 * MS_US)
 #define ACK_FORCED_US (60 * MS_US)
 
-static size_t copy_max_size(const struct udpt_session *s)
+static size_t copy_max_size(const struct udptun_session *s)
 {
-    return s->m->config.role == UDPT_LOCAL ? s->m->config.redundancy_max_size
-                                           : (size_t)s->params.redundancy_max_size;
+    return s->m->config.role == UDPTUN_MACHINE_LOCAL ? s->m->config.redundancy_max_size
+                                                     : (size_t)s->params.redundancy_max_size;
 }
 
 /* ---- the thin lane --------------------------------------------------------------------------- */
 
-static bool is_usable(const struct udpt_conn *c)
+static bool is_usable(const struct udptun_conn *c)
 {
     if (c->handed_out || conn_pending(c) > 0)
         return false;
@@ -29,13 +29,13 @@ static bool is_usable(const struct udpt_conn *c)
            c->m->now_us >= c->last_tx_us + route_min_rtt_us(c->session) + DELAYED_ACK_US;
 }
 
-static bool prefers(const struct udpt_conn *c, const struct udpt_conn *other)
+static bool prefers(const struct udptun_conn *c, const struct udptun_conn *other)
 {
     /* A leg whose far end waits for an answer is freed for it by our write. */
     if (c->ack_owed != other->ack_owed)
         return c->ack_owed;
     /* Ends that choose from legs of their own parity do not cross. */
-    unsigned own = c->m->config.role == UDPT_LOCAL ? 0 : 1;
+    unsigned own = c->m->config.role == UDPTUN_MACHINE_LOCAL ? 0 : 1;
     bool mine = c->leg % 2 == own, others = other->leg % 2 == own;
     if (mine != others)
         return mine;
@@ -43,7 +43,7 @@ static bool prefers(const struct udpt_conn *c, const struct udpt_conn *other)
 }
 
 /* Is there a copy that `c` has not carried? */
-static bool has_copy_for(const struct udpt_session *s, const struct udpt_conn *c)
+static bool has_copy_for(const struct udptun_session *s, const struct udptun_conn *c)
 {
     LIST_FOREACH (node, &s->copies)
         if (!(list_entry(node, struct queued, in_copies)->legs & UINT64_C(1) << c->leg))
@@ -53,17 +53,17 @@ static bool has_copy_for(const struct udpt_session *s, const struct udpt_conn *c
 
 struct tokens {
     unsigned legs, usable;
-    struct udpt_conn *best; /* usable */
-    struct udpt_conn *idle; /* not usable, but idle longest */
-    uint64_t next_us;       /* when time alone makes one usable */
+    struct udptun_conn *best; /* usable */
+    struct udptun_conn *idle; /* not usable, but idle longest */
+    uint64_t next_us;         /* when time alone makes one usable */
 };
 
 /* `for_copies`: nothing but copies waits, and `best` is a leg that has not carried all of them. */
-static struct tokens count_tokens(const struct udpt_session *s, bool for_copies)
+static struct tokens count_tokens(const struct udptun_session *s, bool for_copies)
 {
-    struct tokens t = {.next_us = UDPT_NEVER};
-    for (unsigned i = CONTROL_LEG + 1; i < UDPT_MAX_LEGS; i++) {
-        struct udpt_conn *c = route_data_leg(s, i);
+    struct tokens t = {.next_us = UDPTUN_MACHINE_NEVER};
+    for (unsigned i = CONTROL_LEG + 1; i < UDPTUN_MACHINE_MAX_LEGS; i++) {
+        struct udptun_conn *c = route_data_leg(s, i);
         if (!c || route_is_bulk_leg(c))
             continue;
         t.legs++;
@@ -82,28 +82,28 @@ static struct tokens count_tokens(const struct udpt_session *s, bool for_copies)
     return t;
 }
 
-static uint64_t oldest_waiting(const struct udpt_session *s)
+static uint64_t oldest_waiting(const struct udptun_session *s)
 {
-    uint64_t oldest_us = UDPT_NEVER;
+    uint64_t oldest_us = UDPTUN_MACHINE_NEVER;
     LIST_FOREACH (node, &s->thin) {
-        const struct udpt_binding *b = list_entry(node, struct udpt_binding, in_waiting);
+        const struct udptun_binding *b = list_entry(node, struct udptun_binding, in_waiting);
         if (b->queue_first->since_us < oldest_us)
             oldest_us = b->queue_first->since_us;
     }
     return oldest_us;
 }
 
-static bool fits(const struct udpt_conn *c, const struct queued *q, size_t limit)
+static bool fits(const struct udptun_conn *c, const struct queued *q, size_t limit)
 {
     size_t header = 4 + frame_address_size(&q->dest) + 24;
     return conn_pending(c) == 0 || conn_pending(c) + header + queue_payload_size(q) <= limit;
 }
 
 /* Fresh datagrams onto `c`, up to `limit` bytes, bindings in turn. */
-static bool write_fresh(struct udpt_session *s, struct udpt_conn *c, size_t limit)
+static bool write_fresh(struct udptun_session *s, struct udptun_conn *c, size_t limit)
 {
     while (!list_empty(&s->thin) && route_writable(c)) {
-        struct udpt_binding *b = list_entry(s->thin.next, struct udpt_binding, in_waiting);
+        struct udptun_binding *b = list_entry(s->thin.next, struct udptun_binding, in_waiting);
         struct queued *q = b->queue_first;
         if (queue_drop_stale(b))
             continue;
@@ -126,7 +126,7 @@ static bool write_fresh(struct udpt_session *s, struct udpt_conn *c, size_t limi
     return true;
 }
 
-static bool write_copies(struct udpt_session *s, struct udpt_conn *c, size_t limit)
+static bool write_copies(struct udptun_session *s, struct udptun_conn *c, size_t limit)
 {
     LIST_FOREACH_SAFE (node, &s->copies) {
         struct queued *q = list_entry(node, struct queued, in_copies);
@@ -144,7 +144,7 @@ static bool write_copies(struct udpt_session *s, struct udpt_conn *c, size_t lim
 }
 
 /* Copies that found no leg in time are not worth one any more. */
-static void drop_old_copies(struct udpt_session *s)
+static void drop_old_copies(struct udptun_session *s)
 {
     LIST_FOREACH_SAFE (node, &s->copies) {
         struct queued *q = list_entry(node, struct queued, in_copies);
@@ -154,15 +154,15 @@ static void drop_old_copies(struct udpt_session *s)
     }
 }
 
-static void flush_thin(struct udpt_session *s)
+static void flush_thin(struct udptun_session *s)
 {
-    struct udpt_machine *m = s->m;
+    struct udptun_machine *m = s->m;
     drop_old_copies(s);
     while (!list_empty(&s->thin) || !list_empty(&s->copies)) {
         bool fresh = !list_empty(&s->thin);
         struct tokens t = count_tokens(s, !fresh);
-        uint64_t forced_us = fresh ? oldest_waiting(s) + THIN_WAIT_US : UDPT_NEVER;
-        struct udpt_conn *c = t.best;
+        uint64_t forced_us = fresh ? oldest_waiting(s) + THIN_WAIT_US : UDPTUN_MACHINE_NEVER;
+        struct udptun_conn *c = t.best;
         if (c && t.usable * 4 < t.legs * 3) { /* scarce: spaced evenly over a round trip */
             uint64_t at_us = s->last_flush_us + route_min_rtt_us(s) / t.legs;
             if (m->now_us < at_us) {
@@ -190,29 +190,29 @@ static void flush_thin(struct udpt_session *s)
 /* ---- the streaming lane ---------------------------------------------------------------------- */
 
 /* Its oldest byte waits much longer than a round trip: TCP is repairing a loss. */
-static bool is_late(const struct udpt_conn *c)
+static bool is_late(const struct udptun_conn *c)
 {
     uint64_t since_us = leg_unacked_since(c);
     return since_us != 0 &&
            c->m->now_us - since_us > 3 * route_min_rtt_us(c->session) + 2 * DELAYED_ACK_US;
 }
 
-static bool is_chosen(const struct udpt_session *s, const struct udpt_conn *c)
+static bool is_chosen(const struct udptun_session *s, const struct udptun_conn *c)
 {
     return s->streams[0] == c || s->streams[1] == c || s->streams[2] == c;
 }
 
-static void choose_streams(struct udpt_session *s)
+static void choose_streams(struct udptun_session *s)
 {
     unsigned wanted = route_copies(s);
     for (unsigned i = 0; i < 3; i++) {
-        struct udpt_conn *now = s->streams[i];
+        struct udptun_conn *now = s->streams[i];
         if (i < wanted && now && !now->leaving && !is_late(now) && !route_is_bulk_leg(now))
             continue;
         s->streams[i] = NULL;
-        struct udpt_conn *best = NULL;
-        for (unsigned k = CONTROL_LEG + 1; i < wanted && k < UDPT_MAX_LEGS; k++) {
-            struct udpt_conn *c = route_data_leg(s, k);
+        struct udptun_conn *best = NULL;
+        for (unsigned k = CONTROL_LEG + 1; i < wanted && k < UDPTUN_MACHINE_MAX_LEGS; k++) {
+            struct udptun_conn *c = route_data_leg(s, k);
             if (c && c != now && !route_is_bulk_leg(c) && !is_chosen(s, c) && !is_late(c) &&
                 (!best || route_load(c) < route_load(best)))
                 best = c;
@@ -221,12 +221,12 @@ static void choose_streams(struct udpt_session *s)
     }
 }
 
-static void flush_streaming(struct udpt_session *s)
+static void flush_streaming(struct udptun_session *s)
 {
     choose_streams(s);
     drop_old_copies(s);
     for (unsigned i = 0; i < 3; i++) {
-        struct udpt_conn *c = s->streams[i];
+        struct udptun_conn *c = s->streams[i];
         if (!c || c->state != CONN_UP)
             continue;
         if (!write_copies(s, c, OUTPUT_TURN_SIZE) || !write_fresh(s, c, OUTPUT_TURN_SIZE))
@@ -236,7 +236,7 @@ static void flush_streaming(struct udpt_session *s)
         lanes_wake(s, s->m->now_us + DELAYED_ACK_US);
 }
 
-void sparse_flush(struct udpt_session *s)
+void sparse_flush(struct udptun_session *s)
 {
     if (s->streaming)
         flush_streaming(s);
@@ -246,13 +246,13 @@ void sparse_flush(struct udpt_session *s)
 
 /* ---- copies and acknowledgements ------------------------------------------------------------- */
 
-void sparse_drop_copies(struct udpt_session *s)
+void sparse_drop_copies(struct udptun_session *s)
 {
     while (!list_empty(&s->copies))
         queue_free(list_entry(s->copies.next, struct queued, in_copies));
 }
 
-void sparse_forget(struct udpt_session *s, const struct udpt_conn *c)
+void sparse_forget(struct udptun_session *s, const struct udptun_conn *c)
 {
     for (unsigned i = 0; i < 3; i++)
         if (s->streams[i] == c)
@@ -261,8 +261,8 @@ void sparse_forget(struct udpt_session *s, const struct udpt_conn *c)
         list_entry(node, struct queued, in_copies)->legs &= ~(UINT64_C(1) << c->leg);
 }
 
-struct udpt_conn *sparse_for_ack(struct udpt_session *s, struct udpt_conn *owing, uint64_t age_us,
-                                 uint64_t *retry_us)
+struct udptun_conn *sparse_for_ack(struct udptun_session *s, struct udptun_conn *owing,
+                                   uint64_t age_us, uint64_t *retry_us)
 {
     *retry_us = s->m->now_us + ACK_DELAY_US - age_us;
     if (age_us < ACK_DELAY_US)

@@ -4,13 +4,13 @@
 #include "proto/endpoint.h"
 #include "tests/fuzz/fuzz.h"
 
-static void round_trip(const struct endpoint *ep)
+static void round_trip(const struct udptun_endpoint *ep)
 {
     char text[ENDPOINT_TEXT_SIZE];
-    struct endpoint again;
+    struct udptun_endpoint again;
     MUST(endpoint_parse(endpoint_format(ep, text), &again));
     MUST(endpoint_equal(ep, &again));
-    struct endpoint unmapped = endpoint_unmapped(ep);
+    struct udptun_endpoint unmapped = endpoint_unmapped(ep);
     MUST(endpoint_is_loopback(ep) == endpoint_is_loopback(&unmapped));
     MUST(endpoint_is_multicast(ep) == endpoint_is_multicast(&unmapped));
     MUST(endpoint_is_link_local(ep) == endpoint_is_link_local(&unmapped));
@@ -21,7 +21,7 @@ static void round_trip(const struct endpoint *ep)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *text = fuzz_text(data, size);
-    struct endpoint ep;
+    struct udptun_endpoint ep;
     if (endpoint_parse(text, &ep))
         round_trip(&ep);
     if (endpoint_parse_ip(text, &ep)) {
@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct host_port host;
         if (host_port_parse(text, wildcard != 0, &host) == NULL) {
             MUST(memchr(host.host, '\0', sizeof host.host));
-            if (host.ep.family != ENDPOINT_NONE) {
+            if (host.ep.family != UDPTUN_ENDPOINT_NONE) {
                 MUST(host.ep.port == host.port);
                 round_trip(&host.ep);
             }

@@ -11,7 +11,7 @@
 #include "proto/buffer.h"
 #include "tests/fuzz/fuzz.h"
 
-static const uint8_t key[UDPT_KEY_SIZE] = "a key for the fuzzer, 32 bytes.";
+static const uint8_t key[UDPTUN_MACHINE_KEY_SIZE] = "a key for the fuzzer, 32 bytes.";
 
 static void raw(const uint8_t *data, size_t size)
 {
@@ -59,7 +59,7 @@ static void proper(const uint8_t *data, size_t size)
     uint8_t change = reader_u8(&r);
     struct hello hello = {.version_low = 1, .version_high = (uint8_t)(1 + reader_u8(&r) % 4)};
     reader_copy(&r, hello.session, sizeof hello.session);
-    hello.leg = reader_u8(&r) % UDPT_MAX_LEGS;
+    hello.leg = reader_u8(&r) % UDPTUN_MACHINE_MAX_LEGS;
     hello.generation = reader_u32(&r);
     if (hello.generation == 0) /* malformed */
         hello.generation = 1;

@@ -16,13 +16,13 @@
 
 /* A stream; a conn is NULL where there is none, or when it was hung up. */
 struct pair {
-    struct udpt_conn *local, *server;
+    struct udptun_conn *local, *server;
     bool used, opened, accepted;
 };
 
 struct node {
     struct world *world;
-    struct udpt_machine *machine;
+    struct udptun_machine *machine;
     unsigned bindings;
     unsigned conns;
 };
@@ -30,7 +30,7 @@ struct node {
 struct world {
     struct node local, server;
     struct pair pairs[PAIRS];
-    struct udpt_binding *sources[BINDINGS];
+    struct udptun_binding *sources[BINDINGS];
     uint64_t now_us, chance;
     unsigned touched; /* keeps reads of payload from being optimised away */
 };
@@ -60,64 +60,64 @@ static struct pair *new_pair(struct world *w)
     return NULL;
 }
 
-static void on_dial(void *arg, struct udpt_conn *conn)
+static void on_dial(void *arg, struct udptun_conn *conn)
 {
     struct node *n = arg;
     struct pair *p = new_pair(n->world);
-    udpt_conn_set_host(conn, p);
+    udptun_conn_set_host(conn, p);
     n->conns++;
     if (p) /* else it is dialled for ever, until the machine gives it up */
         p->local = conn;
 }
 
-static void on_hangup(void *arg, struct udpt_conn *conn, const char *reason)
+static void on_hangup(void *arg, struct udptun_conn *conn, const char *reason)
 {
     struct node *n = arg;
-    struct pair *p = udpt_conn_host(conn);
+    struct pair *p = udptun_conn_host(conn);
     MUST(reason && n->conns > 0);
     n->conns--;
     if (!p)
         return;
-    struct udpt_conn **mine = n == &n->world->local ? &p->local : &p->server;
+    struct udptun_conn **mine = n == &n->world->local ? &p->local : &p->server;
     MUST(*mine == conn);
     *mine = NULL;
 }
 
-static void on_datagram(void *arg, struct udpt_binding *b, const struct udpt_dest *peer,
+static void on_datagram(void *arg, struct udptun_binding *b, const struct udptun_dest *peer,
                         const uint8_t *data, size_t size)
 {
     struct node *n = arg;
-    struct binding_host *h = udpt_binding_host(b);
-    MUST(h->magic == ALIVE && size <= UDPT_MAX_PAYLOAD_IP6);
-    MUST(peer->ep.family != ENDPOINT_NAME || (peer->name_len > 0 && peer->name_len < 256));
+    struct binding_host *h = udptun_binding_host(b);
+    MUST(h->magic == ALIVE && size <= UDPTUN_MACHINE_MAX_PAYLOAD_IP6);
+    MUST(peer->ep.family != UDPTUN_ENDPOINT_NAME || (peer->name_len > 0 && peer->name_len < 256));
     for (size_t i = 0; i < size; i++)
         n->world->touched += data[i];
     for (size_t i = 0; i < peer->name_len; i++)
         n->world->touched += (unsigned char)peer->name[i];
     if (n != &n->world->server)
         return;
-    struct endpoint external = endpoint_ip4(192, 0, 2, 1, 40000);
-    udpt_binding_external(b, &external, n->world->now_us);
+    struct udptun_endpoint external = endpoint_ip4(192, 0, 2, 1, 40000);
+    udptun_binding_external(b, &external, n->world->now_us);
     if (size % 3 == 0)
-        udpt_binding_error(b, peer, UDPT_PORT_UNREACHABLE, 0, n->world->now_us);
-    if (size % 2 == 0 && peer->ep.family != ENDPOINT_NAME)
-        udpt_send(b, peer, data, size, n->world->now_us);
+        udptun_binding_error(b, peer, UDPTUN_MACHINE_PORT_UNREACHABLE, 0, n->world->now_us);
+    if (size % 2 == 0 && peer->ep.family != UDPTUN_ENDPOINT_NAME)
+        udptun_binding_send(b, peer, data, size, n->world->now_us);
 }
 
-static int on_binding_opened(void *arg, struct udpt_binding *b, uint16_t want4, uint16_t want6)
+static int on_binding_opened(void *arg, struct udptun_binding *b, uint16_t want4, uint16_t want6)
 {
     struct node *n = arg;
     if ((want4 ^ want6) == 0x7777)
-        return UDPT_LIMIT;
-    ((struct binding_host *)udpt_binding_host(b))->magic = ALIVE;
+        return UDPTUN_MACHINE_LIMIT;
+    ((struct binding_host *)udptun_binding_host(b))->magic = ALIVE;
     n->bindings++;
     return 0;
 }
 
-static void on_binding_closed(void *arg, struct udpt_binding *b, enum udpt_close_reason reason)
+static void on_binding_closed(void *arg, struct udptun_binding *b, enum udptun_close_reason reason)
 {
     struct node *n = arg;
-    struct binding_host *h = udpt_binding_host(b);
+    struct binding_host *h = udptun_binding_host(b);
     (void)reason;
     MUST(h->magic == ALIVE && n->bindings > 0);
     h->magic = 0;
@@ -126,19 +126,20 @@ static void on_binding_closed(void *arg, struct udpt_binding *b, enum udpt_close
         n->world->sources[h->source] = NULL;
 }
 
-static void on_error(void *arg, struct udpt_binding *b, const struct udpt_dest *peer,
-                     enum udpt_error_code code, uint32_t value)
+static void on_error(void *arg, struct udptun_binding *b, const struct udptun_dest *peer,
+                     enum udptun_machine_error code, uint32_t value)
 {
     struct node *n = arg;
     (void)value;
-    MUST(((struct binding_host *)udpt_binding_host(b))->magic == ALIVE);
+    MUST(((struct binding_host *)udptun_binding_host(b))->magic == ALIVE);
     n->world->touched += (unsigned)code + peer->ep.port;
 }
 
-static void on_state(void *arg, struct udpt_session *s, enum udpt_state state, const char *reason)
+static void on_state(void *arg, struct udptun_session *s, enum udptun_machine_state state,
+                     const char *reason)
 {
     (void)arg;
-    MUST(s && reason && state >= UDPT_CONNECTING && state <= UDPT_CLOSED);
+    MUST(s && reason && state >= UDPTUN_MACHINE_CONNECTING && state <= UDPTUN_MACHINE_CLOSED);
 }
 
 static void on_pong(void *arg, uint64_t token, uint64_t rtt_us)
@@ -148,13 +149,13 @@ static void on_pong(void *arg, uint64_t token, uint64_t rtt_us)
     MUST(rtt_us <= n->world->now_us);
 }
 
-static void on_log(void *arg, enum udpt_log level, const char *text)
+static void on_log(void *arg, enum udptun_machine_log level, const char *text)
 {
     (void)arg;
-    MUST(level <= UDPT_LOG_DEBUG && strlen(text) < 2048);
+    MUST(level <= UDPTUN_MACHINE_LOG_DEBUG && strlen(text) < 2048);
 }
 
-static const struct udpt_ops local_ops = {
+static const struct udptun_machine_ops local_ops = {
     .random = on_random,
     .dial = on_dial,
     .hangup = on_hangup,
@@ -166,7 +167,7 @@ static const struct udpt_ops local_ops = {
     .log = on_log,
 };
 
-static const struct udpt_ops server_ops = {
+static const struct udptun_machine_ops server_ops = {
     .random = on_random,
     .hangup = on_hangup,
     .datagram = on_datagram,
@@ -180,18 +181,18 @@ static const struct udpt_ops server_ops = {
  */
 
 /* Input in memory of exactly its size. */
-static void input(struct udpt_conn *conn, const uint8_t *data, size_t size, uint64_t now_us)
+static void input(struct udptun_conn *conn, const uint8_t *data, size_t size, uint64_t now_us)
 {
     uint8_t *copy = malloc(size ? size : 1);
     if (!copy)
         abort();
     if (size)
         memcpy(copy, data, size);
-    udpt_conn_input(conn, copy, size, now_us);
+    udptun_conn_input(conn, copy, size, now_us);
     free(copy);
 }
 
-static struct udpt_conn *far_end(struct world *w, struct node *n, struct pair *p)
+static struct udptun_conn *far_end(struct world *w, struct node *n, struct pair *p)
 {
     return n == &w->local ? p->server : p->local;
 }
@@ -200,12 +201,12 @@ static struct udpt_conn *far_end(struct world *w, struct node *n, struct pair *p
 static bool flush(struct world *w, struct node *n, int budget)
 {
     bool any = false;
-    struct udpt_conn *c;
-    while (budget-- > 0 && (c = udpt_next_ready(n->machine))) {
-        struct udpt_span spans[2];
-        struct pair *p = udpt_conn_host(c);
+    struct udptun_conn *c;
+    while (budget-- > 0 && (c = udptun_machine_next_ready(n->machine))) {
+        struct udptun_span spans[2];
+        struct pair *p = udptun_conn_host(c);
         int count;
-        while ((count = udpt_conn_output(c, spans)) > 0) {
+        while ((count = udptun_conn_output(c, spans)) > 0) {
             size_t size = spans[0].size + (count == 2 ? spans[1].size : 0);
             uint8_t *bytes = malloc(size);
             if (!bytes)
@@ -213,10 +214,10 @@ static bool flush(struct world *w, struct node *n, int budget)
             memcpy(bytes, spans[0].data, spans[0].size);
             if (count == 2)
                 memcpy(bytes + spans[0].size, spans[1].data, spans[1].size);
-            udpt_conn_sent(c, size, w->now_us);
-            struct udpt_conn *to = far_end(w, n, p);
+            udptun_conn_sent(c, size, w->now_us);
+            struct udptun_conn *to = far_end(w, n, p);
             if (to)
-                udpt_conn_input(to, bytes, size, w->now_us);
+                udptun_conn_input(to, bytes, size, w->now_us);
             free(bytes);
             any = true;
             if ((n == &w->local ? p->local : p->server) != c)
@@ -232,27 +233,27 @@ static void connect_pairs(struct world *w)
         struct pair *p = &w->pairs[i];
         if (p->local && !p->opened) {
             p->opened = p->accepted = true;
-            udpt_conn_opened(p->local, w->now_us);
-            p->server = udpt_accept(w->server.machine, "peer", w->now_us);
+            udptun_conn_opened(p->local, w->now_us);
+            p->server = udptun_machine_accept(w->server.machine, "peer", w->now_us);
             if (p->server) {
                 w->server.conns++;
-                udpt_conn_set_host(p->server, p);
+                udptun_conn_set_host(p->server, p);
             }
         }
         if (p->accepted && p->local && !p->server)
-            udpt_conn_lost(p->local, "end of stream", w->now_us);
+            udptun_conn_lost(p->local, "end of stream", w->now_us);
         else if (p->opened && p->server && !p->local)
-            udpt_conn_lost(p->server, "end of stream", w->now_us);
+            udptun_conn_lost(p->server, "end of stream", w->now_us);
     }
 }
 
 static void pump(struct world *w)
 {
     for (int round = 0; round < 20; round++) {
-        if (udpt_deadline(w->local.machine) <= w->now_us)
-            udpt_tick(w->local.machine, w->now_us);
-        if (udpt_deadline(w->server.machine) <= w->now_us)
-            udpt_tick(w->server.machine, w->now_us);
+        if (udptun_machine_deadline(w->local.machine) <= w->now_us)
+            udptun_machine_tick(w->local.machine, w->now_us);
+        if (udptun_machine_deadline(w->server.machine) <= w->now_us)
+            udptun_machine_tick(w->server.machine, w->now_us);
         connect_pairs(w);
         bool any = flush(w, &w->local, 64);
         any |= flush(w, &w->server, 64);
@@ -264,11 +265,11 @@ static void pump(struct world *w)
 /* ---- the input's part ---------------------------------------------------------------------------
  */
 
-static struct udpt_conn *some_conn(struct world *w, bool server, unsigned which)
+static struct udptun_conn *some_conn(struct world *w, bool server, unsigned which)
 {
     for (size_t i = 0; i < PAIRS; i++) {
         struct pair *p = &w->pairs[(which + i) % PAIRS];
-        struct udpt_conn *c = server ? p->server : p->local;
+        struct udptun_conn *c = server ? p->server : p->local;
         if (c && (server || p->opened))
             return c;
     }
@@ -278,7 +279,7 @@ static struct udpt_conn *some_conn(struct world *w, bool server, unsigned which)
 /* Bytes for one side, in a well-formed frame of that id where `framed`. */
 static void inject(struct world *w, bool server, struct reader *r, bool framed)
 {
-    struct udpt_conn *c = some_conn(w, server, reader_u8(r));
+    struct udptun_conn *c = some_conn(w, server, reader_u8(r));
     uint8_t id = framed ? reader_u8(r) : 0;
     size_t size = reader_u8(r);
     if (size > reader_left(r))
@@ -292,60 +293,62 @@ static void inject(struct world *w, bool server, struct reader *r, bool framed)
     input(c, bytes, head + size, w->now_us);
 }
 
-static struct udpt_dest some_dest(unsigned which)
+static struct udptun_dest some_dest(unsigned which)
 {
     if (which % 3 == 2)
-        return udpt_dest_of_name("name.example", 12, (uint16_t)which);
-    struct endpoint ep = endpoint_ip4(198, 51, 100, (uint8_t)which, 53);
+        return udptun_dest_of_name("name.example", 12, (uint16_t)which);
+    struct udptun_endpoint ep = endpoint_ip4(198, 51, 100, (uint8_t)which, 53);
     if (which % 3 == 1)
-        ep.family = ENDPOINT_IP6;
-    return udpt_dest_of(&ep);
+        ep.family = UDPTUN_ENDPOINT_IP6;
+    return udptun_dest_of(&ep);
 }
 
 static void send_some(struct world *w, struct reader *r)
 {
-    static const uint8_t payload[UDPT_MAX_PAYLOAD_IP6 + 1] = {1, 2, 3};
+    static const uint8_t payload[UDPTUN_MACHINE_MAX_PAYLOAD_IP6 + 1] = {1, 2, 3};
     /* Large ones cost time, so they are few. */
     static const size_t sizes[] = {0,   1,    2,    3,    20,   53,    100,   200,
                                    500, 1200, 1472, 1473, 9000, 65507, 65527, 65528};
     unsigned source = reader_u8(r) % BINDINGS, how = reader_u8(r);
     if (!w->sources[source]) {
         int code;
-        struct udpt_binding *b = udpt_binding_open(w->local.machine, source + 1, w->now_us, &code);
+        struct udptun_binding *b =
+            udptun_binding_open(w->local.machine, source + 1, w->now_us, &code);
         MUST(b);
         w->local.bindings++;
         w->sources[source] = b;
-        *(struct binding_host *)udpt_binding_host(b) = (struct binding_host){ALIVE, source};
+        *(struct binding_host *)udptun_binding_host(b) = (struct binding_host){ALIVE, source};
     }
-    struct udpt_dest to = some_dest(how >> 4);
+    struct udptun_dest to = some_dest(how >> 4);
     for (unsigned i = 0; i < 1u + source && w->sources[source]; i++)
-        udpt_send(w->sources[source], &to, payload, sizes[how & 15], w->now_us);
+        udptun_binding_send(w->sources[source], &to, payload, sizes[how & 15], w->now_us);
 }
 
-static void administer(struct world *w, const struct udpt_config *config, struct reader *r)
+static void administer(struct world *w, const struct udptun_machine_config *config,
+                       struct reader *r)
 {
-    struct udpt_config other = *config;
-    struct udpt_session *s = udpt_session_next(w->server.machine, NULL);
+    struct udptun_machine_config other = *config;
+    struct udptun_session *s = udptun_session_next(w->server.machine, NULL);
     unsigned what = reader_u8(r);
     switch (what % 5) {
     case 0:
-        udpt_ping(w->local.machine, what, w->now_us);
+        udptun_machine_ping(w->local.machine, what, w->now_us);
         break;
     case 1:
-        udpt_network_changed(w->local.machine, w->now_us);
+        udptun_machine_network_changed(w->local.machine, w->now_us);
         break;
     case 2:
         if (s)
-            udpt_session_close(s, w->now_us);
+            udptun_session_close(s, w->now_us);
         break;
     case 3:
         other.connections = 1 + what % 8;
         other.max_flows = 1 + what / 8;
-        udpt_machine_configure(w->local.machine, &other, w->now_us);
+        udptun_machine_configure(w->local.machine, &other, w->now_us);
         break;
     default:
         if (w->sources[what % BINDINGS])
-            udpt_binding_close(w->sources[what % BINDINGS], w->now_us);
+            udptun_binding_close(w->sources[what % BINDINGS], w->now_us);
         break;
     }
 }
@@ -355,22 +358,22 @@ static void stranger(struct world *w)
     struct pair *p = new_pair(w);
     if (!p)
         return;
-    p->server = udpt_accept(w->server.machine, "a stranger", w->now_us);
+    p->server = udptun_machine_accept(w->server.machine, "a stranger", w->now_us);
     p->accepted = true;
     if (p->server) {
         w->server.conns++;
-        udpt_conn_set_host(p->server, p);
+        udptun_conn_set_host(p->server, p);
     }
 }
 
 static void cut(struct world *w, struct reader *r)
 {
-    struct udpt_conn *c = some_conn(w, true, reader_u8(r));
+    struct udptun_conn *c = some_conn(w, true, reader_u8(r));
     if (c)
-        udpt_conn_lost(c, "cut", w->now_us);
+        udptun_conn_lost(c, "cut", w->now_us);
 }
 
-static void steps(struct world *w, const struct udpt_config *config, struct reader *r)
+static void steps(struct world *w, const struct udptun_machine_config *config, struct reader *r)
 {
     while (reader_left(r) > 0 && !r->failed) {
         unsigned op = reader_u8(r);
@@ -403,11 +406,11 @@ static void steps(struct world *w, const struct udpt_config *config, struct read
     }
 }
 
-static void start(struct node *n, struct world *w, const struct udpt_config *config)
+static void start(struct node *n, struct world *w, const struct udptun_machine_config *config)
 {
     n->world = w;
-    n->machine = udpt_machine_new(config, config->role == UDPT_LOCAL ? &local_ops : &server_ops, n,
-                                  w->now_us);
+    n->machine = udptun_machine_new(
+        config, config->role == UDPTUN_MACHINE_LOCAL ? &local_ops : &server_ops, n, w->now_us);
     MUST(n->machine);
 }
 
@@ -416,9 +419,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct reader r = reader_of(data, size);
     uint8_t mode = reader_u8(&r);
     struct world w = {.now_us = 1000000, .chance = mode};
-    struct udpt_config local, server;
-    udpt_config_init(&local, UDPT_LOCAL);
-    udpt_config_init(&server, UDPT_SERVER);
+    struct udptun_machine_config local, server;
+    udptun_machine_config_init(&local, UDPTUN_MACHINE_LOCAL);
+    udptun_machine_config_init(&server, UDPTUN_MACHINE_SERVER);
     local.binding_host_size = server.binding_host_size = sizeof(struct binding_host);
     local.has_key = server.has_key = (mode & 1) != 0;
     local.connections = 1 + (mode >> 1 & 3);
@@ -430,16 +433,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     start(&w.server, &w, &server);
     pump(&w);
     if (!(mode & 224)) { /* most histories begin with a session that stands */
-        struct udpt_machine_info info;
-        udpt_machine_look(w.local.machine, w.now_us, &info);
-        MUST(info.state == UDPT_ESTABLISHED || info.state == UDPT_DEGRADED);
+        struct udptun_machine_info info;
+        udptun_machine_look(w.local.machine, w.now_us, &info);
+        MUST(info.state == UDPTUN_MACHINE_ESTABLISHED || info.state == UDPTUN_MACHINE_DEGRADED);
     }
     steps(&w, &local, &r);
-    udpt_machine_stop(w.local.machine, UDPT_STOP_END, w.now_us);
+    udptun_machine_stop(w.local.machine, UDPTUN_MACHINE_STOP_END, w.now_us);
     flush(&w, &w.local, 64);
-    udpt_machine_free(w.local.machine);
+    udptun_machine_free(w.local.machine);
     MUST(w.local.conns == 0 && w.local.bindings == 0);
-    udpt_machine_free(w.server.machine);
+    udptun_machine_free(w.server.machine);
     MUST(w.server.conns == 0 && w.server.bindings == 0);
     return 0;
 }

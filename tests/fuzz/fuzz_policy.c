@@ -11,10 +11,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (cause) {
         MUST(cause[0] != '\0');
     } else {
-        MUST(rule.net.family == ENDPOINT_IP4 || rule.net.family == ENDPOINT_IP6);
-        MUST(rule.prefix <= (rule.net.family == ENDPOINT_IP4 ? 32 : 128));
+        MUST(rule.net.family == UDPTUN_ENDPOINT_IP4 || rule.net.family == UDPTUN_ENDPOINT_IP6);
+        MUST(rule.prefix <= (rule.net.family == UDPTUN_ENDPOINT_IP4 ? 32 : 128));
         MUST(rule.port_low <= rule.port_high);
-        struct endpoint inside = rule.net;
+        struct udptun_endpoint inside = rule.net;
         inside.port = rule.port_low;
         MUST(policy_rule_matches(&rule, &inside));
         inside.port = rule.port_high;

@@ -15,7 +15,7 @@ static void check_address(const struct socks5_address *a)
 {
     uint8_t bytes[SOCKS5_ADDRESS_SIZE];
     struct writer w = writer_of(bytes, sizeof bytes);
-    MUST(a->name_len ? a->ep.family == ENDPOINT_NONE : a->ep.family != ENDPOINT_NONE);
+    MUST(a->name_len ? a->ep.family == UDPTUN_ENDPOINT_NONE : a->ep.family != UDPTUN_ENDPOINT_NONE);
     MUST(strlen(a->name) == a->name_len);
     socks5_write_address(&w, a);
     MUST(!w.failed);
@@ -39,7 +39,8 @@ static enum socks5_result decode(enum decoder which, struct reader *r, size_t *n
     case REPLY:
         result = socks5_read_reply(r, &byte, &bound, need, cause);
         /* Some proxies reply with an empty name; that is taken for no address at all. */
-        if (result == SOCKS5_DONE && (bound.name_len > 0 || bound.ep.family != ENDPOINT_NONE))
+        if (result == SOCKS5_DONE &&
+            (bound.name_len > 0 || bound.ep.family != UDPTUN_ENDPOINT_NONE))
             check_address(&bound);
         return result;
     case GREETING:

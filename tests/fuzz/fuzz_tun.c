@@ -26,8 +26,8 @@ struct stream {
 struct world {
     struct tun2socks *t;
     struct stream streams[STREAMS];
-    struct endpoint app; /* of the last datagram */
-    struct endpoint destination;
+    struct udptun_endpoint app; /* of the last datagram */
+    struct udptun_endpoint destination;
     uint64_t now_us;
 };
 
@@ -46,8 +46,8 @@ static void on_packet(void *arg, const struct iovec *parts, int count)
         abort(); /* what goes out is well formed */
 }
 
-static enum io on_open(void *arg, struct tun2socks_flow *flow, const struct endpoint *source,
-                       const struct endpoint *destination, void **stream)
+static enum io on_open(void *arg, struct tun2socks_flow *flow, const struct udptun_endpoint *source,
+                       const struct udptun_endpoint *destination, void **stream)
 {
     struct world *w = arg;
     (void)source;
@@ -83,8 +83,8 @@ static void on_close(void *stream)
     ((struct stream *)stream)->flow = NULL;
 }
 
-static void on_datagram(void *arg, void **binding, const struct endpoint *source,
-                        const struct endpoint *destination, const void *data, size_t size)
+static void on_datagram(void *arg, void **binding, const struct udptun_endpoint *source,
+                        const struct udptun_endpoint *destination, const void *data, size_t size)
 {
     struct world *w = arg;
     (void)data;
@@ -132,7 +132,9 @@ static void put_right(uint8_t *data, size_t size)
     size_t ip_size = size && data[0] >> 4 == 6 ? 40 : 20;
     if (size < ip_size + 8)
         return;
-    struct endpoint from = {.family = ip_size == 20 ? ENDPOINT_IP4 : ENDPOINT_IP6}, to = from;
+    struct udptun_endpoint from = {.family =
+                                       ip_size == 20 ? UDPTUN_ENDPOINT_IP4 : UDPTUN_ENDPOINT_IP6},
+                           to = from;
     uint8_t protocol = data[ip_size == 20 ? 9 : 6];
     size_t total = size - ip_size;
     if (ip_size == 20) {

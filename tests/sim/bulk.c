@@ -41,7 +41,7 @@ static void plan(struct world *w, const struct path *p, uint64_t seed)
     w->largest_payload = SPARSE_SIZE;
     w->silent_dest = BULK_DEST;
     w->has_silent_dest = w->proxied = w->nagle = w->narrow = true;
-    w->active_until_us = w->next_traffic_us = w->next_fault_us = UDPT_NEVER;
+    w->active_until_us = w->next_traffic_us = w->next_fault_us = UDPTUN_MACHINE_NEVER;
     plan_node(w, &w->servers[0], true, 0);
     plan_node(w, &w->locals[0], false, 0);
     w->locals[0].config.redundancy = 1;

@@ -88,11 +88,11 @@ static void down(struct world *w, struct node *n, bool orderly)
 
 static void end_session(struct world *w, const struct node *server)
 {
-    struct udpt_session *s = server->machine ? udpt_session_next(server->machine, NULL) : NULL;
+    struct udptun_session *s = server->machine ? udptun_session_next(server->machine, NULL) : NULL;
     if (!s)
         return;
     w->closes = s;
-    udpt_session_close(s, w->now_us);
+    udptun_session_close(s, w->now_us);
     w->closes = NULL;
 }
 
@@ -123,7 +123,7 @@ static struct node *another_server(struct world *w, const struct node *local)
 static void moved(struct world *w, struct node *local)
 {
     local->reached = local->next_reached;
-    local->moves_until_us = UDPT_NEVER;
+    local->moves_until_us = UDPTUN_MACHINE_NEVER;
     say(w, "%s reaches %s alone now", local->name, local->reached->name);
     for (struct stream *s = w->streams; s; s = s->next)
         if (is_of(s, local) && s->server.node != local->reached)
@@ -139,7 +139,7 @@ void moves_run(struct world *w)
 
 uint64_t moves_next_us(const struct world *w)
 {
-    uint64_t next_us = UDPT_NEVER;
+    uint64_t next_us = UDPTUN_MACHINE_NEVER;
     for (unsigned i = 0; i < w->local_count; i++)
         if (w->locals[i].moves_until_us < next_us)
             next_us = w->locals[i].moves_until_us;
@@ -152,7 +152,7 @@ static void configure(struct world *w, struct node *local)
         return;
     local->config.connections = (unsigned)rng_between(&w->rng, 1, 8);
     node_plan_copies(local);
-    udpt_machine_configure(local->machine, &local->config, w->now_us);
+    udptun_machine_configure(local->machine, &local->config, w->now_us);
 }
 
 static void happen(struct world *w, enum fault what)
@@ -202,7 +202,7 @@ static void happen(struct world *w, enum fault what)
         break;
     case FAULT_NETWORK:
         if (local->machine)
-            udpt_network_changed(local->machine, w->now_us);
+            udptun_machine_network_changed(local->machine, w->now_us);
         break;
     case FAULT_CONFIGURE:
         configure(w, local);

@@ -14,9 +14,9 @@
 #include "tests/sim/sim.h"
 
 /* The session of `m` with this id that has legs, or NULL. */
-static struct udpt_session *session_of(const struct udpt_machine *m, const uint8_t *id)
+static struct udptun_session *session_of(const struct udptun_machine *m, const uint8_t *id)
 {
-    for (struct udpt_session *s = NULL; (s = udpt_session_next(m, s));)
+    for (struct udptun_session *s = NULL; (s = udptun_session_next(m, s));)
         if (memcmp(s->id, id, sizeof s->id) == 0 && session_control(s))
             return s;
     return NULL;
@@ -31,9 +31,9 @@ static uint64_t patience_us(const struct world *w)
 }
 
 /* `known` at the other end of `there`, or for how long it has not been. */
-static void check(const struct node *n, struct udpt_binding *b, struct udpt_session *there)
+static void check(const struct node *n, struct udptun_binding *b, struct udptun_session *there)
 {
-    struct binding_host *h = udpt_binding_host(b);
+    struct binding_host *h = udptun_binding_host(b);
     struct world *w = n->world;
     if (binding_find(there, b->id) || !oracle_is_calm(w))
         h->astray_us = 0;
@@ -46,20 +46,20 @@ static void check(const struct node *n, struct udpt_binding *b, struct udpt_sess
 
 void flows_check(struct node *local)
 {
-    struct udpt_session *here = local->machine ? udpt_session_next(local->machine, NULL) : NULL;
+    struct udptun_session *here = local->machine ? udptun_session_next(local->machine, NULL) : NULL;
     if (!here || !session_control(here))
         return;
     const struct node *server = stream_server(session_control(here)); /* that it is with */
-    struct udpt_session *there = server->machine ? session_of(server->machine, here->id) : NULL;
+    struct udptun_session *there = server->machine ? session_of(server->machine, here->id) : NULL;
     if (!there)
         return;
     LIST_FOREACH_SAFE (node, &there->bindings) {
-        struct udpt_binding *b = list_entry(node, struct udpt_binding, in_session);
+        struct udptun_binding *b = list_entry(node, struct udptun_binding, in_session);
         if (!b->orphan)
             check(server, b, here);
     }
     LIST_FOREACH_SAFE (node, &here->bindings) {
-        struct udpt_binding *b = list_entry(node, struct udpt_binding, in_session);
+        struct udptun_binding *b = list_entry(node, struct udptun_binding, in_session);
         if (b->confirmed)
             check(local, b, there);
     }

@@ -209,7 +209,7 @@ static struct world *plan(const struct cell *c, uint64_t seed)
     w->silent_dest = BULK_DEST;
     w->has_silent_dest = w->proxied = w->narrow = w->fast_repair = true;
     w->nagle = !c->no_nagle;
-    w->active_until_us = w->next_traffic_us = w->next_fault_us = UDPT_NEVER;
+    w->active_until_us = w->next_traffic_us = w->next_fault_us = UDPTUN_MACHINE_NEVER;
     plan_node(w, &w->servers[0], true, 0);
     plan_node(w, &w->locals[0], false, 0);
     w->locals[0].config.redundancy = 1;

@@ -7,7 +7,7 @@
 #include "proto/udpt/internal.h"
 #include "tests/sim/sim.h"
 
-static uint64_t copies_size(const struct udpt_session *s)
+static uint64_t copies_size(const struct udptun_session *s)
 {
     uint64_t size = 0;
     LIST_FOREACH_SAFE (node, &s->copies)
@@ -15,13 +15,13 @@ static uint64_t copies_size(const struct udpt_session *s)
     return size;
 }
 
-static void check_session(struct node *n, const struct udpt_session *s)
+static void check_session(struct node *n, const struct udptun_session *s)
 {
-    const struct udpt_config *config = &n->config;
+    const struct udptun_machine_config *config = &n->config;
     uint64_t all = 0, most = config->max_queue_bytes,
-             largest = sizeof(struct queued) + UDPT_MAX_PAYLOAD_IP6;
+             largest = sizeof(struct queued) + UDPTUN_MACHINE_MAX_PAYLOAD_IP6;
     LIST_FOREACH_SAFE (node, &s->bindings) {
-        const struct udpt_binding *b = list_entry(node, struct udpt_binding, in_session);
+        const struct udptun_binding *b = list_entry(node, struct udptun_binding, in_session);
         all += b->queue_size;
         if (b->queue_size > (most > largest ? most : largest))
             broken(n->world, "a queue of %u bytes, %llu are allowed", b->queue_size,
@@ -39,11 +39,11 @@ static void check_session(struct node *n, const struct udpt_session *s)
 
 void memory_check(struct node *n)
 {
-    const struct udpt_machine *m = n->machine;
+    const struct udptun_machine *m = n->machine;
     LIST_FOREACH_SAFE (node, &m->sessions)
-        check_session(n, list_entry(node, struct udpt_session, in_machine));
+        check_session(n, list_entry(node, struct udptun_session, in_machine));
     LIST_FOREACH_SAFE (node, &m->conns) {
-        const struct udpt_conn *c = list_entry(node, struct udpt_conn, in_machine);
+        const struct udptun_conn *c = list_entry(node, struct udptun_conn, in_machine);
         size_t partial = c->partials[0].size + c->partials[1].size;
         if (conn_pending(c) > OUTPUT_MAX_SIZE || partial > 2 * FRAME_MAX_SIZE)
             broken(n->world, "a conn holds %zu bytes of output and %zu of input", conn_pending(c),

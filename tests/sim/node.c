@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* node.c - the host of one machine: udpt_ops, writing, starting and crashing, replies. */
+/* node.c - the host of one machine: udptun_machine_ops, writing, starting and crashing, replies. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,8 +27,8 @@ static struct node *balanced(struct node *n)
         return &w->servers[w->next_stream % w->server_count];
     if (w->balancer == BALANCER_CHANCE)
         return &w->servers[rng_between(&w->rng, 0, w->server_count - 1)];
-    bool to_next =
-        n->moves_until_us != UDPT_NEVER && rng_between(&w->rng, 1, 100) <= n->next_percent;
+    bool to_next = n->moves_until_us != UDPTUN_MACHINE_NEVER &&
+                   rng_between(&w->rng, 1, 100) <= n->next_percent;
     return to_next ? n->next_reached : n->reached;
 }
 
@@ -43,20 +43,20 @@ static void count_dial(struct node *n)
         broken(n->world, "%s dials %u times within a second", n->name, n->dials);
 }
 
-static void on_dial(void *arg, struct udpt_conn *conn)
+static void on_dial(void *arg, struct udptun_conn *conn)
 {
     struct node *n = arg;
     count_dial(n);
     struct stream *s = stream_dial(n, balanced(n), conn);
     n->conns++;
-    udpt_conn_set_host(conn, &s->local);
+    udptun_conn_set_host(conn, &s->local);
     say(n->world, "%s dials stream %u, to %s", n->name, s->number, s->server.node->name);
 }
 
-static void on_hangup(void *arg, struct udpt_conn *conn, const char *reason)
+static void on_hangup(void *arg, struct udptun_conn *conn, const char *reason)
 {
     struct node *n = arg;
-    struct side *side = udpt_conn_host(conn);
+    struct side *side = udptun_conn_host(conn);
     if (!side || side->conn != conn) {
         broken(n->world, "%s: ops.hangup for a conn that is not alive", n->name);
         return;
@@ -70,10 +70,10 @@ static void on_hangup(void *arg, struct udpt_conn *conn, const char *reason)
 
 static void reply_now(struct world *w, const struct reply *r)
 {
-    struct udpt_binding *b = r->server->ports[r->port];
+    struct udptun_binding *b = r->server->ports[r->port];
     if (!r->server->machine || r->server_incarnation != r->server->incarnation || !b)
         return;
-    const struct binding_host *h = udpt_binding_host(b);
+    const struct binding_host *h = udptun_binding_host(b);
     if (h->owner != r->owner) /* the port is another's by now */
         return;
     bool own = r->dest >= SHARED_DESTS;
@@ -84,8 +84,8 @@ static void reply_now(struct world *w, const struct reply *r)
         abort();
     struct datagram d = {DOWN, (unsigned)r->owner, r->dest, h->serial, r->probe, payload, size};
     oracle_sent(w, &d);
-    struct udpt_dest from = oracle_reply_from((unsigned)r->owner, r->dest);
-    udpt_send(b, &from, payload, size, w->now_us);
+    struct udptun_dest from = oracle_reply_from((unsigned)r->owner, r->dest);
+    udptun_binding_send(b, &from, payload, size, w->now_us);
     oracle_classified(w, b, size);
     free(payload);
 }
@@ -118,11 +118,11 @@ static void plan_replies(struct node *n, const struct binding_host *h, unsigned 
     }
 }
 
-static void on_datagram(void *arg, struct udpt_binding *b, const struct udpt_dest *peer,
+static void on_datagram(void *arg, struct udptun_binding *b, const struct udptun_dest *peer,
                         const uint8_t *data, size_t size)
 {
     struct node *n = arg;
-    struct binding_host *h = udpt_binding_host(b);
+    struct binding_host *h = udptun_binding_host(b);
     int owner = n->server ? h->owner : (int)(n->index * SOURCES + h->source);
     bool probe;
     int dest = oracle_arrived(n, &owner, peer, data, size, &probe);
@@ -131,24 +131,24 @@ static void on_datagram(void *arg, struct udpt_binding *b, const struct udpt_des
     bool fresh = h->owner < 0;
     h->owner = owner;
     if (fresh) { /* its socket is opened now */
-        struct endpoint external =
+        struct udptun_endpoint external =
             endpoint_ip4(203, 0, 113, (uint8_t)n->index, (uint16_t)(FIRST_PORT + h->port));
-        udpt_binding_external(b, &external, n->world->now_us);
+        udptun_binding_external(b, &external, n->world->now_us);
     }
     if (rng_once_in(&n->world->rng, 50))
-        udpt_binding_error(b, peer, UDPT_PORT_UNREACHABLE, 0, n->world->now_us);
+        udptun_binding_error(b, peer, UDPTUN_MACHINE_PORT_UNREACHABLE, 0, n->world->now_us);
     plan_replies(n, h, (unsigned)dest, probe);
 }
 
-static int on_binding_opened(void *arg, struct udpt_binding *b, uint16_t want4, uint16_t want6)
+static int on_binding_opened(void *arg, struct udptun_binding *b, uint16_t want4, uint16_t want6)
 {
     struct node *n = arg;
-    struct binding_host *h = udpt_binding_host(b);
+    struct binding_host *h = udptun_binding_host(b);
     (void)want6;
     if (!oracle_is_calm(n->world) && n->world->now_us < n->world->active_until_us &&
         rng_once_in(&n->world->rng, 60)) {
         h->port = PORTS;
-        return UDPT_LIMIT; /* no descriptor left, say */
+        return UDPTUN_MACHINE_LIMIT; /* no descriptor left, say */
     }
     unsigned port = want4 >= FIRST_PORT && want4 < FIRST_PORT + PORTS ? want4 - FIRST_PORT : PORTS;
     if (port == PORTS || n->ports[port])
@@ -161,17 +161,17 @@ static int on_binding_opened(void *arg, struct udpt_binding *b, uint16_t want4, 
     return 0;
 }
 
-static void on_binding_closed(void *arg, struct udpt_binding *b, enum udpt_close_reason reason)
+static void on_binding_closed(void *arg, struct udptun_binding *b, enum udptun_close_reason reason)
 {
     struct node *n = arg;
-    struct binding_host *h = udpt_binding_host(b);
+    struct binding_host *h = udptun_binding_host(b);
     if (n->server && h->port == PORTS) { /* refused by on_binding_opened() */
-        if (reason != UDPT_CLOSE_LIMIT)
+        if (reason != UDPTUN_CLOSE_LIMIT)
             broken(n->world, "%s: a refused binding ends for reason %d", n->name, (int)reason);
         return;
     }
-    struct udpt_binding **place = n->server ? &n->ports[h->port] : &n->sources[h->source];
-    if (reason < UDPT_CLOSE_IDLE || reason > UDPT_CLOSE_HOST)
+    struct udptun_binding **place = n->server ? &n->ports[h->port] : &n->sources[h->source];
+    if (reason < UDPTUN_CLOSE_IDLE || reason > UDPTUN_CLOSE_HOST)
         broken(n->world, "%s: close reason %d", n->name, (int)reason);
     if (*place != b) {
         broken(n->world, "%s: ops.binding_closed for a binding that is not open", n->name);
@@ -181,28 +181,30 @@ static void on_binding_closed(void *arg, struct udpt_binding *b, enum udpt_close
     n->bindings--;
 }
 
-static void on_error(void *arg, struct udpt_binding *b, const struct udpt_dest *peer,
-                     enum udpt_error_code code, uint32_t value)
+static void on_error(void *arg, struct udptun_binding *b, const struct udptun_dest *peer,
+                     enum udptun_machine_error code, uint32_t value)
 {
     struct node *n = arg;
-    const struct binding_host *h = udpt_binding_host(b);
+    const struct binding_host *h = udptun_binding_host(b);
     (void)peer;
     (void)value;
-    if (n->sources[h->source] != b || code < UDPT_PORT_UNREACHABLE || code > UDPT_LIMIT)
+    if (n->sources[h->source] != b || code < UDPTUN_MACHINE_PORT_UNREACHABLE ||
+        code > UDPTUN_MACHINE_LIMIT)
         broken(n->world, "%s: an error for nobody", n->name);
 }
 
-static void on_state(void *arg, struct udpt_session *s, enum udpt_state state, const char *reason)
+static void on_state(void *arg, struct udptun_session *s, enum udptun_machine_state state,
+                     const char *reason)
 {
     struct node *n = arg;
     n->state = state;
-    if (n->server && state == UDPT_CLOSED)
+    if (n->server && state == UDPTUN_MACHINE_CLOSED)
         rest_session_ended(n, s);
     if (!n->server)
-        n->established_us = state != UDPT_ESTABLISHED ? 0
-                            : n->established_us       ? n->established_us
-                                                      : n->world->now_us;
-    if (state != UDPT_ESTABLISHED && state != UDPT_DEGRADED)
+        n->established_us = state != UDPTUN_MACHINE_ESTABLISHED ? 0
+                            : n->established_us                 ? n->established_us
+                                                                : n->world->now_us;
+    if (state != UDPTUN_MACHINE_ESTABLISHED && state != UDPTUN_MACHINE_DEGRADED)
         oracle_clocks_forgotten(n->world);
     say(n->world, "%s: state %d (%s)", n->name, (int)state, reason);
 }
@@ -215,13 +217,13 @@ static void on_pong(void *arg, uint64_t token, uint64_t rtt_us)
         broken(n->world, "%s: a pong for no ping", n->name);
 }
 
-static void on_log(void *arg, enum udpt_log level, const char *text)
+static void on_log(void *arg, enum udptun_machine_log level, const char *text)
 {
     struct node *n = arg;
     say(n->world, "%s: log %d: %s", n->name, (int)level, text);
 }
 
-static const struct udpt_ops local_ops = {
+static const struct udptun_machine_ops local_ops = {
     .random = on_random,
     .dial = on_dial,
     .hangup = on_hangup,
@@ -233,7 +235,7 @@ static const struct udpt_ops local_ops = {
     .log = on_log,
 };
 
-static const struct udpt_ops server_ops = {
+static const struct udptun_machine_ops server_ops = {
     .random = on_random,
     .hangup = on_hangup,
     .datagram = on_datagram,
@@ -256,13 +258,13 @@ void node_start(struct node *n)
 {
     struct world *w = n->world;
     n->rng = (struct rng){rng_u64(&w->rng)};
-    n->state = UDPT_CONNECTING;
+    n->state = UDPTUN_MACHINE_CONNECTING;
     n->incarnation++;
     n->established_us = 0;
     oracle_clocks_forgotten(w);
     n->identity.client_incarnation = w->now_us / 1000;
     n->config.identity = n->has_identity ? &n->identity : NULL;
-    n->machine = udpt_machine_new(&n->config, n->server ? &server_ops : &local_ops, n, w->now_us);
+    n->machine = udptun_machine_new(&n->config, n->server ? &server_ops : &local_ops, n, w->now_us);
     if (!n->machine)
         abort();
     say(w, "%s starts", n->name);
@@ -276,13 +278,14 @@ void node_leave(struct node *n, enum leaving how, uint64_t down_us)
     say(n->world, "%s %s", n->name, words[how]);
     /* It was kept when the session came to be; now and then the disk is new, too. */
     n->has_identity = !n->server && how != LEAVE_END && !rng_once_in(&n->world->rng, 4) &&
-                      udpt_machine_identity(n->machine, &n->identity);
+                      udptun_machine_identity(n->machine, &n->identity);
     if (how != LEAVE_CRASH) {
-        udpt_machine_stop(n->machine, how == LEAVE_KEEP ? UDPT_STOP_KEEP : UDPT_STOP_END,
-                          n->world->now_us);
+        udptun_machine_stop(n->machine,
+                            how == LEAVE_KEEP ? UDPTUN_MACHINE_STOP_KEEP : UDPTUN_MACHINE_STOP_END,
+                            n->world->now_us);
         node_run(n);
     }
-    udpt_machine_free(n->machine);
+    udptun_machine_free(n->machine);
     n->machine = NULL;
     n->up_again_us = n->world->now_us + down_us;
     if (n->conns || n->bindings)
@@ -292,16 +295,16 @@ void node_leave(struct node *n, enum leaving how, uint64_t down_us)
 
 void node_run(struct node *n)
 {
-    struct udpt_conn *c;
-    for (unsigned turns = 0; udpt_deadline(n->machine) <= n->world->now_us; turns++) {
+    struct udptun_conn *c;
+    for (unsigned turns = 0; udptun_machine_deadline(n->machine) <= n->world->now_us; turns++) {
         if (turns == 100) {
             broken(n->world, "%s: its deadline does not move on", n->name);
             return;
         }
-        udpt_tick(n->machine, n->world->now_us);
+        udptun_machine_tick(n->machine, n->world->now_us);
     }
-    while ((c = udpt_next_ready(n->machine))) {
-        struct side *side = udpt_conn_host(c);
+    while ((c = udptun_machine_next_ready(n->machine))) {
+        struct side *side = udptun_conn_host(c);
         if (!side || side->conn != c) {
             broken(n->world, "%s: a conn is ready that is not alive", n->name);
             return;
@@ -312,17 +315,17 @@ void node_run(struct node *n)
 
 void node_check(struct node *n)
 {
-    struct udpt_machine_info info;
-    udpt_machine_look(n->machine, n->world->now_us, &info);
+    struct udptun_machine_info info;
+    udptun_machine_look(n->machine, n->world->now_us, &info);
     if (info.flows != n->bindings)
         broken(n->world, "%s: %llu flows counted, %u open", n->name, (unsigned long long)info.flows,
                n->bindings);
     unsigned walked = 0;
-    for (struct udpt_session *s = NULL; (s = udpt_session_next(n->machine, s));) {
+    for (struct udptun_session *s = NULL; (s = udptun_session_next(n->machine, s));) {
         uint64_t after = 0;
-        for (struct udpt_binding *b; (b = udpt_binding_after(s, after)); walked++) {
-            struct udpt_binding_info look;
-            udpt_binding_look(b, n->world->now_us, &look);
+        for (struct udptun_binding *b; (b = udptun_binding_after(s, after)); walked++) {
+            struct udptun_binding_info look;
+            udptun_binding_look(b, n->world->now_us, &look);
             /* At a server a flow may come to be before one of a lower id. */
             if (!n->server && walked && look.id <= after)
                 broken(n->world, "%s: bindings out of order", n->name);
@@ -339,9 +342,9 @@ void node_check(struct node *n)
 void node_describe(const struct node *n)
 {
     struct world *w = n->world;
-    for (struct udpt_session *s = NULL; (s = udpt_session_next(n->machine, s));) {
-        struct udpt_session_info info;
-        udpt_session_look(s, w->now_us, &info);
+    for (struct udptun_session *s = NULL; (s = udptun_session_next(n->machine, s));) {
+        struct udptun_session_info info;
+        udptun_session_look(s, w->now_us, &info);
         for (size_t i = 0; i < info.leg_count; i++)
             say(w,
                 "%s: %s leg, state %d, rtt %lld us, unacknowledged for %llu us, %llu out, %llu in",
@@ -350,16 +353,17 @@ void node_describe(const struct node *n)
                 (unsigned long long)info.legs[i].tx_bytes,
                 (unsigned long long)info.legs[i].rx_bytes);
     }
-    struct udpt_machine_info info;
-    udpt_machine_look(n->machine, w->now_us, &info);
+    struct udptun_machine_info info;
+    udptun_machine_look(n->machine, w->now_us, &info);
     const uint64_t *dropped = info.counters.dropped;
     say(w,
         "%s: %llu flows, dropped %llu stale, %llu queue, %llu oversize, %llu policy, %llu no flow",
-        n->name, (unsigned long long)info.flows, (unsigned long long)dropped[UDPT_DROP_STALE],
-        (unsigned long long)dropped[UDPT_DROP_QUEUE],
-        (unsigned long long)dropped[UDPT_DROP_OVERSIZE],
-        (unsigned long long)dropped[UDPT_DROP_POLICY],
-        (unsigned long long)dropped[UDPT_DROP_NO_FLOW]);
+        n->name, (unsigned long long)info.flows,
+        (unsigned long long)dropped[UDPTUN_MACHINE_DROP_STALE],
+        (unsigned long long)dropped[UDPTUN_MACHINE_DROP_QUEUE],
+        (unsigned long long)dropped[UDPTUN_MACHINE_DROP_OVERSIZE],
+        (unsigned long long)dropped[UDPTUN_MACHINE_DROP_POLICY],
+        (unsigned long long)dropped[UDPTUN_MACHINE_DROP_NO_FLOW]);
 }
 
 /* ---- datagrams ------------------------------------------------------------------------------ */
@@ -368,27 +372,27 @@ void node_send(struct node *local, unsigned source, unsigned dest, size_t size, 
 {
     struct world *w = local->world;
     unsigned owner = local->index * SOURCES + source;
-    struct udpt_binding *b = local->sources[source];
+    struct udptun_binding *b = local->sources[source];
     if (!b) {
         int code = 0;
-        b = udpt_binding_open(local->machine, UINT64_C(0x1abe1) << 32 | owner, w->now_us, &code);
+        b = udptun_binding_open(local->machine, UINT64_C(0x1abe1) << 32 | owner, w->now_us, &code);
         if (!b) {
             broken(w, "%s: no binding, code %d", local->name, code);
             return;
         }
         local->sources[source] = b;
         local->bindings++;
-        *(struct binding_host *)udpt_binding_host(b) =
+        *(struct binding_host *)udptun_binding_host(b) =
             (struct binding_host){.source = source, .serial = w->next_serial++};
     }
     uint8_t *payload = malloc(size ? size : 1);
     if (!payload)
         abort();
-    const struct binding_host *h = udpt_binding_host(b);
+    const struct binding_host *h = udptun_binding_host(b);
     struct datagram d = {UP, owner, dest, h->serial, probe, payload, size};
     oracle_sent(w, &d);
-    struct udpt_dest to = oracle_dest(owner, dest);
-    udpt_send(b, &to, payload, size, w->now_us);
+    struct udptun_dest to = oracle_dest(owner, dest);
+    udptun_binding_send(b, &to, payload, size, w->now_us);
     oracle_classified(w, b, size);
     free(payload);
 }
@@ -409,18 +413,18 @@ void replies_run(struct world *w)
 
 uint64_t replies_next_us(const struct world *w)
 {
-    uint64_t next_us = UDPT_NEVER;
+    uint64_t next_us = UDPTUN_MACHINE_NEVER;
     for (const struct reply *r = w->replies; r; r = r->next)
         if (r->due_us < next_us)
             next_us = r->due_us;
     return next_us;
 }
 
-static struct udpt_binding *binding_of(const struct node *server, unsigned source)
+static struct udptun_binding *binding_of(const struct node *server, unsigned source)
 {
     for (unsigned i = 0; i < server->next_port && i < PORTS; i++) {
         const struct binding_host *h =
-            server->ports[i] ? udpt_binding_host(server->ports[i]) : NULL;
+            server->ports[i] ? udptun_binding_host(server->ports[i]) : NULL;
         if (h && h->owner == (int)source)
             return server->ports[i];
     }
@@ -430,17 +434,17 @@ static struct udpt_binding *binding_of(const struct node *server, unsigned sourc
 void node_send_down(struct node *server, unsigned source, unsigned dest, size_t size)
 {
     struct world *w = server->world;
-    struct udpt_binding *b = binding_of(server, source);
+    struct udptun_binding *b = binding_of(server, source);
     if (!b)
         return;
     uint8_t *payload = malloc(size);
     if (!payload)
         abort();
-    const struct binding_host *h = udpt_binding_host(b);
+    const struct binding_host *h = udptun_binding_host(b);
     struct datagram d = {DOWN, source, dest, h->serial, false, payload, size};
     oracle_sent(w, &d);
-    struct udpt_dest from = oracle_reply_from(source, dest);
-    udpt_send(b, &from, payload, size, w->now_us);
+    struct udptun_dest from = oracle_reply_from(source, dest);
+    udptun_binding_send(b, &from, payload, size, w->now_us);
     oracle_classified(w, b, size);
     free(payload);
 }

@@ -22,41 +22,42 @@
 static const char *const names[3] = {"a.example", "resolver.example.net",
                                      "a-rather-long-name.with.labels.example.org"};
 
-struct udpt_dest oracle_dest(unsigned owner, unsigned dest)
+struct udptun_dest oracle_dest(unsigned owner, unsigned dest)
 {
     if (dest >= SHARED_DESTS) {
-        struct endpoint own = endpoint_ip4(10, (uint8_t)owner, 0, (uint8_t)dest, 4000);
-        return udpt_dest_of(&own);
+        struct udptun_endpoint own = endpoint_ip4(10, (uint8_t)owner, 0, (uint8_t)dest, 4000);
+        return udptun_dest_of(&own);
     }
     if (dest % 3 == 2)
-        return udpt_dest_of_name(names[dest / 3], strlen(names[dest / 3]), (uint16_t)(53 + dest));
+        return udptun_dest_of_name(names[dest / 3], strlen(names[dest / 3]), (uint16_t)(53 + dest));
     return oracle_reply_from(owner, dest);
 }
 
-struct udpt_dest oracle_reply_from(unsigned owner, unsigned dest)
+struct udptun_dest oracle_reply_from(unsigned owner, unsigned dest)
 {
     if (dest >= SHARED_DESTS)
         return oracle_dest(owner, dest);
-    struct endpoint ep = endpoint_ip4(192, 0, 2, (uint8_t)dest, (uint16_t)(5000 + dest));
+    struct udptun_endpoint ep = endpoint_ip4(192, 0, 2, (uint8_t)dest, (uint16_t)(5000 + dest));
     if (dest % 3 == 1) {
-        ep = (struct endpoint){.family = ENDPOINT_IP6, .port = (uint16_t)(5000 + dest)};
+        ep = (struct udptun_endpoint){.family = UDPTUN_ENDPOINT_IP6,
+                                      .port = (uint16_t)(5000 + dest)};
         ep.ip[0] = 0x20;
         ep.ip[1] = 0x01;
         ep.ip[15] = (uint8_t)dest;
     }
-    return udpt_dest_of(&ep);
+    return udptun_dest_of(&ep);
 }
 
 /* Only the bytes, not the pointers. */
-static bool same_dest(const struct udpt_dest *a, const struct udpt_dest *b)
+static bool same_dest(const struct udptun_dest *a, const struct udptun_dest *b)
 {
-    if (a->ep.family == ENDPOINT_NAME || b->ep.family == ENDPOINT_NAME)
+    if (a->ep.family == UDPTUN_ENDPOINT_NAME || b->ep.family == UDPTUN_ENDPOINT_NAME)
         return a->ep.family == b->ep.family && a->ep.port == b->ep.port &&
                a->name_len == b->name_len && memcmp(a->name, b->name, a->name_len) == 0;
     return endpoint_equal(&a->ep, &b->ep);
 }
 
-static struct udpt_dest expected_peer(enum direction d, unsigned owner, unsigned dest)
+static struct udptun_dest expected_peer(enum direction d, unsigned owner, unsigned dest)
 {
     return d == UP ? oracle_dest(owner, dest) : oracle_reply_from(owner, dest);
 }
@@ -114,12 +115,12 @@ void oracle_sent(struct world *w, const struct datagram *d)
     fill(d->payload + writer_size(&out), d->size - writer_size(&out), w->seed ^ number);
 }
 
-static int tiny_arrived(struct world *w, enum direction d, int *owner, const struct udpt_dest *peer,
-                        const uint8_t *payload, size_t size)
+static int tiny_arrived(struct world *w, enum direction d, int *owner,
+                        const struct udptun_dest *peer, const uint8_t *payload, size_t size)
 {
     /* 10.OWNER.0.DEST, see oracle_dest() */
     unsigned whose = peer->ep.ip[1], dest = peer->ep.ip[3];
-    if (peer->ep.family != ENDPOINT_IP4 || whose >= OWNERS || dest < SHARED_DESTS ||
+    if (peer->ep.family != UDPTUN_ENDPOINT_IP4 || whose >= OWNERS || dest < SHARED_DESTS ||
         dest >= DESTS) {
         broken(w, "a datagram of %zu bytes at a destination that gets none", size);
         return -1;
@@ -139,10 +140,10 @@ static int tiny_arrived(struct world *w, enum direction d, int *owner, const str
     return (int)dest;
 }
 
-void oracle_classified(struct world *w, const struct udpt_binding *b, size_t size)
+void oracle_classified(struct world *w, const struct udptun_binding *b, size_t size)
 {
-    struct udpt_binding_info info;
-    udpt_binding_look(b, w->now_us, &info);
+    struct udptun_binding_info info;
+    udptun_binding_look(b, w->now_us, &info);
     if (size >= NUMBERED)
         w->sent[w->sent_count - 1].bulk = info.bulk;
 }
@@ -199,7 +200,7 @@ static void check_order(struct world *w, const struct sent *s, uint32_t number, 
         f->newest = number + 1;
 }
 
-int oracle_arrived(const struct node *at, int *owner, const struct udpt_dest *peer,
+int oracle_arrived(const struct node *at, int *owner, const struct udptun_dest *peer,
                    const uint8_t *payload, size_t size, bool *probe)
 {
     struct world *w = at->world;
@@ -218,7 +219,7 @@ int oracle_arrived(const struct node *at, int *owner, const struct udpt_dest *pe
         return -1;
     }
     struct sent *s = &w->sent[number];
-    struct udpt_dest expected = expected_peer(d, s->owner, s->dest);
+    struct udptun_dest expected = expected_peer(d, s->owner, s->dest);
     uint8_t *bytes = malloc(size);
     if (!bytes)
         abort();

@@ -13,17 +13,18 @@
 #include "proto/udpt/internal.h"
 #include "tests/sim/sim.h"
 
-static uint64_t expires_us(const struct node *server, const struct udpt_session *s)
+static uint64_t expires_us(const struct node *server, const struct udptun_session *s)
 {
-    return s->detached_us == 0 ? UDPT_NEVER : s->detached_us + server->config.resume_ms * MS_US;
+    return s->detached_us == 0 ? UDPTUN_MACHINE_NEVER
+                               : s->detached_us + server->config.resume_ms * MS_US;
 }
 
-void rest_session_ended(const struct node *server, const struct udpt_session *s)
+void rest_session_ended(const struct node *server, const struct udptun_session *s)
 {
     struct world *w = server->world;
     uint64_t until_us = expires_us(server, s);
     bool on_purpose = s->m->stopping || w->closes == s;
-    if (until_us != UDPT_NEVER && w->now_us < until_us && !on_purpose)
+    if (until_us != UDPTUN_MACHINE_NEVER && w->now_us < until_us && !on_purpose)
         broken(w, "%s lets a session expire %.3f s too early", server->name,
                (double)(until_us - w->now_us) / 1e6);
 }
@@ -38,21 +39,21 @@ void rest_hung_up(const struct node *server, const char *reason)
 void rest_check_server(const struct node *server)
 {
     struct world *w = server->world;
-    for (struct udpt_session *s = NULL; (s = udpt_session_next(server->machine, s));)
+    for (struct udptun_session *s = NULL; (s = udptun_session_next(server->machine, s));)
         if (expires_us(server, s) < w->now_us)
             broken(w, "%s keeps a session for longer than %u ms", server->name,
                    server->config.resume_ms);
 }
 
-static bool is_of(const struct udpt_session *s, const struct udpt_identity *identity)
+static bool is_of(const struct udptun_session *s, const struct udptun_session_identity *identity)
 {
     return memcmp(s->id, identity->session, sizeof s->id) == 0 &&
            memcmp(s->secret, identity->secret, sizeof s->secret) == 0;
 }
 
-static bool has_session(const struct node *server, const struct udpt_identity *identity)
+static bool has_session(const struct node *server, const struct udptun_session_identity *identity)
 {
-    for (struct udpt_session *s = NULL; (s = udpt_session_next(server->machine, s));)
+    for (struct udptun_session *s = NULL; (s = udptun_session_next(server->machine, s));)
         if (is_of(s, identity))
             return true;
     return false;
@@ -62,21 +63,21 @@ void rest_begin(struct world *w)
 {
     for (unsigned i = 0; i < w->local_count; i++) {
         struct node *n = &w->locals[i];
-        const struct udpt_session *s = udpt_session_next(n->machine, NULL);
-        for (unsigned leg = 0; leg < UDPT_MAX_LEGS; leg++) {
-            const struct udpt_conn *c = s->legs[leg].conn;
+        const struct udptun_session *s = udptun_session_next(n->machine, NULL);
+        for (unsigned leg = 0; leg < UDPTUN_MACHINE_MAX_LEGS; leg++) {
+            const struct udptun_conn *c = s->legs[leg].conn;
             if (c && stream_server(c) != n->reached)
                 broken(w, "leg %u of %s is at %s, its streams reach %s", leg, n->name,
                        stream_server(c)->name, n->reached->name);
         }
-        if (!udpt_machine_identity(n->machine, &n->rests_in) ||
+        if (!udptun_machine_identity(n->machine, &n->rests_in) ||
             !has_session(n->reached, &n->rests_in))
             broken(w, "%s has no session at %s", n->name, n->reached->name);
     }
 }
 
 /* Whether some local rests in this session of `server`. */
-static bool is_rested_in(struct world *w, const struct node *server, const struct udpt_session *s)
+static bool is_rested_in(struct world *w, const struct node *server, const struct udptun_session *s)
 {
     for (unsigned i = 0; i < w->local_count; i++)
         if (w->locals[i].reached == server && is_of(s, &w->locals[i].rests_in))
@@ -96,14 +97,14 @@ void rest_end(struct world *w)
         return;
     for (unsigned i = 0; i < w->local_count; i++) {
         struct node *n = &w->locals[i];
-        if (n->state != UDPT_ESTABLISHED ||
-            !is_of(udpt_session_next(n->machine, NULL), &n->rests_in))
+        if (n->state != UDPTUN_MACHINE_ESTABLISHED ||
+            !is_of(udptun_session_next(n->machine, NULL), &n->rests_in))
             broken(w, "%s did not stay in its session", n->name);
         if (!has_session(n->reached, &n->rests_in))
             broken(w, "%s did not keep the session of %s", n->reached->name, n->name);
     }
     for (unsigned i = 0; i < w->server_count; i++)
-        for (struct udpt_session *s = NULL; (s = udpt_session_next(w->servers[i].machine, s));)
+        for (struct udptun_session *s = NULL; (s = udptun_session_next(w->servers[i].machine, s));)
             if (!is_rested_in(w, &w->servers[i], s))
                 broken(w, "%s has a session that no local is in", w->servers[i].name);
 }

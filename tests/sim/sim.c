@@ -81,8 +81,8 @@ void plan_node(struct world *w, struct node *n, bool server, unsigned index)
     n->index = index;
     snprintf(n->name, sizeof n->name, "%s %u", server ? "server" : "local", index);
     n->reached = &w->servers[0];
-    n->moves_until_us = UDPT_NEVER;
-    udpt_config_init(&n->config, server ? UDPT_SERVER : UDPT_LOCAL);
+    n->moves_until_us = UDPTUN_MACHINE_NEVER;
+    udptun_machine_config_init(&n->config, server ? UDPTUN_MACHINE_SERVER : UDPTUN_MACHINE_LOCAL);
     n->config.binding_host_size = sizeof(struct binding_host);
     n->config.connections = (unsigned)rng_between(&w->rng, 1, 8);
     n->config.max_queue_delay_ms = (uint32_t)rng_between(&w->rng, 5, 10) * 100;
@@ -119,8 +119,8 @@ static void plan_world(struct world *w)
     w->next_fault_us = w->now_us + rng_between(r, 0, 10 * SECOND_US);
 
     bool keyed = rng_once_in(r, 2), quick = rng_once_in(r, 2), scarce = rng_once_in(r, 4);
-    uint8_t key[UDPT_KEY_SIZE];
-    for (unsigned i = 0; i < UDPT_KEY_SIZE; i++)
+    uint8_t key[UDPTUN_MACHINE_KEY_SIZE];
+    for (unsigned i = 0; i < UDPTUN_MACHINE_KEY_SIZE; i++)
         key[i] = (uint8_t)rng_u64(r);
     for (unsigned i = 0; i < w->server_count; i++) {
         struct node *n = &w->servers[i];
@@ -173,7 +173,7 @@ static void traffic_run(struct world *w)
         pause_us = rng_between(&w->rng, SECOND_US, 60 * SECOND_US);
     w->next_traffic_us = w->now_us + pause_us;
     if (local->machine && rng_once_in(&w->rng, 100))
-        udpt_ping(local->machine, ++local->next_ping, w->now_us);
+        udptun_machine_ping(local->machine, ++local->next_ping, w->now_us);
 }
 
 static uint64_t next_us(struct world *w)
@@ -185,7 +185,7 @@ static uint64_t next_us(struct world *w)
             next = others[i];
     for (unsigned i = 0; i < node_count(w); i++) {
         const struct node *n = node_of(w, i);
-        uint64_t us = n->machine ? udpt_deadline(n->machine) : n->up_again_us;
+        uint64_t us = n->machine ? udptun_machine_deadline(n->machine) : n->up_again_us;
         if (us < next)
             next = us;
     }
@@ -244,7 +244,7 @@ static bool run_active(struct world *w)
 {
     if (!run_until(w, w->active_until_us) || w->server_count == 1)
         return !w->failed;
-    w->next_fault_us = UDPT_NEVER;
+    w->next_fault_us = UDPTUN_MACHINE_NEVER;
     fault_move_all(w);
     return run_until(w, w->last_fault_us);
 }
@@ -258,8 +258,8 @@ static bool prompt_again(struct world *w)
     if (!run_until(w, w->last_fault_us + soon_us))
         return false;
     for (unsigned i = 0; i < w->local_count; i++) {
-        enum udpt_state state = w->locals[i].state;
-        if (state != UDPT_ESTABLISHED && state != UDPT_DEGRADED)
+        enum udptun_machine_state state = w->locals[i].state;
+        if (state != UDPTUN_MACHINE_ESTABLISHED && state != UDPTUN_MACHINE_DEGRADED)
             broken(w, "local %u has no session %.3f s after the last fault", i,
                    (double)soon_us / 1e6);
     }
@@ -269,14 +269,14 @@ static bool prompt_again(struct world *w)
 /* The quiet part. */
 static void settle_and_probe(struct world *w)
 {
-    w->next_traffic_us = w->next_fault_us = UDPT_NEVER;
+    w->next_traffic_us = w->next_fault_us = UDPTUN_MACHINE_NEVER;
     if (w->last_fault_us < w->active_until_us)
         w->last_fault_us = w->active_until_us;
     if (!prompt_again(w) || !run_until(w, w->last_fault_us + w->settle_us + 1))
         return;
     for (unsigned i = 0; i < w->local_count; i++) {
         const struct node *n = &w->locals[i];
-        if (n->state != UDPT_ESTABLISHED)
+        if (n->state != UDPTUN_MACHINE_ESTABLISHED)
             broken(w, "local %u is not established %.0f s after the last fault", i,
                    (double)w->settle_us / 1e6);
         if (n->established_us > w->last_fault_us + w->slowest_us)

@@ -11,7 +11,7 @@
  *
  * Everything happens in virtual time and follows from one seed. The parts:
  *   stream.c  byte streams with delay, bandwidth, loss, Nagle, limited buffers, ends, cuts
- *   node.c    the host of one machine: udpt_ops, writing, starting and crashing
+ *   node.c    the host of one machine: udptun_machine_ops, writing, starting and crashing
  *   memory.c  whether a machine keeps to its caps
  *   flows.c   whether the two ends agree on which flows there are
  *   rest.c    whether each local comes to rest at one server, and leaves none behind at another
@@ -55,28 +55,28 @@ struct node {
     bool server;
     unsigned index; /* among those of its kind */
     char name[16];
-    struct udpt_config config;
-    struct udpt_machine *machine; /* NULL while it is down */
-    struct rng rng;               /* what its machine gets as randomness */
-    uint64_t up_again_us;         /* when it is down */
-    unsigned incarnation;         /* how often it was started */
-    unsigned conns, bindings;     /* alive, as the host sees it */
-    enum udpt_state state;
-    struct udpt_binding *sources[SOURCES]; /* local */
-    struct udpt_binding *ports[PORTS];     /* server: by external port - 10000 */
+    struct udptun_machine_config config;
+    struct udptun_machine *machine; /* NULL while it is down */
+    struct rng rng;                 /* what its machine gets as randomness */
+    uint64_t up_again_us;           /* when it is down */
+    unsigned incarnation;           /* how often it was started */
+    unsigned conns, bindings;       /* alive, as the host sees it */
+    enum udptun_machine_state state;
+    struct udptun_binding *sources[SOURCES]; /* local */
+    struct udptun_binding *ports[PORTS];     /* server: by external port - 10000 */
     unsigned next_port;
     uint64_t next_ping, pongs;
     uint64_t dials_us; /* local: the second in which it dialled `dials` times */
     unsigned dials;
-    struct udpt_identity identity; /* local: what it finds when it starts again */
+    struct udptun_session_identity identity; /* local: what it finds when it starts again */
     bool has_identity;
     uint64_t line_free_us[2]; /* local: of the narrow line that its streams share */
     uint64_t established_us;  /* local: since when it has been, 0: it is not */
     /* local: the server that new streams reach; while it moves, some of them reach the next one. */
     struct node *reached, *next_reached;
-    uint64_t moves_until_us;       /* UDPT_NEVER: it does not */
-    unsigned next_percent;         /* of the streams that reach the next one */
-    struct udpt_identity rests_in; /* local: the session that it has come to rest in */
+    uint64_t moves_until_us;                 /* UDPTUN_MACHINE_NEVER: it does not */
+    unsigned next_percent;                   /* of the streams that reach the next one */
+    struct udptun_session_identity rests_in; /* local: the session that it has come to rest in */
 };
 
 /* The host's part of a binding. */
@@ -99,7 +99,7 @@ struct chunk {
 /* One end of a stream, and what is on its way to it. */
 struct side {
     struct node *node;
-    struct udpt_conn *conn; /* NULL: not accepted yet, or hung up */
+    struct udptun_conn *conn; /* NULL: not accepted yet, or hung up */
     struct stream *stream;
     struct chunk *head, **tail;
     size_t queued; /* held ones included */
@@ -191,9 +191,9 @@ struct world {
     uint64_t next_traffic_us, next_fault_us;
     /* what happened */
     uint32_t faults;
-    const struct udpt_session *closes; /* the one that the server's administrator is ending */
-    uint64_t last_fault_us;            /* the end of the last one */
-    uint64_t last_silent_us;           /* the last one of which nobody was told */
+    const struct udptun_session *closes; /* the one that the server's administrator is ending */
+    uint64_t last_fault_us;              /* the end of the last one */
+    uint64_t last_silent_us;             /* the last one of which nobody was told */
     uint64_t delivered[2], calm_lost, steps, hash;
     uint64_t aged;       /* deliveries whose age could be judged */
     uint64_t slowest_us; /* to be established after the last fault */
@@ -221,7 +221,7 @@ bool run_bulk(unsigned number, bool verbose);
 bool run_splits(void);
 
 /* ---- stream.c */
-struct stream *stream_dial(struct node *local, struct node *server, struct udpt_conn *conn);
+struct stream *stream_dial(struct node *local, struct node *server, struct udptun_conn *conn);
 void stream_hangup(struct world *w, struct side *side, bool abruptly);
 void stream_cut(struct world *w, struct stream *s);
 void stream_free_all(struct world *w);
@@ -230,12 +230,12 @@ void stream_write(struct world *w, struct side *side);
 uint64_t streams_next_us(const struct world *w);
 void streams_run(struct world *w);
 /* The server that a local's conn leads to. */
-struct node *stream_server(const struct udpt_conn *conn);
+struct node *stream_server(const struct udptun_conn *conn);
 
 /* ---- node.c */
 void node_plan_copies(struct node *local); /* by chance */
 void node_start(struct node *n);
-enum leaving { LEAVE_CRASH, LEAVE_END, LEAVE_KEEP }; /* the last two as udpt_machine_stop() */
+enum leaving { LEAVE_CRASH, LEAVE_END, LEAVE_KEEP }; /* the last two as udptun_machine_stop() */
 void node_leave(struct node *n, enum leaving how, uint64_t down_us);
 /* Ticks that are due, then all that waits to be written. */
 void node_run(struct node *n);
@@ -264,7 +264,7 @@ void flows_check(struct node *local);
 
 /* ---- rest.c */
 /* A session of a server has ended: not before its time. */
-void rest_session_ended(const struct node *server, const struct udpt_session *s);
+void rest_session_ended(const struct node *server, const struct udptun_session *s);
 /* A server hung up for this reason. */
 void rest_hung_up(const struct node *server, const char *reason);
 /* None of its sessions is there beyond its time. */
@@ -275,9 +275,9 @@ void rest_begin(struct world *w);
 void rest_end(struct world *w);
 
 /* ---- oracle.c */
-struct udpt_dest oracle_dest(unsigned owner, unsigned dest);
+struct udptun_dest oracle_dest(unsigned owner, unsigned dest);
 /* Where replies of that destination really come from: a name has an address. */
-struct udpt_dest oracle_reply_from(unsigned owner, unsigned dest);
+struct udptun_dest oracle_reply_from(unsigned owner, unsigned dest);
 /* What is sent, and the payload to be filled. */
 struct datagram {
     enum direction direction;
@@ -291,11 +291,11 @@ struct datagram {
 void oracle_sent(struct world *w, const struct datagram *d);
 /* Check one that arrived at this node; `*owner` -1: not known yet, and set. Returns its
  * destination's index or -1 when it broke an invariant; `*probe` tells whether it was one. */
-int oracle_arrived(const struct node *at, int *owner, const struct udpt_dest *peer,
+int oracle_arrived(const struct node *at, int *owner, const struct udptun_dest *peer,
                    const uint8_t *payload, size_t size, bool *probe);
 bool oracle_is_calm(const struct world *w);
 /* After a datagram was handed to its machine. */
-void oracle_classified(struct world *w, const struct udpt_binding *b, size_t size);
+void oracle_classified(struct world *w, const struct udptun_binding *b, size_t size);
 /* All legs of a session are gone: what the receiver knew of the sender's clock goes with them. */
 void oracle_clocks_forgotten(struct world *w);
 void oracle_verdict(struct world *w);

@@ -32,7 +32,7 @@ static void plan(struct world *w, unsigned number)
     w->largest_payload = 1200;
     w->proxied = true;
     w->balancer = number % 2 ? BALANCER_TURNS : BALANCER_CHANCE;
-    w->active_until_us = w->next_traffic_us = w->next_fault_us = UDPT_NEVER;
+    w->active_until_us = w->next_traffic_us = w->next_fault_us = UDPTUN_MACHINE_NEVER;
     for (unsigned i = 0; i < SERVERS; i++)
         plan_node(w, &w->servers[i], true, i);
     for (unsigned i = 0; i < LOCALS; i++) {
@@ -58,8 +58,8 @@ static unsigned count_sessions(const struct world *w)
 {
     uint64_t count = 0;
     for (unsigned i = 0; i < SERVERS; i++) {
-        struct udpt_machine_info info;
-        udpt_machine_look(w->servers[i].machine, w->now_us, &info);
+        struct udptun_machine_info info;
+        udptun_machine_look(w->servers[i].machine, w->now_us, &info);
         count += info.sessions;
     }
     return (unsigned)count;
@@ -68,7 +68,7 @@ static unsigned count_sessions(const struct world *w)
 static void check_locals(struct world *w)
 {
     for (unsigned i = 0; i < LOCALS; i++)
-        if (w->locals[i].state != UDPT_ESTABLISHED)
+        if (w->locals[i].state != UDPTUN_MACHINE_ESTABLISHED)
             broken(w, "local %u has not all its legs", i);
 }
 

@@ -47,7 +47,7 @@ static void side_init(struct side *side, struct stream *s, struct node *node)
     side->tail = &side->head;
 }
 
-struct stream *stream_dial(struct node *local, struct node *server, struct udpt_conn *conn)
+struct stream *stream_dial(struct node *local, struct node *server, struct udptun_conn *conn)
 {
     struct world *w = local->world;
     struct stream *s = calloc(1, sizeof *s);
@@ -69,9 +69,9 @@ struct stream *stream_dial(struct node *local, struct node *server, struct udpt_
     return s;
 }
 
-struct node *stream_server(const struct udpt_conn *conn)
+struct node *stream_server(const struct udptun_conn *conn)
 {
-    const struct side *side = udpt_conn_host(conn);
+    const struct side *side = udptun_conn_host(conn);
     return side->stream->server.node;
 }
 
@@ -196,7 +196,7 @@ static void transmit(struct world *w, struct side *to, const uint8_t *data, size
 }
 
 /* Take up to `room` bytes of the output; returns how many. */
-static size_t take_output(struct world *w, struct side *side, const struct udpt_span spans[2],
+static size_t take_output(struct world *w, struct side *side, const struct udptun_span spans[2],
                           int count, size_t room)
 {
     struct side *to = other_side(side);
@@ -220,8 +220,8 @@ void stream_write(struct world *w, struct side *side)
 {
     side->wants_write = false;
     for (;;) {
-        struct udpt_span spans[2];
-        int count = udpt_conn_output(side->conn, spans);
+        struct udptun_span spans[2];
+        int count = udptun_conn_output(side->conn, spans);
         if (count == 0)
             return;
         struct side *to = other_side(side);
@@ -232,7 +232,7 @@ void stream_write(struct world *w, struct side *side)
         }
         if (rng_once_in(&w->rng, 8)) /* the kernel takes what it likes */
             room = (size_t)rng_between(&w->rng, 1, room);
-        udpt_conn_sent(side->conn, take_output(w, side, spans, count, room), w->now_us);
+        udptun_conn_sent(side->conn, take_output(w, side, spans, count, room), w->now_us);
     }
 }
 
@@ -242,12 +242,12 @@ void stream_write(struct world *w, struct side *side)
 static uint64_t side_next_us(const struct world *w, const struct side *side)
 {
     if (!side->conn)
-        return UDPT_NEVER;
-    uint64_t due_us = side->head ? side->head->due_us : UDPT_NEVER;
+        return UDPTUN_MACHINE_NEVER;
+    uint64_t due_us = side->head ? side->head->due_us : UDPTUN_MACHINE_NEVER;
     if (!side->head && side->ended)
         due_us = side->end_due_us;
-    if (due_us == UDPT_NEVER || side->stream->half_open)
-        return UDPT_NEVER;
+    if (due_us == UDPTUN_MACHINE_NEVER || side->stream->half_open)
+        return UDPTUN_MACHINE_NEVER;
     if (due_us < side->stream->stalled_until_us)
         due_us = side->stream->stalled_until_us;
     return due_us > w->now_us ? due_us : w->now_us;
@@ -255,14 +255,15 @@ static uint64_t side_next_us(const struct world *w, const struct side *side)
 
 static uint64_t held_next_us(const struct side *side)
 {
-    return side->held_size == 0 || side->stream->half_open ? UDPT_NEVER : side->small_acked_us;
+    return side->held_size == 0 || side->stream->half_open ? UDPTUN_MACHINE_NEVER
+                                                           : side->small_acked_us;
 }
 
 static uint64_t stream_next_us(const struct world *w, const struct stream *s)
 {
     if (s->local.conn && !s->opened)
         return s->opens_us;
-    uint64_t next_us = UDPT_NEVER,
+    uint64_t next_us = UDPTUN_MACHINE_NEVER,
              dues[] = {side_next_us(w, &s->local), side_next_us(w, &s->server),
                        held_next_us(&s->local), held_next_us(&s->server)};
     for (size_t i = 0; i < sizeof dues / sizeof dues[0]; i++)
@@ -275,7 +276,7 @@ static uint64_t stream_next_us(const struct world *w, const struct stream *s)
 
 uint64_t streams_next_us(const struct world *w)
 {
-    uint64_t next_us = UDPT_NEVER;
+    uint64_t next_us = UDPTUN_MACHINE_NEVER;
     for (const struct stream *s = w->streams; s; s = s->next) {
         uint64_t us = stream_next_us(w, s);
         if (us < next_us)
@@ -288,11 +289,11 @@ static void open_or_refuse(struct world *w, struct stream *s)
 {
     if (!w->proxied && !s->server.node->machine) {
         say(w, "stream %u refused", s->number);
-        udpt_conn_lost(s->local.conn, "connection refused", w->now_us);
+        udptun_conn_lost(s->local.conn, "connection refused", w->now_us);
         return;
     }
     s->opened = true;
-    udpt_conn_opened(s->local.conn, w->now_us);
+    udptun_conn_opened(s->local.conn, w->now_us);
 }
 
 static void accept_or_end(struct world *w, struct stream *s)
@@ -302,14 +303,15 @@ static void accept_or_end(struct world *w, struct stream *s)
         end_towards(w, &s->local, true);
         return;
     }
-    struct udpt_conn *conn = udpt_accept(s->server.node->machine, "192.0.2.200:40000", w->now_us);
+    struct udptun_conn *conn =
+        udptun_machine_accept(s->server.node->machine, "192.0.2.200:40000", w->now_us);
     if (!conn) {
         end_towards(w, &s->local, true);
         return;
     }
     s->server.conn = conn;
     s->server.node->conns++;
-    udpt_conn_set_host(conn, &s->server);
+    udptun_conn_set_host(conn, &s->server);
 }
 
 /* Hand over the chunks that are due; the conn may go away under our hands. */
@@ -318,9 +320,9 @@ static void deliver(struct world *w, struct side *side)
     while (side->conn && side_next_us(w, side) <= w->now_us) {
         struct chunk *c = side->head;
         if (!c) {
-            udpt_conn_lost(side->conn, "end of stream", w->now_us);
+            udptun_conn_lost(side->conn, "end of stream", w->now_us);
             if (side->conn)
-                broken(w, "udpt_conn_lost() returned without ops.hangup");
+                broken(w, "udptun_conn_lost() returned without ops.hangup");
             return;
         }
         side->head = c->next;
@@ -328,10 +330,10 @@ static void deliver(struct world *w, struct side *side)
             side->tail = &side->head;
         side->queued -= c->size;
         /* A copy of its own size lets AddressSanitizer see a read past the end. */
-        bool alive = udpt_conn_input(side->conn, c->bytes, c->size, w->now_us);
+        bool alive = udptun_conn_input(side->conn, c->bytes, c->size, w->now_us);
         free(c);
         if (alive != (side->conn != NULL))
-            broken(w, "udpt_conn_input() and ops.hangup disagree");
+            broken(w, "udptun_conn_input() and ops.hangup disagree");
         if (side->conn && other_side(side)->conn && other_side(side)->wants_write)
             stream_write(w, other_side(side));
     }

@@ -27,11 +27,11 @@ static void read_name(struct reader *r, char name[256])
     name[at] = '\0';
 }
 
-static void write_record(struct writer *w, const struct endpoint *ep, uint32_t ttl_s)
+static void write_record(struct writer *w, const struct udptun_endpoint *ep, uint32_t ttl_s)
 {
-    size_t size = ep->family == ENDPOINT_IP4 ? 4 : 16;
+    size_t size = ep->family == UDPTUN_ENDPOINT_IP4 ? 4 : 16;
     writer_u16(w, 0xc000 | HEADER_SIZE); /* the name of the question */
-    writer_u16(w, ep->family == ENDPOINT_IP4 ? TYPE_A : TYPE_AAAA);
+    writer_u16(w, ep->family == UDPTUN_ENDPOINT_IP4 ? TYPE_A : TYPE_AAAA);
     writer_u16(w, CLASS_IN);
     writer_u32(w, ttl_s);
     writer_u16(w, (uint16_t)size);
@@ -57,11 +57,11 @@ static size_t answer(const struct dns_server *s, const uint8_t *query, size_t si
     writer_room(&w, HEADER_SIZE);
     writer_bytes(&w, query + HEADER_SIZE, question_size);
     for (const struct dns_record *record = s->records; record->name; record++) {
-        struct endpoint ep;
+        struct udptun_endpoint ep;
         if (strcasecmp(record->name, name) != 0 || !endpoint_parse_ip(record->ip, &ep))
             continue;
         known = true;
-        if (type != (ep.family == ENDPOINT_IP4 ? TYPE_A : TYPE_AAAA))
+        if (type != (ep.family == UDPTUN_ENDPOINT_IP4 ? TYPE_A : TYPE_AAAA))
             continue;
         write_record(&w, &ep, record->ttl_s);
         count++;
@@ -94,7 +94,7 @@ static void on_question(struct ev_loop *loop, ev_io *io, int events)
 
 bool dns_server_start(struct dns_server *s, struct ev_loop *loop, const struct dns_record *records)
 {
-    struct endpoint ep = endpoint_ip4(127, 0, 0, 1, 53);
+    struct udptun_endpoint ep = endpoint_ip4(127, 0, 0, 1, 53);
     udptun_socket fd;
     if (udp_open(&ep, NULL, 0, &fd) != 0)
         return false;

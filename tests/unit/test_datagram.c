@@ -28,7 +28,7 @@ static uint8_t payload[LARGEST];
 struct got {
     size_t count, runs;
     struct {
-        struct endpoint source, local;
+        struct udptun_endpoint source, local;
         size_t size;
         uint32_t number;
         bool intact;
@@ -78,7 +78,7 @@ struct unsent {
 static struct unsent unsent;
 static struct datagram_owner owners[MAX_GOT]; /* the number of one is its tag */
 
-static void note_unsent(struct datagram_owner *owner, const struct endpoint *to, size_t size,
+static void note_unsent(struct datagram_owner *owner, const struct udptun_endpoint *to, size_t size,
                         enum io why)
 {
     (void)to;
@@ -113,14 +113,15 @@ static int teardown(void **state)
     return 0;
 }
 
-static struct endpoint loopback6(void)
+static struct udptun_endpoint loopback6(void)
 {
-    struct endpoint ep;
+    struct udptun_endpoint ep;
     assert_true(endpoint_parse("[::1]:0", &ep));
     return ep;
 }
 
-static int open_socket(const struct endpoint *ep, unsigned wants, struct endpoint *bound)
+static int open_socket(const struct udptun_endpoint *ep, unsigned wants,
+                       struct udptun_endpoint *bound)
 {
     int fd;
     int failure = udp_open(ep, NULL, wants, &fd);
@@ -130,10 +131,10 @@ static int open_socket(const struct endpoint *ep, unsigned wants, struct endpoin
     return fd;
 }
 
-static void sizes_pass(struct endpoint ep)
+static void sizes_pass(struct udptun_endpoint ep)
 {
     static const size_t sizes[] = {0, 1, 1472, 1473, 9000, 65507};
-    struct endpoint a_ep, b_ep;
+    struct udptun_endpoint a_ep, b_ep;
     int a = open_socket(&ep, 0, &a_ep), b = open_socket(&ep, 0, &b_ep);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         udp_sender_add(sender, a, &b_ep, payload, sizes[i], &owners[0]);
@@ -142,7 +143,7 @@ static void sizes_pass(struct endpoint ep)
         assert_int_equal(got.datagrams[i].size, sizes[i]);
         assert_true(got.datagrams[i].intact);
         assert_true(endpoint_equal(&got.datagrams[i].source, &a_ep));
-        assert_int_equal(got.datagrams[i].local.family, ENDPOINT_NONE);
+        assert_int_equal(got.datagrams[i].local.family, UDPTUN_ENDPOINT_NONE);
     }
     assert_int_equal(got.count, sizeof sizes / sizeof *sizes);
     assert_int_equal(unsent.count, 0);
@@ -165,7 +166,7 @@ static void every_size_passes_on_ip6(void **state)
 static void connected_socket_needs_no_destination(void **state)
 {
     (void)state;
-    struct endpoint ep = endpoint_ip4(127, 0, 0, 1, 0), a_ep, b_ep;
+    struct udptun_endpoint ep = endpoint_ip4(127, 0, 0, 1, 0), a_ep, b_ep;
     int a = open_socket(&ep, 0, &a_ep), b = open_socket(&ep, 0, &b_ep);
     assert_int_equal(udp_connect(a, &b_ep), 0);
     for (uintptr_t i = 0; i < 10; i++)
@@ -187,7 +188,7 @@ static void order_is_kept_and_nothing_merges(void **state)
     static uint8_t numbered[PER_ROUND][1500];
     static uint32_t expected[SOCKETS][2][MAX_GOT];
     size_t added[SOCKETS][2] = {{0}}, seen[SOCKETS][2] = {{0}};
-    struct endpoint any = endpoint_ip4(127, 0, 0, 1, 0), from[SOCKETS], to[2];
+    struct udptun_endpoint any = endpoint_ip4(127, 0, 0, 1, 0), from[SOCKETS], to[2];
     int out[SOCKETS], in[2];
     for (size_t i = 0; i < SOCKETS; i++)
         out[i] = open_socket(&any, 0, &from[i]);
@@ -234,7 +235,7 @@ static void full_sender_flushes_itself(void **state)
 {
     (void)state;
     enum { SOCKETS = 300 };
-    struct endpoint any = endpoint_ip4(127, 0, 0, 1, 0), from, to;
+    struct udptun_endpoint any = endpoint_ip4(127, 0, 0, 1, 0), from, to;
     static int out[SOCKETS];
     int in = open_socket(&any, 0, &to);
     for (size_t i = 0; i < SOCKETS; i++) {
@@ -253,7 +254,7 @@ static void full_sender_flushes_itself(void **state)
 static void nothing_waiting_is_no_error(void **state)
 {
     (void)state;
-    struct endpoint any = endpoint_ip4(127, 0, 0, 1, 0), ep;
+    struct udptun_endpoint any = endpoint_ip4(127, 0, 0, 1, 0), ep;
     int fd = open_socket(&any, 0, &ep);
     assert_int_equal(udp_receive(batch, fd, receive_run, &got), 0);
     assert_int_equal(got.runs, 0);
@@ -265,7 +266,7 @@ static void too_large_is_told_and_the_rest_goes(void **state)
 {
     (void)state;
     static uint8_t large[LARGEST + 1];
-    struct endpoint any = endpoint_ip4(127, 0, 0, 1, 0), a_ep, b_ep;
+    struct udptun_endpoint any = endpoint_ip4(127, 0, 0, 1, 0), a_ep, b_ep;
     int a = open_socket(&any, 0, &a_ep), b = open_socket(&any, 0, &b_ep);
     udp_sender_add(sender, a, &b_ep, payload, 10, &owners[1]);
     udp_sender_add(sender, a, &b_ep, large, sizeof large, &owners[2]);
@@ -284,7 +285,7 @@ static void too_large_is_told_and_the_rest_goes(void **state)
 static void unreachable_family_is_told(void **state)
 {
     (void)state;
-    struct endpoint any = endpoint_ip4(127, 0, 0, 1, 0), a_ep, remote = loopback6();
+    struct udptun_endpoint any = endpoint_ip4(127, 0, 0, 1, 0), a_ep, remote = loopback6();
     int a = open_socket(&any, 0, &a_ep);
     remote.port = 9;
     udp_sender_add(sender, a, &remote, payload, 10, &owners[7]);
@@ -299,7 +300,7 @@ static void unreachable_family_is_told(void **state)
 static void refused_port_does_not_cost_another_datagram(void **state)
 {
     (void)state;
-    struct endpoint any = endpoint_ip4(127, 0, 0, 1, 0), a_ep, b_ep, closed_ep;
+    struct udptun_endpoint any = endpoint_ip4(127, 0, 0, 1, 0), a_ep, b_ep, closed_ep;
     int a = open_socket(&any, UDP_WANT_ERRORS, &a_ep), b = open_socket(&any, 0, &b_ep);
     int closed = open_socket(&any, 0, &closed_ep);
     close(closed);
@@ -353,7 +354,7 @@ static void trimmed_batch_goes_on(void **state)
 static void many_come_with_one_call(void **state)
 {
     (void)state;
-    struct endpoint any = endpoint_ip4(127, 0, 0, 1, 0), a_ep, b_ep;
+    struct udptun_endpoint any = endpoint_ip4(127, 0, 0, 1, 0), a_ep, b_ep;
     int a = open_socket(&any, 0, &a_ep), b = open_socket(&any, 0, &b_ep);
     for (size_t i = 0; i < 100; i++)
         udp_sender_add(sender, a, &b_ep, payload, 500, &owners[0]);
@@ -369,7 +370,7 @@ static void many_come_with_one_call(void **state)
 static void callback_can_stop_the_batch(void **state)
 {
     (void)state;
-    struct endpoint any = endpoint_ip4(127, 0, 0, 1, 0), a_ep, b_ep;
+    struct udptun_endpoint any = endpoint_ip4(127, 0, 0, 1, 0), a_ep, b_ep;
     int a = open_socket(&any, 0, &a_ep), b = open_socket(&any, 0, &b_ep);
     for (size_t i = 0; i < 6; i++)
         udp_sender_add(sender, a, &b_ep, payload, 10 + i, &owners[0]);
@@ -384,14 +385,14 @@ static void callback_can_stop_the_batch(void **state)
 static void local_address_is_told_and_can_be_answered_from(void **state)
 {
     (void)state;
-    struct endpoint wild = endpoint_ip4(0, 0, 0, 0, 0), any = endpoint_ip4(127, 0, 0, 1, 0);
-    struct endpoint a_ep, b_ep;
+    struct udptun_endpoint wild = endpoint_ip4(0, 0, 0, 0, 0), any = endpoint_ip4(127, 0, 0, 1, 0);
+    struct udptun_endpoint a_ep, b_ep;
     int a = open_socket(&any, 0, &a_ep), b = open_socket(&wild, UDP_WANT_LOCAL, &b_ep);
-    struct endpoint to = endpoint_ip4(127, 9, 9, 9, b_ep.port);
+    struct udptun_endpoint to = endpoint_ip4(127, 9, 9, 9, b_ep.port);
     udp_sender_add(sender, a, &to, payload, 10, &owners[0]);
     udp_sender_flush(sender);
     receive(batch, b, 1);
-    struct endpoint expected = endpoint_ip4(127, 9, 9, 9, 0);
+    struct udptun_endpoint expected = endpoint_ip4(127, 9, 9, 9, 0);
     assert_true(endpoint_equal(&got.datagrams[0].local, &expected));
     for (size_t i = 0; i < 3; i++)
         udp_sender_add_from(sender, b, &got.datagrams[0].local, &a_ep, payload, 30, &owners[0]);
@@ -406,9 +407,9 @@ static void local_address_is_told_and_can_be_answered_from(void **state)
 static void local_address_is_told_on_ip6(void **state)
 {
     (void)state;
-    struct endpoint wild = {.family = ENDPOINT_IP6}, any = loopback6(), a_ep, b_ep;
+    struct udptun_endpoint wild = {.family = UDPTUN_ENDPOINT_IP6}, any = loopback6(), a_ep, b_ep;
     int a = open_socket(&any, 0, &a_ep), b = open_socket(&wild, UDP_WANT_LOCAL, &b_ep);
-    struct endpoint to = any;
+    struct udptun_endpoint to = any;
     to.port = b_ep.port;
     udp_sender_add(sender, a, &to, payload, 10, &owners[0]);
     udp_sender_flush(sender);
@@ -424,11 +425,11 @@ static void local_address_is_told_on_ip6(void **state)
 
 struct failures {
     size_t count;
-    struct endpoint dest;
+    struct udptun_endpoint dest;
     enum io why;
 };
 
-static void note_failure(void *arg, const struct endpoint *dest, enum io why, uint32_t mtu)
+static void note_failure(void *arg, const struct udptun_endpoint *dest, enum io why, uint32_t mtu)
 {
     struct failures *f = (struct failures *)arg;
     (void)mtu;
@@ -437,9 +438,9 @@ static void note_failure(void *arg, const struct endpoint *dest, enum io why, ui
     f->why = why;
 }
 
-static void port_unreachable_is_told(struct endpoint any)
+static void port_unreachable_is_told(struct udptun_endpoint any)
 {
-    struct endpoint a_ep, closed_ep;
+    struct udptun_endpoint a_ep, closed_ep;
     struct failures failures = {0};
     int a = open_socket(&any, UDP_WANT_ERRORS, &a_ep), closed = open_socket(&any, 0, &closed_ep);
     close(closed);
@@ -475,7 +476,7 @@ static void port_unreachable_is_told_on_ip6(void **state)
 static void refused_segmentation_goes_one_by_one(void **state)
 {
     (void)state;
-    struct endpoint any = endpoint_ip4(127, 0, 0, 1, 0), a_ep, b_ep;
+    struct udptun_endpoint any = endpoint_ip4(127, 0, 0, 1, 0), a_ep, b_ep;
     int a = open_socket(&any, 0, &a_ep), b = open_socket(&any, 0, &b_ep), on = 1;
     assert_int_equal(setsockopt(a, SOL_SOCKET, SO_NO_CHECK, &on, sizeof on), 0);
     for (uintptr_t i = 0; i < 40; i++)
@@ -502,7 +503,7 @@ static long resident_kib(void)
 static void trim_gives_memory_back(void **state)
 {
     (void)state;
-    struct endpoint any = endpoint_ip4(127, 0, 0, 1, 0), a_ep, b_ep;
+    struct udptun_endpoint any = endpoint_ip4(127, 0, 0, 1, 0), a_ep, b_ep;
     int a = open_socket(&any, 0, &a_ep), b = open_socket(&any, 0, &b_ep), on = 0, large = 1 << 23;
     /* Without UDP_GRO, and room for a burst that touches many slots in full. */
     setsockopt(b, 17, 104, &on, sizeof on);

@@ -64,7 +64,7 @@ struct line {
 struct far_side {
     pthread_t thread;
     int listener;
-    struct endpoint ep;
+    struct udptun_endpoint ep;
     const struct line *script;
     bool as_expected;
     char got[4096]; /* what came in place of what was expected */
@@ -115,7 +115,7 @@ static void *play(void *arg)
 
 static void listen_on(struct far_side *far, const char *text)
 {
-    struct endpoint ep;
+    struct udptun_endpoint ep;
     assert_true(endpoint_parse(text, &ep));
     int failure = socket_listen(&ep, &far->listener);
     if (failure)
@@ -325,7 +325,7 @@ static void silent_address_does_not_hold_up_the_next(void **state)
     config.timeout_ms = 20000;
     struct outcome o = dial_with(&config);
     assert_true(o.fd >= 0);
-    assert_int_equal(socket_far(o.fd).family, ENDPOINT_IP6);
+    assert_int_equal(socket_far(o.fd).family, UDPTUN_ENDPOINT_IP6);
     stream_gives(o.fd, "hello");
     close(o.fd);
     far_join(&far);

@@ -17,7 +17,7 @@ static void parse_and_format_are_inverse(void **state)
                                         "[fe80::1%7]:5353",  "[::ffff:192.0.2.1]:1",
                                         "255.255.255.255:9", "[fe80::1%4294967295]:65535"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        struct endpoint ep;
+        struct udptun_endpoint ep;
         char text[ENDPOINT_TEXT_SIZE];
         assert_true(endpoint_parse(texts[i], &ep));
         assert_string_equal(endpoint_format(&ep, text), texts[i]);
@@ -27,7 +27,7 @@ static void parse_and_format_are_inverse(void **state)
 static void longest_address_fits_its_text(void **state)
 {
     (void)state;
-    struct endpoint ep;
+    struct udptun_endpoint ep;
     char text[ENDPOINT_TEXT_SIZE];
     assert_true(
         endpoint_parse("[ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255%4294967295]:65535", &ep));
@@ -60,19 +60,19 @@ static void parse_refuses_what_is_no_endpoint(void **state)
                                         "[::1%4294967296]:5",
                                         "01.2.3.4.5:5"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        struct endpoint ep;
+        struct udptun_endpoint ep;
         if (endpoint_parse(texts[i], &ep))
             fail_msg("accepted \"%s\"", texts[i]);
-        assert_int_equal(ep.family, ENDPOINT_NONE);
+        assert_int_equal(ep.family, UDPTUN_ENDPOINT_NONE);
     }
 }
 
 static void ip_has_no_port(void **state)
 {
     (void)state;
-    struct endpoint ep;
+    struct udptun_endpoint ep;
     assert_true(endpoint_parse_ip("2001:db8::1", &ep));
-    assert_int_equal(ep.family, ENDPOINT_IP6);
+    assert_int_equal(ep.family, UDPTUN_ENDPOINT_IP6);
     assert_int_equal(ep.port, 0);
     assert_true(endpoint_parse_ip("fe80::1%3", &ep));
     assert_int_equal(ep.scope, 3);
@@ -83,9 +83,9 @@ static void ip_has_no_port(void **state)
 static void unmapping_touches_mapped_addresses_only(void **state)
 {
     (void)state;
-    struct endpoint mapped, compatible, plain = endpoint_ip4(192, 0, 2, 1, 53);
+    struct udptun_endpoint mapped, compatible, plain = endpoint_ip4(192, 0, 2, 1, 53);
     assert_true(endpoint_parse("[::ffff:192.0.2.1]:53", &mapped));
-    struct endpoint unmapped = endpoint_unmapped(&mapped);
+    struct udptun_endpoint unmapped = endpoint_unmapped(&mapped);
     assert_true(endpoint_equal(&unmapped, &plain));
     assert_true(endpoint_parse("[::192.0.2.1]:53", &compatible));
     unmapped = endpoint_unmapped(&compatible);
@@ -97,8 +97,8 @@ static void unmapping_touches_mapped_addresses_only(void **state)
 static void same_ip_disregards_the_port(void **state)
 {
     (void)state;
-    struct endpoint a = endpoint_ip4(192, 0, 2, 1, 1), b = endpoint_ip4(192, 0, 2, 1, 2);
-    struct endpoint c = endpoint_ip4(192, 0, 2, 2, 1);
+    struct udptun_endpoint a = endpoint_ip4(192, 0, 2, 1, 1), b = endpoint_ip4(192, 0, 2, 1, 2);
+    struct udptun_endpoint c = endpoint_ip4(192, 0, 2, 2, 1);
     assert_true(endpoint_same_ip(&a, &b));
     assert_false(endpoint_equal(&a, &b));
     assert_false(endpoint_same_ip(&a, &c));
@@ -140,7 +140,7 @@ static void kinds_of_addresses(void **state)
         {"ffff::", MULTICAST},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct endpoint ep;
+        struct udptun_endpoint ep;
         assert_true(endpoint_parse_ip(cases[i].ip, &ep));
         unsigned kinds = (endpoint_is_loopback(&ep) ? LOOPBACK : 0u) |
                          (endpoint_is_unspecified(&ep) ? UNSPECIFIED : 0u) |
@@ -150,14 +150,14 @@ static void kinds_of_addresses(void **state)
         if (kinds != cases[i].kinds)
             fail_msg("%s is %x, not %x", cases[i].ip, kinds, cases[i].kinds);
     }
-    struct endpoint none = {0};
+    struct udptun_endpoint none = {0};
     assert_false(endpoint_is_unspecified(&none));
 }
 
 static void none_is_printed_as_none(void **state)
 {
     (void)state;
-    struct endpoint none = {0};
+    struct udptun_endpoint none = {0};
     char text[ENDPOINT_TEXT_SIZE];
     assert_string_equal(endpoint_format(&none, text), "none");
 }

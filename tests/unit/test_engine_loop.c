@@ -21,14 +21,15 @@
 #include "tun2socks/checksum.h"
 #include "tun2socks/packet.h"
 
-static const struct endpoint app = {.family = ENDPOINT_IP4, .port = 4000, .ip = {10, 0, 0, 2}};
+static const struct udptun_endpoint app = {
+    .family = UDPTUN_ENDPOINT_IP4, .port = 4000, .ip = {10, 0, 0, 2}};
 
 struct host {
     udptun_engine *engine;
     struct ev_loop *loop;
     ev_timer tick;
     int udp, tcp; /* targets */
-    struct endpoint udp_at, tcp_at;
+    struct udptun_endpoint udp_at, tcp_at;
     unsigned unreachable; /* ICMP errors that came */
 };
 
@@ -49,7 +50,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
     (void)events;
 }
 
-static int target(int type, struct endpoint *at)
+static int target(int type, struct udptun_endpoint *at)
 {
     struct sockaddr_in sa = {.sin_family = AF_INET};
     socklen_t size = sizeof sa;
@@ -119,8 +120,8 @@ static uint64_t loops(struct host *h)
 }
 
 /* From anywhere to anywhere: an empty datagram, or a SYN. */
-static void enter(struct host *h, uint8_t protocol, const struct endpoint *from,
-                  const struct endpoint *to)
+static void enter(struct host *h, uint8_t protocol, const struct udptun_endpoint *from,
+                  const struct udptun_endpoint *to)
 {
     uint8_t packet[IP4_HEADER_SIZE + TCP_HEADER_SIZE];
     size_t total = protocol == PROTOCOL_UDP ? UDP_HEADER_SIZE : TCP_HEADER_SIZE;
@@ -146,7 +147,7 @@ static void enter(struct host *h, uint8_t protocol, const struct endpoint *from,
 }
 
 /* Where the engine sends from: by the datagram, or the connection, that came. */
-static struct endpoint seen(struct host *h, int fd, bool is_stream)
+static struct udptun_endpoint seen(struct host *h, int fd, bool is_stream)
 {
     struct sockaddr_in sa;
     socklen_t size = sizeof sa;
@@ -167,11 +168,12 @@ static struct endpoint seen(struct host *h, int fd, bool is_stream)
 static void a_datagram_of_our_own_makes_no_flow(void **state)
 {
     (void)state;
-    static const struct endpoint unused = {.family = ENDPOINT_IP4, .port = 9, .ip = {10, 0, 0, 77}};
+    static const struct udptun_endpoint unused = {
+        .family = UDPTUN_ENDPOINT_IP4, .port = 9, .ip = {10, 0, 0, 77}};
     struct host h;
     start(&h);
     enter(&h, PROTOCOL_UDP, &app, &h.udp_at);
-    struct endpoint own = seen(&h, h.udp, false);
+    struct udptun_endpoint own = seen(&h, h.udp, false);
     enter(&h, PROTOCOL_UDP, &own, &unused);
     assert_int_equal(loops(&h), 1);
     assert_int_equal(look(&h).udp_flows, 1);
@@ -179,7 +181,8 @@ static void a_datagram_of_our_own_makes_no_flow(void **state)
     assert_non_null(strstr(look(&h).last_error, "loop: "));
     assert_non_null(strstr(look(&h).last_error, "10.0.0.77:9"));
 
-    struct endpoint elsewhere = own, stream = own; /* the same port of another host is its own */
+    struct udptun_endpoint elsewhere = own,
+                           stream = own; /* the same port of another host is its own */
     elsewhere.ip[0] = 10;
     enter(&h, PROTOCOL_UDP, &elsewhere, &h.udp_at);
     assert_int_equal(look(&h).udp_flows, 2);
@@ -201,7 +204,7 @@ static void a_connection_of_our_own_is_refused_at_once(void **state)
     struct host h;
     start(&h);
     enter(&h, PROTOCOL_TCP, &app, &h.tcp_at);
-    struct endpoint own = seen(&h, h.tcp, true);
+    struct udptun_endpoint own = seen(&h, h.tcp, true);
     uint64_t flows = look(&h).tcp_flows;
     enter(&h, PROTOCOL_TCP, &own, &h.tcp_at);
     assert_int_equal(loops(&h), 1);

@@ -136,8 +136,8 @@ static int instance(struct net *net, const char *name, const char *device, const
 /* A datagram of one of the app's sources. */
 static void send_packet(struct net *net, unsigned source)
 {
-    const struct endpoint app = endpoint_ip4(10, 0, 0, 2, (uint16_t)(4000 + source));
-    const struct endpoint echo = endpoint_ip4(127, 0, 0, 1, net->echo.port);
+    const struct udptun_endpoint app = endpoint_ip4(10, 0, 0, 2, (uint16_t)(4000 + source));
+    const struct udptun_endpoint echo = endpoint_ip4(127, 0, 0, 1, net->echo.port);
     enum { TEXT_SIZE = 4, TOTAL = UDP_HEADER_SIZE + TEXT_SIZE };
     uint8_t packet[IP4_HEADER_SIZE + TOTAL];
     size_t at = packet_write_ip(packet, &app, &echo, PROTOCOL_UDP, TOTAL);

@@ -19,7 +19,8 @@
 #include "tun2socks/checksum.h"
 #include "tun2socks/packet.h"
 
-static const struct endpoint app = {.family = ENDPOINT_IP4, .port = 4000, .ip = {10, 0, 0, 2}};
+static const struct udptun_endpoint app = {
+    .family = UDPTUN_ENDPOINT_IP4, .port = 4000, .ip = {10, 0, 0, 2}};
 
 struct device {
     struct world w;
@@ -37,7 +38,8 @@ struct device {
 /* A datagram of the app to the echo, without a checksum. */
 static size_t build(uint8_t *to, const struct world *w, const char *text)
 {
-    struct endpoint echo = {.family = ENDPOINT_IP4, .port = w->echo.port, .ip = {127, 0, 0, 1}};
+    struct udptun_endpoint echo = {
+        .family = UDPTUN_ENDPOINT_IP4, .port = w->echo.port, .ip = {127, 0, 0, 1}};
     size_t total = UDP_HEADER_SIZE + strlen(text);
     size_t at = packet_write_ip(to, &app, &echo, PROTOCOL_UDP, total);
     struct writer out = writer_of(to + at, total);
@@ -168,7 +170,7 @@ struct pinger {
 
 static void ping(struct pinger *p, unsigned sequence)
 {
-    static const struct endpoint far = {.family = ENDPOINT_IP4, .ip = {10, 0, 0, 9}};
+    static const struct udptun_endpoint far = {.family = UDPTUN_ENDPOINT_IP4, .ip = {10, 0, 0, 9}};
     uint8_t packet[IP4_HEADER_SIZE + ICMP_HEADER_SIZE];
     size_t at = packet_write_ip(packet, &app, &far, PROTOCOL_ICMP, ICMP_HEADER_SIZE);
     struct writer out = writer_of(packet + at, ICMP_HEADER_SIZE);

@@ -8,10 +8,12 @@
 
 #include "daemon/engine/settings/filter.h"
 
-static const struct endpoint contacted = {.family = ENDPOINT_IP4, .port = 53, .ip = {192, 0, 2, 1}};
-static const struct endpoint other_port = {
-    .family = ENDPOINT_IP4, .port = 54, .ip = {192, 0, 2, 1}};
-static const struct endpoint stranger = {.family = ENDPOINT_IP4, .port = 53, .ip = {192, 0, 2, 2}};
+static const struct udptun_endpoint contacted = {
+    .family = UDPTUN_ENDPOINT_IP4, .port = 53, .ip = {192, 0, 2, 1}};
+static const struct udptun_endpoint other_port = {
+    .family = UDPTUN_ENDPOINT_IP4, .port = 54, .ip = {192, 0, 2, 1}};
+static const struct udptun_endpoint stranger = {
+    .family = UDPTUN_ENDPOINT_IP4, .port = 53, .ip = {192, 0, 2, 2}};
 
 static void expect(enum filtering filtering, bool same_address, bool anyone)
 {
@@ -46,7 +48,7 @@ static void a_scan_forgets_the_oldest(void **state)
 {
     (void)state;
     struct filter *filter = NULL;
-    struct endpoint to = contacted;
+    struct udptun_endpoint to = contacted;
     for (unsigned i = 0; i < FILTER_MAX + 10; i++) {
         to.port = (uint16_t)(1000 + i);
         filter_note(&filter, FILTER_ADDRESS_PORT, &to);

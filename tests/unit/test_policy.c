@@ -13,9 +13,9 @@
 
 static bool own_net;
 
-static struct endpoint target(const char *text)
+static struct udptun_endpoint target(const char *text)
 {
-    struct endpoint ep;
+    struct udptun_endpoint ep;
     if (!endpoint_parse(text, &ep))
         fail_msg("no endpoint: %s", text);
     return ep;
@@ -23,7 +23,7 @@ static struct endpoint target(const char *text)
 
 static bool allows(struct policy *p, const char *text, uint64_t now_us)
 {
-    struct endpoint ep = target(text);
+    struct udptun_endpoint ep = target(text);
     return policy_allows(p, &ep, now_us);
 }
 
@@ -64,7 +64,7 @@ static void rules_match_what_they_name(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct policy_rule rule;
-        struct endpoint ep = target(cases[i].target);
+        struct udptun_endpoint ep = target(cases[i].target);
         const char *wrong = policy_parse_rule(cases[i].rule, &rule);
         if (wrong)
             fail_msg("%s: %s", cases[i].rule, wrong);
@@ -120,7 +120,7 @@ static void default_is_the_open_network_only(void **state)
     for (size_t i = 0; i < sizeof denied / sizeof *denied; i++)
         if (allows(p, denied[i], 1))
             fail_msg("allowed %s", denied[i]);
-    struct endpoint none = {0};
+    struct udptun_endpoint none = {0};
     assert_false(policy_allows(p, &none, 1));
     policy_free(p);
 }

@@ -18,7 +18,7 @@ enum { DEVICE = 7, MARK = 99 };
 static struct plan plan_for(const char *proxy, uint32_t mark, bool has_ip6)
 {
     struct plan plan;
-    struct endpoint ep;
+    struct udptun_endpoint ep;
     assert_true(endpoint_parse_ip(proxy, &ep));
     plan_make(&plan, &ep, DEVICE, mark, has_ip6);
     return plan;
@@ -29,7 +29,7 @@ static const struct plan_rule *find(const struct plan *plan, uint8_t family, uin
                                     const char *to)
 {
     const struct plan_rule *found = NULL;
-    struct endpoint ep = {0};
+    struct udptun_endpoint ep = {0};
     assert_true(!to || endpoint_parse_ip(to, &ep));
     for (size_t i = 0; i < plan->rule_count; i++) {
         const struct plan_rule *rule = &plan->rules[i];
@@ -190,7 +190,7 @@ static void an_address_knows_its_network(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct device_address address;
-        struct endpoint ip;
+        struct udptun_endpoint ip;
         assert_true(device_address_parse(cases[i].network, &address));
         assert_true(endpoint_parse_ip(cases[i].ip, &ip));
         assert_int_equal(device_address_covers(&address, &ip), cases[i].covers);

@@ -35,14 +35,15 @@ static struct resolver *resolver;
 struct answer {
     unsigned calls;
     size_t count;
-    struct endpoint eps[RESOLVER_MAX_ADDRESSES];
+    struct udptun_endpoint eps[RESOLVER_MAX_ADDRESSES];
     char failure[64];
     unsigned *left; /* answers awaited */
     const char *ask_next;
     struct answer *next;
 };
 
-static void on_answer(void *arg, const struct endpoint *eps, size_t count, const char *failure)
+static void on_answer(void *arg, const struct udptun_endpoint *eps, size_t count,
+                      const char *failure)
 {
     struct answer *a = (struct answer *)arg;
     a->calls++;
@@ -141,7 +142,7 @@ static void families_take_turns(void **state)
     assert_int_equal(a.count, 5);
     size_t of_six = 0;
     for (size_t i = 0; i < 5; i++) {
-        of_six += a.eps[i].family == ENDPOINT_IP6;
+        of_six += a.eps[i].family == UDPTUN_ENDPOINT_IP6;
         assert_int_equal(a.eps[i].port, 53);
         for (size_t j = 0; j < i; j++)
             assert_false(endpoint_equal(&a.eps[i], &a.eps[j]));
@@ -217,7 +218,7 @@ static void one_question_serves_all_who_ask(void **state)
 static void cache_answers_until_it_is_flushed(void **state)
 {
     (void)state;
-    struct endpoint eps[4];
+    struct udptun_endpoint eps[4];
     size_t count = 9;
     assert_false(resolver_cached(resolver, "both.test", 9, 5, eps, 4, &count));
     ask("both.test");
@@ -238,7 +239,7 @@ static void cache_answers_until_it_is_flushed(void **state)
 static void absence_is_cached_too(void **state)
 {
     (void)state;
-    struct endpoint eps[4];
+    struct udptun_endpoint eps[4];
     size_t count = 9;
     ask("nowhere.test");
     assert_true(resolver_cached(resolver, "nowhere.test", 12, 5, eps, 4, &count));
@@ -250,7 +251,7 @@ static void absence_is_cached_too(void **state)
 static void no_ttl_is_cached_for_moments(void **state)
 {
     (void)state;
-    struct endpoint eps[4];
+    struct udptun_endpoint eps[4];
     size_t count;
     ask("brief.test");
     assert_true(resolver_cached(resolver, "brief.test", 10, 5, eps, 4, &count));
@@ -346,7 +347,7 @@ static void open_questions_are_bounded(void **state)
 static void cache_is_bounded(void **state)
 {
     (void)state;
-    struct endpoint eps[1];
+    struct udptun_endpoint eps[1];
     size_t count;
     for (unsigned i = 0; i < 1100; i++) {
         char name[32];

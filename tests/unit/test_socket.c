@@ -20,9 +20,9 @@
 
 static bool own_net;
 
-static struct endpoint endpoint_of(const char *text)
+static struct udptun_endpoint endpoint_of(const char *text)
 {
-    struct endpoint ep;
+    struct udptun_endpoint ep;
     assert_true(endpoint_parse(text, &ep));
     return ep;
 }
@@ -35,9 +35,9 @@ static void endpoints_survive_the_round_trip(void **state)
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         union socket_address sa;
         memset(&sa, 0xee, sizeof sa);
-        struct endpoint ep = endpoint_of(texts[i]);
+        struct udptun_endpoint ep = endpoint_of(texts[i]);
         socklen_t size = sockaddr_from_endpoint(&sa, &ep);
-        struct endpoint back = sockaddr_to_endpoint(&sa, size);
+        struct udptun_endpoint back = sockaddr_to_endpoint(&sa, size);
         assert_true(endpoint_equal(&ep, &back));
     }
 }
@@ -46,24 +46,24 @@ static void what_is_no_address_becomes_nothing(void **state)
 {
     (void)state;
     union socket_address sa;
-    struct endpoint none = {0}, ep = endpoint_of("192.0.2.1:53");
+    struct udptun_endpoint none = {0}, ep = endpoint_of("192.0.2.1:53");
     assert_int_equal(sockaddr_from_endpoint(&sa, &none), 0);
     socklen_t size = sockaddr_from_path(&sa, "/tmp/x");
     assert_true(size > 0);
-    assert_int_equal(sockaddr_to_endpoint(&sa, size).family, ENDPOINT_NONE);
+    assert_int_equal(sockaddr_to_endpoint(&sa, size).family, UDPTUN_ENDPOINT_NONE);
     size = sockaddr_from_endpoint(&sa, &ep);
-    assert_int_equal(sockaddr_to_endpoint(&sa, size - 1).family, ENDPOINT_NONE);
-    assert_int_equal(sockaddr_to_endpoint(&sa, 0).family, ENDPOINT_NONE);
+    assert_int_equal(sockaddr_to_endpoint(&sa, size - 1).family, UDPTUN_ENDPOINT_NONE);
+    assert_int_equal(sockaddr_to_endpoint(&sa, 0).family, UDPTUN_ENDPOINT_NONE);
 }
 
 static void zone_counts_for_link_local_addresses_only(void **state)
 {
     (void)state;
     union socket_address sa;
-    struct endpoint global = endpoint_of("[2001:db8::1]:53");
+    struct udptun_endpoint global = endpoint_of("[2001:db8::1]:53");
     socklen_t size = sockaddr_from_endpoint(&sa, &global);
     sa.ip6.sin6_scope_id = 7;
-    struct endpoint back = sockaddr_to_endpoint(&sa, size);
+    struct udptun_endpoint back = sockaddr_to_endpoint(&sa, size);
     assert_true(endpoint_equal(&global, &back));
 }
 
@@ -99,7 +99,7 @@ static void wait_for(int fd, short events)
 static void sockets_never_block_and_are_not_inherited(void **state)
 {
     (void)state;
-    struct endpoint any = endpoint_of("127.0.0.1:0"), peer;
+    struct udptun_endpoint any = endpoint_of("127.0.0.1:0"), peer;
     udptun_socket listening, udp, stream, accepted;
     assert_int_equal(socket_listen(&any, &listening), 0);
     assert_int_equal(udp_open(&any, NULL, 0, &udp), 0);
@@ -107,13 +107,13 @@ static void sockets_never_block_and_are_not_inherited(void **state)
     assert_prepared(udp);
     assert_int_equal(io_of(socket_accept(listening, &peer, &accepted)), IO_AGAIN);
     assert_int_equal(accepted, NO_SOCKET);
-    struct endpoint own = socket_own(listening);
+    struct udptun_endpoint own = socket_own(listening);
     assert_int_equal(socket_connect(&own, NULL, &stream), 0);
     assert_prepared(stream);
     wait_for(listening, POLLIN);
     assert_int_equal(socket_accept(listening, &peer, &accepted), 0);
     assert_prepared(accepted);
-    struct endpoint far = socket_own(stream);
+    struct udptun_endpoint far = socket_own(stream);
     assert_true(endpoint_equal(&peer, &far));
     far = socket_far(accepted);
     assert_true(endpoint_equal(&peer, &far));
@@ -131,10 +131,10 @@ static void sockets_never_block_and_are_not_inherited(void **state)
 /* Two connected streams. */
 static void connect_pair(udptun_socket pair[2])
 {
-    struct endpoint any = endpoint_of("127.0.0.1:0");
+    struct udptun_endpoint any = endpoint_of("127.0.0.1:0");
     udptun_socket listening;
     assert_int_equal(socket_listen(&any, &listening), 0);
-    struct endpoint own = socket_own(listening);
+    struct udptun_endpoint own = socket_own(listening);
     assert_int_equal(socket_connect(&own, NULL, &pair[0]), 0);
     wait_for(listening, POLLIN);
     assert_int_equal(socket_accept(listening, NULL, &pair[1]), 0);
@@ -195,7 +195,7 @@ static void writing_to_a_closed_stream_raises_no_signal(void **state)
 static void what_nobody_listens_on_refuses(void **state)
 {
     (void)state;
-    struct endpoint any = endpoint_of("127.0.0.1:0");
+    struct udptun_endpoint any = endpoint_of("127.0.0.1:0");
     udptun_socket listening, stream;
     assert_int_equal(socket_listen(&any, &listening), 0);
     any = socket_own(listening);
@@ -204,7 +204,7 @@ static void what_nobody_listens_on_refuses(void **state)
     wait_for(stream, POLLOUT);
     assert_int_equal(io_of(socket_connected(stream)), IO_REFUSED);
     socket_close(stream);
-    struct endpoint none = {0};
+    struct udptun_endpoint none = {0};
     assert_int_equal(io_of(socket_connect(&none, NULL, &stream)), IO_NO_FAMILY);
     assert_int_equal(stream, NO_SOCKET);
 }
@@ -212,7 +212,7 @@ static void what_nobody_listens_on_refuses(void **state)
 static void families_share_a_port(void **state)
 {
     (void)state;
-    struct endpoint four = endpoint_of("0.0.0.0:0"), six = endpoint_of("[::]:0");
+    struct udptun_endpoint four = endpoint_of("0.0.0.0:0"), six = endpoint_of("[::]:0");
     udptun_socket a, b, c;
     assert_int_equal(socket_listen(&four, &a), 0);
     six.port = socket_own(a).port;
@@ -227,7 +227,7 @@ static void families_share_a_port(void **state)
     assert_int_equal(c, NO_SOCKET);
     socket_close(a);
     socket_close(b);
-    struct endpoint none = {0};
+    struct udptun_endpoint none = {0};
     assert_int_equal(io_of(socket_listen(&none, &a)), IO_NO_FAMILY);
     assert_int_equal(io_of(udp_open(&none, NULL, 0, &a)), IO_NO_FAMILY);
 }
@@ -278,7 +278,7 @@ static void protect_hook_sees_the_socket_and_can_refuse_it(void **state)
 {
     (void)state;
     udptun_socket seen = NO_SOCKET, s;
-    struct endpoint any = endpoint_of("127.0.0.1:0");
+    struct udptun_endpoint any = endpoint_of("127.0.0.1:0");
     struct socket_rules rules = socket_rules_none();
     rules.protect = note_socket;
     rules.protect_arg = &seen;
@@ -301,7 +301,7 @@ static void mark_and_device_are_set(void **state)
     if (!own_net)
         skip();
     udptun_socket s;
-    struct endpoint any = endpoint_of("0.0.0.0:0");
+    struct udptun_endpoint any = endpoint_of("0.0.0.0:0");
     struct socket_rules rules = socket_rules_none();
     rules.mark = 4294967295;
     strcpy(rules.bind_device, "lo");
@@ -325,7 +325,7 @@ static void mark_and_device_are_refused(void **state)
 {
     (void)state;
     udptun_socket s;
-    struct endpoint any = endpoint_of("0.0.0.0:0");
+    struct udptun_endpoint any = endpoint_of("0.0.0.0:0");
     struct socket_rules rules = socket_rules_none();
     rules.mark = 7;
     assert_int_equal(io_of(udp_open(&any, &rules, 0, &s)), IO_UNSUPPORTED);

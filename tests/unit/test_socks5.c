@@ -288,7 +288,8 @@ static void reply_round_trip(void **state)
     assert_memory_equal(data, BYTES(5, 4, 0, 1, 0, 0, 0, 0, 0, 0), 10);
     decode_all_ways(reply, data, 10, &out);
     assert_int_equal(out.reply.reply, SOCKS5_HOST_UNREACHABLE);
-    struct endpoint bound = {.family = ENDPOINT_IP6, .port = 0x1234, .ip = {[15] = 1}};
+    struct udptun_endpoint bound = {
+        .family = UDPTUN_ENDPOINT_IP6, .port = 0x1234, .ip = {[15] = 1}};
     w = writer_of(data, sizeof data);
     socks5_write_reply(&w, SOCKS5_OK, &bound);
     assert_int_equal(writer_size(&w), 22);

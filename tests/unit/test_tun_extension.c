@@ -25,9 +25,9 @@ static const char *const peers[] = {"192.0.2.1:80", "[2001:db8::1]:80"};
 static uint8_t payload[70000], packet[70000];
 static struct world w;
 
-static struct endpoint ep(const char *text)
+static struct udptun_endpoint ep(const char *text)
 {
-    struct endpoint e;
+    struct udptun_endpoint e;
     assert_true(endpoint_parse(text, &e));
     return e;
 }
@@ -52,9 +52,9 @@ static unsigned drain(void)
     return count;
 }
 
-static size_t ip_size_of(const struct endpoint *e)
+static size_t ip_size_of(const struct udptun_endpoint *e)
 {
-    return e->family == ENDPOINT_IP4 ? IP4_HEADER_SIZE : IP6_HEADER_SIZE;
+    return e->family == UDPTUN_ENDPOINT_IP4 ? IP4_HEADER_SIZE : IP6_HEADER_SIZE;
 }
 
 static void put_checksum(uint8_t *at, checksum_sum sum, const void *data, size_t size)
@@ -74,7 +74,7 @@ static uint64_t dropped(enum tun2socks_drop why)
 /* An IPv6 datagram with `size` bytes of extension headers before UDP. */
 static size_t with_extensions(uint8_t first, const void *headers, size_t size)
 {
-    struct endpoint app = ep(apps[1]), peer = ep(peers[1]);
+    struct udptun_endpoint app = ep(apps[1]), peer = ep(peers[1]);
     size_t whole = world_udp(packet, &app, &peer, payload, 100);
     memmove(packet + IP6_HEADER_SIZE + size, packet + IP6_HEADER_SIZE, whole - IP6_HEADER_SIZE);
     memcpy(packet + IP6_HEADER_SIZE, headers, size);
@@ -152,7 +152,7 @@ static void what_is_wrong_with_a_header_is_said(void **state)
 static void tcp_passes_behind_extension_headers(void **state)
 {
     (void)state;
-    struct endpoint app = ep(apps[1]), peer = ep(peers[1]);
+    struct udptun_endpoint app = ep(apps[1]), peer = ep(peers[1]);
     struct packet p;
     const uint8_t extension[8] = {PROTOCOL_TCP, 0, 1, 4};
     uint8_t tcp[TCP_HEADER_SIZE] = {0, 0, 0, 80, 0, 0, 0, 7, 0, 0, 0, 0, 0x50, SYN, 255, 255};
@@ -196,7 +196,7 @@ static void a_hundred_interleaved_datagrams_arrive(void **state)
     enum { COUNT = 100 };
     for (int version = 0; version < 2; version++) {
         struct world_packet *pieces[COUNT][2];
-        struct endpoint app = ep(apps[version]), peer = ep(peers[version]);
+        struct udptun_endpoint app = ep(apps[version]), peer = ep(peers[version]);
         world_init(&w, 1500);
         world_feed(&w, packet, world_udp(packet, &app, &peer, payload, 1));
         for (int i = 0; i < COUNT; i++) {
@@ -219,7 +219,7 @@ static void a_large_echo_is_answered(void **state)
 {
     (void)state;
     for (int version = 0; version < 2; version++) {
-        struct endpoint app = ep(apps[version]), peer = ep(peers[version]);
+        struct udptun_endpoint app = ep(apps[version]), peer = ep(peers[version]);
         uint8_t protocol = version ? PROTOCOL_ICMP6 : PROTOCOL_ICMP;
         size_t size = ICMP_HEADER_SIZE + 2000, ip_size = ip_size_of(&app), got = 0;
         struct packet p;

@@ -21,9 +21,9 @@ static const char *const peers[] = {"192.0.2.1:7", "[2001:db8::1]:7"};
 
 static uint8_t payload[3000], packet[4000];
 
-static struct endpoint ep(const char *text)
+static struct udptun_endpoint ep(const char *text)
 {
-    struct endpoint e;
+    struct udptun_endpoint e;
     assert_true(endpoint_parse(text, &e));
     return e;
 }
@@ -35,7 +35,8 @@ static struct world_packet *sent(struct world *w, struct packet *p)
     struct world_packet *out = world_take(w);
     assert_non_null(out);
     assert_true(packet_parse(p, out->data, out->size, false, &cause));
-    assert_int_equal(out->data[p->source.family == ENDPOINT_IP4 ? 8 : 7], 64); /* TTL, hop limit */
+    assert_int_equal(out->data[p->source.family == UDPTUN_ENDPOINT_IP4 ? 8 : 7],
+                     64); /* TTL, hop limit */
     return out;
 }
 
@@ -51,7 +52,7 @@ static void errors_are_those_of_the_rfcs(void **state)
                  {TUN2SOCKS_TOO_BIG, 3, 4, 2, 0}};
     for (int i = 0; i < 2; i++) {
         struct world w;
-        struct endpoint app = ep(apps[i]), peer = ep(peers[i]);
+        struct udptun_endpoint app = ep(apps[i]), peer = ep(peers[i]);
         size_t ip_size = i ? IP6_HEADER_SIZE : IP4_HEADER_SIZE;
         world_init(&w, 1500);
         for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
@@ -60,8 +61,9 @@ static void errors_are_those_of_the_rfcs(void **state)
             tun2socks_unreachable(w.t, &app, &peer, cases[k].why, too_big ? 1400 : 0);
             struct world_packet *out = sent(&w, &p);
             assert_int_equal(p.protocol, i ? PROTOCOL_ICMP6 : PROTOCOL_ICMP);
-            assert_true(endpoint_equal(&p.source, &(struct endpoint){.family = peer.family}) ||
-                        memcmp(p.source.ip, peer.ip, sizeof peer.ip) == 0);
+            assert_true(
+                endpoint_equal(&p.source, &(struct udptun_endpoint){.family = peer.family}) ||
+                memcmp(p.source.ip, peer.ip, sizeof peer.ip) == 0);
             assert_memory_equal(p.destination.ip, app.ip, sizeof app.ip);
             assert_int_equal(p.transport[0], i ? cases[k].type6 : cases[k].type4);
             assert_int_equal(p.transport[1], i ? cases[k].code6 : cases[k].code4);
@@ -86,9 +88,10 @@ static void errors_beget_no_errors(void **state)
     (void)state;
     struct world w;
     world_init(&w, 1500);
-    tun2socks_unreachable(w.t, &(struct endpoint){.family = ENDPOINT_IP4, .ip = {10, 0, 0, 2}},
-                          &(struct endpoint){.family = ENDPOINT_IP4, .ip = {192, 0, 2, 1}},
-                          TUN2SOCKS_HOST_UNREACHABLE, 0);
+    tun2socks_unreachable(
+        w.t, &(struct udptun_endpoint){.family = UDPTUN_ENDPOINT_IP4, .ip = {10, 0, 0, 2}},
+        &(struct udptun_endpoint){.family = UDPTUN_ENDPOINT_IP4, .ip = {192, 0, 2, 1}},
+        TUN2SOCKS_HOST_UNREACHABLE, 0);
     struct packet p;
     struct world_packet *error = sent(&w, &p);
     world_feed(&w, error->data, error->size);
@@ -104,7 +107,7 @@ static void identifications_are_not_used_twice(void **state)
 {
     (void)state;
     struct world w;
-    struct endpoint app = ep(apps[0]), peer = ep(peers[0]);
+    struct udptun_endpoint app = ep(apps[0]), peer = ep(peers[0]);
     unsigned last = 0;
     world_init(&w, 1500);
     world_feed(&w, packet, world_udp(packet, &app, &peer, payload, 1));
@@ -132,7 +135,7 @@ static void a_datagram_without_a_checksum(void **state)
     (void)state;
     for (int i = 0; i < 2; i++) {
         struct world w;
-        struct endpoint app = ep(apps[i]), peer = ep(peers[i]);
+        struct udptun_endpoint app = ep(apps[i]), peer = ep(peers[i]);
         world_init(&w, 1500);
         size_t size = world_udp(packet, &app, &peer, payload, 100);
         size_t field = (i ? IP6_HEADER_SIZE : IP4_HEADER_SIZE) + 6;
@@ -150,7 +153,7 @@ static void a_checksum_of_zero_is_sent_as_ones(void **state)
     (void)state;
     for (int i = 0; i < 2; i++) {
         struct world w;
-        struct endpoint app = ep(apps[i]), peer = ep(peers[i]);
+        struct udptun_endpoint app = ep(apps[i]), peer = ep(peers[i]);
         bool seen = false;
         world_init(&w, 1500);
         world_feed(&w, packet, world_udp(packet, &app, &peer, payload, 1));
@@ -174,7 +177,7 @@ static void fragments_that_overlap_void_their_datagram(void **state)
     (void)state;
     for (int i = 0; i < 2; i++) {
         struct world w;
-        struct endpoint app = ep(apps[i]), peer = ep(peers[i]);
+        struct udptun_endpoint app = ep(apps[i]), peer = ep(peers[i]);
         world_init(&w, 1280);
         world_feed(&w, packet, world_udp(packet, &app, &peer, payload, 1));
         assert_true(tun2socks_datagram(w.t, &app, &peer, payload, 2000));

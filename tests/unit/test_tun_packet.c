@@ -13,9 +13,9 @@
 #include "tun2socks/checksum.h"
 #include "tun2socks/packet.h"
 
-static struct endpoint ep(const char *text)
+static struct udptun_endpoint ep(const char *text)
 {
-    struct endpoint e;
+    struct udptun_endpoint e;
     assert_true(endpoint_parse(text, &e));
     return e;
 }
@@ -58,7 +58,7 @@ static void every_cut_or_changed_packet_is_dropped(void **state)
     const char *const apps[] = {"10.0.0.2:4000", "[fd00::2]:4000"};
     const char *const peers[] = {"192.0.2.1:7", "[2001:db8::1]:7"};
     for (int i = 0; i < 2; i++) {
-        struct endpoint app = ep(apps[i]), peer = ep(peers[i]);
+        struct udptun_endpoint app = ep(apps[i]), peer = ep(peers[i]);
         size_t size = world_udp(packet, &app, &peer, payload, 101);
         struct packet p;
         enum tun2socks_drop cause;
@@ -81,7 +81,8 @@ static void datagrams_go_out_and_come_back(void **state)
     (void)state;
     struct world w;
     world_init(&w, 1500);
-    struct endpoint app = ep("10.0.0.2:4000"), a = ep("192.0.2.1:7"), b = ep("192.0.2.9:9999");
+    struct udptun_endpoint app = ep("10.0.0.2:4000"), a = ep("192.0.2.1:7"),
+                           b = ep("192.0.2.9:9999");
     world_feed(&w, packet, world_udp(packet, &app, &a, payload, 0));
     assert_int_equal(w.datagrams, 1);
     assert_null(w.binding);
@@ -91,7 +92,7 @@ static void datagrams_go_out_and_come_back(void **state)
     assert_memory_equal(w.datagram.data, payload, 1000);
     assert_true(endpoint_equal(&w.datagram.destination, &b));
 
-    struct endpoint third = ep("198.51.100.77:1"); /* never written to */
+    struct udptun_endpoint third = ep("198.51.100.77:1"); /* never written to */
     assert_true(tun2socks_datagram(w.t, &app, &third, payload, 999));
     struct world_packet *out = world_take(&w);
     struct packet p;
@@ -101,7 +102,7 @@ static void datagrams_go_out_and_come_back(void **state)
     assert_memory_equal(p.transport + UDP_HEADER_SIZE, payload, 999);
     free(out);
 
-    struct endpoint stranger = ep("10.0.0.3:4000"), v6 = ep("[2001:db8::1]:1");
+    struct udptun_endpoint stranger = ep("10.0.0.3:4000"), v6 = ep("[2001:db8::1]:1");
     assert_false(tun2socks_datagram(w.t, &stranger, &third, payload, 9));
     assert_false(tun2socks_datagram(w.t, &app, &v6, payload, 9));
     const struct tun2socks_counters *c = tun2socks_counters(w.t);
@@ -122,7 +123,7 @@ static void fragments_are_cut_and_put_together(void **state)
                             1452, 1473, 2944, 9000, 65000, 65507};
     static struct world w;
     for (int i = 0; i < 2; i++) {
-        struct endpoint app = ep(apps[i]), peer = ep(peers[i]);
+        struct udptun_endpoint app = ep(apps[i]), peer = ep(peers[i]);
         world_init(&w, 1280);
         world_feed(&w, packet, world_udp(packet, &app, &peer, payload, 1));
         for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
@@ -158,7 +159,7 @@ static void fragments_that_never_complete_are_forgotten(void **state)
 {
     (void)state;
     static struct world w;
-    struct endpoint app = ep("10.0.0.2:4000"), peer = ep("192.0.2.1:7");
+    struct udptun_endpoint app = ep("10.0.0.2:4000"), peer = ep("192.0.2.1:7");
     world_init(&w, 1280);
     world_feed(&w, packet, world_udp(packet, &app, &peer, payload, 1));
     for (unsigned i = 0; i < 5000; i++) { /* far beyond what reassembly may hold */
@@ -185,7 +186,7 @@ static void the_least_recently_used_binding_makes_room(void **state)
     (void)state;
     struct world w;
     world_init(&w, 1500);
-    struct endpoint peer = ep("192.0.2.1:7"), app = ep("10.0.0.2:1");
+    struct udptun_endpoint peer = ep("192.0.2.1:7"), app = ep("10.0.0.2:1");
     for (uint16_t port = 1; port <= 4; port++, w.now_us++) {
         app.port = port;
         world_feed(&w, packet, world_udp(packet, &app, &peer, payload, 1));
@@ -208,8 +209,8 @@ static void bindings_idle_and_a_lone_dns_exchange_sooner(void **state)
     (void)state;
     struct world w;
     world_init(&w, 1500);
-    struct endpoint peer = ep("192.0.2.1:7"), dns = ep("192.0.2.1:53");
-    struct endpoint app = ep("10.0.0.2:1"), resolver = ep("10.0.0.2:2");
+    struct udptun_endpoint peer = ep("192.0.2.1:7"), dns = ep("192.0.2.1:53");
+    struct udptun_endpoint app = ep("10.0.0.2:1"), resolver = ep("10.0.0.2:2");
     world_feed(&w, packet, world_udp(packet, &app, &peer, payload, 1));
     world_feed(&w, packet, world_udp(packet, &resolver, &dns, payload, 1));
     world_wait(&w, 14 * 1000000u);
@@ -230,7 +231,7 @@ static void datagrams_of_either_direction_refresh(void **state)
     (void)state;
     struct world w;
     world_init(&w, 1500);
-    struct endpoint peer = ep("192.0.2.1:7"), app = ep("10.0.0.2:1");
+    struct udptun_endpoint peer = ep("192.0.2.1:7"), app = ep("10.0.0.2:1");
     world_feed(&w, packet, world_udp(packet, &app, &peer, payload, 1));
     for (int i = 0; i < 4; i++) {
         w.now_us += 299 * UINT64_C(1000000);
@@ -251,7 +252,7 @@ static void quic_is_refused_where_it_is_to_be(void **state)
     (void)state;
     struct world w;
     world_init(&w, 1500);
-    struct endpoint app = ep("[fd00::2]:4000"), peer = ep("[2001:db8::1]:443");
+    struct udptun_endpoint app = ep("[fd00::2]:4000"), peer = ep("[2001:db8::1]:443");
     size_t size = world_udp(packet, &app, &peer, payload, 1200);
     world_feed(&w, packet, size);
     assert_int_equal(w.datagrams, 1);
@@ -276,7 +277,7 @@ static void echo_is_answered_or_dropped(void **state)
     (void)state;
     struct world w;
     world_init(&w, 1500);
-    struct endpoint app = ep("10.0.0.2:0"), peer = ep("192.0.2.1:0");
+    struct udptun_endpoint app = ep("10.0.0.2:0"), peer = ep("192.0.2.1:0");
     size_t ip_size = packet_write_ip(packet, &app, &peer, PROTOCOL_ICMP, 64);
     memset(packet + ip_size, 0, 64);
     packet[ip_size] = 8;

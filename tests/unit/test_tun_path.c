@@ -25,9 +25,9 @@ static const char *const peers[] = {"192.0.2.1:80", "[2001:db8::1]:80"};
 static uint8_t payload[70000], packet[70000];
 static struct world w;
 
-static struct endpoint ep(const char *text)
+static struct udptun_endpoint ep(const char *text)
 {
-    struct endpoint e;
+    struct udptun_endpoint e;
     assert_true(endpoint_parse(text, &e));
     return e;
 }
@@ -52,15 +52,15 @@ static unsigned drain(void)
     return count;
 }
 
-static size_t ip_size_of(const struct endpoint *e)
+static size_t ip_size_of(const struct udptun_endpoint *e)
 {
-    return e->family == ENDPOINT_IP4 ? IP4_HEADER_SIZE : IP6_HEADER_SIZE;
+    return e->family == UDPTUN_ENDPOINT_IP4 ? IP4_HEADER_SIZE : IP6_HEADER_SIZE;
 }
 
 /* ---- an app's TCP, by hand */
 
 struct client {
-    struct endpoint app, peer;
+    struct udptun_endpoint app, peer;
     uint32_t sequence, acknowledged;
     uint32_t first; /* of the far end */
 };
@@ -153,8 +153,8 @@ static size_t largest(const struct client *c, size_t *covered)
 static void router_says_too_big(const struct world_packet *about, size_t quoted, uint32_t mtu)
 {
     bool is_ip4 = about->data[0] >> 4 == 4;
-    struct endpoint router = ep(is_ip4 ? "10.0.0.254:0" : "[fd00::fe]:0");
-    struct endpoint to = {.family = router.family};
+    struct udptun_endpoint router = ep(is_ip4 ? "10.0.0.254:0" : "[fd00::fe]:0");
+    struct udptun_endpoint to = {.family = router.family};
     memcpy(to.ip, about->data + (is_ip4 ? 12 : 8), is_ip4 ? 4 : 16);
     uint8_t protocol = is_ip4 ? PROTOCOL_ICMP : PROTOCOL_ICMP6;
     size_t ip_size = packet_write_ip(packet, &router, &to, protocol, ICMP_HEADER_SIZE + quoted);
@@ -291,8 +291,8 @@ static void a_router_makes_datagrams_smaller(void **state)
     (void)state;
     for (int version = 0; version < 2; version++) {
         struct packet p;
-        struct endpoint app = ep(apps[version]), peer = ep(peers[version]);
-        struct endpoint other = ep(version ? "[fd00::3]:9" : "10.0.0.3:9");
+        struct udptun_endpoint app = ep(apps[version]), peer = ep(peers[version]);
+        struct udptun_endpoint other = ep(version ? "[fd00::3]:9" : "10.0.0.3:9");
         world_init(&w, 1500);
         world_feed(&w, packet, world_udp(packet, &app, &peer, payload, 1));
         world_feed(&w, packet, world_udp(packet, &other, &peer, payload, 1));
@@ -328,7 +328,7 @@ static void a_fragment_may_be_too_big(void **state)
 {
     (void)state;
     struct packet p;
-    struct endpoint app = ep(apps[1]), peer = ep(peers[1]);
+    struct udptun_endpoint app = ep(apps[1]), peer = ep(peers[1]);
     world_init(&w, 65535);
     world_feed(&w, packet, world_udp(packet, &app, &peer, payload, 1));
     assert_true(tun2socks_datagram(w.t, &app, &peer, payload, 4000));
@@ -349,7 +349,7 @@ static void a_fragment_may_be_too_big(void **state)
 static void a_large_packet_shows_its_way(void **state)
 {
     (void)state;
-    struct endpoint app = ep(apps[1]), peer = ep(peers[1]);
+    struct udptun_endpoint app = ep(apps[1]), peer = ep(peers[1]);
     world_init(&w, 65535);
     world_feed(&w, packet, world_udp(packet, &app, &peer, payload, 9000));
     assert_true(tun2socks_datagram(w.t, &app, &peer, payload, 9000));

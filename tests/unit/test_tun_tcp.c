@@ -86,7 +86,7 @@ static void both_directions(uint32_t mtu, const char *to, unsigned lose_every, u
     open_flow(&f, to);
     a.lose_every = lose_every;
     struct world_stream *s = &w.streams[0];
-    struct endpoint wanted;
+    struct udptun_endpoint wanted;
     endpoint_parse(to, &wanted);
     assert_true(endpoint_equal(&s->destination, &wanted));
     for (unsigned i = 0; f.sent < size && i < 20000; i++) {

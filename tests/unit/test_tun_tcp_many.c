@@ -154,13 +154,14 @@ static void many_flows_keep_apart(void **state)
 
 /* ---- segments by hand */
 
-static const struct endpoint far = {.family = ENDPOINT_IP4, .port = 80, .ip = {192, 0, 2, 1}};
+static const struct udptun_endpoint far = {
+    .family = UDPTUN_ENDPOINT_IP4, .port = 80, .ip = {192, 0, 2, 1}};
 
 /* A byte of the app's, `offset` behind what it has sent. Returns what tun2socks acknowledges. */
 static uint32_t send_byte(const struct app_flow *f, uint32_t offset)
 {
-    const struct endpoint app = {
-        .family = ENDPOINT_IP4, .port = f->pcb->local_port, .ip = {10, 0, 0, 2}};
+    const struct udptun_endpoint app = {
+        .family = UDPTUN_ENDPOINT_IP4, .port = f->pcb->local_port, .ip = {10, 0, 0, 2}};
     enum { TOTAL = TCP_HEADER_SIZE + 1 };
     uint8_t packet[IP4_HEADER_SIZE + TOTAL];
     size_t at = packet_write_ip(packet, &app, &far, PROTOCOL_TCP, TOTAL);

@@ -47,19 +47,19 @@ static void those_due_fire_once_and_no_other(void **state)
     for (unsigned i = 0; i < COUNT; i++) {
         alarm_init(&boxes[i].alarm, fire);
         boxes[i].all = &all;
-        due_us[i] = UDPT_NEVER;
+        due_us[i] = UDPTUN_MACHINE_NEVER;
     }
     for (uint64_t now_us = 1; now_us < 20000; now_us++) {
         unsigned i = next(&random) % COUNT;
         uint64_t at_us = now_us + next(&random) % 300;
         if (next(&random) % 4 == 0) {
             alarm_stop(&all, &boxes[i].alarm);
-            due_us[i] = UDPT_NEVER;
+            due_us[i] = UDPTUN_MACHINE_NEVER;
         } else {
             alarm_wake(&all, &boxes[i].alarm, at_us);
             due_us[i] = at_us < due_us[i] ? at_us : due_us[i];
         }
-        uint64_t first_us = UDPT_NEVER;
+        uint64_t first_us = UDPTUN_MACHINE_NEVER;
         for (unsigned k = 0; k < COUNT; k++)
             first_us = due_us[k] < first_us ? due_us[k] : first_us;
         assert_int_equal(alarms_next_us(&all), first_us);
@@ -70,8 +70,8 @@ static void those_due_fire_once_and_no_other(void **state)
             assert_int_equal(boxes[k].fired, due_us[k] <= now_us);
             boxes[k].fired = 0;
             if (due_us[k] <= now_us)
-                due_us[k] = UDPT_NEVER;
-            assert_int_equal(alarm_runs(&boxes[k].alarm), due_us[k] != UDPT_NEVER);
+                due_us[k] = UDPTUN_MACHINE_NEVER;
+            assert_int_equal(alarm_runs(&boxes[k].alarm), due_us[k] != UDPTUN_MACHINE_NEVER);
         }
     }
 }
@@ -83,7 +83,7 @@ static void one_that_starts_again_waits_for_the_next_call(void **state)
     struct box box = {.all = &all, .again_us = 3};
     alarm_init(&box.alarm, fire);
     alarm_wake(&all, &box.alarm, 5);
-    alarm_wake(&all, &box.alarm, UDPT_NEVER);
+    alarm_wake(&all, &box.alarm, UDPTUN_MACHINE_NEVER);
     alarms_run(&all, 4);
     assert_int_equal(box.fired, 0);
     alarms_run(&all, 5);
@@ -91,7 +91,7 @@ static void one_that_starts_again_waits_for_the_next_call(void **state)
     alarms_run(&all, 5);
     assert_int_equal(box.fired, 2);
     alarm_stop(&all, &box.alarm);
-    assert_int_equal(alarms_next_us(&all), UDPT_NEVER);
+    assert_int_equal(alarms_next_us(&all), UDPTUN_MACHINE_NEVER);
 }
 
 static void one_that_fires_may_stop_one_that_is_due_with_it(void **state)

@@ -65,11 +65,11 @@ static void a_session_that_was_steady_is_dialled_at_once(void **state)
     pair_start(p, LOCAL);
     for (unsigned i = 0; i < 4; i++) {
         pair_run(p, 4 * S_US);
-        assert_int_equal(p->ends[LOCAL].state, UDPT_ESTABLISHED);
+        assert_int_equal(p->ends[LOCAL].state, UDPTUN_MACHINE_ESTABLISHED);
         for (size_t link = 0; link < p->link_count; link++)
             pair_cut(p, link);
         pair_run(p, 1000);
-        assert_int_equal(p->ends[LOCAL].state, UDPT_ESTABLISHED);
+        assert_int_equal(p->ends[LOCAL].state, UDPTUN_MACHINE_ESTABLISHED);
     }
 }
 
@@ -85,10 +85,10 @@ static void a_change_of_settings_is_said_again_when_the_control_leg_comes_up(voi
     p->server_mute = true;
     pair_run(p, 1000);
     p->configs[LOCAL].heartbeat_ms = 7777;
-    udpt_machine_configure(p->ends[LOCAL].m, &p->configs[LOCAL], p->now_us);
+    udptun_machine_configure(p->ends[LOCAL].m, &p->configs[LOCAL], p->now_us);
     p->server_mute = false;
     pair_run(p, S_US);
-    struct udpt_session *s = udpt_session_next(p->ends[SERVER].m, NULL);
+    struct udptun_session *s = udptun_session_next(p->ends[SERVER].m, NULL);
     assert_int_equal(s->params.heartbeat_ms, 7777);
 }
 

@@ -17,7 +17,7 @@ static int setup(void **state)
 {
     struct raw_server *s = (struct raw_server *)calloc(1, sizeof *s);
     assert_non_null(s);
-    udpt_config_init(&s->config, UDPT_SERVER);
+    udptun_machine_config_init(&s->config, UDPTUN_MACHINE_SERVER);
     *state = s;
     return 0;
 }
@@ -103,15 +103,15 @@ static void send_close(struct raw_client *c, uint64_t binding)
     struct writer w = writer_of(body, sizeof body);
     writer_varint(&w, CONTROL_CLOSE);
     writer_varint(&w, binding);
-    writer_varint(&w, UDPT_CLOSE_IDLE);
+    writer_varint(&w, UDPTUN_CLOSE_IDLE);
     send_control(c, &w);
 }
 
 static void send_announce(struct raw_client *c, uint64_t id, uint64_t binding)
 {
     uint8_t body[64];
-    struct endpoint ep = endpoint_ip4(198, 51, 100, 7, 5000);
-    struct udpt_dest dest = udpt_dest_of(&ep);
+    struct udptun_endpoint ep = endpoint_ip4(198, 51, 100, 7, 5000);
+    struct udptun_dest dest = udptun_dest_of(&ep);
     struct writer w = writer_of(body, sizeof body);
     writer_varint(&w, CONTROL_ANNOUNCE);
     writer_varint(&w, id);
@@ -121,9 +121,9 @@ static void send_announce(struct raw_client *c, uint64_t id, uint64_t binding)
     send_control(c, &w);
 }
 
-static struct udpt_session *only_session(const struct raw_server *s)
+static struct udptun_session *only_session(const struct raw_server *s)
 {
-    return udpt_session_next(s->m, NULL);
+    return udptun_session_next(s->m, NULL);
 }
 
 static size_t longest_chain(const struct table *t)
@@ -200,7 +200,7 @@ static void flows_are_opened_in_any_order_at_the_same_cost(void **state)
     }
     uint64_t id = FLOWS;
     LIST_FOREACH (node, &only_session(s)->bindings)
-        assert_int_equal(list_entry(node, struct udpt_binding, in_session)->id, id--);
+        assert_int_equal(list_entry(node, struct udptun_binding, in_session)->id, id--);
     assert_int_equal(id, 0);
 }
 
@@ -362,8 +362,8 @@ static void silent_streams_keep_nobody_out(void **state)
             assert_in_range(s->now_us - since_us, 0, 3 * S_US);
         assert_in_range(s->now_us - since_us, 0, 3 * S_US);
     }
-    struct udpt_machine_info info;
-    udpt_machine_look(s->m, s->now_us, &info);
+    struct udptun_machine_info info;
+    udptun_machine_look(s->m, s->now_us, &info);
     assert_in_range(info.pending, s->config.max_pending - 1, s->config.max_pending);
     assert_int_equal(raw_sessions(s), CLIENTS);
     raw_server_stop(s);

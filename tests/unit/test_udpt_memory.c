@@ -51,16 +51,16 @@ void *__wrap_realloc(void *old, size_t size)
 static void send_some(struct pair *p, uint64_t label, size_t size)
 {
     static const uint8_t DATA[5000];
-    struct endpoint ep = endpoint_ip4(198, 51, 100, 7, (uint16_t)(5000 + label));
-    struct udpt_dest to = udpt_dest_of(&ep), name = udpt_dest_of_name("example.org", 11, 99);
+    struct udptun_endpoint ep = endpoint_ip4(198, 51, 100, 7, (uint16_t)(5000 + label));
+    struct udptun_dest to = udptun_dest_of(&ep), name = udptun_dest_of_name("example.org", 11, 99);
     int code;
-    struct udpt_binding *b = udpt_binding_open(p->ends[LOCAL].m, label, p->now_us, &code);
+    struct udptun_binding *b = udptun_binding_open(p->ends[LOCAL].m, label, p->now_us, &code);
     assert_true(b ? code == UDPTUN_OK : code == UDPTUN_E_NOMEM || code == UDPTUN_E_LIMIT);
     for (int i = 0; b && i < 6; i++) {
-        udpt_send(b, i % 2 ? &to : &name, DATA, size, p->now_us);
+        udptun_binding_send(b, i % 2 ? &to : &name, DATA, size, p->now_us);
         pair_run(p, 20000);
         /* The far end may have closed it for want of memory. */
-        b = udpt_binding_after(udpt_session_next(p->ends[LOCAL].m, NULL), label - 1);
+        b = udptun_binding_after(udptun_session_next(p->ends[LOCAL].m, NULL), label - 1);
     }
 }
 
@@ -94,14 +94,14 @@ static bool run(unsigned long n)
         if (!p->ends[end].m)
             pair_start(p, end);
     pair_run(p, 10 * S_US);
-    assert_int_equal(p->ends[LOCAL].state, UDPT_ESTABLISHED);
+    assert_int_equal(p->ends[LOCAL].state, UDPTUN_MACHINE_ESTABLISHED);
     p->received_count = 0;
     int code;
-    struct endpoint ep = endpoint_ip4(198, 51, 100, 7, 7);
-    struct udpt_dest to = udpt_dest_of(&ep);
-    struct udpt_binding *b = udpt_binding_open(p->ends[LOCAL].m, 99, p->now_us, &code);
+    struct udptun_endpoint ep = endpoint_ip4(198, 51, 100, 7, 7);
+    struct udptun_dest to = udptun_dest_of(&ep);
+    struct udptun_binding *b = udptun_binding_open(p->ends[LOCAL].m, 99, p->now_us, &code);
     assert_non_null(b);
-    assert_int_equal(udpt_send(b, &to, (const uint8_t *)"x", 1, p->now_us), UDPTUN_OK);
+    assert_int_equal(udptun_binding_send(b, &to, (const uint8_t *)"x", 1, p->now_us), UDPTUN_OK);
     pair_run(p, S_US);
     assert_int_equal(p->received_count, 2); /* there and back */
     pair_fini(p);

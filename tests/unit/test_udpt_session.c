@@ -34,7 +34,7 @@ static void start_both(struct pair *p)
     pair_start(p, SERVER);
     pair_start(p, LOCAL);
     pair_run(p, S_US);
-    assert_int_equal(p->ends[LOCAL].state, UDPT_ESTABLISHED);
+    assert_int_equal(p->ends[LOCAL].state, UDPTUN_MACHINE_ESTABLISHED);
 }
 
 static void cut_all(struct pair *p)
@@ -43,26 +43,26 @@ static void cut_all(struct pair *p)
         pair_cut(p, i);
 }
 
-static struct udpt_binding *open_binding(struct pair *p, uint64_t label)
+static struct udptun_binding *open_binding(struct pair *p, uint64_t label)
 {
     int code;
-    struct udpt_binding *b = udpt_binding_open(p->ends[LOCAL].m, label, p->now_us, &code);
+    struct udptun_binding *b = udptun_binding_open(p->ends[LOCAL].m, label, p->now_us, &code);
     assert_non_null(b);
     assert_int_equal(code, UDPTUN_OK);
     return b;
 }
 
-static void send_number(struct pair *p, struct udpt_binding *b, const struct udpt_dest *to,
+static void send_number(struct pair *p, struct udptun_binding *b, const struct udptun_dest *to,
                         uint32_t number)
 {
-    assert_int_equal(udpt_send(b, to, (const uint8_t *)&number, sizeof number, p->now_us),
+    assert_int_equal(udptun_binding_send(b, to, (const uint8_t *)&number, sizeof number, p->now_us),
                      UDPTUN_OK);
 }
 
-static struct udpt_dest dest_of_port(uint16_t port)
+static struct udptun_dest dest_of_port(uint16_t port)
 {
-    struct endpoint ep = endpoint_ip4(198, 51, 100, 7, port);
-    return udpt_dest_of(&ep);
+    struct udptun_endpoint ep = endpoint_ip4(198, 51, 100, 7, port);
+    return udptun_dest_of(&ep);
 }
 
 /* Expects the numbers `from`.. in order at the server, and nothing else. */
@@ -82,8 +82,8 @@ static void datagrams_arrive_in_order_with_their_destination(void **state)
 {
     struct pair *p = (struct pair *)*state;
     start_both(p);
-    struct udpt_binding *b = open_binding(p, 1);
-    struct udpt_dest to = dest_of_port(5000);
+    struct udptun_binding *b = open_binding(p, 1);
+    struct udptun_dest to = dest_of_port(5000);
     for (uint32_t i = 0; i < 20; i++) {
         send_number(p, b, &to, i);
         pair_run(p, 1000);
@@ -103,13 +103,13 @@ static void any_size_survives_any_cutting(void **state)
         data[i] = (uint8_t)(i * 31);
     p->echo = true;
     start_both(p);
-    struct udpt_binding *b = open_binding(p, 1);
-    struct udpt_dest to = dest_of_port(9);
+    struct udptun_binding *b = open_binding(p, 1);
+    struct udptun_dest to = dest_of_port(9);
     for (size_t c = 0; c < 4; c++) {
         p->chunk = CHUNKS[c];
         for (size_t i = 0; i < sizeof SIZES / sizeof SIZES[0]; i++) {
             p->received_count = 0;
-            assert_int_equal(udpt_send(b, &to, data, SIZES[i], p->now_us), UDPTUN_OK);
+            assert_int_equal(udptun_binding_send(b, &to, data, SIZES[i], p->now_us), UDPTUN_OK);
             pair_run(p, 20000);
             assert_int_equal(p->received_count, 2);
             for (size_t r = 0; r < 2; r++) {
@@ -118,26 +118,26 @@ static void any_size_survives_any_cutting(void **state)
             }
         }
     }
-    assert_int_equal(udpt_send(b, &to, data, 65508, p->now_us), UDPTUN_E_INVALID);
+    assert_int_equal(udptun_binding_send(b, &to, data, 65508, p->now_us), UDPTUN_E_INVALID);
 }
 
 static void an_announced_flow_costs_few_bytes(void **state)
 {
     struct pair *p = (struct pair *)*state;
     start_both(p);
-    struct udpt_binding *b = open_binding(p, 1);
-    struct udpt_dest to = dest_of_port(5000);
+    struct udptun_binding *b = open_binding(p, 1);
+    struct udptun_dest to = dest_of_port(5000);
     for (uint32_t i = 0; i < 10; i++) {
         send_number(p, b, &to, i);
         pair_run(p, 100000);
     }
-    struct udpt_session *s = udpt_session_next(p->ends[LOCAL].m, NULL);
-    struct udpt_session_info before, after;
-    udpt_session_look(s, p->now_us, &before);
+    struct udptun_session *s = udptun_session_next(p->ends[LOCAL].m, NULL);
+    struct udptun_session_info before, after;
+    udptun_session_look(s, p->now_us, &before);
     for (uint32_t i = 0; i < 100; i++)
         send_number(p, b, &to, i);
     pair_run(p, 1000);
-    udpt_session_look(s, p->now_us, &after);
+    udptun_session_look(s, p->now_us, &after);
     uint64_t bytes = 0;
     for (size_t i = 0; i < after.leg_count; i++)
         bytes += after.legs[i].tx_bytes - before.legs[i].tx_bytes;
@@ -150,10 +150,10 @@ static void replies_reach_their_own_binding_with_the_true_source(void **state)
     struct pair *p = (struct pair *)*state;
     p->echo = true;
     start_both(p);
-    struct udpt_binding *first = open_binding(p, 1);
-    struct udpt_binding *second = open_binding(p, 2);
+    struct udptun_binding *first = open_binding(p, 1);
+    struct udptun_binding *second = open_binding(p, 2);
     for (uint32_t i = 0; i < 8; i++) {
-        struct udpt_dest a = dest_of_port((uint16_t)(1000 + i)), b = dest_of_port(2000);
+        struct udptun_dest a = dest_of_port((uint16_t)(1000 + i)), b = dest_of_port(2000);
         send_number(p, first, &a, 100 + i);
         send_number(p, second, &b, 200 + i);
         pair_run(p, 1000);
@@ -174,13 +174,13 @@ static void a_name_travels_to_the_server(void **state)
 {
     struct pair *p = (struct pair *)*state;
     start_both(p);
-    struct udpt_binding *b = open_binding(p, 1);
-    struct udpt_dest to = udpt_dest_of_name("example.org", 11, 53);
+    struct udptun_binding *b = open_binding(p, 1);
+    struct udptun_dest to = udptun_dest_of_name("example.org", 11, 53);
     for (uint32_t i = 0; i < 8; i++) {
         send_number(p, b, &to, i);
         pair_run(p, 50000);
     }
-    assert_int_equal(p->received[7].peer.family, ENDPOINT_NAME);
+    assert_int_equal(p->received[7].peer.family, UDPTUN_ENDPOINT_NAME);
     assert_true(endpoint_equal(&p->received[7].peer, &to.ep));
     expect_numbers(p, 0, 8);
 }
@@ -189,21 +189,21 @@ static void lost_legs_come_back_and_flows_go_on(void **state)
 {
     struct pair *p = (struct pair *)*state;
     start_both(p);
-    struct udpt_binding *b = open_binding(p, 1);
-    struct udpt_dest to = dest_of_port(5000);
+    struct udptun_binding *b = open_binding(p, 1);
+    struct udptun_dest to = dest_of_port(5000);
     send_number(p, b, &to, 0);
     pair_run(p, S_US);
     cut_all(p);
-    assert_int_equal(p->ends[LOCAL].state, UDPT_RECONNECTING);
-    assert_int_equal(p->ends[SERVER].state, UDPT_DETACHED);
+    assert_int_equal(p->ends[LOCAL].state, UDPTUN_MACHINE_RECONNECTING);
+    assert_int_equal(p->ends[SERVER].state, UDPTUN_MACHINE_DETACHED);
     pair_run(p, S_US);
-    assert_int_equal(p->ends[LOCAL].state, UDPT_ESTABLISHED);
+    assert_int_equal(p->ends[LOCAL].state, UDPTUN_MACHINE_ESTABLISHED);
     send_number(p, b, &to, 1);
     pair_run(p, S_US);
     expect_numbers(p, 0, 2);
     assert_int_equal(p->ends[SERVER].opened, 1); /* the same socket */
-    struct udpt_machine_info info;
-    udpt_machine_look(p->ends[SERVER].m, p->now_us, &info);
+    struct udptun_machine_info info;
+    udptun_machine_look(p->ends[SERVER].m, p->now_us, &info);
     assert_int_equal(info.resumed, 1);
 }
 
@@ -212,27 +212,27 @@ static void a_restarted_server_gets_the_same_flow_and_port(void **state)
     struct pair *p = (struct pair *)*state;
     p->echo = true;
     start_both(p);
-    struct udpt_binding *b = open_binding(p, 1);
-    struct udpt_dest to = dest_of_port(5000);
+    struct udptun_binding *b = open_binding(p, 1);
+    struct udptun_dest to = dest_of_port(5000);
     for (uint32_t i = 0; i < 6; i++)
         send_number(p, b, &to, i);
     pair_run(p, S_US);
-    struct udpt_binding_info before, after;
-    udpt_binding_look(b, p->now_us, &before);
+    struct udptun_binding_info before, after;
+    udptun_binding_look(b, p->now_us, &before);
     pair_crash(p, SERVER);
     p->server_down = true;
     pair_run(p, 10 * S_US);
-    assert_int_equal(p->ends[LOCAL].state, UDPT_RECONNECTING);
+    assert_int_equal(p->ends[LOCAL].state, UDPTUN_MACHINE_RECONNECTING);
     p->server_down = false;
     pair_start(p, SERVER);
     pair_run(p, 2 * S_US);
-    assert_int_equal(p->ends[LOCAL].state, UDPT_ESTABLISHED);
+    assert_int_equal(p->ends[LOCAL].state, UDPTUN_MACHINE_ESTABLISHED);
     p->received_count = 0;
     send_number(p, b, &to, 77);
     pair_run(p, S_US);
     assert_int_equal(p->received_count, 2);
-    udpt_binding_look(b, p->now_us, &after);
-    assert_int_equal(before.external4.family, ENDPOINT_IP4);
+    udptun_binding_look(b, p->now_us, &after);
+    assert_int_equal(before.external4.family, UDPTUN_ENDPOINT_IP4);
     assert_true(endpoint_equal(&before.external4, &after.external4));
 }
 
@@ -241,8 +241,8 @@ static void a_port_that_is_taken_is_said(void **state)
     struct pair *p = (struct pair *)*state;
     p->echo = true;
     start_both(p);
-    struct udpt_binding *b = open_binding(p, 1);
-    struct udpt_dest to = dest_of_port(5000);
+    struct udptun_binding *b = open_binding(p, 1);
+    struct udptun_dest to = dest_of_port(5000);
     send_number(p, b, &to, 1);
     pair_run(p, S_US);
     pair_crash(p, SERVER);
@@ -265,12 +265,12 @@ static void a_restarted_local_founds_a_new_session(void **state)
     pair_run(p, S_US);
     pair_start(p, LOCAL);
     pair_run(p, S_US);
-    assert_int_equal(p->ends[LOCAL].state, UDPT_ESTABLISHED);
-    struct udpt_machine_info info;
-    udpt_machine_look(p->ends[SERVER].m, p->now_us, &info);
+    assert_int_equal(p->ends[LOCAL].state, UDPTUN_MACHINE_ESTABLISHED);
+    struct udptun_machine_info info;
+    udptun_machine_look(p->ends[SERVER].m, p->now_us, &info);
     assert_int_equal(info.sessions, 2); /* the old one waits for its resume timeout */
     pair_run(p, 181 * S_US);
-    udpt_machine_look(p->ends[SERVER].m, p->now_us, &info);
+    udptun_machine_look(p->ends[SERVER].m, p->now_us, &info);
     assert_int_equal(info.sessions, 1);
 }
 
@@ -278,24 +278,24 @@ static void a_local_led_to_another_server_and_back_has_a_new_session_at_once(voi
 {
     struct pair *p = (struct pair *)*state;
     start_both(p);
-    struct udpt_machine *first = p->ends[SERVER].m;
+    struct udptun_machine *first = p->ends[SERVER].m;
     cut_all(p);
     pair_start(p, SERVER); /* another one, where the same address leads */
     pair_run(p, S_US);
-    assert_int_equal(p->ends[LOCAL].state, UDPT_ESTABLISHED);
+    assert_int_equal(p->ends[LOCAL].state, UDPTUN_MACHINE_ESTABLISHED);
     cut_all(p);
-    udpt_machine_free(p->ends[SERVER].m);
+    udptun_machine_free(p->ends[SERVER].m);
     p->ends[SERVER].m = first;
     unsigned hangups = p->ends[LOCAL].hangups;
     pair_run(p, S_US);
-    assert_int_equal(p->ends[LOCAL].state, UDPT_ESTABLISHED);
+    assert_int_equal(p->ends[LOCAL].state, UDPTUN_MACHINE_ESTABLISHED);
     /* One stream told that the id is taken there; no other was refused. */
     assert_int_equal(p->ends[LOCAL].hangups, hangups + 1);
-    struct udpt_machine_info info;
-    udpt_machine_look(first, p->now_us, &info);
+    struct udptun_machine_info info;
+    udptun_machine_look(first, p->now_us, &info);
     assert_int_equal(info.sessions, 2);
     pair_run(p, 181 * S_US);
-    udpt_machine_look(first, p->now_us, &info);
+    udptun_machine_look(first, p->now_us, &info);
     assert_int_equal(info.sessions, 1);
 }
 
@@ -304,17 +304,17 @@ static void a_local_that_kept_its_session_keeps_flows_and_ports(void **state)
     struct pair *p = (struct pair *)*state;
     p->echo = true;
     start_both(p);
-    struct udpt_dest to = dest_of_port(5000);
-    struct udpt_binding *other = open_binding(p, 6), *b = open_binding(p, 7);
+    struct udptun_dest to = dest_of_port(5000);
+    struct udptun_binding *other = open_binding(p, 6), *b = open_binding(p, 7);
     for (uint32_t i = 0; i < 6; i++) {
         send_number(p, other, &to, i);
         send_number(p, b, &to, i);
         pair_run(p, 50000);
     }
-    struct udpt_binding_info before, after;
-    udpt_binding_look(b, p->now_us, &before);
-    struct udpt_identity identity;
-    assert_true(udpt_machine_identity(p->ends[LOCAL].m, &identity));
+    struct udptun_binding_info before, after;
+    udptun_binding_look(b, p->now_us, &before);
+    struct udptun_session_identity identity;
+    assert_true(udptun_machine_identity(p->ends[LOCAL].m, &identity));
     for (uint64_t start = 1; start <= 2; start++) {
         pair_crash(p, LOCAL);
         pair_run(p, S_US);
@@ -322,18 +322,18 @@ static void a_local_that_kept_its_session_keeps_flows_and_ports(void **state)
         p->configs[LOCAL].identity = &identity;
         pair_start(p, LOCAL);
         pair_run(p, S_US);
-        assert_int_equal(p->ends[LOCAL].state, UDPT_ESTABLISHED);
+        assert_int_equal(p->ends[LOCAL].state, UDPTUN_MACHINE_ESTABLISHED);
         p->received_count = 0;
         b = open_binding(p, 7);
         send_number(p, b, &to, 77);
         pair_run(p, S_US);
         assert_int_equal(p->received_count, 2);
-        udpt_binding_look(b, p->now_us, &after);
+        udptun_binding_look(b, p->now_us, &after);
         assert_true(endpoint_equal(&before.external4, &after.external4));
     }
     assert_int_equal(p->ends[SERVER].opened, 2);
-    struct udpt_machine_info info;
-    udpt_machine_look(p->ends[SERVER].m, p->now_us, &info);
+    struct udptun_machine_info info;
+    udptun_machine_look(p->ends[SERVER].m, p->now_us, &info);
     assert_int_equal(info.sessions, 1);
     assert_int_equal(info.flows, 2);
 }
@@ -343,11 +343,11 @@ static void nobody_takes_a_session_over_without_its_secret(void **state)
     struct pair *p = (struct pair *)*state;
     p->echo = true;
     start_both(p);
-    struct udpt_dest to = dest_of_port(5000);
+    struct udptun_dest to = dest_of_port(5000);
     send_number(p, open_binding(p, 7), &to, 1);
     pair_run(p, S_US);
-    struct udpt_identity identity;
-    assert_true(udpt_machine_identity(p->ends[LOCAL].m, &identity));
+    struct udptun_session_identity identity;
+    assert_true(udptun_machine_identity(p->ends[LOCAL].m, &identity));
     /* A thief who knows all but the secret, while the owner is away. */
     pair_crash(p, LOCAL);
     identity.secret[5] ^= 1;
@@ -355,14 +355,15 @@ static void nobody_takes_a_session_over_without_its_secret(void **state)
     p->configs[LOCAL].identity = &identity;
     pair_start(p, LOCAL);
     pair_run(p, 5 * S_US);
-    assert_int_equal(p->ends[LOCAL].state, UDPT_ESTABLISHED); /* with a session of its own */
+    assert_int_equal(p->ends[LOCAL].state,
+                     UDPTUN_MACHINE_ESTABLISHED); /* with a session of its own */
     p->received_count = 0;
     send_number(p, open_binding(p, 7), &to, 2);
     pair_run(p, S_US);
     assert_int_equal(p->received_count, 2);
     assert_int_equal(p->ends[SERVER].opened, 2);
-    struct udpt_machine_info info;
-    udpt_machine_look(p->ends[SERVER].m, p->now_us, &info);
+    struct udptun_machine_info info;
+    udptun_machine_look(p->ends[SERVER].m, p->now_us, &info);
     assert_int_equal(info.sessions, 2);
 }
 
@@ -370,14 +371,14 @@ static void a_wrong_key_gets_nothing(void **state)
 {
     struct pair *p = (struct pair *)*state;
     p->configs[SERVER].has_key = true;
-    memset(p->configs[SERVER].key, 1, UDPT_KEY_SIZE);
+    memset(p->configs[SERVER].key, 1, UDPTUN_MACHINE_KEY_SIZE);
     pair_start(p, SERVER);
     pair_start(p, LOCAL);
     pair_run(p, 5 * S_US);
-    assert_int_equal(p->ends[LOCAL].state, UDPT_CONNECTING);
+    assert_int_equal(p->ends[LOCAL].state, UDPTUN_MACHINE_CONNECTING);
     assert_string_equal(p->ends[SERVER].reason, "its handshake is not proved by our key");
-    struct udpt_machine_info info;
-    udpt_machine_look(p->ends[SERVER].m, p->now_us, &info);
+    struct udptun_machine_info info;
+    udptun_machine_look(p->ends[SERVER].m, p->now_us, &info);
     assert_int_equal(info.sessions, 0);
     assert_true(p->link_count > 3); /* and the client goes on trying */
 }
@@ -387,7 +388,7 @@ static void the_right_key_is_accepted(void **state)
     struct pair *p = (struct pair *)*state;
     for (int i = 0; i < 2; i++) {
         p->configs[i].has_key = true;
-        memset(p->configs[i].key, 1, UDPT_KEY_SIZE);
+        memset(p->configs[i].key, 1, UDPTUN_MACHINE_KEY_SIZE);
     }
     start_both(p);
 }
@@ -397,7 +398,7 @@ static void idle_flows_end_a_lone_dns_exchange_sooner(void **state)
     struct pair *p = (struct pair *)*state;
     p->echo = true;
     start_both(p);
-    struct udpt_dest dns = dest_of_port(53), game = dest_of_port(5000);
+    struct udptun_dest dns = dest_of_port(53), game = dest_of_port(5000);
     send_number(p, open_binding(p, 1), &dns, 1);
     send_number(p, open_binding(p, 2), &game, 2);
     pair_run(p, 16 * S_US);
@@ -413,15 +414,15 @@ static void caps_evict_the_least_recently_used(void **state)
     struct pair *p = (struct pair *)*state;
     p->configs[LOCAL].max_flows = 4;
     start_both(p);
-    struct udpt_dest to = dest_of_port(5000);
+    struct udptun_dest to = dest_of_port(5000);
     for (uint32_t i = 0; i < 10; i++) {
         send_number(p, open_binding(p, i), &to, i);
         pair_run(p, 1000);
     }
-    struct udpt_machine_info info;
-    udpt_machine_look(p->ends[LOCAL].m, p->now_us, &info);
+    struct udptun_machine_info info;
+    udptun_machine_look(p->ends[LOCAL].m, p->now_us, &info);
     assert_int_equal(info.flows, 4);
-    udpt_machine_look(p->ends[SERVER].m, p->now_us, &info);
+    udptun_machine_look(p->ends[SERVER].m, p->now_us, &info);
     assert_int_equal(info.flows, 4);
     assert_int_equal(p->ends[LOCAL].closed, 6);
     expect_numbers(p, 0, 10);
@@ -433,13 +434,13 @@ static void datagrams_wait_for_a_leg_but_not_for_long(void **state)
     p->server_down = true;
     pair_start(p, LOCAL);
     pair_run(p, S_US);
-    struct udpt_binding *b = open_binding(p, 1);
-    struct udpt_dest to = dest_of_port(5000);
+    struct udptun_binding *b = open_binding(p, 1);
+    struct udptun_dest to = dest_of_port(5000);
     send_number(p, b, &to, 1);
     pair_run(p, S_US);
-    struct udpt_machine_info info;
-    udpt_machine_look(p->ends[LOCAL].m, p->now_us, &info);
-    assert_int_equal(info.counters.dropped[UDPT_DROP_STALE], 1);
+    struct udptun_machine_info info;
+    udptun_machine_look(p->ends[LOCAL].m, p->now_us, &info);
+    assert_int_equal(info.counters.dropped[UDPTUN_MACHINE_DROP_STALE], 1);
     send_number(p, b, &to, 2);
     p->server_down = false;
     pair_start(p, SERVER);
@@ -457,10 +458,10 @@ static void a_flow_that_floods_lets_others_pass(void **state)
     enum { FLOOD = 800, SIZE = 1200 };
     static const uint8_t data[SIZE];
     start_both(p);
-    struct udpt_binding *bulk = open_binding(p, 1), *call = open_binding(p, 2);
-    struct udpt_dest to = dest_of_port(5000);
+    struct udptun_binding *bulk = open_binding(p, 1), *call = open_binding(p, 2);
+    struct udptun_dest to = dest_of_port(5000);
     for (unsigned i = 0; i < FLOOD; i++)
-        assert_int_equal(udpt_send(bulk, &to, data, SIZE, p->now_us), UDPTUN_OK);
+        assert_int_equal(udptun_binding_send(bulk, &to, data, SIZE, p->now_us), UDPTUN_OK);
     send_number(p, call, &to, 1);
     pair_run(p, S_US);
     assert_int_equal(p->received_count, FLOOD + 1);
@@ -479,12 +480,12 @@ static void copies_go_on_legs_of_their_own_and_arrive_once(void **state)
     p->echo = true;
     start_both(p);
     pair_run(p, S_US); /* three data legs come up */
-    struct udpt_session_info before, after;
-    struct udpt_session *s = udpt_session_next(p->ends[LOCAL].m, NULL);
-    udpt_session_look(s, p->now_us, &before);
+    struct udptun_session_info before, after;
+    struct udptun_session *s = udptun_session_next(p->ends[LOCAL].m, NULL);
+    udptun_session_look(s, p->now_us, &before);
     assert_int_equal(before.leg_count, 4);
-    struct udpt_binding *b = open_binding(p, 1);
-    struct udpt_dest to = dest_of_port(5000);
+    struct udptun_binding *b = open_binding(p, 1);
+    struct udptun_dest to = dest_of_port(5000);
     for (uint32_t i = 0; i < 50; i++) {
         send_number(p, b, &to, i);
         pair_run(p, 200000);
@@ -496,7 +497,7 @@ static void copies_go_on_legs_of_their_own_and_arrive_once(void **state)
     }
     assert_int_equal(up, 50);
     assert_int_equal(down, 50);
-    udpt_session_look(s, p->now_us, &after);
+    udptun_session_look(s, p->now_us, &after);
     for (size_t i = 0; i < after.leg_count; i++) {
         /* Every data leg had every datagram: 4 bytes, a sequence number and a header. */
         uint64_t out = after.legs[i].tx_bytes - before.legs[i].tx_bytes;
@@ -505,10 +506,10 @@ static void copies_go_on_legs_of_their_own_and_arrive_once(void **state)
     }
     /* What is larger goes once. */
     static const uint8_t large[101];
-    udpt_session_look(s, p->now_us, &before);
-    udpt_send(b, &to, large, sizeof large, p->now_us);
+    udptun_session_look(s, p->now_us, &before);
+    udptun_binding_send(b, &to, large, sizeof large, p->now_us);
     pair_run(p, 1000);
-    udpt_session_look(s, p->now_us, &after);
+    udptun_session_look(s, p->now_us, &after);
     assert_in_range(after.tx_bytes - before.tx_bytes, 101, 101);
     uint64_t bytes = 0;
     for (size_t i = 0; i < after.leg_count; i++)
@@ -524,9 +525,9 @@ static void a_network_that_came_back_is_tried_at_once(void **state)
     pair_start(p, LOCAL);
     pair_run(p, 600 * S_US); /* attempts are half a minute apart by now */
     p->server_down = false;
-    udpt_network_changed(p->ends[LOCAL].m, p->now_us);
+    udptun_machine_network_changed(p->ends[LOCAL].m, p->now_us);
     pair_run(p, 10000);
-    assert_int_equal(p->ends[LOCAL].state, UDPT_ESTABLISHED);
+    assert_int_equal(p->ends[LOCAL].state, UDPTUN_MACHINE_ESTABLISHED);
 }
 
 static void a_goodbye_ends_the_session_at_once(void **state)
@@ -534,17 +535,17 @@ static void a_goodbye_ends_the_session_at_once(void **state)
     struct pair *p = (struct pair *)*state;
     start_both(p);
     open_binding(p, 1);
-    udpt_machine_stop(p->ends[LOCAL].m, UDPT_STOP_END, p->now_us);
+    udptun_machine_stop(p->ends[LOCAL].m, UDPTUN_MACHINE_STOP_END, p->now_us);
     pair_run(p, 1000);
-    struct udpt_machine_info info;
-    udpt_machine_look(p->ends[SERVER].m, p->now_us, &info);
+    struct udptun_machine_info info;
+    udptun_machine_look(p->ends[SERVER].m, p->now_us, &info);
     assert_int_equal(info.sessions, 0);
 }
 
 static uint64_t flows_at(struct pair *p, int end)
 {
-    struct udpt_machine_info info;
-    udpt_machine_look(p->ends[end].m, p->now_us, &info);
+    struct udptun_machine_info info;
+    udptun_machine_look(p->ends[end].m, p->now_us, &info);
     return info.flows;
 }
 
@@ -552,31 +553,31 @@ static uint64_t flows_at(struct pair *p, int end)
 static void lose_what_is_on_its_way(struct pair *p)
 {
     for (int end = LOCAL; end <= SERVER; end++)
-        for (struct udpt_conn *c; (c = udpt_next_ready(p->ends[end].m));) {
-            struct udpt_span spans[2];
-            while (udpt_conn_output(c, spans) > 0)
-                udpt_conn_sent(c, spans[0].size, p->now_us);
+        for (struct udptun_conn *c; (c = udptun_machine_next_ready(p->ends[end].m));) {
+            struct udptun_span spans[2];
+            while (udptun_conn_output(c, spans) > 0)
+                udptun_conn_sent(c, spans[0].size, p->now_us);
         }
     cut_all(p);
     pair_run(p, 2 * S_US);
-    assert_int_equal(p->ends[LOCAL].state, UDPT_ESTABLISHED);
+    assert_int_equal(p->ends[LOCAL].state, UDPTUN_MACHINE_ESTABLISHED);
 }
 
 static void an_end_of_a_flow_is_heard_though_the_word_of_it_was_lost(void **state)
 {
     struct pair *p = (struct pair *)*state;
     start_both(p);
-    struct udpt_dest to = dest_of_port(5000);
-    struct udpt_binding *b = open_binding(p, 1), *other = open_binding(p, 2);
+    struct udptun_dest to = dest_of_port(5000);
+    struct udptun_binding *b = open_binding(p, 1), *other = open_binding(p, 2);
     send_number(p, b, &to, 1);
     send_number(p, other, &to, 2);
     pair_run(p, S_US);
-    udpt_binding_close(b, p->now_us);
+    udptun_binding_close(b, p->now_us);
     lose_what_is_on_its_way(p);
     assert_int_equal(flows_at(p, SERVER), 1);
     /* and the other way */
-    struct udpt_session *s = udpt_session_next(p->ends[SERVER].m, NULL);
-    udpt_binding_close(udpt_binding_after(s, 0), p->now_us);
+    struct udptun_session *s = udptun_session_next(p->ends[SERVER].m, NULL);
+    udptun_binding_close(udptun_binding_after(s, 0), p->now_us);
     assert_int_equal(flows_at(p, LOCAL), 1);
     lose_what_is_on_its_way(p);
     assert_int_equal(flows_at(p, LOCAL), 0);
@@ -587,13 +588,13 @@ static void the_last_datagram_of_a_flow_is_not_overtaken_by_its_end(void **state
 {
     struct pair *p = (struct pair *)*state;
     start_both(p);
-    struct udpt_dest to = dest_of_port(5000);
+    struct udptun_dest to = dest_of_port(5000);
     for (uint32_t i = 0; i < 50; i++) {
         /* The control leg, with the ping in front, is written before the datagram's. */
-        assert_int_equal(udpt_ping(p->ends[LOCAL].m, i, p->now_us), UDPTUN_OK);
-        struct udpt_binding *b = open_binding(p, i);
+        assert_int_equal(udptun_machine_ping(p->ends[LOCAL].m, i, p->now_us), UDPTUN_OK);
+        struct udptun_binding *b = open_binding(p, i);
         send_number(p, b, &to, i);
-        udpt_binding_close(b, p->now_us);
+        udptun_binding_close(b, p->now_us);
         pair_run(p, S_US);
     }
     expect_numbers(p, 0, 50);
@@ -605,14 +606,14 @@ static void a_local_that_will_be_back_finds_its_session(void **state)
     struct pair *p = (struct pair *)*state;
     p->echo = true;
     start_both(p);
-    struct udpt_dest to = dest_of_port(5000);
+    struct udptun_dest to = dest_of_port(5000);
     send_number(p, open_binding(p, 7), &to, 1);
     pair_run(p, S_US);
-    struct udpt_identity identity;
-    assert_true(udpt_machine_identity(p->ends[LOCAL].m, &identity));
-    udpt_machine_stop(p->ends[LOCAL].m, UDPT_STOP_KEEP, p->now_us);
+    struct udptun_session_identity identity;
+    assert_true(udptun_machine_identity(p->ends[LOCAL].m, &identity));
+    udptun_machine_stop(p->ends[LOCAL].m, UDPTUN_MACHINE_STOP_KEEP, p->now_us);
     pair_run(p, 1000); /* no stream has ended yet: it is the goodbye that tells */
-    assert_int_equal(p->ends[SERVER].state, UDPT_DETACHED);
+    assert_int_equal(p->ends[SERVER].state, UDPTUN_MACHINE_DETACHED);
     assert_int_equal(flows_at(p, SERVER), 1);
     pair_crash(p, LOCAL);
     identity.client_incarnation = 1700000000000;
@@ -631,18 +632,18 @@ static void a_server_that_will_be_back_is_asked_for_the_same_session_and_ports(v
     struct pair *p = (struct pair *)*state;
     p->echo = true;
     start_both(p);
-    struct udpt_dest to = dest_of_port(5000);
-    struct udpt_binding *b = open_binding(p, 7);
+    struct udptun_dest to = dest_of_port(5000);
+    struct udptun_binding *b = open_binding(p, 7);
     send_number(p, b, &to, 1);
     pair_run(p, S_US);
-    struct udpt_binding_info before, after;
-    struct udpt_session_info session, again;
-    udpt_binding_look(b, p->now_us, &before);
-    udpt_session_look(udpt_session_next(p->ends[SERVER].m, NULL), p->now_us, &session);
+    struct udptun_binding_info before, after;
+    struct udptun_session_info session, again;
+    udptun_binding_look(b, p->now_us, &before);
+    udptun_session_look(udptun_session_next(p->ends[SERVER].m, NULL), p->now_us, &session);
     p->server_down = true;
-    udpt_machine_stop(p->ends[SERVER].m, UDPT_STOP_KEEP, p->now_us);
+    udptun_machine_stop(p->ends[SERVER].m, UDPTUN_MACHINE_STOP_KEEP, p->now_us);
     pair_run(p, 1000);
-    assert_int_equal(p->ends[LOCAL].state, UDPT_RECONNECTING);
+    assert_int_equal(p->ends[LOCAL].state, UDPTUN_MACHINE_RECONNECTING);
     pair_crash(p, SERVER);
     p->ends[SERVER].opened = 100;
     p->server_down = false;
@@ -652,9 +653,9 @@ static void a_server_that_will_be_back_is_asked_for_the_same_session_and_ports(v
     send_number(p, b, &to, 2);
     pair_run(p, S_US);
     assert_int_equal(p->received_count, 2);
-    udpt_binding_look(b, p->now_us, &after);
+    udptun_binding_look(b, p->now_us, &after);
     assert_true(endpoint_equal(&before.external4, &after.external4));
-    udpt_session_look(udpt_session_next(p->ends[SERVER].m, NULL), p->now_us, &again);
+    udptun_session_look(udptun_session_next(p->ends[SERVER].m, NULL), p->now_us, &again);
     assert_memory_equal(session.id, again.id, sizeof session.id);
 }
 
@@ -662,15 +663,16 @@ static void errors_travel_back(void **state)
 {
     struct pair *p = (struct pair *)*state;
     start_both(p);
-    struct udpt_binding *b = open_binding(p, 1);
-    struct udpt_dest to = dest_of_port(5000);
+    struct udptun_binding *b = open_binding(p, 1);
+    struct udptun_dest to = dest_of_port(5000);
     send_number(p, b, &to, 1);
     pair_run(p, 1000);
-    struct udpt_binding *remote = udpt_binding_after(udpt_session_next(p->ends[SERVER].m, NULL), 0);
-    udpt_binding_error(remote, &to, UDPT_PORT_UNREACHABLE, 0, p->now_us);
+    struct udptun_binding *remote =
+        udptun_binding_after(udptun_session_next(p->ends[SERVER].m, NULL), 0);
+    udptun_binding_error(remote, &to, UDPTUN_MACHINE_PORT_UNREACHABLE, 0, p->now_us);
     pair_run(p, 1000);
     assert_int_equal(p->ends[LOCAL].errors, 1);
-    assert_int_equal(p->ends[LOCAL].last_error, UDPT_PORT_UNREACHABLE);
+    assert_int_equal(p->ends[LOCAL].last_error, UDPTUN_MACHINE_PORT_UNREACHABLE);
 }
 
 static void idle_sessions_stay_up_on_heartbeats(void **state)
@@ -680,7 +682,7 @@ static void idle_sessions_stay_up_on_heartbeats(void **state)
     unsigned states = p->ends[LOCAL].states;
     pair_run(p, 3600 * S_US);
     assert_int_equal(p->ends[LOCAL].states, states);
-    assert_int_equal(udpt_ping(p->ends[LOCAL].m, 5, p->now_us), UDPTUN_OK);
+    assert_int_equal(udptun_machine_ping(p->ends[LOCAL].m, 5, p->now_us), UDPTUN_OK);
     pair_run(p, 1000);
     assert_int_equal(p->ends[LOCAL].pongs, 1);
 }

@@ -88,7 +88,7 @@ static void count_up(uint8_t *to, size_t size, uint8_t from)
 
 static void hold_dialogue_of(struct dialogue *d, bool has_key, uint8_t version)
 {
-    uint8_t key[UDPT_KEY_SIZE];
+    uint8_t key[UDPTUN_MACHINE_KEY_SIZE];
     count_up(key, sizeof key, 0x40);
     handshake_init(&d->client, has_key, key);
     handshake_init(&d->server, has_key, key);
@@ -285,17 +285,18 @@ static void inline_frames(void **state)
         {"inline-name-sequence", INLINE_SEQUENCE, false, true},
     };
     for (size_t i = 0; i < 3; i++) {
-        struct endpoint ep = {.family = ENDPOINT_IP4, .port = 53, .ip = {192, 0, 2, 1}};
+        struct udptun_endpoint ep = {
+            .family = UDPTUN_ENDPOINT_IP4, .port = 53, .ip = {192, 0, 2, 1}};
         if (CASES[i].v6)
-            ep = (struct endpoint){
-                .family = ENDPOINT_IP6, .port = 443, .ip = {0x20, 1, 0x0d, 0xb8, [15] = 1}};
+            ep = (struct udptun_endpoint){
+                .family = UDPTUN_ENDPOINT_IP6, .port = 443, .ip = {0x20, 1, 0x0d, 0xb8, [15] = 1}};
         struct inline_header h = {.flags = CASES[i].flags,
                                   .binding = 7,
                                   .label = 0x0102030405060708,
                                   .sequence = 9,
                                   .dest = CASES[i].by_name
-                                              ? udpt_dest_of_name("example.org", 11, 5000)
-                                              : udpt_dest_of(&ep)};
+                                              ? udptun_dest_of_name("example.org", 11, 5000)
+                                              : udptun_dest_of(&ep)};
         uint8_t body[512], frame[600];
         struct writer w = writer_of(body, sizeof body);
         frame_put_inline(&w, &h);
@@ -331,8 +332,8 @@ static void an_announced_datagram(void **state)
 static void control_frames(void **state)
 {
     (void)state;
-    struct endpoint ep = {.family = ENDPOINT_IP4, .port = 53, .ip = {192, 0, 2, 1}};
-    struct udpt_dest dest = udpt_dest_of(&ep);
+    struct udptun_endpoint ep = {.family = UDPTUN_ENDPOINT_IP4, .port = 53, .ip = {192, 0, 2, 1}};
+    struct udptun_dest dest = udptun_dest_of(&ep);
     uint8_t body[64], frame[80];
     struct writer w = writer_of(body, sizeof body);
     writer_varint(&w, CONTROL_ANNOUNCE);
@@ -356,7 +357,7 @@ static void control_frames(void **state)
     w = writer_of(body, sizeof body);
     writer_varint(&w, CONTROL_CLOSE);
     writer_varint(&w, 7);
-    writer_varint(&w, UDPT_CLOSE_IDLE);
+    writer_varint(&w, UDPTUN_CLOSE_IDLE);
     check("close", frame, put_frame(frame, FRAME_CONTROL, body, writer_size(&w)));
     w = writer_of(body, sizeof body);
     writer_varint(&w, CONTROL_CLOSED);

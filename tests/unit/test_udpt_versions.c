@@ -16,7 +16,7 @@ static int setup(void **state)
 {
     struct raw_server *s = (struct raw_server *)calloc(1, sizeof *s);
     assert_non_null(s);
-    udpt_config_init(&s->config, UDPT_SERVER);
+    udptun_machine_config_init(&s->config, UDPTUN_MACHINE_SERVER);
     s->config.has_key = true;
     s->config.key[3] = 7;
     *state = s;
@@ -148,7 +148,7 @@ static void nothing_is_founded_behind_a_welcome_that_knew_the_session(void **sta
     assert_true(raw_confirm(&owner, CONFIRM_CREATE));
     connect_speaking(&late, s, 2, 2);
     assert_true(raw_hello(&late));
-    udpt_session_close(udpt_session_next(s->m, NULL), s->now_us);
+    udptun_session_close(udptun_session_next(s->m, NULL), s->now_us);
     raw_confirm(&late, CONFIRM_CREATE);
     raw_run(s, 0);
     assert_int_equal(raw_sessions(s), 0);
@@ -164,9 +164,9 @@ static void our_ends_found_their_session_in_version_2(void **state)
     pair_start(p, SERVER);
     pair_start(p, LOCAL);
     pair_run(p, S_US);
-    assert_int_equal(p->ends[LOCAL].state, UDPT_ESTABLISHED);
-    const struct udpt_session *ours = udpt_session_next(p->ends[LOCAL].m, NULL);
-    const struct udpt_session *theirs = udpt_session_next(p->ends[SERVER].m, NULL);
+    assert_int_equal(p->ends[LOCAL].state, UDPTUN_MACHINE_ESTABLISHED);
+    const struct udptun_session *ours = udptun_session_next(p->ends[LOCAL].m, NULL);
+    const struct udptun_session *theirs = udptun_session_next(p->ends[SERVER].m, NULL);
     assert_memory_equal(ours->secret, theirs->secret, sizeof ours->secret);
     pair_fini(p);
     free(p);

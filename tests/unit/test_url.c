@@ -142,7 +142,7 @@ static void bound_address_takes_the_place_of_the_one_asked_for(void **state)
     (void)state;
     struct url url;
     char text[URL_TEXT_SIZE];
-    struct endpoint bound = endpoint_ip4(127, 0, 0, 1, 40123);
+    struct udptun_endpoint bound = endpoint_ip4(127, 0, 0, 1, 40123);
     assert_null(url_parse("socks5://u:p@127.0.0.1:0", LISTEN, &url));
     assert_string_equal(url_format_bound(&url, &bound, text), "socks5://127.0.0.1:40123");
 }

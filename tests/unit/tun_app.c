@@ -23,7 +23,8 @@ static err_t on_output(struct netif *netif, struct pbuf *p)
     pbuf_copy_partial(p, q->data, p->tot_len, 0);
     bool is_ip4 = q->data[0] >> 4 == 4;
     size_t ip_size = is_ip4 ? 20 : 40;
-    struct endpoint from = {.family = is_ip4 ? ENDPOINT_IP4 : ENDPOINT_IP6}, to = from;
+    struct udptun_endpoint from = {.family = is_ip4 ? UDPTUN_ENDPOINT_IP4 : UDPTUN_ENDPOINT_IP6},
+                           to = from;
     memcpy(from.ip, q->data + (is_ip4 ? 12 : 8), is_ip4 ? 4 : 16);
     memcpy(to.ip, q->data + (is_ip4 ? 16 : 24), is_ip4 ? 4 : 16);
     memset(q->data + ip_size + 16, 0, 2);
@@ -154,13 +155,13 @@ static void on_error(void *arg, err_t err)
 
 void app_connect(struct app *a, struct app_flow *f, const char *to)
 {
-    struct endpoint ep;
+    struct udptun_endpoint ep;
     ip_addr_t address = {0};
     *f = (struct app_flow){.pcb = tcp_new_ip_type(IPADDR_TYPE_ANY)};
     if (!endpoint_parse(to, &ep) || !f->pcb)
         abort();
-    IP_SET_TYPE_VAL(address, ep.family == ENDPOINT_IP4 ? IPADDR_TYPE_V4 : IPADDR_TYPE_V6);
-    memcpy(&address, ep.ip, ep.family == ENDPOINT_IP4 ? 4 : 16);
+    IP_SET_TYPE_VAL(address, ep.family == UDPTUN_ENDPOINT_IP4 ? IPADDR_TYPE_V4 : IPADDR_TYPE_V6);
+    memcpy(&address, ep.ip, ep.family == UDPTUN_ENDPOINT_IP4 ? 4 : 16);
     tcp_bind_netif(f->pcb, &a->netif);
     tcp_arg(f->pcb, f);
     tcp_err(f->pcb, on_error);

@@ -41,8 +41,8 @@ struct world_packet *world_take(struct world *w)
     return p;
 }
 
-static enum io on_open(void *arg, struct tun2socks_flow *flow, const struct endpoint *source,
-                       const struct endpoint *destination, void **stream)
+static enum io on_open(void *arg, struct tun2socks_flow *flow, const struct udptun_endpoint *source,
+                       const struct udptun_endpoint *destination, void **stream)
 {
     struct world *w = arg;
     if (w->open_result != IO_OK)
@@ -88,8 +88,8 @@ static void on_close(void *stream)
     s->flow = NULL;
 }
 
-static void on_datagram(void *arg, void **binding, const struct endpoint *source,
-                        const struct endpoint *destination, const void *data, size_t size)
+static void on_datagram(void *arg, void **binding, const struct udptun_endpoint *source,
+                        const struct udptun_endpoint *destination, const void *data, size_t size)
 {
     struct world *w = arg;
     w->binding = *binding;
@@ -167,8 +167,8 @@ void world_wait(struct world *w, uint64_t us)
     tun2socks_tick(w->t);
 }
 
-size_t world_udp(uint8_t *to, const struct endpoint *source, const struct endpoint *destination,
-                 const void *data, size_t size)
+size_t world_udp(uint8_t *to, const struct udptun_endpoint *source,
+                 const struct udptun_endpoint *destination, const void *data, size_t size)
 {
     size_t total = UDP_HEADER_SIZE + size;
     size_t ip_size = packet_write_ip(to, source, destination, PROTOCOL_UDP, total);

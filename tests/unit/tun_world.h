@@ -21,7 +21,7 @@ struct world_packet {
 
 struct world_stream {
     struct tun2socks_flow *flow; /* NULL: closed */
-    struct endpoint source, destination;
+    struct udptun_endpoint source, destination;
     uint64_t received, sent; /* bytes from and to the app */
     uint64_t wrong;          /* bytes that were not those of the pattern */
     size_t accept_bytes;     /* how many stream_write takes now */
@@ -30,7 +30,7 @@ struct world_stream {
 };
 
 struct world_datagram {
-    struct endpoint source, destination;
+    struct udptun_endpoint source, destination;
     size_t size;
     uint8_t data[65536];
 };
@@ -60,8 +60,8 @@ void world_wait(struct world *w, uint64_t us);
 struct world_packet *world_take(struct world *w);
 
 /* Build a UDP packet; returns its size. */
-size_t world_udp(uint8_t *to, const struct endpoint *source, const struct endpoint *destination,
-                 const void *data, size_t size);
+size_t world_udp(uint8_t *to, const struct udptun_endpoint *source,
+                 const struct udptun_endpoint *destination, const void *data, size_t size);
 /* Feed a packet and end the batch. */
 void world_feed(struct world *w, const void *data, size_t size);
 

@@ -16,7 +16,7 @@ static void give_random(void *arg, void *to, size_t size)
     }
 }
 
-static void dial(void *arg, struct udpt_conn *conn)
+static void dial(void *arg, struct udptun_conn *conn)
 {
     struct pair_end *e = (struct pair_end *)arg;
     struct pair *p = e->pair;
@@ -24,13 +24,13 @@ static void dial(void *arg, struct udpt_conn *conn)
         return;
     struct pair_link *link = &p->links[p->link_count++];
     *link = (struct pair_link){.conns = {conn, NULL}, .refused = p->server_down};
-    udpt_conn_set_host(conn, link);
+    udptun_conn_set_host(conn, link);
 }
 
-static void hangup(void *arg, struct udpt_conn *conn, const char *reason)
+static void hangup(void *arg, struct udptun_conn *conn, const char *reason)
 {
     struct pair_end *e = (struct pair_end *)arg;
-    struct pair_link *link = (struct pair_link *)udpt_conn_host(conn);
+    struct pair_link *link = (struct pair_link *)udptun_conn_host(conn);
     e->hangups++;
     snprintf(e->reason, sizeof e->reason, "%s", reason);
     if (link)
@@ -45,13 +45,13 @@ uint32_t pair_digest(const uint8_t *data, size_t size)
     return hash;
 }
 
-static void datagram(void *arg, struct udpt_binding *b, const struct udpt_dest *peer,
+static void datagram(void *arg, struct udptun_binding *b, const struct udptun_dest *peer,
                      const uint8_t *data, size_t size)
 {
     struct pair_end *e = (struct pair_end *)arg;
     struct pair *p = e->pair;
-    struct udpt_binding_info info;
-    udpt_binding_look(b, p->now_us, &info);
+    struct udptun_binding_info info;
+    udptun_binding_look(b, p->now_us, &info);
     struct pair_datagram *d = &p->received[p->received_count++ % PAIR_RECEIVED];
     *d = (struct pair_datagram){.at_server = e->is_server,
                                 .binding = info.id,
@@ -60,31 +60,31 @@ static void datagram(void *arg, struct udpt_binding *b, const struct udpt_dest *
                                 .digest = pair_digest(data, size)};
     memcpy(d->first, data, size < sizeof d->first ? size : sizeof d->first);
     if (e->is_server && p->echo)
-        udpt_send(b, peer, data, size, p->now_us);
+        udptun_binding_send(b, peer, data, size, p->now_us);
 }
 
-static int binding_opened(void *arg, struct udpt_binding *b, uint16_t want4, uint16_t want6)
+static int binding_opened(void *arg, struct udptun_binding *b, uint16_t want4, uint16_t want6)
 {
     struct pair_end *e = (struct pair_end *)arg;
     (void)want6;
     e->opened++;
     if (e->pair->ports_taken)
         want4 = 0;
-    struct endpoint external =
+    struct udptun_endpoint external =
         endpoint_ip4(192, 0, 2, 1, want4 ? want4 : (uint16_t)(40000 + e->opened));
-    udpt_binding_external(b, &external, e->pair->now_us);
+    udptun_binding_external(b, &external, e->pair->now_us);
     return 0;
 }
 
-static void binding_closed(void *arg, struct udpt_binding *b, enum udpt_close_reason reason)
+static void binding_closed(void *arg, struct udptun_binding *b, enum udptun_close_reason reason)
 {
     (void)b;
     (void)reason;
     ((struct pair_end *)arg)->closed++;
 }
 
-static void error(void *arg, struct udpt_binding *b, const struct udpt_dest *peer,
-                  enum udpt_error_code code, uint32_t value)
+static void error(void *arg, struct udptun_binding *b, const struct udptun_dest *peer,
+                  enum udptun_machine_error code, uint32_t value)
 {
     struct pair_end *e = (struct pair_end *)arg;
     (void)b;
@@ -94,7 +94,8 @@ static void error(void *arg, struct udpt_binding *b, const struct udpt_dest *pee
     e->last_error = code;
 }
 
-static void state(void *arg, struct udpt_session *s, enum udpt_state to, const char *reason)
+static void state(void *arg, struct udptun_session *s, enum udptun_machine_state to,
+                  const char *reason)
 {
     struct pair_end *e = (struct pair_end *)arg;
     (void)s;
@@ -110,14 +111,14 @@ static void pong(void *arg, uint64_t token, uint64_t rtt_us)
     ((struct pair_end *)arg)->pongs++;
 }
 
-static void log_line(void *arg, enum udpt_log level, const char *text)
+static void log_line(void *arg, enum udptun_machine_log level, const char *text)
 {
     (void)level;
     struct pair_end *e = (struct pair_end *)arg;
     snprintf(e->last_log, sizeof e->last_log, "%s", text);
 }
 
-static const struct udpt_ops OPS = {
+static const struct udptun_machine_ops OPS = {
     .random = give_random,
     .dial = dial,
     .hangup = hangup,
@@ -135,8 +136,8 @@ void pair_init(struct pair *p)
     memset(p, 0, sizeof *p);
     p->now_us = 1000000;
     p->chunk = 1400;
-    udpt_config_init(&p->configs[LOCAL], UDPT_LOCAL);
-    udpt_config_init(&p->configs[SERVER], UDPT_SERVER);
+    udptun_machine_config_init(&p->configs[LOCAL], UDPTUN_MACHINE_LOCAL);
+    udptun_machine_config_init(&p->configs[SERVER], UDPTUN_MACHINE_SERVER);
     for (int i = 0; i < 2; i++) {
         p->ends[i].pair = p;
         p->ends[i].is_server = i == SERVER;
@@ -147,13 +148,13 @@ void pair_init(struct pair *p)
 void pair_start(struct pair *p, int end)
 {
     struct pair_end *e = &p->ends[end];
-    e->m = udpt_machine_new(&p->configs[end], &OPS, e, p->now_us);
+    e->m = udptun_machine_new(&p->configs[end], &OPS, e, p->now_us);
 }
 
 void pair_crash(struct pair *p, int end)
 {
     struct pair_end *e = &p->ends[end];
-    udpt_machine_free(e->m);
+    udptun_machine_free(e->m);
     e->m = NULL;
     for (size_t i = 0; i < p->link_count; i++)
         pair_cut(p, i);
@@ -170,7 +171,7 @@ void pair_cut(struct pair *p, size_t link)
 {
     for (int i = 0; i < 2; i++)
         if (p->links[link].conns[i])
-            udpt_conn_lost(p->links[link].conns[i], "cut", p->now_us);
+            udptun_conn_lost(p->links[link].conns[i], "cut", p->now_us);
 }
 
 static bool settle_dials(struct pair *p)
@@ -181,14 +182,14 @@ static bool settle_dials(struct pair *p)
         if (link->open || !link->conns[LOCAL])
             continue;
         moved = true;
-        struct udpt_machine *server = link->refused ? NULL : p->ends[SERVER].m;
-        link->conns[SERVER] = server ? udpt_accept(server, "peer", p->now_us) : NULL;
+        struct udptun_machine *server = link->refused ? NULL : p->ends[SERVER].m;
+        link->conns[SERVER] = server ? udptun_machine_accept(server, "peer", p->now_us) : NULL;
         link->open = true;
         if (link->conns[SERVER]) {
-            udpt_conn_set_host(link->conns[SERVER], link);
-            udpt_conn_opened(link->conns[LOCAL], p->now_us);
+            udptun_conn_set_host(link->conns[SERVER], link);
+            udptun_conn_opened(link->conns[LOCAL], p->now_us);
         } else {
-            udpt_conn_lost(link->conns[LOCAL], "connection refused", p->now_us);
+            udptun_conn_lost(link->conns[LOCAL], "connection refused", p->now_us);
         }
     }
     return moved;
@@ -197,19 +198,19 @@ static bool settle_dials(struct pair *p)
 static bool move_bytes(struct pair *p, int from)
 {
     bool moved = false;
-    struct udpt_conn *c;
-    while (p->ends[from].m && (c = udpt_next_ready(p->ends[from].m)) != NULL) {
-        struct pair_link *link = (struct pair_link *)udpt_conn_host(c);
-        struct udpt_span spans[2];
-        while (link->conns[from] && udpt_conn_output(c, spans) > 0) {
+    struct udptun_conn *c;
+    while (p->ends[from].m && (c = udptun_machine_next_ready(p->ends[from].m)) != NULL) {
+        struct pair_link *link = (struct pair_link *)udptun_conn_host(c);
+        struct udptun_span spans[2];
+        while (link->conns[from] && udptun_conn_output(c, spans) > 0) {
             uint8_t piece[65536];
             size_t size = spans[0].size < p->chunk ? spans[0].size : p->chunk;
             memcpy(piece, spans[0].data, size);
-            udpt_conn_sent(c, size, p->now_us);
+            udptun_conn_sent(c, size, p->now_us);
             if (link->conns[!from])
-                udpt_conn_input(link->conns[!from], piece, size, p->now_us);
+                udptun_conn_input(link->conns[!from], piece, size, p->now_us);
             if (from == SERVER && ++link->server_writes == p->server_writes && link->conns[from])
-                udpt_conn_lost(link->conns[from], "cut", p->now_us);
+                udptun_conn_lost(link->conns[from], "cut", p->now_us);
             moved = true;
         }
     }
@@ -227,7 +228,7 @@ static bool settle_ends(struct pair *p)
         moved |= link->conns[LOCAL] || link->conns[SERVER];
         for (int e = 0; e < 2; e++)
             if (link->conns[e])
-                udpt_conn_lost(link->conns[e], "", p->now_us);
+                udptun_conn_lost(link->conns[e], "", p->now_us);
     }
     return moved;
 }
@@ -240,16 +241,16 @@ void pair_run(struct pair *p, uint64_t for_us)
         moved |= move_bytes(p, LOCAL);
         moved |= !p->server_mute && move_bytes(p, SERVER);
         moved |= settle_ends(p);
-        uint64_t next_us = UDPT_NEVER;
+        uint64_t next_us = UDPTUN_MACHINE_NEVER;
         for (int i = 0; i < 2; i++) {
             if (!p->ends[i].m)
                 continue;
-            if (udpt_deadline(p->ends[i].m) <= p->now_us) {
-                udpt_tick(p->ends[i].m, p->now_us);
+            if (udptun_machine_deadline(p->ends[i].m) <= p->now_us) {
+                udptun_machine_tick(p->ends[i].m, p->now_us);
                 moved = true;
             }
-            if (udpt_deadline(p->ends[i].m) < next_us)
-                next_us = udpt_deadline(p->ends[i].m);
+            if (udptun_machine_deadline(p->ends[i].m) < next_us)
+                next_us = udptun_machine_deadline(p->ends[i].m);
         }
         if (moved)
             continue;

@@ -16,19 +16,19 @@ struct pair;
 
 struct pair_end {
     struct pair *pair;
-    struct udpt_machine *m;
+    struct udptun_machine *m;
     bool is_server;
     uint64_t random; /* state of its generator */
-    enum udpt_state state;
+    enum udptun_machine_state state;
     unsigned states, opened, closed, errors, hangups, pongs;
-    enum udpt_error_code last_error;
+    enum udptun_machine_error last_error;
     char reason[160];
     char last_log[256];
 };
 
 struct pair_link {
-    struct udpt_conn *conns[2]; /* local, server */
-    bool refused;               /* the next dial finds nobody */
+    struct udptun_conn *conns[2]; /* local, server */
+    bool refused;                 /* the next dial finds nobody */
     unsigned server_writes;
     bool open;
 };
@@ -36,7 +36,7 @@ struct pair_link {
 struct pair_datagram {
     bool at_server;
     uint64_t binding;
-    struct endpoint peer;
+    struct udptun_endpoint peer;
     size_t size;
     uint8_t first[16];
     uint32_t digest;
@@ -44,7 +44,7 @@ struct pair_datagram {
 
 struct pair {
     struct pair_end ends[2];
-    struct udpt_config configs[2];
+    struct udptun_machine_config configs[2];
     uint64_t now_us;
     size_t chunk;
     bool server_down; /* dials fail */

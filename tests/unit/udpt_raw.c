@@ -14,17 +14,17 @@ static void give_random(void *arg, void *to, size_t size)
     }
 }
 
-static void hangup(void *arg, struct udpt_conn *conn, const char *reason)
+static void hangup(void *arg, struct udptun_conn *conn, const char *reason)
 {
     struct raw_server *s = (struct raw_server *)arg;
-    struct raw_client *c = (struct raw_client *)udpt_conn_host(conn);
+    struct raw_client *c = (struct raw_client *)udptun_conn_host(conn);
     s->hangups++;
     snprintf(s->reason, sizeof s->reason, "%s", reason);
     if (c)
         c->conn = NULL;
 }
 
-static void datagram(void *arg, struct udpt_binding *b, const struct udpt_dest *peer,
+static void datagram(void *arg, struct udptun_binding *b, const struct udptun_dest *peer,
                      const uint8_t *data, size_t size)
 {
     (void)b;
@@ -34,7 +34,7 @@ static void datagram(void *arg, struct udpt_binding *b, const struct udpt_dest *
     ((struct raw_server *)arg)->datagrams++;
 }
 
-static int binding_opened(void *arg, struct udpt_binding *b, uint16_t want4, uint16_t want6)
+static int binding_opened(void *arg, struct udptun_binding *b, uint16_t want4, uint16_t want6)
 {
     (void)b;
     (void)want4;
@@ -43,14 +43,15 @@ static int binding_opened(void *arg, struct udpt_binding *b, uint16_t want4, uin
     return 0;
 }
 
-static void binding_closed(void *arg, struct udpt_binding *b, enum udpt_close_reason reason)
+static void binding_closed(void *arg, struct udptun_binding *b, enum udptun_close_reason reason)
 {
     (void)arg;
     (void)b;
     (void)reason;
 }
 
-static void state(void *arg, struct udpt_session *s, enum udpt_state to, const char *reason)
+static void state(void *arg, struct udptun_session *s, enum udptun_machine_state to,
+                  const char *reason)
 {
     (void)arg;
     (void)s;
@@ -58,14 +59,14 @@ static void state(void *arg, struct udpt_session *s, enum udpt_state to, const c
     (void)reason;
 }
 
-static void log_line(void *arg, enum udpt_log level, const char *text)
+static void log_line(void *arg, enum udptun_machine_log level, const char *text)
 {
     (void)arg;
     (void)level;
     (void)text;
 }
 
-static const struct udpt_ops OPS = {
+static const struct udptun_machine_ops OPS = {
     .random = give_random,
     .hangup = hangup,
     .datagram = datagram,
@@ -79,19 +80,19 @@ void raw_server_start(struct raw_server *s)
 {
     s->now_us = 1000000;
     s->random = 7;
-    s->m = udpt_machine_new(&s->config, &OPS, s, s->now_us);
+    s->m = udptun_machine_new(&s->config, &OPS, s, s->now_us);
 }
 
 void raw_server_stop(struct raw_server *s)
 {
-    udpt_machine_free(s->m);
+    udptun_machine_free(s->m);
     s->m = NULL;
 }
 
 unsigned raw_sessions(const struct raw_server *s)
 {
-    struct udpt_machine_info info;
-    udpt_machine_look(s->m, s->now_us, &info);
+    struct udptun_machine_info info;
+    udptun_machine_look(s->m, s->now_us, &info);
     return (unsigned)info.sessions;
 }
 
@@ -100,28 +101,28 @@ void raw_run(struct raw_server *s, uint64_t for_us)
     uint64_t until_us = s->now_us + for_us;
     for (;;) {
         raw_drain(s);
-        uint64_t next_us = udpt_deadline(s->m);
+        uint64_t next_us = udptun_machine_deadline(s->m);
         if (next_us > until_us)
             break;
         if (next_us > s->now_us)
             s->now_us = next_us;
-        udpt_tick(s->m, s->now_us);
+        udptun_machine_tick(s->m, s->now_us);
     }
     s->now_us = until_us;
 }
 
 void raw_drain(struct raw_server *s)
 {
-    struct udpt_conn *conn;
-    while ((conn = udpt_next_ready(s->m)) != NULL) {
-        struct udpt_span spans[2];
-        struct raw_client *c = (struct raw_client *)udpt_conn_host(conn);
-        while (c && c->reads && udpt_conn_output(conn, spans) > 0) {
+    struct udptun_conn *conn;
+    while ((conn = udptun_machine_next_ready(s->m)) != NULL) {
+        struct udptun_span spans[2];
+        struct raw_client *c = (struct raw_client *)udptun_conn_host(conn);
+        while (c && c->reads && udptun_conn_output(conn, spans) > 0) {
             size_t room = sizeof c->heard - c->heard_size;
             size_t kept = spans[0].size < room ? spans[0].size : room;
             memcpy(c->heard + c->heard_size, spans[0].data, kept);
             c->heard_size += kept;
-            udpt_conn_sent(conn, spans[0].size, s->now_us);
+            udptun_conn_sent(conn, spans[0].size, s->now_us);
         }
     }
 }
@@ -133,16 +134,16 @@ bool raw_connect(struct raw_client *c, struct raw_server *s, uint32_t number)
     memcpy(c->hello.session, &number, sizeof number);
     memcpy(c->hello.nonce, &number, sizeof number);
     handshake_init(&c->handshake, s->config.has_key, s->config.key);
-    c->conn = udpt_accept(s->m, "a raw client", s->now_us);
+    c->conn = udptun_machine_accept(s->m, "a raw client", s->now_us);
     if (c->conn)
-        udpt_conn_set_host(c->conn, c);
+        udptun_conn_set_host(c->conn, c);
     return c->conn != NULL;
 }
 
 void raw_send(struct raw_client *c, const uint8_t *data, size_t size)
 {
     if (c->conn)
-        udpt_conn_input(c->conn, data, size, c->server->now_us);
+        udptun_conn_input(c->conn, data, size, c->server->now_us);
 }
 
 void raw_control(struct raw_client *c, const uint8_t *body, size_t size)
@@ -185,5 +186,5 @@ bool raw_establish(struct raw_client *c, struct raw_server *s, uint32_t number)
 void raw_close(struct raw_client *c)
 {
     if (c->conn)
-        udpt_conn_lost(c->conn, "", c->server->now_us);
+        udptun_conn_lost(c->conn, "", c->server->now_us);
 }

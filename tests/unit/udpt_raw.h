@@ -14,8 +14,8 @@
 #include "proto/udpt/machine.h"
 
 struct raw_server {
-    struct udpt_config config;
-    struct udpt_machine *m;
+    struct udptun_machine_config config;
+    struct udptun_machine *m;
     uint64_t now_us;
     uint64_t random; /* state of its generator */
     unsigned hangups, opened, datagrams;
@@ -26,7 +26,7 @@ enum { RAW_HEARD_SIZE = 4096 };
 
 struct raw_client {
     struct raw_server *server;
-    struct udpt_conn *conn; /* NULL: the server hung up */
+    struct udptun_conn *conn; /* NULL: the server hung up */
     struct handshake handshake;
     struct hello hello;
     uint8_t secret[UDPT_SECRET_SIZE];
@@ -36,7 +36,7 @@ struct raw_client {
     size_t heard_size;
 };
 
-/* The caller has set `config`, for example by udpt_config_init(). */
+/* The caller has set `config`, for example by udptun_machine_config_init(). */
 void raw_server_start(struct raw_server *s);
 void raw_server_stop(struct raw_server *s);
 unsigned raw_sessions(const struct raw_server *s);

@@ -31,7 +31,7 @@ bool device_address_parse(const char *text, struct device_address *address)
         *slash = '\0';
     if (!endpoint_parse_ip(copy, &address->ip) || address->ip.scope)
         return false;
-    unsigned long most = address->ip.family == ENDPOINT_IP4 ? 32 : 128, size = most;
+    unsigned long most = address->ip.family == UDPTUN_ENDPOINT_IP4 ? 32 : 128, size = most;
     if (slash) {
         size = strtoul(slash + 1, &end, 10);
         if (slash[1] < '0' || slash[1] > '9' || *end || size > most)
@@ -41,7 +41,7 @@ bool device_address_parse(const char *text, struct device_address *address)
     return true;
 }
 
-bool device_address_covers(const struct device_address *address, const struct endpoint *ip)
+bool device_address_covers(const struct device_address *address, const struct udptun_endpoint *ip)
 {
     if (address->ip.family != ip->family)
         return false;
@@ -121,7 +121,7 @@ int proxy_device_up(struct proxy_device *d, struct udptun_error *err)
     /* An IPv6 address goes on what is up; where IPv6 is off for new devices the device has none,
      * and its IPv6 route is the unreachable one. */
     struct udptun_error ignored;
-    if (rc == 0 && d->address6.ip.family != ENDPOINT_NONE)
+    if (rc == 0 && d->address6.ip.family != UDPTUN_ENDPOINT_NONE)
         link_add_address(d->nl, d->index, &d->address6, &ignored);
     return rc;
 }
@@ -133,7 +133,7 @@ int proxy_device_down(struct proxy_device *d, struct udptun_error *err)
         return UDPTUN_OK;
     int rc = link_set_up(d->nl, d->index, false, err);
     int rc4 = link_delete_address(d->nl, d->index, &d->address, rc < 0 ? &ignored : err);
-    if (d->address6.ip.family != ENDPOINT_NONE)
+    if (d->address6.ip.family != UDPTUN_ENDPOINT_NONE)
         link_delete_address(d->nl, d->index, &d->address6, &ignored); /* went with `down` */
     return rc < 0 ? rc : rc4;
 }

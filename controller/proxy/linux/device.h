@@ -23,9 +23,9 @@
 #include "controller/proxy/linux/netlink.h"
 #include "proto/endpoint.h"
 
-/* An address with the size of its network's prefix; family ENDPOINT_NONE: none. */
+/* An address with the size of its network's prefix; family UDPTUN_ENDPOINT_NONE: none. */
 struct device_address {
-    struct endpoint ip;
+    struct udptun_endpoint ip;
     uint8_t prefix_size;
 };
 
@@ -40,7 +40,7 @@ struct proxy_device {
 /* "10.0.85.1/24" into its parts. False: it is none. */
 bool device_address_parse(const char *text, struct device_address *address);
 /* `ip` is in its network. */
-bool device_address_covers(const struct device_address *address, const struct endpoint *ip);
+bool device_address_covers(const struct device_address *address, const struct udptun_endpoint *ip);
 
 /* Delete every device that bears our alias: what a crash has left. */
 int proxy_device_clear(struct nl *nl, struct udptun_error *err);

@@ -78,7 +78,7 @@ int link_set_up(struct nl *nl, uint32_t index, bool up, struct udptun_error *err
 static void begin_address(struct nl_message *m, uint16_t type, uint16_t flags, uint32_t index,
                           const struct device_address *address)
 {
-    bool is_ip4 = address->ip.family == ENDPOINT_IP4;
+    bool is_ip4 = address->ip.family == UDPTUN_ENDPOINT_IP4;
     struct ifaddrmsg *head = nl_begin(m, type, flags, sizeof *head);
     head->ifa_family = is_ip4 ? AF_INET : AF_INET6;
     head->ifa_prefixlen = address->prefix_size;

@@ -37,7 +37,7 @@ static void add_route(struct plan *plan, uint8_t family, uint8_t type, uint32_t 
         (struct plan_route){.family = family, .type = type, .device = device, .metric = metric};
 }
 
-static void plan_family(struct plan *plan, uint8_t family, const struct endpoint *proxy,
+static void plan_family(struct plan *plan, uint8_t family, const struct udptun_endpoint *proxy,
                         uint32_t device, uint32_t mark)
 {
     bool is_ip4 = family == AF_INET;
@@ -47,7 +47,7 @@ static void plan_family(struct plan *plan, uint8_t family, const struct endpoint
     add_rule(plan, family, PLAN_END, FR_ACT_NOP);
     if (mark)
         add_aside(plan, family)->mark = mark;
-    if (proxy->family == (is_ip4 ? ENDPOINT_IP4 : ENDPOINT_IP6)) {
+    if (proxy->family == (is_ip4 ? UDPTUN_ENDPOINT_IP4 : UDPTUN_ENDPOINT_IP6)) {
         struct plan_rule *rule = add_aside(plan, family);
         rule->prefix_size = is_ip4 ? 32 : 128;
         memcpy(rule->to, proxy->ip, sizeof rule->to);
@@ -68,8 +68,8 @@ static void plan_family(struct plan *plan, uint8_t family, const struct endpoint
     add_rule(plan, family, PLAN_INTO, FR_ACT_TO_TBL)->table = PLAN_TABLE;
 }
 
-void plan_make(struct plan *plan, const struct endpoint *proxy, uint32_t device, uint32_t mark,
-               bool has_ip6)
+void plan_make(struct plan *plan, const struct udptun_endpoint *proxy, uint32_t device,
+               uint32_t mark, bool has_ip6)
 {
     *plan = (struct plan){0};
     if (has_ip6)

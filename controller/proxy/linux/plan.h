@@ -60,8 +60,8 @@ struct plan {
 
 /* Everything into the device with index `device`, but what goes to `proxy` and what bears `mark`
  * (0: none does). `has_ip6`: the system knows IPv6. */
-void plan_make(struct plan *plan, const struct endpoint *proxy, uint32_t device, uint32_t mark,
-               bool has_ip6);
+void plan_make(struct plan *plan, const struct udptun_endpoint *proxy, uint32_t device,
+               uint32_t mark, bool has_ip6);
 
 bool plan_has_rule(const struct plan *plan, const struct plan_rule *rule);
 bool plan_has_route(const struct plan *plan, const struct plan_route *route);

@@ -229,11 +229,11 @@ static void note_type(void *arg, const struct nlmsghdr *message)
         *type = ((const struct rtmsg *)NLMSG_DATA(message))->rtm_type;
 }
 
-int routing_find(struct routing *r, const struct endpoint *to, uint32_t mark, enum route_kind *kind,
-                 struct udptun_error *err)
+int routing_find(struct routing *r, const struct udptun_endpoint *to, uint32_t mark,
+                 enum route_kind *kind, struct udptun_error *err)
 {
     struct nl_message m;
-    bool is_ip4 = to->family == ENDPOINT_IP4;
+    bool is_ip4 = to->family == UDPTUN_ENDPOINT_IP4;
     uint8_t type = RTN_UNSPEC;
     struct rtmsg *head = nl_begin(&m, RTM_GETROUTE, 0, sizeof *head);
     head->rtm_family = is_ip4 ? AF_INET : AF_INET6;

@@ -76,7 +76,7 @@ enum route_kind {
 };
 
 /* How an address is reached outside of the device; `mark` as in the plan. 0 or a code. */
-int routing_find(struct routing *r, const struct endpoint *to, uint32_t mark, enum route_kind *kind,
-                 struct udptun_error *err);
+int routing_find(struct routing *r, const struct udptun_endpoint *to, uint32_t mark,
+                 enum route_kind *kind, struct udptun_error *err);
 
 #endif

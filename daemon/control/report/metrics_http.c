@@ -241,10 +241,10 @@ static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
 
 /* ---- the listener ---------------------------------------------------------------------------- */
 
-static socklen_t to_sockaddr(const struct endpoint *ep, struct sockaddr_storage *to)
+static socklen_t to_sockaddr(const struct udptun_endpoint *ep, struct sockaddr_storage *to)
 {
     memset(to, 0, sizeof *to);
-    if (ep->family == ENDPOINT_IP4) {
+    if (ep->family == UDPTUN_ENDPOINT_IP4) {
         struct sockaddr_in *in = (struct sockaddr_in *)to;
         in->sin_family = AF_INET;
         in->sin_port = htons(ep->port);
@@ -261,7 +261,7 @@ static socklen_t to_sockaddr(const struct endpoint *ep, struct sockaddr_storage 
 static int listen_tcp(struct metrics_http *m, const char *where, struct udptun_error *err)
 {
     static const char name[] = "localhost:";
-    struct endpoint place;
+    struct udptun_endpoint place;
     struct sockaddr_storage address;
     char text[ENDPOINT_TEXT_SIZE];
     int yes = 1;

@@ -71,9 +71,9 @@ void own_sockets_add(struct own_sockets *o, int fd)
 }
 
 /* Asked of the system, since a host gets and loses addresses. */
-static bool is_of_this_host(const struct endpoint *ep)
+static bool is_of_this_host(const struct udptun_endpoint *ep)
 {
-    struct endpoint any_port = *ep;
+    struct udptun_endpoint any_port = *ep;
     any_port.port = 0;
     udptun_socket socket;
     if (udp_open(&any_port, NULL, 0, &socket) != 0)
@@ -82,7 +82,7 @@ static bool is_of_this_host(const struct endpoint *ep)
     return true;
 }
 
-bool own_sockets_has(struct own_sockets *o, bool is_stream, const struct endpoint *source)
+bool own_sockets_has(struct own_sockets *o, bool is_stream, const struct udptun_endpoint *source)
 {
     int32_t next;
     for (int32_t fd = *bucket_of(o, source->port); fd >= 0; fd = next) {
@@ -90,7 +90,7 @@ bool own_sockets_has(struct own_sockets *o, bool is_stream, const struct endpoin
         next = s->next;
         if (s->port != source->port || s->is_stream != is_stream)
             continue;
-        struct endpoint local = socket_own(fd);
+        struct udptun_endpoint local = socket_own(fd);
         local = endpoint_unmapped(&local);
         if (local.port != source->port || socket_is_stream(fd) != is_stream)
             forget(o, fd); /* it was closed, and the descriptor may be another's now */

@@ -32,6 +32,6 @@ void own_sockets_fini(struct own_sockets *o);
 void own_sockets_add(struct own_sockets *o, int fd);
 
 /* A socket of the engine sends from `source`: a stream, or datagrams. */
-bool own_sockets_has(struct own_sockets *o, bool is_stream, const struct endpoint *source);
+bool own_sockets_has(struct own_sockets *o, bool is_stream, const struct udptun_endpoint *source);
 
 #endif

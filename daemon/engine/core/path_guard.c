@@ -7,7 +7,7 @@
 enum { SECOND_US = 1000000, ADDRESS_GRACE_S = 15, LOOK_AGAIN_S = 5 };
 
 /* Asked of the system, which knows of addresses that no interface lists, too. */
-static bool is_of_this_host(const struct endpoint *own)
+static bool is_of_this_host(const struct udptun_endpoint *own)
 {
     udptun_socket socket;
     int failure = udp_open(own, NULL, 0, &socket);
@@ -66,11 +66,11 @@ void path_guards_fini(struct path_guards *all)
 void path_guard_start(struct path_guard *guard, struct path_guards *all, udptun_socket socket,
                       path_guard_gone *gone, void *arg)
 {
-    struct endpoint own = socket_own(socket);
+    struct udptun_endpoint own = socket_own(socket);
     *guard = (struct path_guard){.own = endpoint_unmapped(&own), .gone = gone, .arg = arg};
     list_init(&guard->node);
     guard->own.port = 0;
-    if (guard->own.family != ENDPOINT_IP4 && guard->own.family != ENDPOINT_IP6)
+    if (guard->own.family != UDPTUN_ENDPOINT_IP4 && guard->own.family != UDPTUN_ENDPOINT_IP6)
         return;
     list_append(&all->guards, &guard->node);
     if (!all->is_told && !timer_is_on(&all->check))

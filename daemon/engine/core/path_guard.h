@@ -26,8 +26,8 @@ typedef void path_guard_gone(void *arg);
 
 struct path_guard {
     struct list node;
-    struct endpoint own;       /* without a port */
-    uint64_t missing_since_us; /* 0: the host has the address */
+    struct udptun_endpoint own; /* without a port */
+    uint64_t missing_since_us;  /* 0: the host has the address */
     path_guard_gone *gone;
     void *arg;
 };

@@ -13,7 +13,7 @@
  *     stream ─▶ carrier ─▶ machine ─▶ egress.c (server) or a front (local) ─▶ sender ─▶ datagrams
  *
  * Bytes that were read stay where they are until the datagrams in them are sent: whoever calls
- * udpt_conn_input() flushes the sender before it reads again.
+ * udptun_conn_input() flushes the sender before it reads again.
  *
  * Callbacks of the app run at the top of the stack (notices.c), but for those that carry data; in
  * these, what cannot be done at once waits for the end of the turn: tunnels are freed there, and

@@ -22,7 +22,7 @@ static void get(void *arg)
         call->code = UDPTUN_E_NOT_FOUND;
     else if (!t->local)
         call->code = UDPTUN_E_INVALID;
-    else if (!t->machine || !udpt_machine_identity(t->machine, &identity.session))
+    else if (!t->machine || !udptun_machine_identity(t->machine, &identity.session))
         call->code = UDPTUN_E_UNREACHABLE;
     else {
         memcpy(identity.label_key, t->local->label_key, sizeof identity.label_key);

@@ -20,11 +20,11 @@ static int digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static bool parse_id(const char *text, uint8_t id[UDPT_SESSION_ID_SIZE])
+static bool parse_id(const char *text, uint8_t id[UDPTUN_MACHINE_SESSION_ID_SIZE])
 {
-    if (!text || strlen(text) != 2 * UDPT_SESSION_ID_SIZE)
+    if (!text || strlen(text) != 2 * UDPTUN_MACHINE_SESSION_ID_SIZE)
         return false;
-    for (size_t i = 0; i < UDPT_SESSION_ID_SIZE; i++) {
+    for (size_t i = 0; i < UDPTUN_MACHINE_SESSION_ID_SIZE; i++) {
         int high = digit(text[2 * i]), low = digit(text[2 * i + 1]);
         if (high < 0 || low < 0)
             return false;
@@ -33,13 +33,14 @@ static bool parse_id(const char *text, uint8_t id[UDPT_SESSION_ID_SIZE])
     return true;
 }
 
-static struct udpt_session *find(const struct tunnel *t, const uint8_t id[UDPT_SESSION_ID_SIZE])
+static struct udptun_session *find(const struct tunnel *t,
+                                   const uint8_t id[UDPTUN_MACHINE_SESSION_ID_SIZE])
 {
-    struct udpt_session *s = t->machine ? udpt_session_next(t->machine, NULL) : NULL;
-    for (; s; s = udpt_session_next(t->machine, s)) {
-        struct udpt_session_info info;
-        udpt_session_look(s, t->engine->loop.now_us, &info);
-        if (memcmp(info.id, id, UDPT_SESSION_ID_SIZE) == 0)
+    struct udptun_session *s = t->machine ? udptun_session_next(t->machine, NULL) : NULL;
+    for (; s; s = udptun_session_next(t->machine, s)) {
+        struct udptun_session_info info;
+        udptun_session_look(s, t->engine->loop.now_us, &info);
+        if (memcmp(info.id, id, UDPTUN_MACHINE_SESSION_ID_SIZE) == 0)
             break;
     }
     return s;
@@ -48,7 +49,7 @@ static struct udpt_session *find(const struct tunnel *t, const uint8_t id[UDPT_S
 static int close_session(const struct close_call *call)
 {
     struct udptun_engine *e = call->engine;
-    uint8_t id[UDPT_SESSION_ID_SIZE];
+    uint8_t id[UDPTUN_MACHINE_SESSION_ID_SIZE];
     struct tunnel *t = tunnel_find(e, call->name);
     if (!t)
         return error_set(call->err, UDPTUN_E_NOT_FOUND, "name", "name: no tunnel '%s'",
@@ -59,13 +60,13 @@ static int close_session(const struct close_call *call)
     if (!parse_id(call->session, id))
         return error_set(call->err, UDPTUN_E_INVALID, "session",
                          "session: 32 lower-case hexadecimal digits are expected");
-    struct udpt_session *s = find(t, id);
+    struct udptun_session *s = find(t, id);
     if (!s)
         return error_set(call->err, UDPTUN_E_NOT_FOUND, "session", "session: '%s' has none of it",
                          call->name);
     engine_log(e, UDPTUN_LOG_INFO, "server", "%s: session %.8s... is closed on request", call->name,
                call->session);
-    udpt_session_close(s, e->loop.now_us);
+    udptun_session_close(s, e->loop.now_us);
     tunnel_touch(t);
     return UDPTUN_OK;
 }

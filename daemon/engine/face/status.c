@@ -8,38 +8,38 @@
 #include "daemon/engine/local/udp_local.h"
 #include "proto/error.h"
 
-static void copy_counters(struct udptun_counters *to, const struct udpt_counters *from)
+static void copy_counters(struct udptun_counters *to, const struct udptun_machine_counters *from)
 {
     *to = (struct udptun_counters){
         .tx_packets = from->tx_packets,
         .rx_packets = from->rx_packets,
         .tx_bytes = from->tx_bytes,
         .rx_bytes = from->rx_bytes,
-        .dropped_stale = from->dropped[UDPT_DROP_STALE],
-        .dropped_queue = from->dropped[UDPT_DROP_QUEUE],
-        .dropped_oversize = from->dropped[UDPT_DROP_OVERSIZE],
-        .dropped_policy = from->dropped[UDPT_DROP_POLICY],
-        .dropped_no_flow = from->dropped[UDPT_DROP_NO_FLOW],
+        .dropped_stale = from->dropped[UDPTUN_MACHINE_DROP_STALE],
+        .dropped_queue = from->dropped[UDPTUN_MACHINE_DROP_QUEUE],
+        .dropped_oversize = from->dropped[UDPTUN_MACHINE_DROP_OVERSIZE],
+        .dropped_policy = from->dropped[UDPTUN_MACHINE_DROP_POLICY],
+        .dropped_no_flow = from->dropped[UDPTUN_MACHINE_DROP_NO_FLOW],
     };
 }
 
-static const char *leg_state(enum udpt_leg_state state)
+static const char *leg_state(enum udptun_leg_state state)
 {
     switch (state) {
-    case UDPT_LEG_DIALLING:
+    case UDPTUN_LEG_DIALLING:
         return "connecting";
-    case UDPT_LEG_HANDSHAKE:
+    case UDPTUN_LEG_HANDSHAKE:
         return "handshake";
-    case UDPT_LEG_UP:
+    case UDPTUN_LEG_UP:
         return "up";
     }
     return "unknown";
 }
 
-static size_t copy_legs(struct udptun_connection_status *to, const struct udpt_session_info *from)
+static size_t copy_legs(struct udptun_connection_status *to, const struct udptun_session_info *from)
 {
     for (size_t i = 0; i < from->leg_count; i++) {
-        const struct udpt_leg_info *leg = &from->legs[i];
+        const struct udptun_leg_info *leg = &from->legs[i];
         to[i] = (struct udptun_connection_status){
             .control = leg->control,
             .state = leg_state(leg->state),
@@ -65,19 +65,19 @@ struct status_call {
 static void look_at_machine(const struct tunnel *t, struct udptun_tunnel_status *status)
 {
     uint64_t now_us = t->engine->loop.now_us;
-    struct udpt_machine_info info;
-    udpt_machine_look(t->machine, now_us, &info);
+    struct udptun_machine_info info;
+    udptun_machine_look(t->machine, now_us, &info);
     status->sessions = info.sessions;
     status->flows = info.flows;
     status->reconnects = info.reconnects;
     status->resumed = info.resumed;
     status->rtt_us = info.rtt_us;
     copy_counters(&status->counters, &info.counters);
-    struct udpt_session *s = t->local ? udpt_session_next(t->machine, NULL) : NULL;
+    struct udptun_session *s = t->local ? udptun_session_next(t->machine, NULL) : NULL;
     if (!s)
         return;
-    struct udpt_session_info session;
-    udpt_session_look(s, now_us, &session);
+    struct udptun_session_info session;
+    udptun_session_look(s, now_us, &session);
     status->connection_count = copy_legs(status->connections, &session);
 }
 
@@ -127,31 +127,31 @@ struct sessions_call {
 };
 
 /* Two hexadecimal digits a byte. */
-static void format_id(const uint8_t id[UDPT_SESSION_ID_SIZE],
-                      char text[2 * UDPT_SESSION_ID_SIZE + 1])
+static void format_id(const uint8_t id[UDPTUN_MACHINE_SESSION_ID_SIZE],
+                      char text[2 * UDPTUN_MACHINE_SESSION_ID_SIZE + 1])
 {
     static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < UDPT_SESSION_ID_SIZE; i++) {
+    for (size_t i = 0; i < UDPTUN_MACHINE_SESSION_ID_SIZE; i++) {
         text[2 * i] = digits[id[i] >> 4];
         text[2 * i + 1] = digits[id[i] & 15];
     }
-    text[2 * UDPT_SESSION_ID_SIZE] = '\0';
+    text[2 * UDPTUN_MACHINE_SESSION_ID_SIZE] = '\0';
 }
 
-static const char *session_state(enum udpt_state state)
+static const char *session_state(enum udptun_machine_state state)
 {
     switch (state) {
-    case UDPT_CONNECTING:
+    case UDPTUN_MACHINE_CONNECTING:
         return "connecting";
-    case UDPT_ESTABLISHED:
+    case UDPTUN_MACHINE_ESTABLISHED:
         return "established";
-    case UDPT_DEGRADED:
+    case UDPTUN_MACHINE_DEGRADED:
         return "degraded";
-    case UDPT_RECONNECTING:
+    case UDPTUN_MACHINE_RECONNECTING:
         return "reconnecting";
-    case UDPT_DETACHED:
+    case UDPTUN_MACHINE_DETACHED:
         return "detached";
-    case UDPT_CLOSED:
+    case UDPTUN_MACHINE_CLOSED:
         return "closed";
     }
     return "unknown";
@@ -167,11 +167,11 @@ static void run_each_session(void *arg)
         call->code = UDPTUN_E_NOT_FOUND;
         return;
     }
-    struct udpt_session *s = t->machine ? udpt_session_next(t->machine, NULL) : NULL;
-    for (; s; s = udpt_session_next(t->machine, s)) {
-        struct udpt_session_info info;
+    struct udptun_session *s = t->machine ? udptun_session_next(t->machine, NULL) : NULL;
+    for (; s; s = udptun_session_next(t->machine, s)) {
+        struct udptun_session_info info;
         struct udptun_session_status status = {0};
-        udpt_session_look(s, e->loop.now_us, &info);
+        udptun_session_look(s, e->loop.now_us, &info);
         format_id(info.id, status.session);
         if (t->local)
             url_format(&t->config->server, status.peer);
@@ -210,10 +210,10 @@ struct flows_call {
 };
 
 /* A cursor is "SESSION/NUMBER": flows are listed by session, then by number. */
-static bool parse_cursor(const char *text, char session[2 * UDPT_SESSION_ID_SIZE + 1],
+static bool parse_cursor(const char *text, char session[2 * UDPTUN_MACHINE_SESSION_ID_SIZE + 1],
                          uint64_t *number)
 {
-    enum { ID_LEN = 2 * UDPT_SESSION_ID_SIZE };
+    enum { ID_LEN = 2 * UDPTUN_MACHINE_SESSION_ID_SIZE };
     char *end = NULL;
     if (strspn(text, "0123456789abcdef") != ID_LEN || text[ID_LEN] != '/' ||
         text[ID_LEN + 1] < '0' || text[ID_LEN + 1] > '9')
@@ -224,11 +224,11 @@ static bool parse_cursor(const char *text, char session[2 * UDPT_SESSION_ID_SIZE
     return *end == '\0';
 }
 
-static void fill_flow(const struct tunnel *t, struct udpt_binding *b, const char *session,
+static void fill_flow(const struct tunnel *t, struct udptun_binding *b, const char *session,
                       struct udptun_flow_status *status)
 {
-    struct udpt_binding_info info;
-    udpt_binding_look(b, t->engine->loop.now_us, &info);
+    struct udptun_binding_info info;
+    udptun_binding_look(b, t->engine->loop.now_us, &info);
     *status = (struct udptun_flow_status){
         .peers = info.peers,
         .idle_s = info.idle_us / 1000000,
@@ -237,24 +237,24 @@ static void fill_flow(const struct tunnel *t, struct udpt_binding *b, const char
     copy_counters(&status->counters, &info.counters);
     snprintf(status->id, sizeof status->id, "%s/%" PRIu64, session, info.id);
     if (t->local)
-        endpoint_format(&((struct flow *)udpt_binding_host(b))->source, status->source);
+        endpoint_format(&((struct flow *)udptun_binding_host(b))->source, status->source);
     else
         memcpy(status->source, status->id, sizeof status->id);
-    if (info.external4.family != ENDPOINT_NONE)
+    if (info.external4.family != UDPTUN_ENDPOINT_NONE)
         endpoint_format(&info.external4, status->external);
-    else if (info.external6.family != ENDPOINT_NONE)
+    else if (info.external6.family != UDPTUN_ENDPOINT_NONE)
         endpoint_format(&info.external6, status->external);
 }
 
 /* Where the listing begins: after the cursor, or with the session that follows its own when that
  * has ended since. */
-static struct udpt_session *first_session(const struct tunnel *t, const char *cursor)
+static struct udptun_session *first_session(const struct tunnel *t, const char *cursor)
 {
-    struct udpt_session *s = udpt_session_next(t->machine, NULL);
-    for (; *cursor && s; s = udpt_session_next(t->machine, s)) {
-        char id[2 * UDPT_SESSION_ID_SIZE + 1];
-        struct udpt_session_info info;
-        udpt_session_look(s, t->engine->loop.now_us, &info);
+    struct udptun_session *s = udptun_session_next(t->machine, NULL);
+    for (; *cursor && s; s = udptun_session_next(t->machine, s)) {
+        char id[2 * UDPTUN_MACHINE_SESSION_ID_SIZE + 1];
+        struct udptun_session_info info;
+        udptun_session_look(s, t->engine->loop.now_us, &info);
         format_id(info.id, id);
         if (strcmp(id, cursor) == 0)
             break;
@@ -262,22 +262,22 @@ static struct udpt_session *first_session(const struct tunnel *t, const char *cu
     return s;
 }
 
-static bool list_flows(struct flows_call *call, struct tunnel *t, struct udpt_session *s,
+static bool list_flows(struct flows_call *call, struct tunnel *t, struct udptun_session *s,
                        uint64_t after)
 {
     size_t listed = 0;
-    for (; s; s = udpt_session_next(t->machine, s), after = 0) {
-        char id[2 * UDPT_SESSION_ID_SIZE + 1];
-        struct udpt_session_info info;
-        udpt_session_look(s, t->engine->loop.now_us, &info);
+    for (; s; s = udptun_session_next(t->machine, s), after = 0) {
+        char id[2 * UDPTUN_MACHINE_SESSION_ID_SIZE + 1];
+        struct udptun_session_info info;
+        udptun_session_look(s, t->engine->loop.now_us, &info);
         format_id(info.id, id);
-        struct udpt_binding *b;
-        while ((b = udpt_binding_after(s, after))) {
+        struct udptun_binding *b;
+        while ((b = udptun_binding_after(s, after))) {
             if (listed == call->limit)
                 return true;
-            struct udpt_binding_info binding;
+            struct udptun_binding_info binding;
             struct udptun_flow_status status;
-            udpt_binding_look(b, t->engine->loop.now_us, &binding);
+            udptun_binding_look(b, t->engine->loop.now_us, &binding);
             fill_flow(t, b, id, &status);
             after = binding.id;
             listed++;
@@ -291,7 +291,7 @@ static void run_each_flow(void *arg)
 {
     struct flows_call *call = (struct flows_call *)arg;
     struct udptun_engine *e = call->engine;
-    char session[2 * UDPT_SESSION_ID_SIZE + 1] = "";
+    char session[2 * UDPTUN_MACHINE_SESSION_ID_SIZE + 1] = "";
     uint64_t after = 0;
     bool more = false;
     engine_refresh(e);

@@ -24,8 +24,8 @@ struct gateway;
 /* What UDP goes through. */
 struct gateway_udp_ops {
     /* A datagram of a binding, whose part of the host is `*binding` (NULL: it is new). */
-    void (*datagram)(struct gateway *t, void **binding, const struct endpoint *source,
-                     const struct endpoint *destination, const void *data, size_t size);
+    void (*datagram)(struct gateway *t, void **binding, const struct udptun_endpoint *source,
+                     const struct udptun_endpoint *destination, const void *data, size_t size);
     void (*binding_close)(struct gateway *t, void *binding);
 };
 
@@ -108,8 +108,8 @@ void gateway_fill_config(struct gateway *t, struct tun2socks_config *config);
 void gateway_loop_init(struct gateway *t);
 void gateway_loop_stop(struct gateway *t);
 /* For tun2socks_config.own_source: note the loop. `arg` is the instance. */
-bool gateway_loop_check(void *arg, bool is_stream, const struct endpoint *source,
-                        const struct endpoint *destination);
+bool gateway_loop_check(void *arg, bool is_stream, const struct udptun_endpoint *source,
+                        const struct udptun_endpoint *destination);
 
 /* ---- gateway_tcp.c */
 extern const struct tun2socks_stream_host gateway_tcp_host;
@@ -125,7 +125,7 @@ void gateway_udp_tunnel_state(struct gateway *t, enum udptun_state state, const 
 /* The instance is a guest of no udp-local any more. */
 void gateway_udp_tunnel_leave(struct gateway *t);
 /* ICMP for what a socket reported about datagrams to `to`. */
-void gateway_udp_failed(struct gateway *t, const struct endpoint *source, const struct endpoint *to,
-                        enum io why, uint32_t mtu);
+void gateway_udp_failed(struct gateway *t, const struct udptun_endpoint *source,
+                        const struct udptun_endpoint *to, enum io why, uint32_t mtu);
 
 #endif

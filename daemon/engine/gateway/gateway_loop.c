@@ -27,8 +27,8 @@ void gateway_loop_stop(struct gateway *t)
     timer_stop(&t->loop_over);
 }
 
-bool gateway_loop_check(void *arg, bool is_stream, const struct endpoint *source,
-                        const struct endpoint *destination)
+bool gateway_loop_check(void *arg, bool is_stream, const struct udptun_endpoint *source,
+                        const struct udptun_endpoint *destination)
 {
     struct gateway *t = (struct gateway *)arg;
     char text[sizeof t->far_error[0]], to[ENDPOINT_TEXT_SIZE];

@@ -91,8 +91,9 @@ static void on_dialled(void *arg, udptun_socket socket, const struct udptun_erro
     tun2socks_connected(s->flow);
 }
 
-static enum io stream_open(void *arg, struct tun2socks_flow *flow, const struct endpoint *source,
-                           const struct endpoint *destination, void **stream)
+static enum io stream_open(void *arg, struct tun2socks_flow *flow,
+                           const struct udptun_endpoint *source,
+                           const struct udptun_endpoint *destination, void **stream)
 {
     struct gateway *t = (struct gateway *)arg;
     (void)source;

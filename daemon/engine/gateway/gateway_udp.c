@@ -2,8 +2,8 @@
 /* gateway_udp.c - datagrams of a tun2socks instance, to what its configuration says. */
 #include "daemon/engine/gateway/gateway.h"
 
-static void datagram(void *arg, void **binding, const struct endpoint *source,
-                     const struct endpoint *destination, const void *data, size_t size)
+static void datagram(void *arg, void **binding, const struct udptun_endpoint *source,
+                     const struct udptun_endpoint *destination, const void *data, size_t size)
 {
     struct gateway *t = (struct gateway *)arg;
     if (t->is_closing)
@@ -24,8 +24,8 @@ static void binding_close(void *arg, void *binding)
 const struct tun2socks_datagram_host gateway_udp_host = {.datagram = datagram,
                                                          .binding_close = binding_close};
 
-void gateway_udp_failed(struct gateway *t, const struct endpoint *source, const struct endpoint *to,
-                        enum io why, uint32_t mtu)
+void gateway_udp_failed(struct gateway *t, const struct udptun_endpoint *source,
+                        const struct udptun_endpoint *to, enum io why, uint32_t mtu)
 {
     enum tun2socks_unreachable answer = TUN2SOCKS_HOST_UNREACHABLE;
     if (why == IO_AGAIN)

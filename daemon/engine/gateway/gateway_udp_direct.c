@@ -11,7 +11,7 @@ enum { MAX_RECEIVES = 4 };
 
 struct direct_binding {
     struct gateway *gateway;
-    struct endpoint source;
+    struct udptun_endpoint source;
     udptun_socket socket;
     struct io_watch watch; /* of source.family: the app knows no other */
 };
@@ -26,7 +26,7 @@ static bool received(void *arg, const struct udp_run *run)
     return true;
 }
 
-static void failed(void *arg, const struct endpoint *to, enum io why, uint32_t mtu)
+static void failed(void *arg, const struct udptun_endpoint *to, enum io why, uint32_t mtu)
 {
     struct direct_binding *b = (struct direct_binding *)arg;
     gateway_udp_failed(b->gateway, &b->source, to, why, mtu);
@@ -48,13 +48,13 @@ static void on_readable(void *arg, unsigned events)
     }
 }
 
-static struct direct_binding *open_binding(struct gateway *t, const struct endpoint *source)
+static struct direct_binding *open_binding(struct gateway *t, const struct udptun_endpoint *source)
 {
     struct direct_binding *b = (struct direct_binding *)calloc(1, sizeof *b);
     if (!b)
         return NULL;
     struct socket_rules rules = gateway_rules(t);
-    struct endpoint any = {.family = source->family};
+    struct udptun_endpoint any = {.family = source->family};
     int failure = udp_open(&any, &rules, UDP_WANT_ERRORS, &b->socket);
     watch_init(&b->watch, &t->engine->loop, on_readable, b);
     if (failure == 0 && watch_start(&b->watch, b->socket, LOOP_READ) < 0) {
@@ -74,8 +74,8 @@ static struct direct_binding *open_binding(struct gateway *t, const struct endpo
     return b;
 }
 
-static void datagram(struct gateway *t, void **binding, const struct endpoint *source,
-                     const struct endpoint *destination, const void *data, size_t size)
+static void datagram(struct gateway *t, void **binding, const struct udptun_endpoint *source,
+                     const struct udptun_endpoint *destination, const void *data, size_t size)
 {
     if (!*binding)
         *binding = open_binding(t, source);

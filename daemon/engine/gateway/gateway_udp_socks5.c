@@ -27,16 +27,16 @@ enum {
 
 struct waiting_datagram {
     struct list node;
-    struct endpoint destination;
+    struct udptun_endpoint destination;
     size_t size;
     uint8_t data[];
 };
 
 struct socks5_binding {
     struct gateway *gateway;
-    struct endpoint source;
+    struct udptun_endpoint source;
     struct dialer *dialer; /* an association is being made */
-    struct endpoint relay;
+    struct udptun_endpoint relay;
     struct io_watch control; /* its TCP connection, while there is one */
     struct io_watch relayed; /* the socket connected to the relay, while there is one */
     struct list queue;
@@ -55,7 +55,7 @@ static bool received(void *arg, const struct udp_run *run)
         struct socks5_udp_header header;
         if (!socks5_read_udp_header(&r, &header) || header.fragment || header.address.name_len)
             continue;
-        struct endpoint from = endpoint_unmapped(&header.address.ep);
+        struct udptun_endpoint from = endpoint_unmapped(&header.address.ep);
         tun2socks_datagram(b->gateway->stack, &b->source, &from, r.at, reader_left(&r));
     }
     return true;
@@ -69,7 +69,7 @@ static void relay_error(struct socks5_binding *b, int failure)
     gateway_far_end(b->gateway, GATEWAY_SIDE_UDP, message);
 }
 
-static void relay_failed(void *arg, const struct endpoint *to, enum io why, uint32_t mtu)
+static void relay_failed(void *arg, const struct udptun_endpoint *to, enum io why, uint32_t mtu)
 {
     (void)to;
     (void)mtu;
@@ -95,7 +95,7 @@ static void on_readable(void *arg, unsigned events)
 
 /* ---- to the proxy */
 
-static void send_frame(struct socks5_binding *b, const struct endpoint *destination,
+static void send_frame(struct socks5_binding *b, const struct udptun_endpoint *destination,
                        const void *data, size_t size)
 {
     uint8_t header[SOCKS5_UDP_HEADER_SIZE];
@@ -125,8 +125,8 @@ static void drop_queue(struct socks5_binding *b, bool send)
     b->queue_packets = b->queue_bytes = 0;
 }
 
-static void queue(struct socks5_binding *b, const struct endpoint *destination, const void *data,
-                  size_t size)
+static void queue(struct socks5_binding *b, const struct udptun_endpoint *destination,
+                  const void *data, size_t size)
 {
     struct waiting_datagram *q = NULL;
     if (b->queue_packets < QUEUE_PACKETS && b->queue_bytes + size <= QUEUE_BYTES)
@@ -168,7 +168,7 @@ static bool connect_relay(struct socks5_binding *b)
 {
     struct gateway *t = b->gateway;
     struct socket_rules rules = gateway_rules(t);
-    struct endpoint any = {.family = b->relay.family};
+    struct udptun_endpoint any = {.family = b->relay.family};
     udptun_socket socket;
     int failure = udp_open(&any, &rules, UDP_WANT_ERRORS, &socket);
     if (failure == 0) {
@@ -214,7 +214,7 @@ static void on_associated(void *arg, udptun_socket socket, const struct udptun_e
     struct gateway *t = b->gateway;
     b->dialer = NULL;
     if (socket == NO_SOCKET && io_of(err->sys_errno) == IO_REFUSED && !dial_is_of_target(err) &&
-        t->config->udp_url.host.ep.family != ENDPOINT_NONE) {
+        t->config->udp_url.host.ep.family != UDPTUN_ENDPOINT_NONE) {
         t->unassociated_until_us = t->engine->loop.now_us + UNASSOCIATED_US;
         go_unassociated(b);
         return;
@@ -247,14 +247,14 @@ static void associate(struct socks5_binding *b)
                                .resolver = t->resolver,
                                .relay = &b->relay};
     dial.server.kind = URL_HOST_PORT; /* 0.0.0.0:0: from any port */
-    dial.server.host.ep.family = ENDPOINT_IP4;
+    dial.server.host.ep.family = UDPTUN_ENDPOINT_IP4;
     b->dialer = dial_start(&t->engine->loop, &dial, on_associated, b);
 }
 
 /* ---- bindings */
 
-static void datagram(struct gateway *t, void **binding, const struct endpoint *source,
-                     const struct endpoint *destination, const void *data, size_t size)
+static void datagram(struct gateway *t, void **binding, const struct udptun_endpoint *source,
+                     const struct udptun_endpoint *destination, const void *data, size_t size)
 {
     struct socks5_binding *b = (struct socks5_binding *)*binding;
     if (!b) {

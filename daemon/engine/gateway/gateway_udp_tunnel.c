@@ -12,7 +12,7 @@
 #include "daemon/engine/gateway/gateway.h"
 
 struct guest_binding {
-    struct endpoint source;
+    struct udptun_endpoint source;
 };
 
 void gateway_udp_tunnel_state(struct gateway *t, enum udptun_state state, const char *reason)
@@ -48,8 +48,8 @@ static bool join_tunnel(struct gateway *t)
     return true;
 }
 
-static void datagram(struct gateway *t, void **binding, const struct endpoint *source,
-                     const struct endpoint *destination, const void *data, size_t size)
+static void datagram(struct gateway *t, void **binding, const struct udptun_endpoint *source,
+                     const struct udptun_endpoint *destination, const void *data, size_t size)
 {
     if (!join_tunnel(t)) {
         tun2socks_lost(t->stack);
@@ -63,7 +63,7 @@ static void datagram(struct gateway *t, void **binding, const struct endpoint *s
         b->source = *source;
         *binding = b;
     }
-    struct udpt_dest dest = udpt_dest_of(destination);
+    struct udptun_dest dest = udptun_dest_of(destination);
     udp_local_send(&t->front, source, &dest, (const uint8_t *)data, size);
     tunnel_touch(t->front.tunnel);
 }
@@ -83,32 +83,32 @@ const struct gateway_udp_ops gateway_udp_tunnel_ops = {.datagram = datagram,
 
 /* ---- as a front */
 
-static void deliver(struct front *front, struct flow *flow, const struct udpt_dest *peer,
+static void deliver(struct front *front, struct flow *flow, const struct udptun_dest *peer,
                     const uint8_t *data, size_t size)
 {
     struct gateway *t = list_entry(front, struct gateway, front);
-    struct endpoint from = endpoint_unmapped(&peer->ep);
+    struct udptun_endpoint from = endpoint_unmapped(&peer->ep);
     tun2socks_datagram(t->stack, &flow->source, &from, data, size);
 }
 
-static void failed(struct front *front, struct flow *flow, const struct udpt_dest *peer,
-                   enum udpt_error_code code, uint32_t value)
+static void failed(struct front *front, struct flow *flow, const struct udptun_dest *peer,
+                   enum udptun_machine_error code, uint32_t value)
 {
     struct gateway *t = list_entry(front, struct gateway, front);
     enum tun2socks_unreachable why = TUN2SOCKS_HOST_UNREACHABLE;
     switch (code) {
-    case UDPT_PORT_UNREACHABLE:
+    case UDPTUN_MACHINE_PORT_UNREACHABLE:
         why = TUN2SOCKS_PORT_UNREACHABLE;
         break;
-    case UDPT_HOST_UNREACHABLE:
+    case UDPTUN_MACHINE_HOST_UNREACHABLE:
         break;
-    case UDPT_TOO_BIG:
+    case UDPTUN_MACHINE_TOO_BIG:
         why = TUN2SOCKS_TOO_BIG;
         break;
-    case UDPT_POLICY:
+    case UDPTUN_MACHINE_POLICY:
         why = TUN2SOCKS_PROHIBITED;
         break;
-    case UDPT_LIMIT:
+    case UDPTUN_MACHINE_LIMIT:
         return; /* may pass */
     }
     tun2socks_unreachable(t->stack, &flow->source, &peer->ep, why, value);

@@ -17,8 +17,8 @@
 struct held_datagram {
     struct list node; /* udptun_engine.held */
     char tunnel[ENTRY_NAME_SIZE];
-    struct endpoint source;
-    struct udpt_dest dest;
+    struct udptun_endpoint source;
+    struct udptun_dest dest;
     char name[HOST_NAME_SIZE];
     size_t size;
     uint8_t data[];
@@ -36,38 +36,38 @@ struct send_call {
 
 static bool is_ip(const struct udptun_address *a)
 {
-    return a && (a->family == ENDPOINT_IP4 || a->family == ENDPOINT_IP6);
+    return a && (a->family == UDPTUN_ENDPOINT_IP4 || a->family == UDPTUN_ENDPOINT_IP6);
 }
 
-static struct endpoint to_endpoint(const struct udptun_address *a)
+static struct udptun_endpoint to_endpoint(const struct udptun_address *a)
 {
-    struct endpoint ep = {.family = a->family, .port = a->port};
-    memcpy(ep.ip, a->ip, a->family == ENDPOINT_IP4 ? 4 : 16);
+    struct udptun_endpoint ep = {.family = a->family, .port = a->port};
+    memcpy(ep.ip, a->ip, a->family == UDPTUN_ENDPOINT_IP4 ? 4 : 16);
     return ep;
 }
 
-static struct udptun_address to_address(const struct endpoint *ep)
+static struct udptun_address to_address(const struct udptun_endpoint *ep)
 {
     struct udptun_address a = {.family = ep->family, .port = ep->port};
     memcpy(a.ip, ep->ip, sizeof a.ip);
     return a;
 }
 
-static bool to_dest(const struct udptun_address *a, struct udpt_dest *dest)
+static bool to_dest(const struct udptun_address *a, struct udptun_dest *dest)
 {
     if (is_ip(a)) {
-        struct endpoint ep = to_endpoint(a);
-        *dest = udpt_dest_of(&ep);
+        struct udptun_endpoint ep = to_endpoint(a);
+        *dest = udptun_dest_of(&ep);
         return true;
     }
-    size_t len = a && a->family == ENDPOINT_NAME && a->name ? strlen(a->name) : 0;
+    size_t len = a && a->family == UDPTUN_ENDPOINT_NAME && a->name ? strlen(a->name) : 0;
     if (len == 0 || len >= HOST_NAME_SIZE)
         return false;
-    *dest = udpt_dest_of_name(a->name, len, a->port);
+    *dest = udptun_dest_of_name(a->name, len, a->port);
     return true;
 }
 
-static void deliver(struct front *front, struct flow *flow, const struct udpt_dest *peer,
+static void deliver(struct front *front, struct flow *flow, const struct udptun_dest *peer,
                     const uint8_t *data, size_t size)
 {
     struct tunnel *t = front->tunnel;
@@ -83,8 +83,8 @@ static void deliver(struct front *front, struct flow *flow, const struct udpt_de
 
 const struct front_ops front_app_ops = {.deliver = deliver, .closed = NULL};
 
-static int hold(const struct send_call *call, const struct endpoint *source,
-                const struct udpt_dest *dest)
+static int hold(const struct send_call *call, const struct udptun_endpoint *source,
+                const struct udptun_dest *dest)
 {
     struct held_datagram *held = (struct held_datagram *)malloc(sizeof *held + call->size);
     if (!held)
@@ -108,13 +108,13 @@ static int send_datagram(const struct send_call *call)
 {
     struct udptun_engine *e = call->engine;
     struct tunnel *t = tunnel_find(e, call->name);
-    struct udpt_dest dest;
+    struct udptun_dest dest;
     if (!t)
         return UDPTUN_E_NOT_FOUND;
     if (!t->local || !is_ip(call->source) || !to_dest(call->peer, &dest) ||
-        call->size > UDPT_MAX_PAYLOAD_IP6 || (call->size && !call->data))
+        call->size > UDPTUN_MACHINE_MAX_PAYLOAD_IP6 || (call->size && !call->data))
         return UDPTUN_E_INVALID;
-    struct endpoint source = to_endpoint(call->source);
+    struct udptun_endpoint source = to_endpoint(call->source);
     struct front *front = &t->local->app;
     if (e->in_app > 0 && (e->in_write > 0 || !udp_local_has_flow(front, &source)))
         return hold(call, &source, &dest);

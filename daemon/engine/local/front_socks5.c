@@ -42,7 +42,7 @@ struct socks5_client {
     struct tunnel *tunnel;
     enum client_state state;
     udptun_socket socket; /* NO_SOCKET: the relay's */
-    struct endpoint peer;
+    struct udptun_endpoint peer;
     struct io_watch readable;
     struct timer timeout;
     struct association *association;
@@ -181,8 +181,8 @@ static void serve_connect(struct socks5_client *c, const struct socks5_address *
 static void serve_associate(struct socks5_client *c, const struct socks5_address *announced)
 {
     struct tunnel *t = c->tunnel;
-    struct endpoint own = socket_own(c->socket);
-    struct endpoint bound;
+    struct udptun_endpoint own = socket_own(c->socket);
+    struct udptun_endpoint bound;
     int failure;
     c->association = association_open(t, &c->peer, &own, announced, &bound, &failure);
     if (!c->association) {
@@ -394,7 +394,7 @@ static bool evict(struct tunnel *t)
     return true;
 }
 
-static void taken(void *arg, udptun_socket socket, const struct endpoint *from)
+static void taken(void *arg, udptun_socket socket, const struct udptun_endpoint *from)
 {
     struct tunnel *t = (struct tunnel *)arg;
     struct udp_local *local = t->local;

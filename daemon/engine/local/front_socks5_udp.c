@@ -18,7 +18,7 @@ enum { MAX_RECEIVES = 4 };
 
 struct association {
     struct front front;
-    struct endpoint client; /* port 0 until its first datagram, or its announcement */
+    struct udptun_endpoint client; /* port 0 until its first datagram, or its announcement */
     struct io_watch readable;
     udptun_socket socket;
     uint64_t active_us; /* its opening, or the last datagram of either direction */
@@ -34,7 +34,7 @@ static void note_use(struct association *a)
 /* ---- out to the tunnel --------------------------------------------------------------------------
  */
 
-static bool is_client(struct association *a, const struct endpoint *source)
+static bool is_client(struct association *a, const struct udptun_endpoint *source)
 {
     if (!endpoint_same_ip(&a->client, source))
         return false;
@@ -47,18 +47,18 @@ static void forward(struct association *a, const uint8_t *data, size_t size)
 {
     struct reader r = reader_of(data, size);
     struct socks5_udp_header header;
-    struct udpt_machine *m = a->front.tunnel->machine;
+    struct udptun_machine *m = a->front.tunnel->machine;
     if (!socks5_read_udp_header(&r, &header)) {
-        udpt_count_drop(m, NULL, UDPT_DROP_NO_FLOW);
+        udptun_machine_count_drop(m, NULL, UDPTUN_MACHINE_DROP_NO_FLOW);
         return;
     }
     if (header.fragment != 0) {
-        udpt_count_drop(m, NULL, UDPT_DROP_POLICY);
+        udptun_machine_count_drop(m, NULL, UDPTUN_MACHINE_DROP_POLICY);
         return;
     }
     const struct socks5_address *to = &header.address;
-    struct udpt_dest dest =
-        to->name_len ? udpt_dest_of_name(to->name, to->name_len, to->port) : udpt_dest_of(&to->ep);
+    struct udptun_dest dest = to->name_len ? udptun_dest_of_name(to->name, to->name_len, to->port)
+                                           : udptun_dest_of(&to->ep);
     udp_local_send(&a->front, &a->client, &dest, r.at, reader_left(&r));
 }
 
@@ -69,7 +69,7 @@ static bool received(void *arg, const struct udp_run *run)
     size_t at = 0, size;
     while (udp_run_next(run, &at, &data, &size)) {
         if (!is_client(a, &run->source)) {
-            udpt_count_drop(a->front.tunnel->machine, NULL, UDPT_DROP_POLICY);
+            udptun_machine_count_drop(a->front.tunnel->machine, NULL, UDPTUN_MACHINE_DROP_POLICY);
             continue;
         }
         note_use(a);
@@ -105,7 +105,7 @@ static uint8_t *arena_room(struct tunnel *t, size_t size)
     return local->arena + local->arena_used;
 }
 
-static void deliver(struct front *front, struct flow *flow, const struct udpt_dest *peer,
+static void deliver(struct front *front, struct flow *flow, const struct udptun_dest *peer,
                     const uint8_t *data, size_t size)
 {
     struct association *a = (struct association *)front;
@@ -127,26 +127,26 @@ static const struct front_ops association_ops = {.deliver = deliver, .closed = N
  */
 
 /* A port announced with the client's own address, or with none. */
-static uint16_t announced_port(const struct endpoint *client,
+static uint16_t announced_port(const struct udptun_endpoint *client,
                                const struct socks5_address *announced)
 {
-    struct endpoint ep = endpoint_unmapped(&announced->ep);
+    struct udptun_endpoint ep = endpoint_unmapped(&announced->ep);
     if (announced->name_len > 0)
         return 0;
     return endpoint_is_unspecified(&ep) || endpoint_same_ip(&ep, client) ? announced->port : 0;
 }
 
-struct association *association_open(struct tunnel *t, const struct endpoint *client,
-                                     const struct endpoint *own,
-                                     const struct socks5_address *announced, struct endpoint *bound,
-                                     int *failure)
+struct association *association_open(struct tunnel *t, const struct udptun_endpoint *client,
+                                     const struct udptun_endpoint *own,
+                                     const struct socks5_address *announced,
+                                     struct udptun_endpoint *bound, int *failure)
 {
     struct association *a = (struct association *)calloc(1, sizeof *a);
     if (!a) {
         *failure = io_error(IO_NO_MEMORY);
         return NULL;
     }
-    struct endpoint ep = *own;
+    struct udptun_endpoint ep = *own;
     ep.port = 0;
     *failure = udp_open(&ep, NULL, 0, &a->socket);
     watch_init(&a->readable, &t->engine->loop, on_readable, a);

@@ -15,7 +15,7 @@ static bool received(void *arg, const struct udp_run *run)
     /* What cannot be sent is counted where it is dropped. */
     while (udp_run_next(run, &at, &data, &size))
         udp_local_send(&local->udp, &run->source, &local->target, data, size);
-    if (run->local.family != ENDPOINT_NONE)
+    if (run->local.family != UDPTUN_ENDPOINT_NONE)
         udp_local_set_own(&local->udp, &run->source, &run->local);
     return true;
 }
@@ -33,7 +33,7 @@ static void on_readable(void *arg, unsigned events)
     tunnel_touch(t);
 }
 
-static void deliver(struct front *front, struct flow *flow, const struct udpt_dest *peer,
+static void deliver(struct front *front, struct flow *flow, const struct udptun_dest *peer,
                     const uint8_t *data, size_t size)
 {
     (void)peer;

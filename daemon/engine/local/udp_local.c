@@ -17,11 +17,11 @@
 
 /* What a flow is found by; without padding, for it is hashed as bytes. */
 struct source_key {
-    struct endpoint source;
+    struct udptun_endpoint source;
     uint64_t front;
 };
 
-static struct source_key key_of(const struct front *front, const struct endpoint *source)
+static struct source_key key_of(const struct front *front, const struct udptun_endpoint *source)
 {
     return (struct source_key){.source = *source, .front = front->id};
 }
@@ -33,7 +33,8 @@ static bool match(const struct table_node *node, const void *key)
     return flow->front->id == wanted->front && endpoint_equal(&flow->source, &wanted->source);
 }
 
-static struct flow *look_up(struct front *front, const struct endpoint *source, uint64_t *hash)
+static struct flow *look_up(struct front *front, const struct udptun_endpoint *source,
+                            uint64_t *hash)
 {
     struct source_key key = key_of(front, source);
     *hash = engine_hash(front->tunnel->engine, &key, sizeof key);
@@ -42,7 +43,7 @@ static struct flow *look_up(struct front *front, const struct endpoint *source, 
 }
 
 /* The source's name towards the server, the same after a restart that kept the identity. */
-static uint64_t label_of(const struct front *front, const struct endpoint *source)
+static uint64_t label_of(const struct front *front, const struct udptun_endpoint *source)
 {
     struct source_key key = key_of(front, source);
     uint64_t label;
@@ -52,37 +53,38 @@ static uint64_t label_of(const struct front *front, const struct endpoint *sourc
 }
 
 /* A reply that the source's socket did not take. */
-static void on_unsent(struct datagram_owner *owner, const struct endpoint *to, size_t size,
+static void on_unsent(struct datagram_owner *owner, const struct udptun_endpoint *to, size_t size,
                       enum io why)
 {
     (void)to;
     (void)size;
     const struct flow_head *head = (const struct flow_head *)(const void *)owner;
-    udpt_count_drop(head->tunnel->machine, head->binding,
-                    why == IO_TOO_BIG ? UDPT_DROP_OVERSIZE : UDPT_DROP_QUEUE);
+    udptun_machine_count_drop(head->tunnel->machine, head->binding,
+                              why == IO_TOO_BIG ? UDPTUN_MACHINE_DROP_OVERSIZE
+                                                : UDPTUN_MACHINE_DROP_QUEUE);
 }
 
-static struct flow *open_flow(struct front *front, const struct endpoint *source, uint64_t hash,
-                              int *code)
+static struct flow *open_flow(struct front *front, const struct udptun_endpoint *source,
+                              uint64_t hash, int *code)
 {
     struct tunnel *t = front->tunnel;
     uint64_t label = label_of(front, source);
-    struct udpt_binding *b = udpt_binding_open(t->machine, label, t->engine->loop.now_us, code);
+    struct udptun_binding *b = udptun_binding_open(t->machine, label, t->engine->loop.now_us, code);
     if (!b)
         return NULL;
-    struct flow *flow = (struct flow *)udpt_binding_host(b);
+    struct flow *flow = (struct flow *)udptun_binding_host(b);
     flow->head = (struct flow_head){.owner = {on_unsent}, .tunnel = t, .binding = b};
     flow->source = *source;
     if (table_insert(&t->local->flows, &flow->node, hash) != UDPTUN_OK) {
         *code = UDPTUN_E_NOMEM;
-        udpt_binding_close(b, t->engine->loop.now_us);
+        udptun_binding_close(b, t->engine->loop.now_us);
         return NULL;
     }
     flow->front = front; /* only a flow in the table has one */
     return flow;
 }
 
-static struct flow *find_flow(struct front *front, const struct endpoint *source, int *code)
+static struct flow *find_flow(struct front *front, const struct udptun_endpoint *source, int *code)
 {
     struct tunnel *t = front->tunnel;
     struct udp_local *local = t->local;
@@ -97,29 +99,29 @@ static struct flow *find_flow(struct front *front, const struct endpoint *source
     return flow;
 }
 
-bool udp_local_has_flow(struct front *front, const struct endpoint *source)
+bool udp_local_has_flow(struct front *front, const struct udptun_endpoint *source)
 {
     uint64_t hash;
     return look_up(front, source, &hash) != NULL;
 }
 
-void udp_local_close_flow(struct front *front, const struct endpoint *source)
+void udp_local_close_flow(struct front *front, const struct udptun_endpoint *source)
 {
     uint64_t hash;
     struct flow *flow = look_up(front, source, &hash);
     if (flow)
-        udpt_binding_close(flow->head.binding, front->tunnel->engine->loop.now_us);
+        udptun_binding_close(flow->head.binding, front->tunnel->engine->loop.now_us);
 }
 
-int udp_local_send(struct front *front, const struct endpoint *source, const struct udpt_dest *dest,
-                   const uint8_t *data, size_t size)
+int udp_local_send(struct front *front, const struct udptun_endpoint *source,
+                   const struct udptun_dest *dest, const uint8_t *data, size_t size)
 {
     struct tunnel *t = front->tunnel;
     int code = UDPTUN_E_NOMEM;
     struct flow *flow = find_flow(front, source, &code);
     if (flow)
-        return udpt_send(flow->head.binding, dest, data, size, t->engine->loop.now_us);
-    udpt_count_drop(t->machine, NULL, UDPT_DROP_NO_FLOW);
+        return udptun_binding_send(flow->head.binding, dest, data, size, t->engine->loop.now_us);
+    udptun_machine_count_drop(t->machine, NULL, UDPTUN_MACHINE_DROP_NO_FLOW);
     return code;
 }
 
@@ -159,8 +161,8 @@ static void udp_local_bury(struct tunnel *t)
         udp_local_leave(list_entry(t->local->guests.next, struct front, node));
 }
 
-void udp_local_set_own(struct front *front, const struct endpoint *source,
-                       const struct endpoint *own)
+void udp_local_set_own(struct front *front, const struct udptun_endpoint *source,
+                       const struct udptun_endpoint *own)
 {
     struct flow *last = front->tunnel->local->last;
     uint64_t hash;
@@ -179,11 +181,11 @@ static void on_random(void *arg, void *to, size_t size)
     randombytes_buf(to, size);
 }
 
-static void on_hangup(void *arg, struct udpt_conn *conn, const char *reason)
+static void on_hangup(void *arg, struct udptun_conn *conn, const char *reason)
 {
     struct tunnel *t = (struct tunnel *)arg;
     char overdue[sizeof t->last_error];
-    if (strcmp(reason, UDPT_REASON_NOT_OPENED) == 0 &&
+    if (strcmp(reason, UDPTUN_MACHINE_REASON_NOT_OPENED) == 0 &&
         udp_local_dial_overdue(conn, overdue, sizeof overdue))
         reason = overdue;
     engine_log(t->engine, UDPTUN_LOG_DEBUG, "local", "%s: connection ended: %s", tunnel_name(t),
@@ -198,20 +200,20 @@ static void on_hangup(void *arg, struct udpt_conn *conn, const char *reason)
     carrier_hangup(conn);
 }
 
-static void on_datagram(void *arg, struct udpt_binding *b, const struct udpt_dest *peer,
+static void on_datagram(void *arg, struct udptun_binding *b, const struct udptun_dest *peer,
                         const uint8_t *data, size_t size)
 {
     (void)arg;
-    struct flow *flow = (struct flow *)udpt_binding_host(b);
+    struct flow *flow = (struct flow *)udptun_binding_host(b);
     if (flow->front)
         flow->front->ops->deliver(flow->front, flow, peer, data, size);
 }
 
-static void on_binding_closed(void *arg, struct udpt_binding *b, enum udpt_close_reason reason)
+static void on_binding_closed(void *arg, struct udptun_binding *b, enum udptun_close_reason reason)
 {
     (void)reason;
     struct tunnel *t = (struct tunnel *)arg;
-    struct flow *flow = (struct flow *)udpt_binding_host(b);
+    struct flow *flow = (struct flow *)udptun_binding_host(b);
     udp_sender_flush(t->engine->sender);
     if (t->local->last == flow)
         t->local->last = NULL;
@@ -223,40 +225,41 @@ static void on_binding_closed(void *arg, struct udpt_binding *b, enum udpt_close
 }
 
 /* What a front cannot tell its sender is in the counters. */
-static void on_error(void *arg, struct udpt_binding *b, const struct udpt_dest *peer,
-                     enum udpt_error_code code, uint32_t value)
+static void on_error(void *arg, struct udptun_binding *b, const struct udptun_dest *peer,
+                     enum udptun_machine_error code, uint32_t value)
 {
     (void)arg;
-    struct flow *flow = (struct flow *)udpt_binding_host(b);
+    struct flow *flow = (struct flow *)udptun_binding_host(b);
     if (flow->front && flow->front->ops->failed)
         flow->front->ops->failed(flow->front, flow, peer, code, value);
 }
 
-static enum udptun_state state_of(enum udpt_state state)
+static enum udptun_state state_of(enum udptun_machine_state state)
 {
     switch (state) {
-    case UDPT_CONNECTING:
+    case UDPTUN_MACHINE_CONNECTING:
         return UDPTUN_CONNECTING;
-    case UDPT_ESTABLISHED:
+    case UDPTUN_MACHINE_ESTABLISHED:
         return UDPTUN_ESTABLISHED;
-    case UDPT_DEGRADED:
+    case UDPTUN_MACHINE_DEGRADED:
         return UDPTUN_DEGRADED;
-    case UDPT_RECONNECTING:
-    case UDPT_DETACHED:
-    case UDPT_CLOSED:
+    case UDPTUN_MACHINE_RECONNECTING:
+    case UDPTUN_MACHINE_DETACHED:
+    case UDPTUN_MACHINE_CLOSED:
         return UDPTUN_RECONNECTING;
     }
     return UDPTUN_FAILED;
 }
 
-static void on_state(void *arg, struct udpt_session *s, enum udpt_state state, const char *reason)
+static void on_state(void *arg, struct udptun_session *s, enum udptun_machine_state state,
+                     const char *reason)
 {
     (void)s;
     struct tunnel *t = (struct tunnel *)arg;
     tunnel_enter_state(t, state_of(state), reason);
 }
 
-static void on_log(void *arg, enum udpt_log level, const char *text)
+static void on_log(void *arg, enum udptun_machine_log level, const char *text)
 {
     struct tunnel *t = (struct tunnel *)arg;
     tunnel_log_machine(t, level, text);
@@ -267,7 +270,7 @@ static void on_pong(void *arg, uint64_t token, uint64_t rtt_us)
     ping_answered((struct tunnel *)arg, token, rtt_us);
 }
 
-static const struct udpt_ops udp_local_ops = {
+static const struct udptun_machine_ops udp_local_ops = {
     .random = on_random,
     .dial = udp_local_dial,
     .hangup = on_hangup,
@@ -287,14 +290,14 @@ static void udp_local_configured(struct tunnel *t)
     const struct host_port *target = &t->config->target;
     if (!t->config->has_target)
         return;
-    t->local->target = target->ep.family == ENDPOINT_NONE
-                           ? udpt_dest_of_name(target->host, strlen(target->host), target->port)
-                           : udpt_dest_of(&target->ep);
+    t->local->target = target->ep.family == UDPTUN_ENDPOINT_NONE
+                           ? udptun_dest_of_name(target->host, strlen(target->host), target->port)
+                           : udptun_dest_of(&target->ep);
 }
 
 static int udp_local_new(struct tunnel *t, struct udptun_error *err)
 {
-    struct udpt_config udpt;
+    struct udptun_machine_config udpt;
     tunnel_settings_fill_udpt(t->config, &udpt);
     udpt.binding_host_size = sizeof(struct flow);
     udpt.identity = t->config->has_identity ? &t->config->identity.session : NULL;
@@ -316,7 +319,7 @@ static int udp_local_new(struct tunnel *t, struct udptun_error *err)
         udp_local_configured(t);
     }
     if (t->local && (t->local->arena || !is_socks5))
-        t->machine = udpt_machine_new(&udpt, &udp_local_ops, t, t->engine->loop.now_us);
+        t->machine = udptun_machine_new(&udpt, &udp_local_ops, t, t->engine->loop.now_us);
     sodium_memzero(udpt.key, sizeof udpt.key);
     return t->machine ? UDPTUN_OK
                       : error_set(err, UDPTUN_E_NOMEM, NULL, "%s: out of memory", tunnel_name(t));

@@ -23,12 +23,12 @@ struct front;
 
 struct front_ops {
     /* A datagram of `peer` for the flow's source. `data` stays until the sender is flushed. */
-    void (*deliver)(struct front *front, struct flow *flow, const struct udpt_dest *peer,
+    void (*deliver)(struct front *front, struct flow *flow, const struct udptun_dest *peer,
                     const uint8_t *data, size_t size);
-    /* Datagrams of the flow do not reach `peer`; `value` is the MTU of UDPT_TOO_BIG. NULL: not of
-     * interest. */
-    void (*failed)(struct front *front, struct flow *flow, const struct udpt_dest *peer,
-                   enum udpt_error_code code, uint32_t value);
+    /* Datagrams of the flow do not reach `peer`; `value` is the MTU of UDPTUN_MACHINE_TOO_BIG.
+     * NULL: not of interest. */
+    void (*failed)(struct front *front, struct flow *flow, const struct udptun_dest *peer,
+                   enum udptun_machine_error code, uint32_t value);
     /* The flow is gone when this returns. NULL: not of interest. */
     void (*closed)(struct front *front, struct flow *flow);
 };
@@ -46,8 +46,9 @@ struct front {
 struct flow {
     struct flow_head head;
     struct front *front;
-    struct endpoint source;
-    struct endpoint own;    /* where it sends to, port 0, when we listen on more than one address */
+    struct udptun_endpoint source;
+    struct udptun_endpoint
+        own;                /* where it sends to, port 0, when we listen on more than one address */
     struct table_node node; /* local.flows, keyed by source and front */
 };
 
@@ -59,8 +60,8 @@ enum { FRONT_UDP = 0, FRONT_APP = 1, FRONT_FIRST_ASSOCIATION = 2 };
 struct udp_local {
     struct table flows;
     uint8_t label_key[LABEL_KEY_SIZE];
-    struct flow *last;       /* the flow found last: datagrams come in runs */
-    struct udpt_dest target; /* of a udp:// listener */
+    struct flow *last;         /* the flow found last: datagrams come in runs */
+    struct udptun_dest target; /* of a udp:// listener */
     struct front udp;
     struct front app;
     uint64_t next_front; /* id of the next association */
@@ -77,20 +78,21 @@ struct udp_local {
 
 extern const struct role_ops udp_local_role;
 
-/* Send a datagram of `source` at `front`: find or open its binding. The codes of udpt_send(). */
-int udp_local_send(struct front *front, const struct endpoint *source, const struct udpt_dest *dest,
-                   const uint8_t *data, size_t size);
+/* Send a datagram of `source` at `front`: find or open its binding. The codes of
+ * udptun_binding_send(). */
+int udp_local_send(struct front *front, const struct udptun_endpoint *source,
+                   const struct udptun_dest *dest, const uint8_t *data, size_t size);
 
 /* The flow of `source`, if it has one, is answered from our address `own`: that to which its
  * latest datagram came. */
-void udp_local_set_own(struct front *front, const struct endpoint *source,
-                       const struct endpoint *own);
+void udp_local_set_own(struct front *front, const struct udptun_endpoint *source,
+                       const struct udptun_endpoint *own);
 
 /* Is there a binding of `source` at `front`? */
-bool udp_local_has_flow(struct front *front, const struct endpoint *source);
+bool udp_local_has_flow(struct front *front, const struct udptun_endpoint *source);
 
 /* Close the flow of `source` at `front`, if there is one. Not from inside a callback. */
-void udp_local_close_flow(struct front *front, const struct endpoint *source);
+void udp_local_close_flow(struct front *front, const struct udptun_endpoint *source);
 
 /* Make `front` a guest of udp-local `t`, which runs. Until udp_local_leave(), or until `t` ends,
  * front->tunnel is `t`; it is NULL afterwards. */
@@ -99,11 +101,11 @@ void udp_local_join(struct tunnel *t, struct front *front);
 void udp_local_leave(struct front *front);
 
 /* ops.dial (udp_local_dial.c). */
-void udp_local_dial(void *arg, struct udpt_conn *conn);
+void udp_local_dial(void *arg, struct udptun_conn *conn);
 
 /* The machine gives up a conn whose stream is being dialled: what that waits for, as last_error has
  * it. False: it is not being dialled by us. */
-bool udp_local_dial_overdue(struct udpt_conn *conn, char *text, size_t size);
+bool udp_local_dial_overdue(struct udptun_conn *conn, char *text, size_t size);
 
 /* ---- fronts
  * -------------------------------------------------------------------------------------- */

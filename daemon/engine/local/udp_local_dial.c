@@ -33,14 +33,14 @@ static void cancel(struct carrier *c)
 static const struct carrier_ops attempt_ops = {.flush = flush_nothing, .close = cancel};
 
 /* The machine hangs up, which frees the attempt. */
-static void lost(struct tunnel *t, struct udpt_conn *conn, const char *why)
+static void lost(struct tunnel *t, struct udptun_conn *conn, const char *why)
 {
     char reason[sizeof "server " + sizeof t->last_error];
     snprintf(reason, sizeof reason, "server %s", why);
     tunnel_note_error(t, reason);
     engine_log_gated(t->engine, &t->local->dial_gate, UDPTUN_LOG_WARN, "dialer", "%s: %s",
                      tunnel_name(t), reason);
-    udpt_conn_lost(conn, reason, t->engine->loop.now_us);
+    udptun_conn_lost(conn, reason, t->engine->loop.now_us);
     tunnel_touch(t);
 }
 
@@ -48,20 +48,20 @@ static void on_dialled(void *arg, udptun_socket socket, const struct udptun_erro
 {
     struct attempt *a = (struct attempt *)arg;
     struct tunnel *t = a->base.tunnel;
-    struct udpt_conn *conn = a->base.conn;
+    struct udptun_conn *conn = a->base.conn;
     a->dialer = NULL;
     if (socket == NO_SOCKET) {
         lost(t, conn, err->message);
         return;
     }
-    udpt_conn_set_host(conn, NULL);
+    udptun_conn_set_host(conn, NULL);
     list_remove(&a->base.node);
     cancel(&a->base);
     if (!carrier_attach_socket(t, conn, socket)) {
         lost(t, conn, "cannot be dialled: out of memory");
         return;
     }
-    udpt_conn_opened(conn, t->engine->loop.now_us);
+    udptun_conn_opened(conn, t->engine->loop.now_us);
     tunnel_touch(t);
 }
 
@@ -71,7 +71,7 @@ static void on_failed(void *arg)
     lost(a->base.tunnel, a->base.conn, "cannot be dialled: out of memory");
 }
 
-void udp_local_dial(void *arg, struct udpt_conn *conn)
+void udp_local_dial(void *arg, struct udptun_conn *conn)
 {
     struct tunnel *t = (struct tunnel *)arg;
     const struct tunnel_settings *config = t->config;
@@ -99,9 +99,9 @@ void udp_local_dial(void *arg, struct udpt_conn *conn)
         timer_start(&a->failed, 0);
 }
 
-bool udp_local_dial_overdue(struct udpt_conn *conn, char *text, size_t size)
+bool udp_local_dial_overdue(struct udptun_conn *conn, char *text, size_t size)
 {
-    const struct carrier *c = (const struct carrier *)udpt_conn_host(conn);
+    const struct carrier *c = (const struct carrier *)udptun_conn_host(conn);
     const struct dialer *dialer =
         c && c->ops == &attempt_ops ? ((const struct attempt *)c)->dialer : NULL;
     if (!dialer)

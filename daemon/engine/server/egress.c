@@ -30,34 +30,34 @@ static bool received(void *arg, const struct udp_run *run)
     struct egress *egress = (struct egress *)arg;
     struct tunnel *t = egress->head.tunnel;
     uint64_t now_us = t->engine->loop.now_us;
-    struct udpt_dest from = udpt_dest_of(&run->source);
+    struct udptun_dest from = udptun_dest_of(&run->source);
     bool passes = filter_passes(egress->filter, t->config->filtering, &run->source);
     const uint8_t *data;
     size_t at = 0, size;
     /* What cannot be sent is counted where it is dropped. */
     while (udp_run_next(run, &at, &data, &size)) {
         if (passes)
-            udpt_send(egress->head.binding, &from, data, size, now_us);
+            udptun_binding_send(egress->head.binding, &from, data, size, now_us);
         else
-            udpt_count_drop(t->machine, egress->head.binding, UDPT_DROP_POLICY);
+            udptun_machine_count_drop(t->machine, egress->head.binding, UDPTUN_MACHINE_DROP_POLICY);
     }
     return true;
 }
 
-static void report(struct egress *egress, const struct udpt_dest *dest, enum io why, uint32_t mtu)
+static void report(struct egress *egress, const struct udptun_dest *dest, enum io why, uint32_t mtu)
 {
-    enum udpt_error_code code = UDPT_HOST_UNREACHABLE;
+    enum udptun_machine_error code = UDPTUN_MACHINE_HOST_UNREACHABLE;
     if (why == IO_REFUSED)
-        code = UDPT_PORT_UNREACHABLE;
+        code = UDPTUN_MACHINE_PORT_UNREACHABLE;
     else if (why == IO_TOO_BIG)
-        code = UDPT_TOO_BIG;
-    udpt_binding_error(egress->head.binding, dest, code, mtu,
-                       egress->head.tunnel->engine->loop.now_us);
+        code = UDPTUN_MACHINE_TOO_BIG;
+    udptun_binding_error(egress->head.binding, dest, code, mtu,
+                         egress->head.tunnel->engine->loop.now_us);
 }
 
-static void failed(void *arg, const struct endpoint *to, enum io why, uint32_t mtu)
+static void failed(void *arg, const struct udptun_endpoint *to, enum io why, uint32_t mtu)
 {
-    struct udpt_dest dest = udpt_dest_of(to);
+    struct udptun_dest dest = udptun_dest_of(to);
     report((struct egress *)arg, &dest, why, mtu);
 }
 
@@ -98,13 +98,13 @@ static struct egress_socket *find_socket(struct egress *egress, uint8_t family)
 {
     if (egress->first_family == family)
         return &egress->first;
-    return egress->first_family == ENDPOINT_NONE ? NULL : egress->second;
+    return egress->first_family == UDPTUN_ENDPOINT_NONE ? NULL : egress->second;
 }
 
 /* Keep a socket: 0, or the failure. */
 static int keep_socket(struct egress *egress, uint8_t family, udptun_socket socket)
 {
-    bool is_first = egress->first_family == ENDPOINT_NONE;
+    bool is_first = egress->first_family == UDPTUN_ENDPOINT_NONE;
     struct egress_socket *s =
         is_first ? &egress->first : (struct egress_socket *)calloc(1, sizeof *s);
     if (!s)
@@ -127,8 +127,8 @@ static int keep_socket(struct egress *egress, uint8_t family, udptun_socket sock
 /* The port that the client had, else that of the other family. */
 static uint16_t port_wanted(const struct egress *egress, uint8_t family)
 {
-    uint16_t want = family == ENDPOINT_IP4 ? egress->want4 : egress->want6;
-    if (want != 0 || egress->first_family == ENDPOINT_NONE)
+    uint16_t want = family == UDPTUN_ENDPOINT_IP4 ? egress->want4 : egress->want6;
+    if (want != 0 || egress->first_family == UDPTUN_ENDPOINT_NONE)
         return want;
     return socket_own(egress->first.socket).port;
 }
@@ -144,7 +144,7 @@ static int open_socket(struct egress *egress, uint8_t family)
     struct tunnel *t = egress->head.tunnel;
     udptun_socket socket;
     int failure =
-        egress_bind(t, (enum endpoint_family)family, port_wanted(egress, family), &socket);
+        egress_bind(t, (enum udptun_endpoint_family)family, port_wanted(egress, family), &socket);
     if (failure == 0) {
         failure = keep_socket(egress, family, socket);
         if (failure)
@@ -156,8 +156,8 @@ static int open_socket(struct egress *egress, uint8_t family)
                          "%s: no socket for a flow: %s", tunnel_name(t), io_text(failure, text));
         return failure;
     }
-    struct endpoint external = socket_own(socket);
-    udpt_binding_external(egress->head.binding, &external, t->engine->loop.now_us);
+    struct udptun_endpoint external = socket_own(socket);
+    udptun_binding_external(egress->head.binding, &external, t->engine->loop.now_us);
     return 0;
 }
 
@@ -170,7 +170,8 @@ static void close_socket(struct egress_socket *s)
 /* ---- out ----------------------------------------------------------------------------------------
  */
 
-static bool refused(struct egress *egress, const struct endpoint *to, const struct udpt_dest *asked)
+static bool refused(struct egress *egress, const struct udptun_endpoint *to,
+                    const struct udptun_dest *asked)
 {
     struct tunnel *t = egress->head.tunnel;
     uint64_t now_us = t->engine->loop.now_us;
@@ -179,15 +180,15 @@ static bool refused(struct egress *egress, const struct endpoint *to, const stru
     char text[ENDPOINT_TEXT_SIZE];
     engine_log_gated(t->engine, &t->server->policy_gate, UDPTUN_LOG_WARN, "policy",
                      "%s: target %s is not allowed", tunnel_name(t), endpoint_format(to, text));
-    udpt_binding_error(egress->head.binding, asked, UDPT_POLICY, 0, now_us);
+    udptun_binding_error(egress->head.binding, asked, UDPTUN_MACHINE_POLICY, 0, now_us);
     return true;
 }
 
-void egress_send(struct egress *egress, const struct endpoint *to, const struct udpt_dest *asked,
-                 bool exempt, const uint8_t *data, size_t size)
+void egress_send(struct egress *egress, const struct udptun_endpoint *to,
+                 const struct udptun_dest *asked, bool exempt, const uint8_t *data, size_t size)
 {
     struct tunnel *t = egress->head.tunnel;
-    struct endpoint plain = endpoint_unmapped(to);
+    struct udptun_endpoint plain = endpoint_unmapped(to);
     if (!exempt && refused(egress, &plain, asked))
         return;
     if (t->server->packets) {
@@ -199,9 +200,10 @@ void egress_send(struct egress *egress, const struct endpoint *to, const struct 
     struct egress_socket *s = find_socket(egress, plain.family);
     int failure = s ? 0 : open_socket(egress, plain.family);
     if (failure) {
-        udpt_binding_error(egress->head.binding, asked,
-                           is_shortage(io_of(failure)) ? UDPT_LIMIT : UDPT_HOST_UNREACHABLE, 0,
-                           t->engine->loop.now_us);
+        udptun_binding_error(egress->head.binding, asked,
+                             is_shortage(io_of(failure)) ? UDPTUN_MACHINE_LIMIT
+                                                         : UDPTUN_MACHINE_HOST_UNREACHABLE,
+                             0, t->engine->loop.now_us);
         return;
     }
     if (!s)
@@ -211,8 +213,8 @@ void egress_send(struct egress *egress, const struct endpoint *to, const struct 
     udp_sender_add(t->engine->sender, s->socket, &plain, data, size, &egress->head.owner);
 }
 
-void egress_send_any(struct egress *egress, const struct endpoint *eps, size_t count,
-                     const struct udpt_dest *asked, bool exempt, const uint8_t *data, size_t size)
+void egress_send_any(struct egress *egress, const struct udptun_endpoint *eps, size_t count,
+                     const struct udptun_dest *asked, bool exempt, const uint8_t *data, size_t size)
 {
     struct tunnel *t = egress->head.tunnel;
     size_t i = 0;
@@ -222,37 +224,38 @@ void egress_send_any(struct egress *egress, const struct endpoint *eps, size_t c
     egress_send(egress, &eps[i < count ? i : 0], asked, exempt, data, size);
 }
 
-static void on_unsent(struct datagram_owner *owner, const struct endpoint *to, size_t size,
+static void on_unsent(struct datagram_owner *owner, const struct udptun_endpoint *to, size_t size,
                       enum io why)
 {
     struct egress *egress = (struct egress *)(void *)owner;
     (void)size;
     if (why == IO_AGAIN) {
-        udpt_count_drop(egress->head.tunnel->machine, egress->head.binding, UDPT_DROP_QUEUE);
+        udptun_machine_count_drop(egress->head.tunnel->machine, egress->head.binding,
+                                  UDPTUN_MACHINE_DROP_QUEUE);
         return;
     }
-    struct udpt_dest dest = udpt_dest_of(to);
+    struct udptun_dest dest = udptun_dest_of(to);
     report(egress, &dest, why, 0);
 }
 
-static struct udpt_dest own_target(const struct tunnel_settings *config)
+static struct udptun_dest own_target(const struct tunnel_settings *config)
 {
     const struct host_port *target = &config->target;
-    return target->ep.family == ENDPOINT_NONE
-               ? udpt_dest_of_name(target->host, strlen(target->host), target->port)
-               : udpt_dest_of(&target->ep);
+    return target->ep.family == UDPTUN_ENDPOINT_NONE
+               ? udptun_dest_of_name(target->host, strlen(target->host), target->port)
+               : udptun_dest_of(&target->ep);
 }
 
-void egress_datagram(void *arg, struct udpt_binding *b, const struct udpt_dest *peer,
+void egress_datagram(void *arg, struct udptun_binding *b, const struct udptun_dest *peer,
                      const uint8_t *data, size_t size)
 {
     struct tunnel *t = (struct tunnel *)arg;
-    struct egress *egress = (struct egress *)udpt_binding_host(b);
+    struct egress *egress = (struct egress *)udptun_binding_host(b);
     bool exempt = t->config->has_target;
-    struct udpt_dest dest = exempt ? own_target(t->config) : *peer;
-    struct endpoint eps[RESOLVER_MAX_ADDRESSES];
+    struct udptun_dest dest = exempt ? own_target(t->config) : *peer;
+    struct udptun_endpoint eps[RESOLVER_MAX_ADDRESSES];
     size_t count = 0;
-    if (dest.ep.family != ENDPOINT_NAME)
+    if (dest.ep.family != UDPTUN_ENDPOINT_NAME)
         egress_send(egress, &dest.ep, peer, exempt, data, size);
     else if (!resolver_cached(t->resolver, dest.name, dest.name_len, dest.ep.port, eps,
                               RESOLVER_MAX_ADDRESSES, &count))
@@ -260,15 +263,15 @@ void egress_datagram(void *arg, struct udpt_binding *b, const struct udpt_dest *
     else if (count > 0)
         egress_send_any(egress, eps, count, peer, exempt, data, size);
     else
-        udpt_binding_error(b, peer, UDPT_HOST_UNREACHABLE, 0, t->engine->loop.now_us);
+        udptun_binding_error(b, peer, UDPTUN_MACHINE_HOST_UNREACHABLE, 0, t->engine->loop.now_us);
 }
 
 /* ---- life ---------------------------------------------------------------------------------------
  */
 
-int egress_opened(void *arg, struct udpt_binding *b, uint16_t want4, uint16_t want6)
+int egress_opened(void *arg, struct udptun_binding *b, uint16_t want4, uint16_t want6)
 {
-    struct egress *egress = (struct egress *)udpt_binding_host(b);
+    struct egress *egress = (struct egress *)udptun_binding_host(b);
     egress->head =
         (struct flow_head){.owner = {on_unsent}, .tunnel = (struct tunnel *)arg, .binding = b};
     egress->want4 = want4;
@@ -279,18 +282,18 @@ int egress_opened(void *arg, struct udpt_binding *b, uint16_t want4, uint16_t wa
             egress_packets_opened(egress->head.tunnel->server->packets, egress);
         return UDPTUN_OK;
     }
-    if (want4 != 0 && open_socket(egress, ENDPOINT_IP4) != 0)
+    if (want4 != 0 && open_socket(egress, UDPTUN_ENDPOINT_IP4) != 0)
         return UDPTUN_E_LIMIT;
-    if (want6 != 0 && open_socket(egress, ENDPOINT_IP6) != 0 && want4 == 0)
+    if (want6 != 0 && open_socket(egress, UDPTUN_ENDPOINT_IP6) != 0 && want4 == 0)
         return UDPTUN_E_LIMIT;
     return UDPTUN_OK;
 }
 
-void egress_closed(void *arg, struct udpt_binding *b, enum udpt_close_reason reason)
+void egress_closed(void *arg, struct udptun_binding *b, enum udptun_close_reason reason)
 {
     (void)reason;
     struct tunnel *t = (struct tunnel *)arg;
-    struct egress *egress = (struct egress *)udpt_binding_host(b);
+    struct egress *egress = (struct egress *)udptun_binding_host(b);
     if (!egress->head.tunnel)
         return;
     udp_sender_flush(t->engine->sender);
@@ -298,7 +301,7 @@ void egress_closed(void *arg, struct udpt_binding *b, enum udpt_close_reason rea
     if (t->server->packets)
         egress_packets_closed(t->server->packets, egress);
     filter_free(egress->filter);
-    if (egress->first_family != ENDPOINT_NONE)
+    if (egress->first_family != UDPTUN_ENDPOINT_NONE)
         close_socket(&egress->first);
     if (egress->second) {
         close_socket(egress->second);

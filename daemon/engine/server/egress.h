@@ -30,39 +30,41 @@ struct egress {
     uint32_t packets_number;        /* egress_packets.c: which binding it is there, 0: none yet */
     struct table_node packets_node; /* in its table, while it has a number */
     struct filter *filter;          /* whom it has sent to, where that matters; else NULL */
-    uint8_t first_family;           /* enum endpoint_family; NONE: not open */
+    uint8_t first_family;           /* enum udptun_endpoint_family; NONE: not open */
 };
 
 /* The machine's callbacks. */
-void egress_datagram(void *arg, struct udpt_binding *b, const struct udpt_dest *peer,
+void egress_datagram(void *arg, struct udptun_binding *b, const struct udptun_dest *peer,
                      const uint8_t *data, size_t size);
-int egress_opened(void *arg, struct udpt_binding *b, uint16_t want4, uint16_t want6);
-void egress_closed(void *arg, struct udpt_binding *b, enum udpt_close_reason reason);
+int egress_opened(void *arg, struct udptun_binding *b, uint16_t want4, uint16_t want6);
+void egress_closed(void *arg, struct udptun_binding *b, enum udptun_close_reason reason);
 
 /*
  * Send to an address: `asked` is what the client named, for an error. Unless `exempt`, the policy
  * is asked. `data` stays until the sender is flushed.
  */
-void egress_send(struct egress *egress, const struct endpoint *to, const struct udpt_dest *asked,
-                 bool exempt, const uint8_t *data, size_t size);
+void egress_send(struct egress *egress, const struct udptun_endpoint *to,
+                 const struct udptun_dest *asked, bool exempt, const uint8_t *data, size_t size);
 
 /* The same with the addresses of a name: to the first that may be sent to. `count` is not 0. */
-void egress_send_any(struct egress *egress, const struct endpoint *eps, size_t count,
-                     const struct udpt_dest *asked, bool exempt, const uint8_t *data, size_t size);
+void egress_send_any(struct egress *egress, const struct udptun_endpoint *eps, size_t count,
+                     const struct udptun_dest *asked, bool exempt, const uint8_t *data,
+                     size_t size);
 
 /* ---- egress_port.c ------------------------------------------------------------------------------
  */
 
 /* A UDP socket of `family` on port `want`, or where that is taken, 0 or out of range, on any of
  * the tunnel's range. 0 or the system's error number. */
-int egress_bind(struct tunnel *t, enum endpoint_family family, uint16_t want, udptun_socket *made);
+int egress_bind(struct tunnel *t, enum udptun_endpoint_family family, uint16_t want,
+                udptun_socket *made);
 
 /* ---- egress_lookup.c ----------------------------------------------------------------------------
  */
 
 /* Copy the datagram and send it when the address of `name` is known. `asked` as above. */
-void egress_lookup_queue(struct egress *egress, const struct udpt_dest *name,
-                         const struct udpt_dest *asked, bool exempt, const uint8_t *data,
+void egress_lookup_queue(struct egress *egress, const struct udptun_dest *name,
+                         const struct udptun_dest *asked, bool exempt, const uint8_t *data,
                          size_t size);
 /* Forget all that wait. */
 void egress_lookup_drop(struct egress *egress);

@@ -29,8 +29,8 @@ struct egress_lookup {
     unsigned count;
     size_t bytes;
     bool exempt;
-    struct udpt_dest name;  /* what is looked up; its text is in `names` */
-    struct udpt_dest asked; /* what the client named */
+    struct udptun_dest name;  /* what is looked up; its text is in `names` */
+    struct udptun_dest asked; /* what the client named */
     char names[2 * HOST_NAME_SIZE];
 };
 
@@ -51,7 +51,8 @@ static void unlink_lookup(struct egress_lookup *l)
     *at = l->next;
 }
 
-static void on_resolved(void *arg, const struct endpoint *eps, size_t count, const char *failure)
+static void on_resolved(void *arg, const struct udptun_endpoint *eps, size_t count,
+                        const char *failure)
 {
     struct egress_lookup *l = (struct egress_lookup *)arg;
     struct egress *egress = l->egress;
@@ -63,8 +64,8 @@ static void on_resolved(void *arg, const struct endpoint *eps, size_t count, con
         engine_log_gated(e, &t->server->lookup_gate, UDPTUN_LOG_INFO, "server",
                          "%s: %.*s cannot be resolved: %s", tunnel_name(t), (int)l->name.name_len,
                          l->name.name, failure);
-        udpt_binding_error(egress->head.binding, &l->asked, UDPT_HOST_UNREACHABLE, 0,
-                           e->loop.now_us);
+        udptun_binding_error(egress->head.binding, &l->asked, UDPTUN_MACHINE_HOST_UNREACHABLE, 0,
+                             e->loop.now_us);
     }
     for (struct waiting *w = l->first; w && count > 0; w = w->next)
         egress_send_any(egress, eps, count, &l->asked, l->exempt, w->data, w->size);
@@ -74,13 +75,13 @@ static void on_resolved(void *arg, const struct endpoint *eps, size_t count, con
     tunnel_touch(t);
 }
 
-static bool same_name(const struct udpt_dest *a, const struct udpt_dest *b)
+static bool same_name(const struct udptun_dest *a, const struct udptun_dest *b)
 {
     return a->ep.port == b->ep.port && a->name_len == b->name_len &&
            memcmp(a->name, b->name, a->name_len) == 0;
 }
 
-static struct egress_lookup *find(struct egress *egress, const struct udpt_dest *name,
+static struct egress_lookup *find(struct egress *egress, const struct udptun_dest *name,
                                   unsigned *count)
 {
     *count = 0;
@@ -90,17 +91,17 @@ static struct egress_lookup *find(struct egress *egress, const struct udpt_dest 
     return NULL;
 }
 
-static void keep_name(struct udpt_dest *to, const struct udpt_dest *from, char *text)
+static void keep_name(struct udptun_dest *to, const struct udptun_dest *from, char *text)
 {
     *to = *from;
-    if (from->ep.family != ENDPOINT_NAME)
+    if (from->ep.family != UDPTUN_ENDPOINT_NAME)
         return;
     memcpy(text, from->name, from->name_len);
     to->name = text;
 }
 
-static struct egress_lookup *start(struct egress *egress, const struct udpt_dest *name,
-                                   const struct udpt_dest *asked, bool exempt)
+static struct egress_lookup *start(struct egress *egress, const struct udptun_dest *name,
+                                   const struct udptun_dest *asked, bool exempt)
 {
     struct egress_lookup *l = (struct egress_lookup *)calloc(1, sizeof *l);
     if (!l)
@@ -139,8 +140,8 @@ static bool append(struct egress_lookup *l, const uint8_t *data, size_t size)
     return true;
 }
 
-void egress_lookup_queue(struct egress *egress, const struct udpt_dest *name,
-                         const struct udpt_dest *asked, bool exempt, const uint8_t *data,
+void egress_lookup_queue(struct egress *egress, const struct udptun_dest *name,
+                         const struct udptun_dest *asked, bool exempt, const uint8_t *data,
                          size_t size)
 {
     unsigned count;
@@ -148,7 +149,8 @@ void egress_lookup_queue(struct egress *egress, const struct udpt_dest *name,
     if (!l && count < MAX_LOOKUPS)
         l = start(egress, name, asked, exempt);
     if (!l || !append(l, data, size))
-        udpt_count_drop(egress->head.tunnel->machine, egress->head.binding, UDPT_DROP_QUEUE);
+        udptun_machine_count_drop(egress->head.tunnel->machine, egress->head.binding,
+                                  UDPTUN_MACHINE_DROP_QUEUE);
 }
 
 void egress_lookup_drop(struct egress *egress)

@@ -73,13 +73,13 @@ static bool give_number(struct egress_packets *p, struct egress *egress)
     return false;
 }
 
-static struct endpoint source_of(const struct egress *egress, uint8_t family)
+static struct udptun_endpoint source_of(const struct egress *egress, uint8_t family)
 {
     uint32_t n = egress->packets_number;
     uint16_t port = (uint16_t)(FIRST_PORT + (n >> 24));
-    if (family == ENDPOINT_IP4)
+    if (family == UDPTUN_ENDPOINT_IP4)
         return endpoint_ip4(10, (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n, port);
-    struct endpoint ep = {.family = ENDPOINT_IP6, .port = port};
+    struct udptun_endpoint ep = {.family = UDPTUN_ENDPOINT_IP6, .port = port};
     memcpy(ep.ip, network6, sizeof network6);
     ep.ip[13] = (uint8_t)(n >> 16);
     ep.ip[14] = (uint8_t)(n >> 8);
@@ -87,15 +87,15 @@ static struct endpoint source_of(const struct egress *egress, uint8_t family)
     return ep;
 }
 
-static struct egress *find_source(const struct egress_packets *p, const struct endpoint *ep)
+static struct egress *find_source(const struct egress_packets *p, const struct udptun_endpoint *ep)
 {
-    const uint8_t *low = ep->family == ENDPOINT_IP4 ? ep->ip + 1 : ep->ip + 13;
+    const uint8_t *low = ep->family == UDPTUN_ENDPOINT_IP4 ? ep->ip + 1 : ep->ip + 13;
     uint32_t number = (uint32_t)(ep->port - FIRST_PORT) << 24 | (uint32_t)low[0] << 16 |
                       (uint32_t)low[1] << 8 | low[2];
     struct egress *egress = find(p, number);
     if (!egress)
         return NULL;
-    struct endpoint source = source_of(egress, ep->family);
+    struct udptun_endpoint source = source_of(egress, ep->family);
     return endpoint_equal(&source, ep) ? egress : NULL;
 }
 
@@ -108,21 +108,21 @@ static void take_datagram(struct egress_packets *p, const struct packet *packet)
     struct egress *egress = find_source(p, &packet->destination);
     if (!egress)
         return;
-    struct udpt_dest from = udpt_dest_of(&packet->source);
+    struct udptun_dest from = udptun_dest_of(&packet->source);
     if (filter_passes(egress->filter, t->config->filtering, &packet->source))
-        udpt_send(egress->head.binding, &from, packet->transport + UDP_HEADER_SIZE,
-                  packet->transport_size - UDP_HEADER_SIZE, t->engine->loop.now_us);
+        udptun_binding_send(egress->head.binding, &from, packet->transport + UDP_HEADER_SIZE,
+                            packet->transport_size - UDP_HEADER_SIZE, t->engine->loop.now_us);
     else
-        udpt_count_drop(t->machine, egress->head.binding, UDPT_DROP_POLICY);
+        udptun_machine_count_drop(t->machine, egress->head.binding, UDPTUN_MACHINE_DROP_POLICY);
 }
 
 /* The addresses and ports of the UDP packet that an ICMP error quotes. */
-static bool read_quoted(struct reader *r, uint8_t family, struct endpoint *source,
-                        struct endpoint *to)
+static bool read_quoted(struct reader *r, uint8_t family, struct udptun_endpoint *source,
+                        struct udptun_endpoint *to)
 {
-    size_t address_size = family == ENDPOINT_IP4 ? 4 : 16;
-    *source = *to = (struct endpoint){.family = family};
-    reader_bytes(r, family == ENDPOINT_IP4 ? 12 : 8);
+    size_t address_size = family == UDPTUN_ENDPOINT_IP4 ? 4 : 16;
+    *source = *to = (struct udptun_endpoint){.family = family};
+    reader_bytes(r, family == UDPTUN_ENDPOINT_IP4 ? 12 : 8);
     reader_copy(r, source->ip, address_size);
     reader_copy(r, to->ip, address_size);
     source->port = reader_u16(r);
@@ -132,9 +132,9 @@ static bool read_quoted(struct reader *r, uint8_t family, struct endpoint *sourc
 
 static void take_error(struct egress_packets *p, const struct packet *packet)
 {
-    bool is_ip4 = packet->source.family == ENDPOINT_IP4;
+    bool is_ip4 = packet->source.family == UDPTUN_ENDPOINT_IP4;
     struct reader r = reader_of(packet->transport, packet->transport_size);
-    struct endpoint source, to;
+    struct udptun_endpoint source, to;
     uint8_t type = reader_u8(&r), code = reader_u8(&r);
     reader_u16(&r);
     uint32_t value = reader_u32(&r);
@@ -146,16 +146,16 @@ static void take_error(struct egress_packets *p, const struct packet *packet)
     struct egress *egress = find_source(p, &source);
     if (!egress)
         return;
-    enum udpt_error_code what = UDPT_HOST_UNREACHABLE;
+    enum udptun_machine_error what = UDPTUN_MACHINE_HOST_UNREACHABLE;
     if (is_too_big)
-        what = UDPT_TOO_BIG;
+        what = UDPTUN_MACHINE_TOO_BIG;
     else if (code == (is_ip4 ? 3 : 4))
-        what = UDPT_PORT_UNREACHABLE;
+        what = UDPTUN_MACHINE_PORT_UNREACHABLE;
     else if (code == (is_ip4 ? 13 : 1))
-        what = UDPT_POLICY;
-    struct udpt_dest dest = udpt_dest_of(&to);
-    udpt_binding_error(egress->head.binding, &dest, what, is_too_big ? value : 0,
-                       p->tunnel->engine->loop.now_us);
+        what = UDPTUN_MACHINE_POLICY;
+    struct udptun_dest dest = udptun_dest_of(&to);
+    udptun_binding_error(egress->head.binding, &dest, what, is_too_big ? value : 0,
+                         p->tunnel->engine->loop.now_us);
 }
 
 static void lose_way(struct egress_packets *p)
@@ -229,19 +229,20 @@ static bool has_way(struct egress_packets *p)
     return false;
 }
 
-void egress_packets_send(struct egress_packets *p, struct egress *egress, const struct endpoint *to,
-                         const struct udpt_dest *asked, const uint8_t *data, size_t size)
+void egress_packets_send(struct egress_packets *p, struct egress *egress,
+                         const struct udptun_endpoint *to, const struct udptun_dest *asked,
+                         const uint8_t *data, size_t size)
 {
     struct tunnel *t = p->tunnel;
     if (!has_way(p) || !give_number(p, egress)) {
-        udpt_binding_error(egress->head.binding, asked, UDPT_HOST_UNREACHABLE, 0,
-                           t->engine->loop.now_us);
+        udptun_binding_error(egress->head.binding, asked, UDPTUN_MACHINE_HOST_UNREACHABLE, 0,
+                             t->engine->loop.now_us);
         return;
     }
-    struct endpoint source = source_of(egress, to->family);
+    struct udptun_endpoint source = source_of(egress, to->family);
     size_t total = UDP_HEADER_SIZE + size;
-    if (total > (to->family == ENDPOINT_IP4 ? UINT16_MAX - IP4_HEADER_SIZE : UINT16_MAX)) {
-        udpt_count_drop(t->machine, egress->head.binding, UDPT_DROP_OVERSIZE);
+    if (total > (to->family == UDPTUN_ENDPOINT_IP4 ? UINT16_MAX - IP4_HEADER_SIZE : UINT16_MAX)) {
+        udptun_machine_count_drop(t->machine, egress->head.binding, UDPTUN_MACHINE_DROP_OVERSIZE);
         return;
     }
     uint8_t ip[IP6_HEADER_SIZE], udp[UDP_HEADER_SIZE];
@@ -252,7 +253,8 @@ void egress_packets_send(struct egress_packets *p, struct egress *egress, const 
     writer_u16(&w, (uint16_t)total);
     writer_u16(&w, 0);
     struct iovec parts[3] = {{ip, ip_size}, {udp, sizeof udp}, {(void *)(uintptr_t)data, size}};
-    if (to->family == ENDPOINT_IP6) { /* IPv4 does without, and nothing changes bytes in here */
+    if (to->family ==
+        UDPTUN_ENDPOINT_IP6) { /* IPv4 does without, and nothing changes bytes in here */
         checksum_sum sum = checksum_pseudo(&source, to, PROTOCOL_UDP, total);
         uint16_t value = checksum_end(checksum_add_parts(sum, parts + 1, 2, 0));
         value = value ? value : UINT16_MAX;
@@ -263,7 +265,7 @@ void egress_packets_send(struct egress_packets *p, struct egress *egress, const 
         socket_write_spans(p->way.socket, (const struct io_span *)(const void *)parts, 3, &sent));
     if (what == IO_OK)
         return;
-    udpt_count_drop(t->machine, egress->head.binding, UDPT_DROP_QUEUE);
+    udptun_machine_count_drop(t->machine, egress->head.binding, UDPTUN_MACHINE_DROP_QUEUE);
     if (what != IO_AGAIN && what != IO_TOO_BIG)
         lose_way(p);
 }
@@ -275,8 +277,8 @@ void egress_packets_opened(struct egress_packets *p, struct egress *egress)
 {
     if (!give_number(p, egress))
         return;
-    struct endpoint external = source_of(egress, ENDPOINT_IP4);
-    udpt_binding_external(egress->head.binding, &external, p->tunnel->engine->loop.now_us);
+    struct udptun_endpoint external = source_of(egress, UDPTUN_ENDPOINT_IP4);
+    udptun_binding_external(egress->head.binding, &external, p->tunnel->engine->loop.now_us);
 }
 
 void egress_packets_closed(struct egress_packets *p, struct egress *egress)

@@ -25,8 +25,9 @@ void egress_packets_closed(struct egress_packets *p, struct egress *egress)
     (void)egress;
 }
 
-void egress_packets_send(struct egress_packets *p, struct egress *egress, const struct endpoint *to,
-                         const struct udpt_dest *asked, const uint8_t *data, size_t size)
+void egress_packets_send(struct egress_packets *p, struct egress *egress,
+                         const struct udptun_endpoint *to, const struct udptun_dest *asked,
+                         const uint8_t *data, size_t size)
 {
     (void)p;
     (void)egress;

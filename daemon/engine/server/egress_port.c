@@ -7,10 +7,10 @@
 /* Ports of a range that are tried from a random start on. */
 enum { MAX_TRIES = 128 };
 
-static int bind_port(const struct socket_rules *rules, enum endpoint_family family, uint32_t port,
-                     udptun_socket *made)
+static int bind_port(const struct socket_rules *rules, enum udptun_endpoint_family family,
+                     uint32_t port, udptun_socket *made)
 {
-    struct endpoint ep = {.family = (uint8_t)family, .port = (uint16_t)port};
+    struct udptun_endpoint ep = {.family = (uint8_t)family, .port = (uint16_t)port};
     return udp_open(&ep, rules, UDP_WANT_ERRORS, made);
 }
 
@@ -21,7 +21,8 @@ static bool is_taken(int failure)
     return what == IO_IN_USE || what == IO_DENIED;
 }
 
-int egress_bind(struct tunnel *t, enum endpoint_family family, uint16_t want, udptun_socket *made)
+int egress_bind(struct tunnel *t, enum udptun_endpoint_family family, uint16_t want,
+                udptun_socket *made)
 {
     struct socket_rules rules = tunnel_rules(t);
     uint32_t low = t->config->port_low, high = t->config->port_high;

@@ -15,13 +15,13 @@
 /* ---- accepting ----------------------------------------------------------------------------------
  */
 
-static void taken(void *arg, udptun_socket socket, const struct endpoint *from)
+static void taken(void *arg, udptun_socket socket, const struct udptun_endpoint *from)
 {
     struct tunnel *t = (struct tunnel *)arg;
     char peer[ENDPOINT_TEXT_SIZE] = "unix";
-    if (from->family != ENDPOINT_NONE)
+    if (from->family != UDPTUN_ENDPOINT_NONE)
         endpoint_format(from, peer);
-    struct udpt_conn *conn = udpt_accept(t->machine, peer, t->engine->loop.now_us);
+    struct udptun_conn *conn = udptun_machine_accept(t->machine, peer, t->engine->loop.now_us);
     if (!conn) {
         engine_log_gated(t->engine, &t->server->accept_gate, UDPTUN_LOG_WARN, "server",
                          "%s: %s refused: stopping, or out of memory", tunnel_name(t), peer);
@@ -30,7 +30,7 @@ static void taken(void *arg, udptun_socket socket, const struct endpoint *from)
     }
     socket_tune(socket);
     if (!carrier_attach_socket(t, conn, socket))
-        udpt_conn_lost(conn, "out of memory", t->engine->loop.now_us);
+        udptun_conn_lost(conn, "out of memory", t->engine->loop.now_us);
     tunnel_touch(t);
 }
 
@@ -43,7 +43,7 @@ static void on_random(void *arg, void *to, size_t size)
     randombytes_buf(to, size);
 }
 
-static void on_hangup(void *arg, struct udpt_conn *conn, const char *reason)
+static void on_hangup(void *arg, struct udptun_conn *conn, const char *reason)
 {
     struct tunnel *t = (struct tunnel *)arg;
     engine_log(t->engine, UDPTUN_LOG_DEBUG, "server", "%s: connection ended: %s", tunnel_name(t),
@@ -52,7 +52,8 @@ static void on_hangup(void *arg, struct udpt_conn *conn, const char *reason)
 }
 
 /* The sessions' states are theirs; the tunnel listens all the while. */
-static void on_state(void *arg, struct udpt_session *s, enum udpt_state state, const char *reason)
+static void on_state(void *arg, struct udptun_session *s, enum udptun_machine_state state,
+                     const char *reason)
 {
     (void)arg;
     (void)s;
@@ -60,13 +61,13 @@ static void on_state(void *arg, struct udpt_session *s, enum udpt_state state, c
     (void)reason;
 }
 
-static void on_log(void *arg, enum udpt_log level, const char *text)
+static void on_log(void *arg, enum udptun_machine_log level, const char *text)
 {
     tunnel_log_machine((struct tunnel *)arg, level, text);
 }
 
-static void on_error(void *arg, struct udpt_binding *b, const struct udpt_dest *peer,
-                     enum udpt_error_code code, uint32_t value)
+static void on_error(void *arg, struct udptun_binding *b, const struct udptun_dest *peer,
+                     enum udptun_machine_error code, uint32_t value)
 {
     (void)arg;
     (void)b;
@@ -82,7 +83,7 @@ static void on_pong(void *arg, uint64_t token, uint64_t rtt_us)
     (void)rtt_us;
 }
 
-static const struct udpt_ops udp_server_ops = {
+static const struct udptun_machine_ops udp_server_ops = {
     .random = on_random,
     .hangup = on_hangup,
     .datagram = egress_datagram,
@@ -107,7 +108,7 @@ static struct policy *make_policy(const struct tunnel_settings *config, struct u
 
 static int udp_server_new(struct tunnel *t, struct udptun_error *err)
 {
-    struct udpt_config udpt;
+    struct udptun_machine_config udpt;
     struct udp_server *server = (struct udp_server *)calloc(1, sizeof *server);
     if (!server)
         return error_set(err, UDPTUN_E_NOMEM, NULL, "%s: out of memory", tunnel_name(t));
@@ -127,7 +128,7 @@ static int udp_server_new(struct tunnel *t, struct udptun_error *err)
     }
     tunnel_settings_fill_udpt(t->config, &udpt);
     udpt.binding_host_size = sizeof(struct egress);
-    t->machine = udpt_machine_new(&udpt, &udp_server_ops, t, t->engine->loop.now_us);
+    t->machine = udptun_machine_new(&udpt, &udp_server_ops, t, t->engine->loop.now_us);
     sodium_memzero(udpt.key, sizeof udpt.key);
     return t->machine ? UDPTUN_OK
                       : error_set(err, UDPTUN_E_NOMEM, NULL, "%s: out of memory", tunnel_name(t));

@@ -10,7 +10,7 @@ enum { FIRST_CAPACITY = 4 };
 struct filter {
     size_t count, capacity;
     size_t next; /* the oldest, once FILTER_MAX are known */
-    struct endpoint peers[];
+    struct udptun_endpoint peers[];
 };
 
 bool filtering_parse(const char *text, enum filtering *filtering)
@@ -26,14 +26,14 @@ bool filtering_parse(const char *text, enum filtering *filtering)
     return text == NULL;
 }
 
-static bool matches(const struct endpoint *peer, enum filtering filtering,
-                    const struct endpoint *from)
+static bool matches(const struct udptun_endpoint *peer, enum filtering filtering,
+                    const struct udptun_endpoint *from)
 {
     return filtering == FILTER_ADDRESS ? endpoint_same_ip(peer, from) : endpoint_equal(peer, from);
 }
 
 bool filter_passes(const struct filter *filter, enum filtering filtering,
-                   const struct endpoint *from)
+                   const struct udptun_endpoint *from)
 {
     if (filtering == FILTER_NONE)
         return true;
@@ -58,7 +58,7 @@ static bool grow(struct filter **filter)
     return true;
 }
 
-void filter_note(struct filter **filter, enum filtering filtering, const struct endpoint *to)
+void filter_note(struct filter **filter, enum filtering filtering, const struct udptun_endpoint *to)
 {
     if (filter_passes(*filter, filtering, to))
         return;

@@ -23,9 +23,10 @@ enum { FILTER_MAX = 256 };
 
 /* Note that the flow sends to `to`. `*filter` is allocated at the first; without memory the peer's
  * answers are not let in. */
-void filter_note(struct filter **filter, enum filtering filtering, const struct endpoint *to);
+void filter_note(struct filter **filter, enum filtering filtering,
+                 const struct udptun_endpoint *to);
 bool filter_passes(const struct filter *filter, enum filtering filtering,
-                   const struct endpoint *from);
+                   const struct udptun_endpoint *from);
 /* NULL is accepted. */
 void filter_free(struct filter *filter);
 

@@ -12,7 +12,7 @@
 
 size_t identity_format(const struct identity *identity, uint8_t to[UDPTUN_IDENTITY_SIZE])
 {
-    const struct udpt_identity *s = &identity->session;
+    const struct udptun_session_identity *s = &identity->session;
     struct writer w = writer_of(to, UDPTUN_IDENTITY_SIZE);
     writer_u32(&w, IDENTITY_MAGIC);
     writer_bytes(&w, s->session, sizeof s->session);
@@ -36,7 +36,7 @@ static uint64_t next_incarnation(uint64_t last)
 int identity_parse(const void *data, size_t size, struct identity *identity,
                    struct udptun_error *err)
 {
-    struct udpt_identity *s = &identity->session;
+    struct udptun_session_identity *s = &identity->session;
     struct reader r = reader_of(data, size);
     uint32_t magic = reader_u32(&r);
     reader_copy(&r, s->session, sizeof s->session);

@@ -10,7 +10,7 @@
 enum { LABEL_KEY_SIZE = 16 };
 
 struct identity {
-    struct udpt_identity session;
+    struct udptun_session_identity session;
     uint8_t label_key[LABEL_KEY_SIZE]; /* names of sources must be those of the start before */
 };
 

@@ -10,25 +10,25 @@
 /* A key in base64 is 44 characters; the rest is room for white space. */
 enum { FILE_MAX = 256 };
 
-static int decode(const char *path, const char *text, size_t size, uint8_t key[UDPT_KEY_SIZE],
-                  struct udptun_error *err)
+static int decode(const char *path, const char *text, size_t size,
+                  uint8_t key[UDPTUN_MACHINE_KEY_SIZE], struct udptun_error *err)
 {
     size_t key_size = 0;
     const char *end = NULL;
     if (size == 0)
         return error_set(err, UDPTUN_E_INVALID, "keyFile", "keyFile: '%s' is empty", path);
-    if (sodium_base642bin(key, UDPT_KEY_SIZE, text, size, " \t\r\n", &key_size, &end,
+    if (sodium_base642bin(key, UDPTUN_MACHINE_KEY_SIZE, text, size, " \t\r\n", &key_size, &end,
                           sodium_base64_VARIANT_ORIGINAL) != 0 ||
         end != text + size)
         return error_set(err, UDPTUN_E_INVALID, "keyFile",
                          "keyFile: '%s' does not hold 32 bytes in base64", path);
-    if (key_size != UDPT_KEY_SIZE)
+    if (key_size != UDPTUN_MACHINE_KEY_SIZE)
         return error_set(err, UDPTUN_E_INVALID, "keyFile",
                          "keyFile: '%s' holds %zu bytes in base64 instead of 32", path, key_size);
     return UDPTUN_OK;
 }
 
-int key_file_read(const char *path, uint8_t key[UDPT_KEY_SIZE], bool *exposed,
+int key_file_read(const char *path, uint8_t key[UDPTUN_MACHINE_KEY_SIZE], bool *exposed,
                   struct udptun_error *err)
 {
     char text[FILE_MAX];
@@ -45,7 +45,7 @@ int key_file_read(const char *path, uint8_t key[UDPT_KEY_SIZE], bool *exposed,
     return code;
 }
 
-int udptun_read_key(const char *path, uint8_t key[UDPT_KEY_SIZE], bool *exposed,
+int udptun_read_key(const char *path, uint8_t key[UDPTUN_MACHINE_KEY_SIZE], bool *exposed,
                     struct udptun_error *err)
 {
     bool others = false;

@@ -25,7 +25,7 @@ struct rules {
 struct policy {
     bool allow_given;
     struct rules allow, deny;
-    struct endpoint *own; /* addresses and directed broadcasts of this host */
+    struct udptun_endpoint *own; /* addresses and directed broadcasts of this host */
     size_t own_count;
     uint64_t own_read_us;
     bool own_known;
@@ -64,13 +64,13 @@ static const char *parse_cidr(const char *text, size_t len, struct policy_rule *
         *slash = '\0';
     if (!endpoint_parse_ip(cidr, &rule->net))
         return "not an address with an optional prefix length";
-    unsigned max = rule->net.family == ENDPOINT_IP4 ? 32 : 128;
+    unsigned max = rule->net.family == UDPTUN_ENDPOINT_IP4 ? 32 : 128;
     rule->prefix = (uint8_t)max;
     const char *wrong = slash ? parse_prefix(slash + 1, max, &rule->prefix) : NULL;
     if (wrong)
         return wrong;
     /* Targets are compared unmapped, so a mapped rule has to be as well. */
-    struct endpoint plain = endpoint_unmapped(&rule->net);
+    struct udptun_endpoint plain = endpoint_unmapped(&rule->net);
     if (plain.family != rule->net.family && rule->prefix >= 96) {
         rule->net = plain;
         rule->prefix = (uint8_t)(rule->prefix - 96);
@@ -122,9 +122,9 @@ const char *policy_parse_rule(const char *text, struct policy_rule *rule)
     return wrong;
 }
 
-bool policy_rule_matches(const struct policy_rule *rule, const struct endpoint *ep)
+bool policy_rule_matches(const struct policy_rule *rule, const struct udptun_endpoint *ep)
 {
-    struct endpoint plain = endpoint_unmapped(ep);
+    struct udptun_endpoint plain = endpoint_unmapped(ep);
     if (plain.family != rule->net.family || plain.port < rule->port_low ||
         plain.port > rule->port_high)
         return false;
@@ -133,7 +133,7 @@ bool policy_rule_matches(const struct policy_rule *rule, const struct endpoint *
     return memcmp(masked.net.ip, rule->net.ip, sizeof rule->net.ip) == 0;
 }
 
-static bool any_matches(const struct rules *rules, const struct endpoint *ep)
+static bool any_matches(const struct rules *rules, const struct udptun_endpoint *ep)
 {
     for (size_t i = 0; i < rules->count; i++)
         if (policy_rule_matches(&rules->list[i], ep))
@@ -163,17 +163,18 @@ static int parse_rules(struct rules *rules, const char *const *texts, size_t cou
 
 /* Addresses while they are read. */
 struct own_list {
-    struct endpoint *all;
+    struct udptun_endpoint *all;
     size_t count, room;
     bool failed; /* out of memory */
 };
 
-static void add_own(void *arg, const struct endpoint *ep)
+static void add_own(void *arg, const struct udptun_endpoint *ep)
 {
     struct own_list *list = (struct own_list *)arg;
     if (list->count == list->room) {
         size_t room = list->room ? 2 * list->room : 16;
-        struct endpoint *all = (struct endpoint *)realloc(list->all, room * sizeof *all);
+        struct udptun_endpoint *all =
+            (struct udptun_endpoint *)realloc(list->all, room * sizeof *all);
         if (!all) {
             list->failed = true;
             return;
@@ -198,7 +199,7 @@ static void read_own(struct policy *p)
     p->own_known = true;
 }
 
-static bool is_own(struct policy *p, const struct endpoint *ep, uint64_t now_us)
+static bool is_own(struct policy *p, const struct udptun_endpoint *ep, uint64_t now_us)
 {
     if (!p->own_known || now_us - p->own_read_us >= OWN_ADDRESSES_MAX_AGE_US) {
         p->own_read_us = now_us;
@@ -240,10 +241,10 @@ void policy_free(struct policy *p)
     free(p);
 }
 
-bool policy_allows(struct policy *p, const struct endpoint *ep, uint64_t now_us)
+bool policy_allows(struct policy *p, const struct udptun_endpoint *ep, uint64_t now_us)
 {
-    struct endpoint plain = endpoint_unmapped(ep);
-    if (plain.family != ENDPOINT_IP4 && plain.family != ENDPOINT_IP6)
+    struct udptun_endpoint plain = endpoint_unmapped(ep);
+    if (plain.family != UDPTUN_ENDPOINT_IP4 && plain.family != UDPTUN_ENDPOINT_IP6)
         return false;
     if (any_matches(&p->deny, &plain))
         return false;

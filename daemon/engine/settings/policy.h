@@ -19,8 +19,8 @@
 
 /* CIDR[:PORT[-PORT]] */
 struct policy_rule {
-    struct endpoint net; /* host bits are zero, port 0 */
-    uint8_t prefix;      /* bits: 0 to 32 or 128 */
+    struct udptun_endpoint net; /* host bits are zero, port 0 */
+    uint8_t prefix;             /* bits: 0 to 32 or 128 */
     uint16_t port_low;
     uint16_t port_high; /* 0 to 65535 when no port was named */
 };
@@ -29,7 +29,7 @@ struct policy_rule {
  * what is wrong as a clause: "prefix length is above 32". */
 const char *policy_parse_rule(const char *text, struct policy_rule *rule);
 
-bool policy_rule_matches(const struct policy_rule *rule, const struct endpoint *ep);
+bool policy_rule_matches(const struct policy_rule *rule, const struct udptun_endpoint *ep);
 
 struct policy;
 
@@ -41,6 +41,6 @@ void policy_free(struct policy *p);
 
 /* May a datagram go to `ep`, an address after name resolution? `now_us` is the loop's time; the
  * host's own addresses are looked up again when they are some seconds old. */
-bool policy_allows(struct policy *p, const struct endpoint *ep, uint64_t now_us);
+bool policy_allows(struct policy *p, const struct udptun_endpoint *ep, uint64_t now_us);
 
 #endif

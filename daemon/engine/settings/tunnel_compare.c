@@ -29,7 +29,7 @@ static bool needs_rebuild(const struct tunnel_settings *from, const struct tunne
            !same_text(a->egress, b->egress) || !same_text(a->server, b->server) ||
            !same_text(a->via, b->via) || !same_text(a->bind_device, b->bind_device) ||
            a->mark != b->mark || from->has_key != to->has_key ||
-           sodium_memcmp(from->key, to->key, UDPT_KEY_SIZE) != 0;
+           sodium_memcmp(from->key, to->key, UDPTUN_MACHINE_KEY_SIZE) != 0;
 }
 
 static bool same_numbers(const struct udptun_tunnel_config *a, const struct udptun_tunnel_config *b)

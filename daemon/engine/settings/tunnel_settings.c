@@ -43,7 +43,8 @@ static const struct number numbers[] = {
     NUMBER(max_queue_delay_ms, "maxQueueDelayMs", 1, 60000, 500, BOTH),
     NUMBER(max_queue_bytes, "maxQueueBytes", 65536, 1 << 30, 1 << 20, BOTH),
     NUMBER(redundancy, "redundancy", 1, 3, 1, UDPTUN_LOCAL),
-    NUMBER(redundancy_max_size, "redundancyMaxSize", 1, UDPT_MAX_PAYLOAD_IP4, 400, UDPTUN_LOCAL),
+    NUMBER(redundancy_max_size, "redundancyMaxSize", 1, UDPTUN_MACHINE_MAX_PAYLOAD_IP4, 400,
+           UDPTUN_LOCAL),
     NUMBER(min_version, "minVersion", 1, 2, 1, BOTH),
 };
 
@@ -153,7 +154,7 @@ static int parse_listen(struct tunnel_settings *config, unsigned kinds, struct u
     if (!text)
         return UDPTUN_OK;
     const char *why = url_parse(text, kinds | URL_WILDCARD, &config->listen);
-    if (!why && has_host(&config->listen) && config->listen.host.ep.family == ENDPOINT_NONE)
+    if (!why && has_host(&config->listen) && config->listen.host.ep.family == UDPTUN_ENDPOINT_NONE)
         why = "host must be an address";
     return why ? invalid_text(err, "listen", why, text) : UDPTUN_OK;
 }
@@ -324,7 +325,7 @@ static int check_key(struct tunnel_settings *config, const uint8_t *key, struct 
     if (key && path)
         return invalid(err, "keyFile", "excludes key");
     if (key)
-        memcpy(config->key, key, UDPT_KEY_SIZE);
+        memcpy(config->key, key, UDPTUN_MACHINE_KEY_SIZE);
     else if (path) {
         int code = key_file_read(path, config->key, &config->key_exposed, err);
         if (code)
@@ -401,12 +402,14 @@ struct tunnel_settings *tunnel_settings_new(const struct udptun_tunnel_config *g
 /* ---- what the machine and the app see ---------------------------------------------------------
  */
 
-void tunnel_settings_fill_udpt(const struct tunnel_settings *config, struct udpt_config *udpt)
+void tunnel_settings_fill_udpt(const struct tunnel_settings *config,
+                               struct udptun_machine_config *udpt)
 {
     const struct udptun_tunnel_config *given = &config->given;
-    udpt_config_init(udpt, given->role == UDPTUN_LOCAL ? UDPT_LOCAL : UDPT_SERVER);
+    udptun_machine_config_init(udpt, given->role == UDPTUN_LOCAL ? UDPTUN_MACHINE_LOCAL
+                                                                 : UDPTUN_MACHINE_SERVER);
     udpt->has_key = config->has_key;
-    memcpy(udpt->key, config->key, UDPT_KEY_SIZE);
+    memcpy(udpt->key, config->key, UDPTUN_MACHINE_KEY_SIZE);
     udpt->resume_ms = (uint32_t)given->resume_timeout_s * 1000;
     udpt->flow_timeout_ms = (uint32_t)given->flow_timeout_s * 1000;
     udpt->dns_timeout_ms =

@@ -35,7 +35,7 @@
 struct tunnel_settings {
     struct udptun_tunnel_config given; /* own copies of strings and lists; no number is DEFAULT */
     bool has_key;
-    uint8_t key[UDPT_KEY_SIZE];
+    uint8_t key[UDPTUN_MACHINE_KEY_SIZE];
     bool has_identity;
     struct identity identity; /* local: a session to go on with */
     bool key_exposed;         /* others than the owner can read keyFile */
@@ -70,7 +70,8 @@ void tunnel_settings_free(struct tunnel_settings *config);
 int settings_try_mark(const struct socket_rules *rules, struct udptun_error *err);
 
 /* What the machine is told. */
-void tunnel_settings_fill_udpt(const struct tunnel_settings *config, struct udpt_config *udpt);
+void tunnel_settings_fill_udpt(const struct tunnel_settings *config,
+                               struct udptun_machine_config *udpt);
 
 enum entry_change tunnel_settings_compare(const struct tunnel_settings *from,
                                           const struct tunnel_settings *to);
@@ -79,7 +80,7 @@ enum entry_change tunnel_settings_compare(const struct tunnel_settings *from,
  * Read a key of 32 bytes in base64, white space around it allowed, from a file. `*exposed` tells
  * whether others than its owner can read it. Errors name what is wrong, never the content.
  */
-int key_file_read(const char *path, uint8_t key[UDPT_KEY_SIZE], bool *exposed,
+int key_file_read(const char *path, uint8_t key[UDPTUN_MACHINE_KEY_SIZE], bool *exposed,
                   struct udptun_error *err);
 
 #endif

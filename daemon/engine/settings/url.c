@@ -162,7 +162,7 @@ static const char *prefix_of(enum url_kind kind)
     return "";
 }
 
-char *url_format_bound(const struct url *url, const struct endpoint *bound,
+char *url_format_bound(const struct url *url, const struct udptun_endpoint *bound,
                        char text[URL_TEXT_SIZE])
 {
     char address[ENDPOINT_TEXT_SIZE];
@@ -175,7 +175,7 @@ char *url_format(const struct url *url, char text[URL_TEXT_SIZE])
     const char *prefix = prefix_of(url->kind);
     if (url->kind == URL_NONE || url->kind == URL_APP || url->kind == URL_UNIX)
         snprintf(text, URL_TEXT_SIZE, "%s%s", prefix, url->path);
-    else if (url->host.ep.family != ENDPOINT_NONE)
+    else if (url->host.ep.family != UDPTUN_ENDPOINT_NONE)
         url_format_bound(url, &url->host.ep, text);
     else
         snprintf(text, URL_TEXT_SIZE, "%s%s:%u", prefix, url->host.host, url->host.port);
@@ -186,7 +186,8 @@ bool url_equal(const struct url *a, const struct url *b)
 {
     return a->kind == b->kind && endpoint_equal(&a->host.ep, &b->host.ep) &&
            a->host.port == b->host.port &&
-           (a->host.ep.family != ENDPOINT_NONE || strcasecmp(a->host.host, b->host.host) == 0) &&
+           (a->host.ep.family != UDPTUN_ENDPOINT_NONE ||
+            strcasecmp(a->host.host, b->host.host) == 0) &&
            a->has_user == b->has_user && strcmp(a->user, b->user) == 0 &&
            strcmp(a->password, b->password) == 0 && strcmp(a->path, b->path) == 0;
 }

@@ -52,7 +52,7 @@ const char *url_parse(const char *text, unsigned kinds, struct url *url);
 char *url_format(const struct url *url, char text[URL_TEXT_SIZE]);
 
 /* The same with the address that a listener really got. */
-char *url_format_bound(const struct url *url, const struct endpoint *bound,
+char *url_format_bound(const struct url *url, const struct udptun_endpoint *bound,
                        char text[URL_TEXT_SIZE]);
 
 /* Everything equal, the user part included. */

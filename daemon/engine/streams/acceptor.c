@@ -22,7 +22,7 @@ static void on_readable(void *arg, unsigned events)
     (void)events;
     struct acceptor *a = (struct acceptor *)arg;
     for (int i = 0; i < MAX_ACCEPTS; i++) {
-        struct endpoint from = {0};
+        struct udptun_endpoint from = {0};
         udptun_socket socket;
         int failure = socket_accept(a->listening, &from, &socket);
         enum io what = io_of(failure);

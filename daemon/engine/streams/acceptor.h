@@ -12,7 +12,7 @@
 #include "daemon/platform/socket.h"
 
 /* A stream from `from` (family NONE: a Unix socket); `socket` is the callee's. */
-typedef void acceptor_taken(void *arg, udptun_socket socket, const struct endpoint *from);
+typedef void acceptor_taken(void *arg, udptun_socket socket, const struct udptun_endpoint *from);
 
 struct acceptor {
     struct udptun_engine *engine;

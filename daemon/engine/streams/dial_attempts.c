@@ -64,7 +64,7 @@ static void go_on(struct dial_attempts *a)
         return;
     dial_attempts_done *done = a->done;
     void *arg = a->arg;
-    struct endpoint to = a->best_to;
+    struct udptun_endpoint to = a->best_to;
     int failure = a->best_failure;
     dial_attempts_stop(a);
     done(arg, NO_SOCKET, &to, failure);
@@ -82,7 +82,7 @@ static void attempt_event(void *arg, unsigned events)
         return;
     }
     udptun_socket socket = t->socket;
-    struct endpoint to = t->to;
+    struct udptun_endpoint to = t->to;
     dial_attempts_done *done = a->done;
     void *done_arg = a->arg;
     watch_stop(&t->watch);
@@ -123,9 +123,9 @@ static void on_stagger(void *arg)
     start_next((struct dial_attempts *)arg);
 }
 
-void dial_attempts_start(struct dial_attempts *a, struct loop *loop, const struct endpoint *eps,
-                         size_t count, const struct socket_rules *rules, dial_attempts_done *done,
-                         void *arg)
+void dial_attempts_start(struct dial_attempts *a, struct loop *loop,
+                         const struct udptun_endpoint *eps, size_t count,
+                         const struct socket_rules *rules, dial_attempts_done *done, void *arg)
 {
     *a = (struct dial_attempts){
         .loop = loop, .rules = rules, .done = done, .arg = arg, .count = count};

@@ -16,12 +16,12 @@ struct dial_attempt {
     struct dial_attempts *owner;
     struct io_watch watch;
     udptun_socket socket; /* NO_SOCKET: not started, or failed */
-    struct endpoint to;
+    struct udptun_endpoint to;
 };
 
 /* `socket` is the callee's; or NO_SOCKET, and `failure` (the system's number) and `to` are those of
  * the failure that says most. Never from inside dial_attempts_start(). */
-typedef void dial_attempts_done(void *arg, udptun_socket socket, const struct endpoint *to,
+typedef void dial_attempts_done(void *arg, udptun_socket socket, const struct udptun_endpoint *to,
                                 int failure);
 
 struct dial_attempts {
@@ -32,14 +32,14 @@ struct dial_attempts {
     struct timer stagger; /* until the next address is tried */
     size_t count, started, failed;
     int best_failure; /* of the failure that says most so far, 0: none */
-    struct endpoint best_to;
+    struct udptun_endpoint best_to;
     struct dial_attempt list[RESOLVER_MAX_ADDRESSES];
 };
 
 /* `count` from 1 to RESOLVER_MAX_ADDRESSES; `rules` must stay. */
-void dial_attempts_start(struct dial_attempts *a, struct loop *loop, const struct endpoint *eps,
-                         size_t count, const struct socket_rules *rules, dial_attempts_done *done,
-                         void *arg);
+void dial_attempts_start(struct dial_attempts *a, struct loop *loop,
+                         const struct udptun_endpoint *eps, size_t count,
+                         const struct socket_rules *rules, dial_attempts_done *done, void *arg);
 
 /* Ends every attempt; harmless on one that was zeroed or has ended. */
 void dial_attempts_stop(struct dial_attempts *a);

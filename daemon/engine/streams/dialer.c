@@ -135,10 +135,10 @@ static void on_deadline(void *arg)
 }
 
 /* Where the association's datagrams go: a proxy that names no address means its own. */
-static struct endpoint relay_of(const struct dialer *d)
+static struct udptun_endpoint relay_of(const struct dialer *d)
 {
-    struct endpoint relay = d->proxy.bound;
-    if (relay.family != ENDPOINT_NONE && !endpoint_is_unspecified(&relay))
+    struct udptun_endpoint relay = d->proxy.bound;
+    if (relay.family != UDPTUN_ENDPOINT_NONE && !endpoint_is_unspecified(&relay))
         return relay;
     uint16_t port = relay.port;
     relay = socket_far(d->socket);
@@ -272,7 +272,8 @@ static void hop_reached(struct dialer *d)
         proxy_start(d);
 }
 
-static void on_connected(void *arg, udptun_socket socket, const struct endpoint *to, int failure)
+static void on_connected(void *arg, udptun_socket socket, const struct udptun_endpoint *to,
+                         int failure)
 {
     struct dialer *d = (struct dialer *)arg;
     char where[ENDPOINT_TEXT_SIZE];
@@ -284,12 +285,13 @@ static void on_connected(void *arg, udptun_socket socket, const struct endpoint 
     hop_reached(d);
 }
 
-static void connect_to(struct dialer *d, const struct endpoint *eps, size_t count)
+static void connect_to(struct dialer *d, const struct udptun_endpoint *eps, size_t count)
 {
     dial_attempts_start(&d->attempts, d->loop, eps, count, &d->config.rules, on_connected, d);
 }
 
-static void on_resolved(void *arg, const struct endpoint *eps, size_t count, const char *failure)
+static void on_resolved(void *arg, const struct udptun_endpoint *eps, size_t count,
+                        const char *failure)
 {
     struct dialer *d = (struct dialer *)arg;
     d->lookup = NULL;
@@ -336,7 +338,7 @@ static void on_start(void *arg)
     } else if (d->config.server.kind == URL_UNIX) {
         fail(d, UDPTUN_E_INVALID, io_error(IO_NO_FAMILY), NULL,
              "a Unix socket is not reached by a proxy");
-    } else if (hop->host.ep.family != ENDPOINT_NONE) {
+    } else if (hop->host.ep.family != UDPTUN_ENDPOINT_NONE) {
         connect_to(d, &hop->host.ep, 1);
     } else {
         d->lookup = resolver_lookup(d->config.resolver, hop->host.host, strlen(hop->host.host),

@@ -28,7 +28,7 @@ struct dial_config {
     uint32_t timeout_ms;       /* for all of it; 0: DIAL_TIMEOUT_MS */
     /* Not NULL: no CONNECT, but a UDP ASSOCIATE of the proxy `via`, URL_SOCKS5. The relay's address
      * is put here before `done`; the stream lives as long as the association. */
-    struct endpoint *relay;
+    struct udptun_endpoint *relay;
 };
 
 #define DIAL_TIMEOUT_MS 10000

@@ -33,7 +33,7 @@ static int failed(const struct url *url, int failure, struct udptun_error *err)
 
 int listening_open(struct listening *l, const struct url *url, struct udptun_error *err)
 {
-    const struct endpoint *at = &url->host.ep;
+    const struct udptun_endpoint *at = &url->host.ep;
     /* Apps accept a reply only from the address they sent to, but routing may pick another one. */
     unsigned wants = endpoint_is_unspecified(at) ? UDP_WANT_LOCAL : 0;
     int failure;

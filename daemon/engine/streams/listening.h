@@ -13,11 +13,11 @@
 #include <udptun/error.h>
 
 struct listening {
-    enum url_kind kind;          /* URL_NONE: not open */
-    udptun_socket socket;        /* NO_SOCKET: not open */
-    struct endpoint bound;       /* the real address and port; family NONE for a path */
-    char path[SOCKET_PATH_SIZE]; /* a Unix socket's, unlinked at close; else "" */
-    char url[URL_TEXT_SIZE];     /* as status shows it */
+    enum url_kind kind;           /* URL_NONE: not open */
+    udptun_socket socket;         /* NO_SOCKET: not open */
+    struct udptun_endpoint bound; /* the real address and port; family NONE for a path */
+    char path[SOCKET_PATH_SIZE];  /* a Unix socket's, unlinked at close; else "" */
+    char url[URL_TEXT_SIZE];      /* as status shows it */
 };
 
 void listening_init(struct listening *l);

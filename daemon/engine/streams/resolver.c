@@ -43,7 +43,7 @@ struct cached_name {
     uint64_t expires_us;
     const char *failure; /* static; NULL where there are addresses */
     size_t count;
-    struct endpoint *addresses; /* port 0 */
+    struct udptun_endpoint *addresses; /* port 0 */
     size_t name_len;
     char name[]; /* lower case, NUL-terminated */
 };
@@ -171,8 +171,8 @@ static void deliver_soon(struct resolver *r)
         timer_start(&r->deliver, 0);
 }
 
-static void entry_answered(struct cached_name *e, const struct endpoint *addresses, size_t count,
-                           uint32_t ttl_s, const char *failure)
+static void entry_answered(struct cached_name *e, const struct udptun_endpoint *addresses,
+                           size_t count, uint32_t ttl_s, const char *failure)
 {
     struct resolver *r = e->owner;
     free(e->addresses);
@@ -180,7 +180,7 @@ static void entry_answered(struct cached_name *e, const struct endpoint *address
     e->count = 0;
     e->failure = failure;
     if (count) {
-        e->addresses = (struct endpoint *)calloc(count, sizeof *addresses);
+        e->addresses = (struct udptun_endpoint *)calloc(count, sizeof *addresses);
         if (e->addresses) {
             memcpy(e->addresses, addresses, count * sizeof *addresses);
             e->count = count;
@@ -198,7 +198,7 @@ static void entry_answered(struct cached_name *e, const struct endpoint *address
 }
 
 /* From the name servers; `arg` is the entry. */
-static void names_answered(void *arg, const struct endpoint *addresses, size_t count,
+static void names_answered(void *arg, const struct udptun_endpoint *addresses, size_t count,
                            uint32_t ttl_s, const char *failure)
 {
     struct cached_name *e = (struct cached_name *)arg;
@@ -237,7 +237,7 @@ static void entry_ask(struct cached_name *e)
 /* A name that is an address, and one that is never asked about. */
 static bool answer_without_asking(struct cached_name *e)
 {
-    struct endpoint ep;
+    struct udptun_endpoint ep;
     if (endpoint_parse_ip(e->name, &ep)) {
         entry_answered(e, &ep, 1, MAX_TTL_S, NULL);
         return true;
@@ -259,7 +259,7 @@ static void deliver(void *arg)
     LIST_FOREACH_SAFE (node, &r->ready)
         list_move(&now, node);
     while (!list_empty(&now)) {
-        struct endpoint eps[RESOLVER_MAX_ADDRESSES];
+        struct udptun_endpoint eps[RESOLVER_MAX_ADDRESSES];
         struct resolver_lookup *lookup = list_entry(now.next, struct resolver_lookup, link);
         struct cached_name *e = lookup->entry;
         resolver_done *done = lookup->done;
@@ -370,7 +370,7 @@ void resolver_cancel(struct resolver_lookup *lookup)
 }
 
 bool resolver_cached(struct resolver *r, const char *name, size_t name_len, uint16_t port,
-                     struct endpoint *eps, size_t max, size_t *count)
+                     struct udptun_endpoint *eps, size_t max, size_t *count)
 {
     char text[HOST_NAME_SIZE];
     size_t len;

@@ -28,7 +28,7 @@ struct resolver_lookup;
  * the port that was asked for; or none and why as a clause: "no such host". `eps` is valid until
  * the callback returns. Never called from inside resolver_lookup().
  */
-typedef void resolver_done(void *arg, const struct endpoint *eps, size_t count,
+typedef void resolver_done(void *arg, const struct udptun_endpoint *eps, size_t count,
                            const char *failure);
 
 /* NULL: out of memory. `rules` are copied. */
@@ -51,7 +51,7 @@ void resolver_cancel(struct resolver_lookup *lookup);
  * `eps`, their number in `*count`; 0: the name is known not to resolve. False: ask.
  */
 bool resolver_cached(struct resolver *r, const char *name, size_t name_len, uint16_t port,
-                     struct endpoint *eps, size_t max, size_t *count);
+                     struct udptun_endpoint *eps, size_t max, size_t *count);
 
 /* The network changed: forget the cache and the system's settings. */
 void resolver_flush(struct resolver *r);

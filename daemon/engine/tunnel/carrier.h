@@ -25,15 +25,15 @@ struct carrier {
     const struct carrier_ops *ops;
     struct list node; /* tunnel.carriers */
     struct tunnel *tunnel;
-    struct udpt_conn *conn;
+    struct udptun_conn *conn;
 };
 
 /* Put a carrier behind `conn`. */
 void carrier_init(struct carrier *c, const struct carrier_ops *ops, struct tunnel *t,
-                  struct udpt_conn *conn);
+                  struct udptun_conn *conn);
 
 /* ops.hangup of either role. */
-void carrier_hangup(struct udpt_conn *conn);
+void carrier_hangup(struct udptun_conn *conn);
 
 /* Bytes came in: hand them to the machine, then send the datagrams that came of it. False: the
  * carrier is gone. */
@@ -45,14 +45,14 @@ bool carrier_input(struct carrier *c, const uint8_t *data, size_t size);
 
 /* A carrier over a connected, tuned socket, which becomes its own. False: out of memory, and the
  * socket is closed. */
-bool carrier_attach_socket(struct tunnel *t, struct udpt_conn *conn, udptun_socket socket);
+bool carrier_attach_socket(struct tunnel *t, struct udptun_conn *conn, udptun_socket socket);
 
 /* ---- a stream of the app's (carrier_app.c)
  * -----------------------------------------------------------
  */
 
 /* ops.dial of a local whose server is "app:". */
-void carrier_app_dial(struct tunnel *t, struct udpt_conn *conn);
+void carrier_app_dial(struct tunnel *t, struct udptun_conn *conn);
 
 /* End of the turn: what the app said while a machine was on the stack. */
 void carrier_app_settle(struct udptun_engine *e);

@@ -43,8 +43,8 @@ static void defer(struct udptun_stream *s)
 static long write_some(struct udptun_stream *s)
 {
     struct tunnel *t = s->base.tunnel;
-    struct udpt_span spans[2];
-    if (udpt_conn_output(s->base.conn, spans) == 0)
+    struct udptun_span spans[2];
+    if (udptun_conn_output(s->base.conn, spans) == 0)
         return 0;
     const struct udptun_callbacks *callbacks = tunnel_callbacks(t);
     if (!callbacks->stream_write)
@@ -64,7 +64,7 @@ static void flush(struct carrier *c)
         return;
     long taken;
     while ((taken = write_some(s)) > 0)
-        udpt_conn_sent(c->conn, (size_t)taken, c->tunnel->engine->loop.now_us);
+        udptun_conn_sent(c->conn, (size_t)taken, c->tunnel->engine->loop.now_us);
     if (taken == 0)
         return;
     s->closed = true;
@@ -89,7 +89,7 @@ static void close_stream(struct carrier *c)
 
 static const struct carrier_ops stream_ops = {.flush = flush, .close = close_stream};
 
-static struct udptun_stream *stream_new(struct tunnel *t, struct udpt_conn *conn)
+static struct udptun_stream *stream_new(struct tunnel *t, struct udptun_conn *conn)
 {
     struct udptun_stream *s = (struct udptun_stream *)calloc(1, sizeof *s);
     if (!s)
@@ -140,7 +140,7 @@ static void act(struct udptun_stream *s)
     if (s->opened && !s->open) {
         s->open = true;
         if (is_local)
-            udpt_conn_opened(s->base.conn, e->loop.now_us);
+            udptun_conn_opened(s->base.conn, e->loop.now_us);
     }
     s->opened = false;
     tunnel_touch(t);
@@ -149,7 +149,7 @@ static void act(struct udptun_stream *s)
     if (s->closed) {
         if (is_local)
             tunnel_note_error(t, s->reason);
-        udpt_conn_lost(s->base.conn, s->reason, e->loop.now_us);
+        udptun_conn_lost(s->base.conn, s->reason, e->loop.now_us);
         return;
     }
     if (s->writable) {
@@ -171,7 +171,7 @@ void carrier_app_settle(struct udptun_engine *e)
     }
 }
 
-void carrier_app_dial(struct tunnel *t, struct udpt_conn *conn)
+void carrier_app_dial(struct tunnel *t, struct udptun_conn *conn)
 {
     /* Without memory for this, the machine's handshake timeout ends the conn. */
     struct udptun_stream *s = stream_new(t, conn);
@@ -291,13 +291,13 @@ static void accept_stream(struct stream_call *call)
         error_set(call->err, UDPTUN_E_INVALID, NULL, "'%s' has no stream_write", call->name);
         return;
     }
-    struct udpt_conn *conn =
-        udpt_accept(t->machine, call->text ? call->text : "app", e->loop.now_us);
+    struct udptun_conn *conn =
+        udptun_machine_accept(t->machine, call->text ? call->text : "app", e->loop.now_us);
     struct udptun_stream *s = conn ? stream_new(t, conn) : NULL;
     tunnel_touch(t); /* an older handshake may have given way */
     if (!s) {
         if (conn)
-            udpt_conn_lost(conn, "out of memory", e->loop.now_us);
+            udptun_conn_lost(conn, "out of memory", e->loop.now_us);
         error_set(call->err, UDPTUN_E_NOMEM, NULL, "out of memory");
         return;
     }

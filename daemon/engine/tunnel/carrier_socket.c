@@ -30,7 +30,7 @@ static void lost(struct socket_carrier *s, int failure)
     char text[IO_TEXT_SIZE];
     /* That the peer ended it means more to the machine, who knows how far things were. */
     const char *reason = failure ? io_text(failure, text) : "";
-    udpt_conn_lost(s->base.conn, reason, t->engine->loop.now_us);
+    udptun_conn_lost(s->base.conn, reason, t->engine->loop.now_us);
     tunnel_touch(t);
 }
 
@@ -61,10 +61,10 @@ static void flush(struct carrier *c)
     uint64_t now_us = c->tunnel->engine->loop.now_us;
     unsigned events = LOOP_READ | LOOP_WRITE;
     for (int i = 0; i < MAX_WRITES; i++) {
-        struct udpt_span out[2];
+        struct udptun_span out[2];
         struct io_span spans[2];
         size_t sent;
-        int count = udpt_conn_output(c->conn, out);
+        int count = udptun_conn_output(c->conn, out);
         if (count == 0) {
             events = LOOP_READ;
             break;
@@ -78,7 +78,7 @@ static void flush(struct carrier *c)
         }
         if (sent == 0)
             break;
-        udpt_conn_sent(c->conn, sent, now_us);
+        udptun_conn_sent(c->conn, sent, now_us);
     }
     watch_set(&s->watch, events);
 }
@@ -105,7 +105,7 @@ static void close_socket(struct carrier *c)
 
 static const struct carrier_ops socket_ops = {.flush = flush, .close = close_socket};
 
-bool carrier_attach_socket(struct tunnel *t, struct udpt_conn *conn, udptun_socket socket)
+bool carrier_attach_socket(struct tunnel *t, struct udptun_conn *conn, udptun_socket socket)
 {
     struct socket_carrier *s = (struct socket_carrier *)calloc(1, sizeof *s);
     if (s)

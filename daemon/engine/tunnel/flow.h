@@ -6,14 +6,14 @@
 #include "daemon/platform/datagram.h"
 
 struct tunnel;
-struct udpt_binding;
+struct udptun_binding;
 
 /* First member of struct flow (a local's) and of struct egress (a server's); it owns the flow's
  * datagrams in the sender. */
 struct flow_head {
     struct datagram_owner owner;
     struct tunnel *tunnel;
-    struct udpt_binding *binding;
+    struct udptun_binding *binding;
 };
 
 #endif

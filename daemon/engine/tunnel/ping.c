@@ -73,7 +73,7 @@ static int start(const struct ping_call *call)
     ping->token = ++e->next_ping;
     ping->done = call->done;
     ping->arg = call->arg;
-    int code = udpt_ping(t->machine, ping->token, e->loop.now_us);
+    int code = udptun_machine_ping(t->machine, ping->token, e->loop.now_us);
     tunnel_touch(t);
     if (code) {
         free(ping);

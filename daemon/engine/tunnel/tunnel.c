@@ -51,15 +51,15 @@ void tunnel_enter_state(struct tunnel *t, enum udptun_state state, const char *r
     registry_tell(t->engine, tunnel_name(t), state, reason);
 }
 
-void tunnel_log_machine(struct tunnel *t, enum udpt_log level, const char *text)
+void tunnel_log_machine(struct tunnel *t, enum udptun_machine_log level, const char *text)
 {
     static const enum udptun_log_level levels[] = {
-        [UDPT_LOG_ERROR] = UDPTUN_LOG_ERROR,
-        [UDPT_LOG_WARN] = UDPTUN_LOG_WARN,
-        [UDPT_LOG_INFO] = UDPTUN_LOG_INFO,
-        [UDPT_LOG_DEBUG] = UDPTUN_LOG_DEBUG,
+        [UDPTUN_MACHINE_LOG_ERROR] = UDPTUN_LOG_ERROR,
+        [UDPTUN_MACHINE_LOG_WARN] = UDPTUN_LOG_WARN,
+        [UDPTUN_MACHINE_LOG_INFO] = UDPTUN_LOG_INFO,
+        [UDPTUN_MACHINE_LOG_DEBUG] = UDPTUN_LOG_DEBUG,
     };
-    if (level <= UDPT_LOG_INFO)
+    if (level <= UDPTUN_MACHINE_LOG_INFO)
         engine_log_gated(t->engine, &t->machine_gate, levels[level], tunnel_module(t), "%s: %s",
                          tunnel_name(t), text);
     else
@@ -78,19 +78,19 @@ void tunnel_touch(struct tunnel *t)
 static void on_deadline(void *arg)
 {
     struct tunnel *t = (struct tunnel *)arg;
-    t->armed_us = UDPT_NEVER;
-    udpt_tick(t->machine, t->engine->loop.now_us);
+    t->armed_us = UDPTUN_MACHINE_NEVER;
+    udptun_machine_tick(t->machine, t->engine->loop.now_us);
     tunnel_touch(t);
 }
 
 static void arm(struct tunnel *t)
 {
-    uint64_t deadline_us = udpt_deadline(t->machine);
+    uint64_t deadline_us = udptun_machine_deadline(t->machine);
     uint64_t now_us = t->engine->loop.now_us;
     if (deadline_us == t->armed_us)
         return;
     t->armed_us = deadline_us;
-    if (deadline_us == UDPT_NEVER)
+    if (deadline_us == UDPTUN_MACHINE_NEVER)
         timer_stop(&t->deadline);
     else
         timer_start(&t->deadline, deadline_us > now_us ? deadline_us - now_us : 0);
@@ -98,9 +98,9 @@ static void arm(struct tunnel *t)
 
 static void write_ready(struct tunnel *t)
 {
-    struct udpt_conn *conn;
-    while ((conn = udpt_next_ready(t->machine))) {
-        struct carrier *c = (struct carrier *)udpt_conn_host(conn);
+    struct udptun_conn *conn;
+    while ((conn = udptun_machine_next_ready(t->machine))) {
+        struct carrier *c = (struct carrier *)udptun_conn_host(conn);
         if (c)
             c->ops->flush(c);
     }
@@ -111,16 +111,16 @@ void tunnel_network_changed(struct tunnel *t)
     if (!t->machine)
         return;
     resolver_flush(t->resolver);
-    udpt_network_changed(t->machine, t->engine->loop.now_us);
+    udptun_machine_network_changed(t->machine, t->engine->loop.now_us);
     tunnel_touch(t);
 }
 
 static void configure_machine(struct tunnel *t)
 {
-    struct udpt_config udpt;
+    struct udptun_machine_config udpt;
     tunnel_settings_fill_udpt(t->config, &udpt);
     udpt.binding_host_size = t->role->flow_size;
-    udpt_machine_configure(t->machine, &udpt, t->engine->loop.now_us);
+    udptun_machine_configure(t->machine, &udpt, t->engine->loop.now_us);
     t->configure_pending = false;
 }
 
@@ -217,7 +217,7 @@ static int start(struct tunnel *t, struct tunnel *heir_of, struct udptun_error *
         engine_log(t->engine, UDPTUN_LOG_INFO, tunnel_module(t), "%s: listening on %s",
                    tunnel_name(t), t->listening.url);
     tunnel_enter_state(t, t->role->first_state, "");
-    udpt_tick(t->machine, t->engine->loop.now_us);
+    udptun_machine_tick(t->machine, t->engine->loop.now_us);
     tunnel_touch(t);
     return UDPTUN_OK;
 }
@@ -238,7 +238,7 @@ struct tunnel *tunnel_new(struct udptun_engine *e, struct tunnel_settings *confi
     list_init(&t->pings);
     listening_init(&t->listening);
     timer_init(&t->deadline, &e->loop, on_deadline, t);
-    t->armed_us = UDPT_NEVER;
+    t->armed_us = UDPTUN_MACHINE_NEVER;
     t->engine = e;
     t->config = config;
     t->role = e->roles[config->given.role];
@@ -273,13 +273,13 @@ void tunnel_free(struct tunnel *t)
     struct udptun_engine *e = t->engine;
     t->dead = true;
     if (t->machine && t->config) {
-        udpt_machine_stop(t->machine, t->farewell, e->loop.now_us);
+        udptun_machine_stop(t->machine, t->farewell, e->loop.now_us);
         write_ready(t);
     }
     unlisten(t);
     pings_fail(t);
     leave(t);
-    udpt_machine_free(t->machine);
+    udptun_machine_free(t->machine);
     udp_sender_flush(e->sender);
     t->role->free(t);
     listening_close(&t->listening);
@@ -310,7 +310,7 @@ void tunnel_tell_ready(struct tunnel *t)
     const struct udptun_callbacks *callbacks = tunnel_callbacks(t);
     if (!callbacks->ready || !t->config->given.enabled)
         return;
-    const struct endpoint *ep = &t->listening.bound;
+    const struct udptun_endpoint *ep = &t->listening.bound;
     struct udptun_address address = {.family = ep->family, .port = ep->port};
     memcpy(address.ip, ep->ip, sizeof address.ip);
     char name[ENTRY_NAME_SIZE];

@@ -52,17 +52,17 @@ struct tunnel {
     struct tunnel_settings *config;
     const struct role_ops *role;
     struct resolver *resolver;
-    struct udpt_machine *machine; /* NULL while disabled */
-    struct listening listening;   /* kind URL_NONE: none */
-    struct udp_local *local;      /* either this ... */
-    struct udp_server *server;    /* ... or that; NULL while disabled */
-    struct list carriers;         /* struct carrier.node */
-    struct list pings;            /* struct app_ping.node */
-    struct timer deadline;        /* the machine's */
-    uint64_t armed_us;            /* what `deadline` was set to */
-    bool configure_pending;       /* the machine was busy when the configuration changed */
-    enum udpt_stop farewell;      /* what its peers are told when it is freed */
-    bool dead;                    /* removed: nothing more is told to the app */
+    struct udptun_machine *machine; /* NULL while disabled */
+    struct listening listening;     /* kind URL_NONE: none */
+    struct udp_local *local;        /* either this ... */
+    struct udp_server *server;      /* ... or that; NULL while disabled */
+    struct list carriers;           /* struct carrier.node */
+    struct list pings;              /* struct app_ping.node */
+    struct timer deadline;          /* the machine's */
+    uint64_t armed_us;              /* what `deadline` was set to */
+    bool configure_pending;         /* the machine was busy when the configuration changed */
+    enum udptun_machine_stop_kind farewell; /* what its peers are told when it is freed */
+    bool dead;                              /* removed: nothing more is told to the app */
     enum udptun_state state;
     uint64_t started_us;
     struct log_gate machine_gate; /* lines of the machine that a stranger can cause */
@@ -126,7 +126,7 @@ void tunnel_touch(struct tunnel *t);
 void tunnels_flush(struct udptun_engine *e);
 
 /* A line of the machine's. */
-void tunnel_log_machine(struct tunnel *t, enum udpt_log level, const char *text);
+void tunnel_log_machine(struct tunnel *t, enum udptun_machine_log level, const char *text);
 
 /* What its sockets to the network have to meet, the app's hook included. */
 struct socket_rules tunnel_rules(const struct tunnel *t);

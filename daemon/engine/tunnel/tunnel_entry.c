@@ -57,7 +57,8 @@ static struct entry *start(struct udptun_engine *e, void *config, struct entry *
     struct tunnel *t =
         tunnel_new(e, (struct tunnel_settings *)config, old ? tunnel_of(old) : NULL, err);
     if (t && old)
-        tunnel_of(old)->farewell = goes_on(t, tunnel_of(old)) ? UDPT_STOP_KEEP : UDPT_STOP_END;
+        tunnel_of(old)->farewell =
+            goes_on(t, tunnel_of(old)) ? UDPTUN_MACHINE_STOP_KEEP : UDPTUN_MACHINE_STOP_END;
     return t ? &t->entry : NULL;
 }
 
@@ -69,7 +70,8 @@ static void started(struct entry *o)
 static void removed(struct entry *o, bool with_engine)
 {
     struct tunnel *t = tunnel_of(o);
-    t->farewell = with_engine && t->config->given.keep_session ? UDPT_STOP_KEEP : UDPT_STOP_END;
+    t->farewell = with_engine && t->config->given.keep_session ? UDPTUN_MACHINE_STOP_KEEP
+                                                               : UDPTUN_MACHINE_STOP_END;
     tunnel_enter_state(t, UDPTUN_DISABLED, with_engine ? "stopped" : "removed");
 }
 

@@ -116,11 +116,11 @@ void udp_batch_trim(struct udp_batch *batch)
     batch->touched = false;
 }
 
-static struct endpoint endpoint_of_name(const struct sockaddr_in6 *name, socklen_t size)
+static struct udptun_endpoint endpoint_of_name(const struct sockaddr_in6 *name, socklen_t size)
 {
     union socket_address sa;
     memcpy(&sa, name, sizeof *name);
-    struct endpoint ep = sockaddr_to_endpoint(&sa, size);
+    struct udptun_endpoint ep = sockaddr_to_endpoint(&sa, size);
     return endpoint_unmapped(&ep);
 }
 
@@ -144,12 +144,12 @@ static void read_control(struct msghdr *header, struct udp_run *run)
         } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
             struct in_pktinfo info;
             memcpy(&info, CMSG_DATA(c), sizeof info);
-            run->local.family = ENDPOINT_IP4;
+            run->local.family = UDPTUN_ENDPOINT_IP4;
             memcpy(run->local.ip, &info.ipi_addr, 4);
         } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
             struct in6_pktinfo info;
             memcpy(&info, CMSG_DATA(c), sizeof info);
-            run->local.family = ENDPOINT_IP6;
+            run->local.family = UDPTUN_ENDPOINT_IP6;
             memcpy(run->local.ip, &info.ipi6_addr, 16);
             if (endpoint_is_link_local(&run->local))
                 run->local.scope = info.ipi6_ifindex;
@@ -186,7 +186,7 @@ int udp_receive(struct udp_batch *batch, udptun_socket socket, udp_received *rec
         return 0;
     batch->touched = true;
     batch->used = count;
-    struct endpoint source = {0};
+    struct udptun_endpoint source = {0};
     for (int i = 0; i < count; i++) {
         struct mmsghdr *message = &batch->messages[i];
         if (!same_source(batch, i))
@@ -207,8 +207,8 @@ int udp_receive(struct udp_batch *batch, udptun_socket socket, udp_received *rec
 /* ---- errors -------------------------------------------------------------------------------- */
 
 /* Whether it was one of the network, which `failed` is then told of. */
-static bool report_error(struct msghdr *header, const struct endpoint *dest, udp_failed *failed,
-                         void *arg)
+static bool report_error(struct msghdr *header, const struct udptun_endpoint *dest,
+                         udp_failed *failed, void *arg)
 {
     for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
         bool is_error = (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR) ||
@@ -242,7 +242,7 @@ int udp_errors(udptun_socket socket, udp_failed *failed, void *arg)
                                 .msg_controllen = sizeof control};
         if (recvmsg(socket, &header, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
             break;
-        struct endpoint dest = endpoint_of_name(&name, header.msg_namelen);
+        struct udptun_endpoint dest = endpoint_of_name(&name, header.msg_namelen);
         count += report_error(&header, &dest, failed, arg);
     }
     return count;

@@ -68,13 +68,13 @@ static void *add_control(struct msghdr *header, int level, int type, size_t size
     return CMSG_DATA(c);
 }
 
-static void add_source(struct msghdr *header, const struct endpoint *from)
+static void add_source(struct msghdr *header, const struct udptun_endpoint *from)
 {
-    if (from->family == ENDPOINT_IP4) {
+    if (from->family == UDPTUN_ENDPOINT_IP4) {
         struct in_pktinfo info = {0};
         memcpy(&info.ipi_spec_dst, from->ip, 4);
         memcpy(add_control(header, IPPROTO_IP, IP_PKTINFO, sizeof info), &info, sizeof info);
-    } else if (from->family == ENDPOINT_IP6) {
+    } else if (from->family == UDPTUN_ENDPOINT_IP6) {
         struct in6_pktinfo info = {.ipi6_ifindex = from->scope};
         memcpy(&info.ipi6_addr, from->ip, 16);
         memcpy(add_control(header, IPPROTO_IPV6, IPV6_PKTINFO, sizeof info), &info, sizeof info);

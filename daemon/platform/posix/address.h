@@ -26,14 +26,14 @@ union socket_address {
 };
 
 /* Fills `sa`; returns its size, 0 when `ep` is no IP address. */
-socklen_t sockaddr_from_endpoint(union socket_address *sa, const struct endpoint *ep);
+socklen_t sockaddr_from_endpoint(union socket_address *sa, const struct udptun_endpoint *ep);
 /* As above for a Unix socket; 0 when the path is empty or too long. A leading '@' is not special.
  */
 socklen_t sockaddr_from_path(union socket_address *sa, const char *path);
 /* Family NONE for anything but IPv4 and IPv6. Mapped addresses are kept as they are. */
-struct endpoint sockaddr_to_endpoint(const union socket_address *sa, socklen_t size);
+struct udptun_endpoint sockaddr_to_endpoint(const union socket_address *sa, socklen_t size);
 /* AF_INET, AF_INET6, or -1. */
-int sockaddr_family(const struct endpoint *ep);
+int sockaddr_family(const struct udptun_endpoint *ep);
 
 /* A non-blocking, close-on-exec socket that meets `rules` (NULL: none apply, as for a socket that
  * stays on this host). `type` is SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET. */
@@ -41,7 +41,7 @@ int socket_make(int family, int type, const struct socket_rules *rules, udptun_s
 /* accept() with both flags. -1 and errno. */
 int socket_take(udptun_socket listening, union socket_address *sa, socklen_t *size);
 /* Bind it; IPv6 alone on an IPv6 address. */
-int socket_bind(udptun_socket socket, const struct endpoint *at);
+int socket_bind(udptun_socket socket, const struct udptun_endpoint *at);
 /* errno of a call that makes something: there ENOBUFS is a lack of memory, not a full queue. */
 int socket_making_error(void);
 

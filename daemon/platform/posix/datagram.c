@@ -46,7 +46,7 @@ int udp_receive(struct udp_batch *batch, udptun_socket s, udp_received *received
     ssize_t size = recvfrom(s, batch->slot, sizeof batch->slot, MSG_DONTWAIT, &sa.any, &sa_size);
     if (size < 0)
         return 0;
-    struct endpoint source = sockaddr_to_endpoint(&sa, sa_size);
+    struct udptun_endpoint source = sockaddr_to_endpoint(&sa, sa_size);
     struct udp_run run = {.source = endpoint_unmapped(&source),
                           .data = batch->slot,
                           .size = (size_t)size,
@@ -79,7 +79,8 @@ static bool is_old_news(enum io what)
 static enum io send_entry(udptun_socket s, const struct udp_entry *entry)
 {
     const struct io_span all = {entry->data, entry->size};
-    const struct endpoint *to = entry->dest.family == ENDPOINT_NONE ? NULL : &entry->dest;
+    const struct udptun_endpoint *to =
+        entry->dest.family == UDPTUN_ENDPOINT_NONE ? NULL : &entry->dest;
     enum io what = io_of(udp_send(s, to, &all, 1));
     return is_old_news(what) ? io_of(udp_send(s, to, &all, 1)) : what;
 }

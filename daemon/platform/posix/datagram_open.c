@@ -5,7 +5,7 @@
 #include "daemon/platform/datagram.h"
 #include "daemon/platform/posix/address.h"
 
-int udp_open(const struct endpoint *at, const struct socket_rules *rules, unsigned wants,
+int udp_open(const struct udptun_endpoint *at, const struct socket_rules *rules, unsigned wants,
              udptun_socket *made)
 {
     int family = sockaddr_family(at);
@@ -25,14 +25,15 @@ int udp_open(const struct endpoint *at, const struct socket_rules *rules, unsign
     return 0;
 }
 
-int udp_connect(udptun_socket s, const struct endpoint *to)
+int udp_connect(udptun_socket s, const struct udptun_endpoint *to)
 {
     union socket_address sa;
     socklen_t size = sockaddr_from_endpoint(&sa, to);
     return connect(s, &sa.any, size) < 0 ? socket_making_error() : 0;
 }
 
-int udp_send(udptun_socket s, const struct endpoint *to, const struct io_span *parts, size_t count)
+int udp_send(udptun_socket s, const struct udptun_endpoint *to, const struct io_span *parts,
+             size_t count)
 {
     union socket_address sa;
     struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)parts};

@@ -212,7 +212,8 @@ static const char *clause_of(int status)
     return "name resolution failed";
 }
 
-static bool same_address(const struct endpoint *eps, size_t count, const struct endpoint *ep)
+static bool same_address(const struct udptun_endpoint *eps, size_t count,
+                         const struct udptun_endpoint *ep)
 {
     for (size_t i = 0; i < count; i++)
         if (endpoint_same_ip(&eps[i], ep))
@@ -221,7 +222,8 @@ static bool same_address(const struct endpoint *eps, size_t count, const struct 
 }
 
 /* The next of the list from `*node` on that is of `family`, or, with 0, of any. */
-static bool next_address(const struct ares_addrinfo_node **node, int family, struct endpoint *ep)
+static bool next_address(const struct ares_addrinfo_node **node, int family,
+                         struct udptun_endpoint *ep)
 {
     for (; *node; *node = (*node)->ai_next) {
         if (family && (*node)->ai_family != family)
@@ -232,7 +234,7 @@ static bool next_address(const struct ares_addrinfo_node **node, int family, str
         memcpy(&sa, (*node)->ai_addr, (*node)->ai_addrlen);
         *ep = sockaddr_to_endpoint(&sa, (*node)->ai_addrlen);
         ep->port = 0;
-        if (ep->family == ENDPOINT_NONE)
+        if (ep->family == UDPTUN_ENDPOINT_NONE)
             continue;
         *node = (*node)->ai_next;
         return true;
@@ -241,13 +243,13 @@ static bool next_address(const struct ares_addrinfo_node **node, int family, str
 }
 
 /* The families take turns, beginning with that of the best address (RFC 8305 section 4). */
-static size_t interleave(const struct ares_addrinfo_node *first, struct endpoint *eps)
+static size_t interleave(const struct ares_addrinfo_node *first, struct udptun_endpoint *eps)
 {
     const struct ares_addrinfo_node *at[2] = {first, first};
     int families[2] = {first->ai_family, first->ai_family == AF_INET6 ? AF_INET : AF_INET6};
     size_t count = 0;
     for (int turn = 0; count < NAMES_MAX_ADDRESSES && (at[0] || at[1]); turn = 1 - turn) {
-        struct endpoint ep;
+        struct udptun_endpoint ep;
         while (next_address(&at[turn], families[turn], &ep))
             if (!same_address(eps, count, &ep)) {
                 eps[count++] = ep;
@@ -260,7 +262,7 @@ static size_t interleave(const struct ares_addrinfo_node *first, struct endpoint
 static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo *info)
 {
     struct question *q = (struct question *)arg;
-    struct endpoint eps[NAMES_MAX_ADDRESSES];
+    struct udptun_endpoint eps[NAMES_MAX_ADDRESSES];
     size_t count = 0;
     int ttl_s = 0;
     (void)timeouts;

@@ -14,7 +14,7 @@ static void tell(const struct sockaddr *sa, network_address *each, void *arg)
     if (!sa || (sa->sa_family != AF_INET && sa->sa_family != AF_INET6))
         return;
     memcpy(&copy, sa, sa->sa_family == AF_INET ? sizeof copy.ip4 : sizeof copy.ip6);
-    struct endpoint ep = sockaddr_to_endpoint(&copy, sizeof copy);
+    struct udptun_endpoint ep = sockaddr_to_endpoint(&copy, sizeof copy);
     ep.port = 0;
     ep.scope = 0;
     each(arg, &ep);

@@ -78,7 +78,8 @@ static int begin(udptun_socket *made, const union socket_address *sa, socklen_t 
     return give_up(made, socket_making_error());
 }
 
-int socket_connect(const struct endpoint *to, const struct socket_rules *rules, udptun_socket *made)
+int socket_connect(const struct udptun_endpoint *to, const struct socket_rules *rules,
+                   udptun_socket *made)
 {
     union socket_address sa;
     socklen_t size = sockaddr_from_endpoint(&sa, to);
@@ -104,8 +105,8 @@ int socket_connect_local(const char *path, udptun_socket *made)
 /* Linux connects a socket to itself when the kernel picks the port that it is to connect to. */
 static bool is_connected_to_itself(udptun_socket s)
 {
-    struct endpoint own = socket_own(s), far = socket_far(s);
-    return own.family != ENDPOINT_NONE && endpoint_equal(&own, &far);
+    struct udptun_endpoint own = socket_own(s), far = socket_far(s);
+    return own.family != UDPTUN_ENDPOINT_NONE && endpoint_equal(&own, &far);
 }
 
 int socket_connected(udptun_socket s)
@@ -119,18 +120,19 @@ int socket_connected(udptun_socket s)
 
 /* ---- listening ----------------------------------------------------------------------------- */
 
-int socket_bind(udptun_socket s, const struct endpoint *at)
+int socket_bind(udptun_socket s, const struct udptun_endpoint *at)
 {
     union socket_address sa;
     socklen_t size = sockaddr_from_endpoint(&sa, at);
     int on = 1;
     /* One address, one socket: 0.0.0.0 is a listener of its own. */
-    if (at->family == ENDPOINT_IP6 && setsockopt(s, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0)
+    if (at->family == UDPTUN_ENDPOINT_IP6 &&
+        setsockopt(s, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0)
         return errno;
     return bind(s, &sa.any, size) < 0 ? socket_making_error() : 0;
 }
 
-int socket_listen(const struct endpoint *at, udptun_socket *made)
+int socket_listen(const struct udptun_endpoint *at, udptun_socket *made)
 {
     int family = sockaddr_family(at), on = 1;
     *made = NO_SOCKET;
@@ -188,7 +190,7 @@ void socket_unlink_local(const char *path)
     unlink(path);
 }
 
-int socket_accept(udptun_socket listening, struct endpoint *peer, udptun_socket *made)
+int socket_accept(udptun_socket listening, struct udptun_endpoint *peer, udptun_socket *made)
 {
     union socket_address sa = {0};
     socklen_t size = sizeof sa;
@@ -256,21 +258,22 @@ void socket_abort(udptun_socket s)
 
 /* ---- addresses ----------------------------------------------------------------------------- */
 
-static struct endpoint name_of(udptun_socket s, int (*ask)(int, struct sockaddr *, socklen_t *))
+static struct udptun_endpoint name_of(udptun_socket s,
+                                      int (*ask)(int, struct sockaddr *, socklen_t *))
 {
     union socket_address sa = {0};
     socklen_t size = sizeof sa;
     if (ask(s, &sa.any, &size) < 0)
-        return (struct endpoint){0};
+        return (struct udptun_endpoint){0};
     return sockaddr_to_endpoint(&sa, size);
 }
 
-struct endpoint socket_own(udptun_socket s)
+struct udptun_endpoint socket_own(udptun_socket s)
 {
     return name_of(s, getsockname);
 }
 
-struct endpoint socket_far(udptun_socket s)
+struct udptun_endpoint socket_far(udptun_socket s)
 {
     return name_of(s, getpeername);
 }

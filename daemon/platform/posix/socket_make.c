@@ -92,8 +92,8 @@ void socket_tune(udptun_socket s)
         {IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT},
 #endif
     };
-    struct endpoint own = socket_own(s);
-    if (own.family == ENDPOINT_NONE)
+    struct udptun_endpoint own = socket_own(s);
+    if (own.family == UDPTUN_ENDPOINT_NONE)
         return;
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
         setsockopt(s, settings[i].level, settings[i].option, &settings[i].value,

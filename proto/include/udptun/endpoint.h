@@ -9,17 +9,17 @@
 
 #include <stdint.h>
 
-enum endpoint_family {
-    ENDPOINT_NONE = 0,
+enum udptun_endpoint_family {
+    UDPTUN_ENDPOINT_NONE = 0,
     /* A host name that the far end resolves; `ip` holds a digest of it, so that endpoints of two
-     * names differ. The name itself travels beside (struct udpt_dest). */
-    ENDPOINT_NAME = 3,
-    ENDPOINT_IP4 = 4,
-    ENDPOINT_IP6 = 6,
+     * names differ. The name itself travels beside (struct udptun_dest). */
+    UDPTUN_ENDPOINT_NAME = 3,
+    UDPTUN_ENDPOINT_IP4 = 4,
+    UDPTUN_ENDPOINT_IP6 = 6,
 };
 
-struct endpoint {
-    uint8_t family; /* enum endpoint_family */
+struct udptun_endpoint {
+    uint8_t family; /* enum udptun_endpoint_family */
     uint8_t unused; /* 0 */
     uint16_t port;  /* host byte order */
     uint32_t scope; /* IPv6 zone index of a link-local address, else 0; never on the wire */

@@ -8,28 +8,29 @@
  * a page.
  *
  * What goes in: bytes of streams, datagrams, the time, random bytes. What comes out, through
- * `struct udpt_ops` and the pull functions below: bytes for streams, datagrams, streams wanted
- * or given up, and the next deadline. It names no socket, clock, thread or event loop; the same
- * history of inputs gives the same history of outputs.
+ * `struct udptun_machine_ops` and the pull functions below: bytes for streams, datagrams, streams
+ * wanted or given up, and the next deadline. It names no socket, clock, thread or event loop; the
+ * same history of inputs gives the same history of outputs.
  *
  *     host                                   machine
  *     ----                                   -------
- *     datagram from an app     udpt_send ─▶  binding queue ─▶ a leg's output buffer
- *     udpt_next_ready, udpt_conn_output  ◀─  frames to write
- *     bytes of a stream  udpt_conn_input ─▶  frames parsed in place
+ *     datagram from an app     udptun_binding_send ─▶  binding queue ─▶ a leg's output buffer
+ *     udptun_machine_next_ready, udptun_conn_output  ◀─  frames to write
+ *     bytes of a stream  udptun_conn_input ─▶  frames parsed in place
  *     ops.datagram                       ◀─  one call for each datagram
- *     udpt_tick at udpt_deadline         ─▶  heartbeats, timeouts, dialling again
+ *     udptun_machine_tick at udptun_machine_deadline         ─▶  heartbeats, timeouts, dialling
+ * again
  *
  * Objects. A *machine* has *sessions* (a local exactly one; it is made anew, with the same
  * handle, when the server lost it). A session has *legs*: numbered slots, 0 the control leg, each
  * carried by at most one *conn*, a byte stream of the host's. A *binding* is one local source and
- * its UDP sockets at the server; the host keeps what it needs behind it, in udpt_binding_host().
+ * its UDP sockets at the server; the host keeps what it needs behind it, in udptun_binding_host().
  *
- * Lifetimes. A conn lives from ops.dial or udpt_accept() until ops.hangup has returned; that is
- * called exactly once for each, never inside udpt_conn_output() or udpt_conn_sent(), but maybe
- * inside any other call here, udpt_conn_input() of the same conn included. A binding lives until
- * ops.binding_closed has returned. Callbacks may call udpt_send(), udpt_binding_error(),
- * udpt_binding_external() and the functions that only look; nothing else.
+ * Lifetimes. A conn lives from ops.dial or udptun_machine_accept() until ops.hangup has returned;
+ * that is called exactly once for each, never inside udptun_conn_output() or udptun_conn_sent(),
+ * but maybe inside any other call here, udptun_conn_input() of the same conn included. A binding
+ * lives until ops.binding_closed has returned. Callbacks may call udptun_binding_send(),
+ * udptun_binding_error(), udptun_binding_external() and the functions that only look; nothing else.
  *
  * Time is in microseconds of a clock that never goes back; every function that can act takes
  * the present time. The machine is used on one thread at a time; different machines are
@@ -56,73 +57,79 @@ extern "C" {
 #pragma GCC visibility push(default)
 #endif
 
-#define UDPT_KEY_SIZE        32
-#define UDPT_SESSION_ID_SIZE 16
-#define UDPT_MAX_LEGS        33    /* control and 32 data legs */
-#define UDPT_MAX_PAYLOAD_IP4 65507 /* 65535 - 20 - 8 */
-#define UDPT_MAX_PAYLOAD_IP6 65527 /* 65535 - 8, RFC 8200 section 3: the header does not count */
-#define UDPT_NEVER           UINT64_MAX
+#define UDPTUN_MACHINE_KEY_SIZE        32
+#define UDPTUN_MACHINE_SESSION_ID_SIZE 16
+#define UDPTUN_MACHINE_MAX_LEGS        33    /* control and 32 data legs */
+#define UDPTUN_MACHINE_MAX_PAYLOAD_IP4 65507 /* 65535 - 20 - 8 */
+#define UDPTUN_MACHINE_MAX_PAYLOAD_IP6                                                             \
+    65527 /* 65535 - 8, RFC 8200 section 3: the header does not count */
+#define UDPTUN_MACHINE_NEVER UINT64_MAX
 
-struct udpt_machine;
-struct udpt_session;
-struct udpt_conn;
-struct udpt_binding;
+struct udptun_machine;
+struct udptun_session;
+struct udptun_conn;
+struct udptun_binding;
 
-enum udpt_role { UDPT_LOCAL = 1, UDPT_SERVER };
+enum udptun_machine_role { UDPTUN_MACHINE_LOCAL = 1, UDPTUN_MACHINE_SERVER };
 
 /* Where a datagram goes to (towards the server) or truly came from (towards the local). */
-struct udpt_dest {
-    struct endpoint ep;
-    const char *name; /* with ENDPOINT_NAME: the host name, not NUL-terminated; else NULL */
+struct udptun_dest {
+    struct udptun_endpoint ep;
+    const char *name; /* with UDPTUN_ENDPOINT_NAME: the host name, not NUL-terminated; else NULL */
     size_t name_len;  /* 1 to 255 then */
 };
 
 /* A destination of a host name that the server resolves. */
-struct udpt_dest udpt_dest_of_name(const char *name, size_t name_len, uint16_t port);
-struct udpt_dest udpt_dest_of(const struct endpoint *ep);
+struct udptun_dest udptun_dest_of_name(const char *name, size_t name_len, uint16_t port);
+struct udptun_dest udptun_dest_of(const struct udptun_endpoint *ep);
 
 /* Why a datagram could not be delivered; on the wire in ERROR frames. */
-enum udpt_error_code {
-    UDPT_PORT_UNREACHABLE = 1,
-    UDPT_HOST_UNREACHABLE = 2,
-    UDPT_TOO_BIG = 3, /* `value` is the largest IP packet that passes, 0 when not known */
-    UDPT_POLICY = 4,
-    UDPT_LIMIT = 5,
+enum udptun_machine_error {
+    UDPTUN_MACHINE_PORT_UNREACHABLE = 1,
+    UDPTUN_MACHINE_HOST_UNREACHABLE = 2,
+    UDPTUN_MACHINE_TOO_BIG = 3, /* `value` is the largest IP packet that passes, 0 when not known */
+    UDPTUN_MACHINE_POLICY = 4,
+    UDPTUN_MACHINE_LIMIT = 5,
 };
 
-enum udpt_close_reason {
-    UDPT_CLOSE_IDLE = 1,    /* no datagram for the flow timeout */
-    UDPT_CLOSE_EVICTED = 2, /* the least recently used, when a cap was reached */
-    UDPT_CLOSE_PEER = 3,    /* the other end closed it */
-    UDPT_CLOSE_SESSION = 4, /* its session ended */
-    UDPT_CLOSE_LIMIT = 5,   /* the server could not open it */
-    UDPT_CLOSE_HOST = 6,    /* udpt_binding_close() */
+enum udptun_close_reason {
+    UDPTUN_CLOSE_IDLE = 1,    /* no datagram for the flow timeout */
+    UDPTUN_CLOSE_EVICTED = 2, /* the least recently used, when a cap was reached */
+    UDPTUN_CLOSE_PEER = 3,    /* the other end closed it */
+    UDPTUN_CLOSE_SESSION = 4, /* its session ended */
+    UDPTUN_CLOSE_LIMIT = 5,   /* the server could not open it */
+    UDPTUN_CLOSE_HOST = 6,    /* udptun_binding_close() */
 };
 
-enum udpt_state {
-    UDPT_CONNECTING,   /* local: no session yet */
-    UDPT_ESTABLISHED,  /* control and at least one data leg are up */
-    UDPT_DEGRADED,     /* some of the legs wanted are missing */
-    UDPT_RECONNECTING, /* local: all legs lost */
-    UDPT_DETACHED,     /* server: a session without legs, kept for its resume timeout */
-    UDPT_CLOSED,       /* server: the session is gone; the handle is freed on return */
+enum udptun_machine_state {
+    UDPTUN_MACHINE_CONNECTING,   /* local: no session yet */
+    UDPTUN_MACHINE_ESTABLISHED,  /* control and at least one data leg are up */
+    UDPTUN_MACHINE_DEGRADED,     /* some of the legs wanted are missing */
+    UDPTUN_MACHINE_RECONNECTING, /* local: all legs lost */
+    UDPTUN_MACHINE_DETACHED,     /* server: a session without legs, kept for its resume timeout */
+    UDPTUN_MACHINE_CLOSED,       /* server: the session is gone; the handle is freed on return */
 };
 
-enum udpt_log { UDPT_LOG_ERROR, UDPT_LOG_WARN, UDPT_LOG_INFO, UDPT_LOG_DEBUG };
+enum udptun_machine_log {
+    UDPTUN_MACHINE_LOG_ERROR,
+    UDPTUN_MACHINE_LOG_WARN,
+    UDPTUN_MACHINE_LOG_INFO,
+    UDPTUN_MACHINE_LOG_DEBUG
+};
 
 /* What a local has to keep to go on with its session after a restart. The secret is one. */
-struct udpt_identity {
-    uint8_t session[UDPT_SESSION_ID_SIZE];
+struct udptun_session_identity {
+    uint8_t session[UDPTUN_MACHINE_SESSION_ID_SIZE];
     uint8_t secret[32];
     uint64_t epoch, incarnation;
     /* Above that of every start before; milliseconds since 1970 will do. */
     uint64_t client_incarnation;
 };
 
-struct udpt_config {
-    enum udpt_role role;
+struct udptun_machine_config {
+    enum udptun_machine_role role;
     bool has_key;
-    uint8_t key[UDPT_KEY_SIZE];
+    uint8_t key[UDPTUN_MACHINE_KEY_SIZE];
     unsigned connections;  /* local: most data legs, 1 to 32 */
     uint32_t heartbeat_ms; /* local; the server takes the client's */
     uint32_t dead_ms;      /* local; likewise */
@@ -138,228 +145,237 @@ struct udpt_config {
     uint32_t max_queue_bytes; /* of one binding */
     unsigned redundancy;      /* local: copies of a datagram on different legs, 1 to 3 */
     uint32_t redundancy_max_size;
-    const struct udpt_identity *identity; /* local: a session to go on with, or NULL; only read
-                                             by udpt_machine_new() */
-    size_t binding_host_size;             /* bytes of the host's own behind each binding, zeroed */
-    uint8_t min_version; /* the lowest version of the protocol that is accepted, 1 or 2 (1) */
+    const struct udptun_session_identity *identity; /* local: a session to go on with, or NULL; only
+                                             read by udptun_machine_new() */
+    size_t binding_host_size; /* bytes of the host's own behind each binding, zeroed */
+    uint8_t min_version;      /* the lowest version of the protocol that is accepted, 1 or 2 (1) */
 };
 
 /* Defaults of the contract. */
-void udpt_config_init(struct udpt_config *config, enum udpt_role role);
+void udptun_machine_config_init(struct udptun_machine_config *config,
+                                enum udptun_machine_role role);
 
 /* Why ops.hangup comes for a stream that ops.dial asked for and that did not come to be in time.
  * The host may know more. */
-#define UDPT_REASON_NOT_OPENED "the connection could not be opened in time"
+#define UDPTUN_MACHINE_REASON_NOT_OPENED "the connection could not be opened in time"
 
 /* The host's part. None may be NULL but where it says so. `arg` is the machine's. */
-struct udpt_ops {
+struct udptun_machine_ops {
     /* Fill with unpredictable bytes. */
     void (*random)(void *arg, void *to, size_t size);
-    /* local: open a stream to the server for `conn`, then udpt_conn_opened() or, when it cannot
-     * be, udpt_conn_lost(); neither from within this call. NULL in a server. */
-    void (*dial)(void *arg, struct udpt_conn *conn);
+    /* local: open a stream to the server for `conn`, then udptun_conn_opened() or, when it cannot
+     * be, udptun_conn_lost(); neither from within this call. NULL in a server. */
+    void (*dial)(void *arg, struct udptun_conn *conn);
     /* Close the stream and forget `conn`, which is freed on return. `reason` says why. */
-    void (*hangup)(void *arg, struct udpt_conn *conn, const char *reason);
+    void (*hangup)(void *arg, struct udptun_conn *conn, const char *reason);
     /* A datagram: at a server to send to `peer`, at a local for the source, from `peer`. `data`
-     * is valid until the udpt_conn_input() that led here returns, not only until this does, so
+     * is valid until the udptun_conn_input() that led here returns, not only until this does, so
      * a host may gather a batch and send it then. */
-    void (*datagram)(void *arg, struct udpt_binding *b, const struct udpt_dest *peer,
+    void (*datagram)(void *arg, struct udptun_binding *b, const struct udptun_dest *peer,
                      const uint8_t *data, size_t size);
     /* server: a binding came to be, before its first datagram. `want4`, `want6`: the external
      * ports that it asks to have again, 0 for any. Sockets are opened when the first datagram of
      * a family goes out. Not 0: refused, the limit is told to the client, and binding_closed
      * follows. NULL in a local. */
-    int (*binding_opened)(void *arg, struct udpt_binding *b, uint16_t want4, uint16_t want6);
-    /* The binding is freed on return. Called for each, also from udpt_machine_free(). */
-    void (*binding_closed)(void *arg, struct udpt_binding *b, enum udpt_close_reason reason);
+    int (*binding_opened)(void *arg, struct udptun_binding *b, uint16_t want4, uint16_t want6);
+    /* The binding is freed on return. Called for each, also from udptun_machine_free(). */
+    void (*binding_closed)(void *arg, struct udptun_binding *b, enum udptun_close_reason reason);
     /* local: the server could not deliver a datagram of `b` to `peer`. */
-    void (*error)(void *arg, struct udpt_binding *b, const struct udpt_dest *peer,
-                  enum udpt_error_code code, uint32_t value);
+    void (*error)(void *arg, struct udptun_binding *b, const struct udptun_dest *peer,
+                  enum udptun_machine_error code, uint32_t value);
     /* A session changed its state. `reason` is "" or a clause. */
-    void (*state)(void *arg, struct udpt_session *s, enum udpt_state state, const char *reason);
-    /* local: the answer to udpt_ping(). */
+    void (*state)(void *arg, struct udptun_session *s, enum udptun_machine_state state,
+                  const char *reason);
+    /* local: the answer to udptun_machine_ping(). */
     void (*pong)(void *arg, uint64_t token, uint64_t rtt_us);
     /* One line for the log. */
-    void (*log)(void *arg, enum udpt_log level, const char *text);
+    void (*log)(void *arg, enum udptun_machine_log level, const char *text);
 };
 
 /* ---- the machine --------------------------------------------------------------------------- */
 
-/* NULL: out of memory. A local dials at the first udpt_tick(). `ops` must outlive it. */
-struct udpt_machine *udpt_machine_new(const struct udpt_config *config, const struct udpt_ops *ops,
-                                      void *arg, uint64_t now_us);
+/* NULL: out of memory. A local dials at the first udptun_machine_tick(). `ops` must outlive it. */
+struct udptun_machine *udptun_machine_new(const struct udptun_machine_config *config,
+                                          const struct udptun_machine_ops *ops, void *arg,
+                                          uint64_t now_us);
 
-enum udpt_stop {
-    UDPT_STOP_END,  /* the sessions are over: the far ends let their flows go */
-    UDPT_STOP_KEEP, /* this end will be back: a server keeps session and flows for its resume
-                     * timeout, a local comes again and asks for the same external ports */
+enum udptun_machine_stop_kind {
+    UDPTUN_MACHINE_STOP_END,  /* the sessions are over: the far ends let their flows go */
+    UDPTUN_MACHINE_STOP_KEEP, /* this end will be back: a server keeps session and flows for its
+                               * resume timeout, a local comes again and asks for the same external
+                               * ports */
 };
 
 /* Puts a goodbye into the output of one leg of each session, as far as there is room; the host
  * flushes once more and then frees. No datagram passes from here on. */
-void udpt_machine_stop(struct udpt_machine *m, enum udpt_stop how, uint64_t now_us);
+void udptun_machine_stop(struct udptun_machine *m, enum udptun_machine_stop_kind how,
+                         uint64_t now_us);
 
 /* Hangs up every conn and closes every binding (callbacks run), then frees. NULL is accepted. */
-void udpt_machine_free(struct udpt_machine *m);
+void udptun_machine_free(struct udptun_machine *m);
 
 /* Take over what may change while running: connections, timers, caps, redundancy. The role, the
  * key and binding_host_size must be the same. Bindings beyond a lower cap are evicted. */
-void udpt_machine_configure(struct udpt_machine *m, const struct udpt_config *config,
-                            uint64_t now_us);
+void udptun_machine_configure(struct udptun_machine *m, const struct udptun_machine_config *config,
+                              uint64_t now_us);
 
-/* When udpt_tick() is wanted at the latest; UDPT_NEVER: not at all. Ask after every batch of
- * calls. */
-uint64_t udpt_deadline(const struct udpt_machine *m);
-void udpt_tick(struct udpt_machine *m, uint64_t now_us);
+/* When udptun_machine_tick() is wanted at the latest; UDPTUN_MACHINE_NEVER: not at all. Ask after
+ * every batch of calls. */
+uint64_t udptun_machine_deadline(const struct udptun_machine *m);
+void udptun_machine_tick(struct udptun_machine *m, uint64_t now_us);
 
 /* local: the session as it stands. False: the server has none yet. */
-bool udpt_machine_identity(const struct udpt_machine *m, struct udpt_identity *identity);
+bool udptun_machine_identity(const struct udptun_machine *m,
+                             struct udptun_session_identity *identity);
 
 /* local: the network came back, or changed: dial at once instead of waiting out the backoff. */
-void udpt_network_changed(struct udpt_machine *m, uint64_t now_us);
+void udptun_machine_network_changed(struct udptun_machine *m, uint64_t now_us);
 
 /* local: ping the far end; ops.pong follows with the token. UDPTUN_E_UNREACHABLE when no leg is
  * up. */
-int udpt_ping(struct udpt_machine *m, uint64_t token, uint64_t now_us);
+int udptun_machine_ping(struct udptun_machine *m, uint64_t token, uint64_t now_us);
 
 /* ---- streams ------------------------------------------------------------------------------- */
 
 /* server: a stream came in. `peer` is for status and logs (copied, cut at 63 characters). Of more
  * than max_pending handshakes the oldest is ended. NULL: the machine is stopping or memory is
  * short, and the host closes the stream. */
-struct udpt_conn *udpt_accept(struct udpt_machine *m, const char *peer, uint64_t now_us);
+struct udptun_conn *udptun_machine_accept(struct udptun_machine *m, const char *peer,
+                                          uint64_t now_us);
 
 /* local: the stream that ops.dial asked for is open. */
-void udpt_conn_opened(struct udpt_conn *c, uint64_t now_us);
+void udptun_conn_opened(struct udptun_conn *c, uint64_t now_us);
 
 /* The stream has ended or could not be opened; ops.hangup follows inside. `reason` is for status
  * and logs (copied): why, "" when the peer ended it in order. */
-void udpt_conn_lost(struct udpt_conn *c, const char *reason, uint64_t now_us);
+void udptun_conn_lost(struct udptun_conn *c, const char *reason, uint64_t now_us);
 
 /* Bytes of the stream, as many as came. The machine copies only an incomplete frame at the end.
  * ops.hangup may be called inside; then `c` is gone when this returns false. */
-bool udpt_conn_input(struct udpt_conn *c, const uint8_t *data, size_t size, uint64_t now_us);
+bool udptun_conn_input(struct udptun_conn *c, const uint8_t *data, size_t size, uint64_t now_us);
 
 /* The next conn that has output and was not handed out since its output was last empty or
  * blocked, or NULL. The host writes what it can; the rest it writes when the stream is writable
  * again, without being told. */
-struct udpt_conn *udpt_next_ready(struct udpt_machine *m);
+struct udptun_conn *udptun_machine_next_ready(struct udptun_machine *m);
 
-struct udpt_span {
+struct udptun_span {
     const uint8_t *data;
     size_t size;
 };
 
 /* What is to be written, in up to two pieces; returns their count, 0: nothing. Valid until the
  * next call into the machine. */
-int udpt_conn_output(struct udpt_conn *c, struct udpt_span spans[2]);
+int udptun_conn_output(struct udptun_conn *c, struct udptun_span spans[2]);
 
 /* That many bytes of it went out. More output may be there afterwards (queued datagrams move
  * up), so the host asks again while the stream takes bytes. */
-void udpt_conn_sent(struct udpt_conn *c, size_t size, uint64_t now_us);
+void udptun_conn_sent(struct udptun_conn *c, size_t size, uint64_t now_us);
 
 /* A pointer of the host's own. */
-void udpt_conn_set_host(struct udpt_conn *c, void *host);
-void *udpt_conn_host(const struct udpt_conn *c);
+void udptun_conn_set_host(struct udptun_conn *c, void *host);
+void *udptun_conn_host(const struct udptun_conn *c);
 
 /* ---- bindings and datagrams ------------------------------------------------------------------ */
 
 /* local: a binding for a new source. `label` names the source across restarts of this end (a
  * keyed hash of it). NULL and `*code` (UDPTUN_E_LIMIT never: the least recently used is evicted,
  * ops.binding_closed is called for it; UDPTUN_E_NOMEM). */
-struct udpt_binding *udpt_binding_open(struct udpt_machine *m, uint64_t label, uint64_t now_us,
-                                       int *code);
-void udpt_binding_close(struct udpt_binding *b, uint64_t now_us);
+struct udptun_binding *udptun_binding_open(struct udptun_machine *m, uint64_t label,
+                                           uint64_t now_us, int *code);
+void udptun_binding_close(struct udptun_binding *b, uint64_t now_us);
 
 /* The host's bytes behind the binding, binding_host_size of them. */
-void *udpt_binding_host(struct udpt_binding *b);
+void *udptun_binding_host(struct udptun_binding *b);
 
 /* server: a socket of the binding is open with this external address. */
-void udpt_binding_external(struct udpt_binding *b, const struct endpoint *external,
-                           uint64_t now_us);
+void udptun_binding_external(struct udptun_binding *b, const struct udptun_endpoint *external,
+                             uint64_t now_us);
 
 /* server: tell the client that a datagram to `peer` could not be delivered, and count it. */
-void udpt_binding_error(struct udpt_binding *b, const struct udpt_dest *peer,
-                        enum udpt_error_code code, uint32_t value, uint64_t now_us);
+void udptun_binding_error(struct udptun_binding *b, const struct udptun_dest *peer,
+                          enum udptun_machine_error code, uint32_t value, uint64_t now_us);
 
 /*
  * Send a datagram of `b`: local, to `peer`; server, truly from `peer`. It is copied. 0, or it was
  * dropped and counted: UDPTUN_E_LIMIT (queue full), UDPTUN_E_INVALID (too large, or no address),
  * UDPTUN_E_NOMEM.
  */
-int udpt_send(struct udpt_binding *b, const struct udpt_dest *peer, const uint8_t *data,
-              size_t size, uint64_t now_us);
+int udptun_binding_send(struct udptun_binding *b, const struct udptun_dest *peer,
+                        const uint8_t *data, size_t size, uint64_t now_us);
 
 /* Count a drop that the host decided (a policy, a full socket). */
-enum udpt_drop {
-    UDPT_DROP_STALE,
-    UDPT_DROP_QUEUE,
-    UDPT_DROP_OVERSIZE,
-    UDPT_DROP_POLICY,
-    UDPT_DROP_NO_FLOW,
-    UDPT_DROP_CAUSES,
+enum udptun_machine_drop {
+    UDPTUN_MACHINE_DROP_STALE,
+    UDPTUN_MACHINE_DROP_QUEUE,
+    UDPTUN_MACHINE_DROP_OVERSIZE,
+    UDPTUN_MACHINE_DROP_POLICY,
+    UDPTUN_MACHINE_DROP_NO_FLOW,
+    UDPTUN_MACHINE_DROP_CAUSES,
 };
-void udpt_count_drop(struct udpt_machine *m, struct udpt_binding *b, enum udpt_drop cause);
+void udptun_machine_count_drop(struct udptun_machine *m, struct udptun_binding *b,
+                               enum udptun_machine_drop cause);
 
 /* ---- looking -----------------------------------------------------------------------------------
  */
 
-struct udpt_counters {
+struct udptun_machine_counters {
     uint64_t tx_packets, rx_packets; /* tx is towards the far end of the tunnel */
     uint64_t tx_bytes, rx_bytes;     /* of payload */
-    uint64_t dropped[UDPT_DROP_CAUSES];
+    uint64_t dropped[UDPTUN_MACHINE_DROP_CAUSES];
 };
 
-struct udpt_machine_info {
-    enum udpt_state state; /* of a local's session */
+struct udptun_machine_info {
+    enum udptun_machine_state state; /* of a local's session */
     uint64_t sessions, flows, reconnects, resumed, pending;
     int64_t rtt_us; /* local: of the best leg, -1: not measured */
-    struct udpt_counters counters;
+    struct udptun_machine_counters counters;
 };
 
-struct udpt_leg_info {
+struct udptun_leg_info {
     bool control;
-    enum udpt_leg_state { UDPT_LEG_DIALLING, UDPT_LEG_HANDSHAKE, UDPT_LEG_UP } state;
+    enum udptun_leg_state { UDPTUN_LEG_DIALLING, UDPTUN_LEG_HANDSHAKE, UDPTUN_LEG_UP } state;
     int64_t rtt_us;    /* -1: not measured */
     uint64_t queue_us; /* age of the oldest unacknowledged byte */
     uint64_t tx_bytes, rx_bytes;
 };
 
-struct udpt_session_info {
-    uint8_t id[UDPT_SESSION_ID_SIZE];
-    enum udpt_state state;
+struct udptun_session_info {
+    uint8_t id[UDPTUN_MACHINE_SESSION_ID_SIZE];
+    enum udptun_machine_state state;
     const char *peer; /* of the newest conn; valid as long as the session */
     uint64_t flows, tx_bytes, rx_bytes, age_us;
     size_t leg_count;
-    struct udpt_leg_info legs[UDPT_MAX_LEGS];
+    struct udptun_leg_info legs[UDPTUN_MACHINE_MAX_LEGS];
 };
 
-struct udpt_binding_info {
+struct udptun_binding_info {
     uint64_t id; /* unique and never reused within its session */
-    const struct udpt_session *session;
-    struct endpoint external4, external6; /* family NONE: not open or not known */
+    const struct udptun_session *session;
+    struct udptun_endpoint external4, external6; /* family NONE: not open or not known */
     uint64_t peers;
     bool bulk; /* not a sparse flow: it stays on one leg, in order */
     uint64_t idle_us, age_us;
-    struct udpt_counters counters;
+    struct udptun_machine_counters counters;
 };
 
-void udpt_machine_look(const struct udpt_machine *m, uint64_t now_us,
-                       struct udpt_machine_info *info);
+void udptun_machine_look(const struct udptun_machine *m, uint64_t now_us,
+                         struct udptun_machine_info *info);
 
 /* Sessions in order of creation: the one after `s`, or the first for NULL. */
-struct udpt_session *udpt_session_next(const struct udpt_machine *m, const struct udpt_session *s);
-void udpt_session_look(const struct udpt_session *s, uint64_t now_us,
-                       struct udpt_session_info *info);
+struct udptun_session *udptun_session_next(const struct udptun_machine *m,
+                                           const struct udptun_session *s);
+void udptun_session_look(const struct udptun_session *s, uint64_t now_us,
+                         struct udptun_session_info *info);
 
 /* Bindings of a session in ascending order of id: the first with an id above `after`. */
-struct udpt_binding *udpt_binding_after(const struct udpt_session *s, uint64_t after);
-void udpt_binding_look(const struct udpt_binding *b, uint64_t now_us,
-                       struct udpt_binding_info *info);
-struct udpt_session *udpt_binding_session(const struct udpt_binding *b);
+struct udptun_binding *udptun_binding_after(const struct udptun_session *s, uint64_t after);
+void udptun_binding_look(const struct udptun_binding *b, uint64_t now_us,
+                         struct udptun_binding_info *info);
+struct udptun_session *udptun_binding_session(const struct udptun_binding *b);
 
 /* server: end a session; its client is told. */
-void udpt_session_close(struct udpt_session *s, uint64_t now_us);
+void udptun_session_close(struct udptun_session *s, uint64_t now_us);
 
 #if defined(__GNUC__)
 #pragma GCC visibility pop

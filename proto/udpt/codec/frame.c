@@ -4,15 +4,15 @@
 
 #include <sodium.h>
 
-struct udpt_dest udpt_dest_of(const struct endpoint *ep)
+struct udptun_dest udptun_dest_of(const struct udptun_endpoint *ep)
 {
-    return (struct udpt_dest){.ep = *ep};
+    return (struct udptun_dest){.ep = *ep};
 }
 
-struct udpt_dest udpt_dest_of_name(const char *name, size_t name_len, uint16_t port)
+struct udptun_dest udptun_dest_of_name(const char *name, size_t name_len, uint16_t port)
 {
-    struct udpt_dest dest = {.name = name, .name_len = name_len};
-    dest.ep.family = ENDPOINT_NAME;
+    struct udptun_dest dest = {.name = name, .name_len = name_len};
+    dest.ep.family = UDPTUN_ENDPOINT_NAME;
     dest.ep.port = port;
     /* A digest without a key: a peer that finds two names of one digest confuses its own. */
     crypto_generichash(dest.ep.ip, sizeof dest.ep.ip, (const uint8_t *)name, name_len, NULL, 0);
@@ -37,30 +37,30 @@ enum frame_result frame_parse(const uint8_t *data, size_t available, uint64_t *i
     return body->failed || *id >= FRAME_ID_LIMIT ? FRAME_BROKEN : FRAME_WHOLE;
 }
 
-size_t frame_address_size(const struct udpt_dest *dest)
+size_t frame_address_size(const struct udptun_dest *dest)
 {
-    switch ((enum endpoint_family)dest->ep.family) {
-    case ENDPOINT_IP4:
+    switch ((enum udptun_endpoint_family)dest->ep.family) {
+    case UDPTUN_ENDPOINT_IP4:
         return 3 + 4;
-    case ENDPOINT_IP6:
+    case UDPTUN_ENDPOINT_IP6:
         return 3 + 16;
-    case ENDPOINT_NAME:
+    case UDPTUN_ENDPOINT_NAME:
         return 3 + 1 + dest->name_len;
-    case ENDPOINT_NONE:
+    case UDPTUN_ENDPOINT_NONE:
         break;
     }
     return 0;
 }
 
-void frame_put_address(struct writer *w, const struct udpt_dest *dest)
+void frame_put_address(struct writer *w, const struct udptun_dest *dest)
 {
     writer_u8(w, dest->ep.family);
     writer_u16(w, dest->ep.port);
-    if (dest->ep.family == ENDPOINT_IP4)
+    if (dest->ep.family == UDPTUN_ENDPOINT_IP4)
         writer_bytes(w, dest->ep.ip, 4);
-    else if (dest->ep.family == ENDPOINT_IP6)
+    else if (dest->ep.family == UDPTUN_ENDPOINT_IP6)
         writer_bytes(w, dest->ep.ip, 16);
-    else if (dest->ep.family == ENDPOINT_NAME) {
+    else if (dest->ep.family == UDPTUN_ENDPOINT_NAME) {
         writer_u8(w, (uint8_t)dest->name_len);
         writer_bytes(w, dest->name, dest->name_len);
     } else
@@ -75,22 +75,22 @@ static bool is_host_name(const uint8_t *name, size_t len)
     return len > 0;
 }
 
-void frame_get_address(struct reader *r, struct udpt_dest *dest)
+void frame_get_address(struct reader *r, struct udptun_dest *dest)
 {
-    *dest = (struct udpt_dest){0};
+    *dest = (struct udptun_dest){0};
     uint8_t kind = reader_u8(r);
     uint16_t port = reader_u16(r);
-    if (kind == ENDPOINT_IP4 || kind == ENDPOINT_IP6) {
-        reader_copy(r, dest->ep.ip, kind == ENDPOINT_IP4 ? 4 : 16);
+    if (kind == UDPTUN_ENDPOINT_IP4 || kind == UDPTUN_ENDPOINT_IP6) {
+        reader_copy(r, dest->ep.ip, kind == UDPTUN_ENDPOINT_IP4 ? 4 : 16);
         dest->ep.family = kind;
         dest->ep.port = port;
-    } else if (kind == ENDPOINT_NAME) {
+    } else if (kind == UDPTUN_ENDPOINT_NAME) {
         size_t len = reader_u8(r);
         const uint8_t *name = reader_bytes(r, len);
         if (!name || !is_host_name(name, len))
             r->failed = true;
         else
-            *dest = udpt_dest_of_name((const char *)name, len, port);
+            *dest = udptun_dest_of_name((const char *)name, len, port);
     } else
         r->failed = true;
 }

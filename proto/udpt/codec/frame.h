@@ -94,12 +94,12 @@ enum frame_result frame_parse(const uint8_t *data, size_t available, uint64_t *i
                               struct reader *body, size_t *size);
 
 /* kind(u8: 4, 6, 3) port(u16) and 4 bytes, 16 bytes, or length(u8) and a name. */
-void frame_put_address(struct writer *w, const struct udpt_dest *dest);
-size_t frame_address_size(const struct udpt_dest *dest);
+void frame_put_address(struct writer *w, const struct udptun_dest *dest);
+size_t frame_address_size(const struct udptun_dest *dest);
 
 /* Fails the reader on an unknown kind, an empty name, or a name with a byte that no host name
  * has (control characters, space, above 0x7e). `dest->name` points into what is read. */
-void frame_get_address(struct reader *r, struct udpt_dest *dest);
+void frame_get_address(struct reader *r, struct udptun_dest *dest);
 
 /* An inline frame up to its payload. */
 struct inline_header {
@@ -107,7 +107,7 @@ struct inline_header {
     uint64_t binding;
     uint64_t label;    /* with INLINE_LABEL */
     uint32_t sequence; /* with INLINE_SEQUENCE */
-    struct udpt_dest dest;
+    struct udptun_dest dest;
 };
 
 size_t frame_inline_size(const struct inline_header *h);

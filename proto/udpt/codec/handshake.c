@@ -32,11 +32,11 @@ const char *refuse_text(uint64_t reason)
     return "refused for a reason unknown here";
 }
 
-void handshake_init(struct handshake *h, bool has_key, const uint8_t key[UDPT_KEY_SIZE])
+void handshake_init(struct handshake *h, bool has_key, const uint8_t key[UDPTUN_MACHINE_KEY_SIZE])
 {
     memset(h, 0, sizeof *h);
     if (has_key)
-        memcpy(h->key, key, UDPT_KEY_SIZE);
+        memcpy(h->key, key, UDPTUN_MACHINE_KEY_SIZE);
 }
 
 void handshake_wipe(struct handshake *h)
@@ -58,12 +58,12 @@ bool handshake_message_size(const uint8_t *data, size_t available, size_t *size)
 }
 
 /* MAC over label, the first `heard` bytes of the transcript, and `size` bytes of a message. */
-static void mac_of(const struct handshake *h, const uint8_t key[UDPT_KEY_SIZE], const char *label,
-                   size_t heard, const uint8_t *message, size_t size,
+static void mac_of(const struct handshake *h, const uint8_t key[UDPTUN_MACHINE_KEY_SIZE],
+                   const char *label, size_t heard, const uint8_t *message, size_t size,
                    uint8_t mac[HANDSHAKE_MAC_SIZE])
 {
     crypto_generichash_state state;
-    crypto_generichash_init(&state, key, UDPT_KEY_SIZE, HANDSHAKE_MAC_SIZE);
+    crypto_generichash_init(&state, key, UDPTUN_MACHINE_KEY_SIZE, HANDSHAKE_MAC_SIZE);
     crypto_generichash_update(&state, (const uint8_t *)label, strlen(label));
     crypto_generichash_update(&state, h->transcript, heard);
     crypto_generichash_update(&state, message, size);
@@ -81,7 +81,7 @@ static struct writer message_begin(uint8_t *to, enum handshake_type type)
 }
 
 static size_t message_end(const struct handshake *h, struct writer *w, const char *label,
-                          const uint8_t key[UDPT_KEY_SIZE])
+                          const uint8_t key[UDPTUN_MACHINE_KEY_SIZE])
 {
     uint8_t mac[HANDSHAKE_MAC_SIZE];
     size_t size = writer_size(w) + sizeof mac;
@@ -155,7 +155,7 @@ size_t handshake_put_hello(struct handshake *h, const struct hello *hello, uint8
     struct writer w = message_begin(to, HANDSHAKE_HELLO);
     writer_u8(&w, hello->version_low);
     writer_u8(&w, hello->version_high);
-    writer_bytes(&w, hello->session, UDPT_SESSION_ID_SIZE);
+    writer_bytes(&w, hello->session, UDPTUN_MACHINE_SESSION_ID_SIZE);
     writer_u8(&w, hello->leg);
     writer_u32(&w, hello->generation);
     writer_u64(&w, hello->client_incarnation);
@@ -185,13 +185,13 @@ size_t handshake_put_welcome(struct handshake *h, const struct welcome *welcome,
 
 /* The key that proves the shared key and the session's secret at once. */
 static void join_key(const struct handshake *h, const uint8_t secret[UDPT_SECRET_SIZE],
-                     uint8_t key[UDPT_KEY_SIZE])
+                     uint8_t key[UDPTUN_MACHINE_KEY_SIZE])
 {
     crypto_generichash_state state;
-    crypto_generichash_init(&state, h->key, UDPT_KEY_SIZE, UDPT_KEY_SIZE);
+    crypto_generichash_init(&state, h->key, UDPTUN_MACHINE_KEY_SIZE, UDPTUN_MACHINE_KEY_SIZE);
     crypto_generichash_update(&state, (const uint8_t *)LABEL_JOIN, sizeof LABEL_JOIN - 1);
     crypto_generichash_update(&state, secret, UDPT_SECRET_SIZE);
-    crypto_generichash_final(&state, key, UDPT_KEY_SIZE);
+    crypto_generichash_final(&state, key, UDPTUN_MACHINE_KEY_SIZE);
     sodium_memzero(&state, sizeof state);
 }
 
@@ -200,7 +200,7 @@ size_t handshake_put_confirm(struct handshake *h, enum confirm_intent intent,
 {
     struct writer w = message_begin(to, HANDSHAKE_CONFIRM);
     writer_u8(&w, (uint8_t)intent);
-    uint8_t key[UDPT_KEY_SIZE];
+    uint8_t key[UDPTUN_MACHINE_KEY_SIZE];
     if (intent == CONFIRM_JOIN)
         join_key(h, secret, key);
     else
@@ -222,7 +222,8 @@ size_t handshake_put_refuse(struct handshake *h, enum refuse_reason reason, uint
 /* Checks head and MAC; `r` then reads what stands between them. */
 static enum handshake_result message_open(const struct handshake *h, const uint8_t *data,
                                           size_t size, const char *label,
-                                          const uint8_t key[UDPT_KEY_SIZE], struct reader *r)
+                                          const uint8_t key[UDPTUN_MACHINE_KEY_SIZE],
+                                          struct reader *r)
 {
     size_t whole;
     if (size < HANDSHAKE_HEAD_SIZE + HANDSHAKE_MAC_SIZE ||
@@ -247,7 +248,7 @@ enum handshake_result handshake_get_hello(struct handshake *h, const uint8_t *da
     struct hello *hello = &h->hello;
     hello->version_low = reader_u8(&r);
     hello->version_high = reader_u8(&r);
-    reader_copy(&r, hello->session, UDPT_SESSION_ID_SIZE);
+    reader_copy(&r, hello->session, UDPTUN_MACHINE_SESSION_ID_SIZE);
     hello->leg = reader_u8(&r);
     hello->generation = reader_u32(&r);
     hello->client_incarnation = reader_u64(&r);
@@ -269,7 +270,7 @@ enum handshake_result handshake_get_confirm(struct handshake *h, const uint8_t *
     *intent = (enum confirm_intent)data[HANDSHAKE_HEAD_SIZE];
     if (*intent == CONFIRM_JOIN && !secret)
         return HANDSHAKE_UNPROVEN;
-    uint8_t key[UDPT_KEY_SIZE];
+    uint8_t key[UDPTUN_MACHINE_KEY_SIZE];
     if (*intent == CONFIRM_JOIN)
         join_key(h, secret, key);
     else

@@ -81,7 +81,7 @@ struct udpt_params {
 
 struct hello {
     uint8_t version_low, version_high;
-    uint8_t session[UDPT_SESSION_ID_SIZE];
+    uint8_t session[UDPTUN_MACHINE_SESSION_ID_SIZE];
     uint8_t leg;
     uint32_t generation;         /* of the leg, from 1 on; a higher one displaces a lower one */
     uint64_t client_incarnation; /* grows with each start of a client that keeps its session */
@@ -105,7 +105,7 @@ struct refuse {
 
 /* What both sides heard on one leg, and the keys. Wiped by handshake_wipe(). */
 struct handshake {
-    uint8_t key[UDPT_KEY_SIZE];
+    uint8_t key[UDPTUN_MACHINE_KEY_SIZE];
     uint8_t scalar[UDPT_SHARE_SIZE];            /* of the share in our nonce */
     uint8_t transcript[2 * HANDSHAKE_MAX_SIZE]; /* HELLO, then WELCOME */
     size_t hello_size;
@@ -114,7 +114,7 @@ struct handshake {
     struct welcome welcome;
 };
 
-void handshake_init(struct handshake *h, bool has_key, const uint8_t key[UDPT_KEY_SIZE]);
+void handshake_init(struct handshake *h, bool has_key, const uint8_t key[UDPTUN_MACHINE_KEY_SIZE]);
 void handshake_wipe(struct handshake *h);
 
 /* Make an X25519 share of 32 random bytes: its public half goes in the place of a nonce. */

@@ -86,7 +86,7 @@ static void take_out(struct alarms *all, struct alarm *t)
 
 void alarm_wake(struct alarms *all, struct alarm *t, uint64_t at_us)
 {
-    if (at_us == UDPT_NEVER || (alarm_runs(t) && t->at_us <= at_us))
+    if (at_us == UDPTUN_MACHINE_NEVER || (alarm_runs(t) && t->at_us <= at_us))
         return;
     if (alarm_runs(t))
         take_out(all, t);
@@ -103,7 +103,7 @@ void alarm_stop(struct alarms *all, struct alarm *t)
 
 uint64_t alarms_next_us(const struct alarms *all)
 {
-    return all->first ? all->first->at_us : UDPT_NEVER;
+    return all->first ? all->first->at_us : UDPTUN_MACHINE_NEVER;
 }
 
 void alarms_run(struct alarms *all, uint64_t now_us)

@@ -32,7 +32,7 @@ bool alarm_runs(const struct alarm *t);
 void alarm_wake(struct alarms *all, struct alarm *t, uint64_t at_us);
 void alarm_stop(struct alarms *all, struct alarm *t);
 
-/* When the first one is due; UDPT_NEVER: none runs. */
+/* When the first one is due; UDPTUN_MACHINE_NEVER: none runs. */
 uint64_t alarms_next_us(const struct alarms *all);
 /* Fires each that is due, once: one that starts again while it fires waits for the next call. A
  * alarm may stop any other. */

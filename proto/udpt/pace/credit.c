@@ -46,7 +46,7 @@ static void allow(struct credit *k, uint64_t limit, uint64_t now_us)
 
 bool credit_allows(struct credit *k, bool leg_idle, uint64_t now_us, uint64_t *retry_us)
 {
-    *retry_us = UDPT_NEVER;
+    *retry_us = UDPTUN_MACHINE_NEVER;
     if (!pacer_allows(&k->pacer, now_us, retry_us))
         return false;
     uint64_t limit = budget(k, now_us);

@@ -51,7 +51,7 @@ struct credit {
 void credit_init(struct credit *k, uint32_t seed, uint64_t now_us);
 
 /* May one more bulk datagram leave? `leg_idle`: nothing on its leg is unacknowledged. If not,
- * *retry_us is when to ask again; UDPT_NEVER: when something is acknowledged. */
+ * *retry_us is when to ask again; UDPTUN_MACHINE_NEVER: when something is acknowledged. */
 bool credit_allows(struct credit *k, bool leg_idle, uint64_t now_us, uint64_t *retry_us);
 /* It said so at this time, and less has been sent since than it allowed then. */
 static inline bool credit_has_allowed(const struct credit *k, uint64_t now_us)
