@@ -167,6 +167,11 @@ void tun2socks_unreachable(struct tun2socks *t, const struct udptun_endpoint *ap
                            const struct udptun_endpoint *destination,
                            enum tun2socks_unreachable why, uint32_t mtu);
 
+/* A datagram of `app` that was handed to the host goes nowhere by intent: as with `datagrams` NULL.
+ */
+void tun2socks_reject(struct tun2socks *t, const struct udptun_endpoint *app,
+                      const struct udptun_endpoint *destination);
+
 /* ---- looking ------------------------------------------------------------------------------------
  */
 

@@ -140,6 +140,13 @@ void tun2socks_unreachable(struct tun2socks *t, const struct udptun_endpoint *ap
         icmp_error(t, app, destination, PROTOCOL_UDP, header, sizeof header, why, mtu);
 }
 
+void tun2socks_reject(struct tun2socks *t, const struct udptun_endpoint *app,
+                      const struct udptun_endpoint *destination)
+{
+    stack_drop(t, TUN2SOCKS_DROP_REJECTED);
+    tun2socks_unreachable(t, app, destination, TUN2SOCKS_PORT_UNREACHABLE, 0);
+}
+
 /* Free what idled in one list. Returns when the next one will have. */
 static uint64_t expire(struct tun2socks *t, struct list *list, uint32_t idle_s)
 {

@@ -104,6 +104,10 @@ const struct flag flags[] = {
     FIELD("max-udp-flows", "maxUdpFlows", INTEGER, "N", GROUP_TUN2SOCKS, "cap (16384)", NULL),
     FIELD("udp-flow-timeout", "udpFlowTimeout", INTEGER, "SECONDS", GROUP_TUN2SOCKS,
           "idle time after which a UDP flow ends (300)", NULL),
+    FIELD("dns", "dns", TEXT, "HOST:PORT", GROUP_TUN2SOCKS,
+          "all DNS questions go to this server (none)", NULL),
+    FIELD("dns-cache", "dnsCache", INTEGER, "N", GROUP_TUN2SOCKS,
+          "answers that are kept (1024; 0 without --dns)", NULL),
 
     FIELD("mark", "mark", INTEGER, "N", OBJECT, "SO_MARK of outgoing sockets (admin)", NULL),
     FIELD("bind-device", "bindDevice", TEXT, "DEVICE", OBJECT,

@@ -34,11 +34,12 @@ ALLOWED = {
     "proto/udpt/pace": {"proto", "proto!", "proto/udpt/core"},
     "proto/udpt": {"proto", "proto!", "proto/udpt/codec", "proto/udpt/core", "proto/udpt/pace"},
     "proto/socks5": {"proto", "proto!"},
+    "proto/dns": {"proto", "proto!"},
     "proto/control": {"proto", "proto!"},
     "lwip": set(),
     "tun2socks": {"proto", "proto!", "lwip", "daemon/platform", "daemon/platform!"},
     "daemon/platform": {"proto", "proto!", "daemon/platform!"},
-    "daemon/engine": {"proto", "proto!", "proto/udpt", "proto/socks5", "tun2socks",
+    "daemon/engine": {"proto", "proto!", "proto/udpt", "proto/socks5", "proto/dns", "tun2socks",
                       "daemon/platform", "daemon/platform!", "daemon/engine!"},
     "daemon/service": {"proto", "proto!", "proto/control", "daemon/platform", "daemon/platform!",
                        "daemon/engine!"},
@@ -74,7 +75,7 @@ LIBRARIES = ("proto", "tun2socks", "daemon/platform", "daemon/engine", "libclien
 # A machine without I/O: nothing of these components may need more than this. Sockets, files,
 # clocks, threads and random sources are not in the list, and so cannot slip in.
 PURE = ("proto", "proto/udpt", "proto/udpt/codec", "proto/udpt/core", "proto/udpt/pace",
-        "proto/socks5")
+        "proto/socks5", "proto/dns")
 PURE_HEADERS = {
     "ctype.h", "errno.h", "inttypes.h", "limits.h", "stdarg.h", "stdbool.h", "stddef.h",
     "stdint.h", "stdio.h", "stdlib.h", "string.h", "strings.h", "sodium.h", "assert.h",

@@ -2,6 +2,8 @@
 # tun2socks without a kernel: packets by the callback device.
 if(TARGET udptun_static)
   unit_test(engine_tun test_engine_tun.c engine_fixture.c LIBS udptun_static libev Threads::Threads)
+  unit_test(engine_dns test_engine_dns.c engine_fixture.c LIBS udptun_static libev
+            Threads::Threads)
   unit_test(engine_loop test_engine_loop.c engine_fixture.c LIBS udptun_static libev
             Threads::Threads)
   unit_test(engine_objects test_engine_objects.c engine_fixture.c

@@ -32,6 +32,11 @@ const struct statistic statistics_of_tun2socks[] = {
     {"tx_bytes", "udptun_tun2socks_tx_bytes", COUNTER, "bytes", 1., "Bytes of IP packets from the device"},
     {"rx_bytes", "udptun_tun2socks_rx_bytes", COUNTER, "bytes", 1., "Bytes of IP packets to the device"},
     {"dropped", "udptun_tun2socks_dropped_packets", COUNTER, "", 1., "IP packets that were dropped, by cause"},
+    {"dns_questions", "udptun_tun2socks_dns_questions", COUNTER, "", 1., "DNS questions of apps over UDP, with `dns`"},
+    {"dns_cached", "udptun_tun2socks_dns_cached", COUNTER, "", 1., "DNS questions that the cache answered"},
+    {"dns_shared", "udptun_tun2socks_dns_shared", COUNTER, "", 1., "DNS questions that waited for the answer to an equal one"},
+    {"dns_unanswered", "udptun_tun2socks_dns_unanswered", COUNTER, "", 1., "DNS questions without an answer"},
+    {"dns_entries", "udptun_tun2socks_dns_entries", GAUGE, "", 1., "DNS answers in the cache"},
     {"mtu", "udptun_tun2socks_mtu_bytes", GAUGE, "bytes", 1., "Largest IP packet of the device"},
     {"uptime", "udptun_tun2socks_uptime_seconds", GAUGE, "seconds", 1., "Since the instance was set up"},
 };

@@ -172,6 +172,14 @@ tun2socks_status_msg *status_of_tun2socks(struct control *control, const struct 
     SET(m, rx_bytes, status.rx_bytes);
     m->dropped = status_of_tun2socks_dropped(&status);
     SET(m, uptime, status.uptime_s);
+    if (status.dns[0]) {
+        m->dns = strdup(status.dns);
+        SET(m, dns_questions, status.dns_questions);
+        SET(m, dns_cached, status.dns_cached);
+        SET(m, dns_shared, status.dns_shared);
+        SET(m, dns_unanswered, status.dns_unanswered);
+        SET(m, dns_entries, status.dns_entries);
+    }
     return m;
 }
 

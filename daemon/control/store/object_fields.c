@@ -64,6 +64,8 @@ static const struct object_field tun2socks_fields[] = {
     {"max_tcp_flows", FIELD_INT64, TUN2SOCKS(max_tcp_flows), AUTHORITY_ANY},
     {"max_udp_flows", FIELD_INT64, TUN2SOCKS(max_udp_flows), AUTHORITY_ANY},
     {"udp_flow_timeout", FIELD_INT64, TUN2SOCKS(udp_flow_timeout_s), AUTHORITY_ANY},
+    {"dns", FIELD_TEXT, TUN2SOCKS(dns), AUTHORITY_ANY},
+    {"dns_cache", FIELD_INT64, TUN2SOCKS(dns_cache), AUTHORITY_ANY},
     {"mark", FIELD_INT64, TUN2SOCKS(mark), AUTHORITY_ADMIN},
     {"bind_device", FIELD_TEXT, TUN2SOCKS(bind_device), AUTHORITY_ADMIN},
     {"ephemeral", FIELD_APART, 0, AUTHORITY_ANY},

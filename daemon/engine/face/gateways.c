@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gateways.c - the public functions about tun2socks instances. */
+#include <stdio.h>
 #include <string.h>
 
 #include "daemon/engine/core/registry.h"
@@ -45,6 +46,16 @@ static void fill(const struct gateway *t, struct udptun_tun2socks_status *s)
     format_route(s->tcp, c->tcp, &c->tcp_url, c->given.tcp);
     format_route(s->udp, c->udp, &c->udp_url, c->given.udp);
     s->uptime_s = (t->engine->loop.now_us - t->started_us) / 1000000;
+    if (c->has_dns)
+        snprintf(s->dns, sizeof s->dns, "%s", c->given.dns);
+    if (t->dns) {
+        struct gateway_dns_counters dns = gateway_dns_look(t->dns);
+        s->dns_questions = dns.questions;
+        s->dns_cached = dns.cached;
+        s->dns_shared = dns.shared;
+        s->dns_unanswered = dns.unanswered;
+        s->dns_entries = dns.entries;
+    }
     if (!t->stack)
         return;
     const struct tun2socks_counters *counters = tun2socks_counters(t->stack);

@@ -182,14 +182,25 @@ static void choose_udp(struct gateway *t)
     t->unassociated_until_us = t->associate_after_us = 0;
 }
 
+/* `dns` is another, or the path to it. */
+static void change_dns(struct gateway *t)
+{
+    gateway_dns_free(t->dns);
+    t->dns = t->config->has_dns && t->stack ? gateway_dns_new(t) : NULL;
+    t->dns_pending = false;
+}
+
 /* `udp` is another: its flows end, by the functions that made them. */
 static void change_udp(struct gateway *t)
 {
     if (t->stack)
         tun2socks_forget_bindings(t->stack);
+    gateway_dns_free(t->dns);
+    t->dns = NULL;
     gateway_udp_tunnel_leave(t);
     choose_udp(t);
     t->udp_pending = false;
+    t->dns_pending = true;
 }
 
 /* Let the stack have the configuration. Not while a callback of the app is on the stack: a flow
@@ -204,6 +215,8 @@ static void configure_stack(struct gateway *t)
     }
     if (t->udp_pending)
         change_udp(t);
+    if (t->dns_pending)
+        change_dns(t);
     gateway_fill_config(t, &config);
     if (t->stack)
         tun2socks_set(t->stack, &config);
@@ -273,6 +286,10 @@ static int start(struct gateway *t, struct udptun_error *err)
     struct device *d = open_device(t, err);
     if (!d)
         return UDPTUN_E_SYSTEM;
+    if (t->config->has_dns && !(t->dns = gateway_dns_new(t))) {
+        d->ops->close(d);
+        return error_set(err, UDPTUN_E_NOMEM, NULL, "%s: out of memory", gateway_name(t));
+    }
     gateway_fill_config(t, &config);
     config.device_lost = on_lost;
     t->stack = tun2socks_new(&config, d, err);
@@ -299,6 +316,8 @@ void gateway_free(struct gateway *t)
     if (!t)
         return;
     gateway_bury(t);
+    gateway_dns_free(t->dns);
+    t->dns = NULL;
     tun2socks_free(t->stack);
     gateway_udp_tunnel_leave(t);
     resolver_free(t->resolver);
@@ -350,6 +369,8 @@ void gateway_reconfigure(struct gateway *t, struct gateway_settings *config)
     const char *was = t->config->given.udp, *is = config->given.udp;
     if (!was || !is ? was != is : strcmp(was, is) != 0)
         t->udp_pending = true;
+    if (gateway_settings_differ_in_dns(t->config, config))
+        t->dns_pending = true;
     gateway_settings_free(t->config);
     t->config = config;
     configure_stack(t);

@@ -4,10 +4,10 @@
  *
  *     tun2socks ─ gateway_host.c ┬ gateway_loop.c            is a new flow one of our own sockets?
  *                                ├ gateway_tcp.c             TCP: a dialled stream per flow
- *                                └ gateway_udp.c             UDP, by what `udp` says:
- *                                    ├ gateway_udp_tunnel.c  a guest of a udp-local
- *                                    ├ gateway_udp_socks5.c  a SOCKS5 proxy's UDP relay
- *                                    └ gateway_udp_direct.c  sockets
+ *                                └ gateway_udp.c             UDP: to port 53 by gateway_dns.c, if
+ * there │                       is a `dns`; else by what `udp` says: ├ gateway_udp_tunnel.c  a
+ * guest of a udp-local ├ gateway_udp_socks5.c  a SOCKS5 proxy's UDP relay └ gateway_udp_direct.c
+ * sockets
  *
  * gateway.c has the life and the device, device_app.c a device of the app's own, gateways.c the
  * public functions.
@@ -15,6 +15,7 @@
 #ifndef ENGINE_GATEWAY_H
 #define ENGINE_GATEWAY_H
 
+#include "daemon/engine/gateway/gateway_dns.h"
 #include "daemon/engine/local/udp_local.h"
 #include "daemon/engine/settings/gateway_settings.h"
 #include "tun2socks/tun2socks.h"
@@ -43,9 +44,11 @@ struct gateway {
     struct turn_work work;
     bool is_closing; /* being freed: nothing new begins */
     uint64_t armed_us;
-    const struct gateway_udp_ops *udp; /* what made the bindings */
+    const struct gateway_udp_ops *udp; /* what made the bindings; NULL: GATEWAY_REJECT */
+    struct gateway_dns *dns;           /* NULL: questions go where the apps send them */
     bool configure_pending;            /* a callback of the app changed the configuration */
     bool udp_pending;                  /* `udp` is that of the former one: it takes no datagrams */
+    bool dns_pending;                  /* likewise of `dns` */
     struct front front;                /* GATEWAY_TUNNEL: a guest of the udp-local */
     int associated;                    /* GATEWAY_SOCKS5: 1, 0, or -1: not known */
     uint64_t unassociated_until_us;    /* then a TCP connection is tried again */
@@ -124,6 +127,13 @@ void gateway_udp_tunnel_init(struct gateway *t);
 void gateway_udp_tunnel_state(struct gateway *t, enum udptun_state state, const char *reason);
 /* The instance is a guest of no udp-local any more. */
 void gateway_udp_tunnel_leave(struct gateway *t);
+/* A datagram for an app, and that `to` cannot be reached from there: also for the paths of
+ * gateway_dns.h. */
+void gateway_udp_deliver(struct gateway *t, const struct udptun_endpoint *app,
+                         const struct udptun_endpoint *from, const void *data, size_t size);
+void gateway_udp_unreachable(struct gateway *t, const struct udptun_endpoint *app,
+                             const struct udptun_endpoint *to, enum tun2socks_unreachable why,
+                             uint32_t mtu);
 /* ICMP for what a socket reported about datagrams to `to`. */
 void gateway_udp_failed(struct gateway *t, const struct udptun_endpoint *source,
                         const struct udptun_endpoint *to, enum io why, uint32_t mtu);

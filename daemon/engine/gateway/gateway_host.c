@@ -20,7 +20,7 @@ void gateway_fill_config(struct gateway *t, struct tun2socks_config *config)
         .streams = &gateway_tcp_host,
         .budget = &t->engine->buffers,
         .own_source = gateway_loop_check,
-        .datagrams = c->udp == GATEWAY_REJECT ? NULL : &gateway_udp_host,
+        .datagrams = t->udp || t->dns ? &gateway_udp_host : NULL,
         .echo_reply = c->echo_reply,
         .block_quic = c->given.block_quic,
         .max_tcp_flows = (uint32_t)c->given.max_tcp_flows,

@@ -107,6 +107,8 @@ static enum io stream_open(void *arg, struct tun2socks_flow *flow,
     dial.server.kind = URL_HOST_PORT;
     dial.server.host.ep = *destination;
     dial.server.host.port = destination->port;
+    if (t->dns && destination->port == DNS_PORT)
+        dial.server.host = t->config->dns;
     if (t->config->tcp == GATEWAY_SOCKS5)
         dial.via = t->config->tcp_url;
     s->dialer = dial_start(&t->engine->loop, &dial, on_dialled, s);

@@ -8,11 +8,14 @@ static void datagram(void *arg, void **binding, const struct udptun_endpoint *so
     struct gateway *t = (struct gateway *)arg;
     if (t->is_closing)
         return;
-    if (t->udp_pending) {
+    if (t->udp_pending)
         tun2socks_lost(t->stack);
-        return;
-    }
-    t->udp->datagram(t, binding, source, destination, data, size);
+    else if (t->dns && destination->port == DNS_PORT)
+        gateway_dns_datagram(t->dns, source, destination, data, size);
+    else if (!t->udp)
+        tun2socks_reject(t->stack, source, destination);
+    else
+        t->udp->datagram(t, binding, source, destination, data, size);
 }
 
 static void binding_close(void *arg, void *binding)
@@ -23,6 +26,25 @@ static void binding_close(void *arg, void *binding)
 
 const struct tun2socks_datagram_host gateway_udp_host = {.datagram = datagram,
                                                          .binding_close = binding_close};
+
+void gateway_udp_deliver(struct gateway *t, const struct udptun_endpoint *app,
+                         const struct udptun_endpoint *from, const void *data, size_t size)
+{
+    if (t->dns && gateway_dns_owns(app))
+        gateway_dns_answer(t->dns, app, from, data, size);
+    else
+        tun2socks_datagram(t->stack, app, from, data, size);
+}
+
+void gateway_udp_unreachable(struct gateway *t, const struct udptun_endpoint *app,
+                             const struct udptun_endpoint *to, enum tun2socks_unreachable why,
+                             uint32_t mtu)
+{
+    if (t->dns && gateway_dns_owns(app))
+        gateway_dns_unreachable(t->dns, app, why);
+    else
+        tun2socks_unreachable(t->stack, app, to, why, mtu);
+}
 
 void gateway_udp_failed(struct gateway *t, const struct udptun_endpoint *source,
                         const struct udptun_endpoint *to, enum io why, uint32_t mtu)
@@ -37,5 +59,5 @@ void gateway_udp_failed(struct gateway *t, const struct udptun_endpoint *source,
     else if (why == IO_TOO_BIG)
         answer = TUN2SOCKS_TOO_BIG;
     if (answer != TUN2SOCKS_TOO_BIG || mtu)
-        tun2socks_unreachable(t->stack, source, to, answer, mtu);
+        gateway_udp_unreachable(t, source, to, answer, mtu);
 }

@@ -22,7 +22,7 @@ static bool received(void *arg, const struct udp_run *run)
     const uint8_t *data;
     size_t at = 0, size;
     while (udp_run_next(run, &at, &data, &size))
-        tun2socks_datagram(b->gateway->stack, &b->source, &run->source, data, size);
+        gateway_udp_deliver(b->gateway, &b->source, &run->source, data, size);
     return true;
 }
 

@@ -56,7 +56,7 @@ static bool received(void *arg, const struct udp_run *run)
         if (!socks5_read_udp_header(&r, &header) || header.fragment || header.address.name_len)
             continue;
         struct udptun_endpoint from = endpoint_unmapped(&header.address.ep);
-        tun2socks_datagram(b->gateway->stack, &b->source, &from, r.at, reader_left(&r));
+        gateway_udp_deliver(b->gateway, &b->source, &from, r.at, reader_left(&r));
     }
     return true;
 }
@@ -100,7 +100,9 @@ static void send_frame(struct socks5_binding *b, const struct udptun_endpoint *d
 {
     uint8_t header[SOCKS5_UDP_HEADER_SIZE];
     struct writer w = writer_of(header, sizeof header);
-    struct socks5_address to = socks5_address_of(destination);
+    struct socks5_address to = destination->family == UDPTUN_ENDPOINT_NAME
+                                   ? socks5_address_of_host(&b->gateway->config->dns)
+                                   : socks5_address_of(destination);
     socks5_write_udp_header(&w, &to);
     const struct io_span parts[2] = {{header, writer_size(&w)}, {data, size}};
     int failure = udp_send(b->relayed.socket, NULL, parts, 2);

@@ -8,6 +8,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "daemon/engine/gateway/gateway.h"
 
@@ -53,7 +54,7 @@ static void datagram(struct gateway *t, void **binding, const struct udptun_endp
 {
     if (!join_tunnel(t)) {
         tun2socks_lost(t->stack);
-        tun2socks_unreachable(t->stack, source, destination, TUN2SOCKS_HOST_UNREACHABLE, 0);
+        gateway_udp_unreachable(t, source, destination, TUN2SOCKS_HOST_UNREACHABLE, 0);
         return;
     }
     if (!*binding) {
@@ -63,7 +64,10 @@ static void datagram(struct gateway *t, void **binding, const struct udptun_endp
         b->source = *source;
         *binding = b;
     }
-    struct udptun_dest dest = udptun_dest_of(destination);
+    const struct host_port *dns = &t->config->dns;
+    struct udptun_dest dest = destination->family == UDPTUN_ENDPOINT_NAME
+                                  ? udptun_dest_of_name(dns->host, strlen(dns->host), dns->port)
+                                  : udptun_dest_of(destination);
     udp_local_send(&t->front, source, &dest, (const uint8_t *)data, size);
     tunnel_touch(t->front.tunnel);
 }
@@ -88,7 +92,7 @@ static void deliver(struct front *front, struct flow *flow, const struct udptun_
 {
     struct gateway *t = list_entry(front, struct gateway, front);
     struct udptun_endpoint from = endpoint_unmapped(&peer->ep);
-    tun2socks_datagram(t->stack, &flow->source, &from, data, size);
+    gateway_udp_deliver(t, &flow->source, &from, data, size);
 }
 
 static void failed(struct front *front, struct flow *flow, const struct udptun_dest *peer,
@@ -111,7 +115,7 @@ static void failed(struct front *front, struct flow *flow, const struct udptun_d
     case UDPTUN_MACHINE_LIMIT:
         return; /* may pass */
     }
-    tun2socks_unreachable(t->stack, &flow->source, &peer->ep, why, value);
+    gateway_udp_unreachable(t, &flow->source, &peer->ep, why, value);
 }
 
 static const struct front_ops gateway_front_ops = {.deliver = deliver, .failed = failed};

@@ -23,6 +23,7 @@ void udptun_tun2socks_config_init_sized(struct udptun_tun2socks_config *config, 
         .udp_flow_timeout_s = UDPTUN_DEFAULT,
         .mark = UDPTUN_DEFAULT,
         .enabled = true,
+        .dns_cache = UDPTUN_DEFAULT,
     };
     versioned_init(config, size, &defaults, sizeof defaults);
 }
@@ -52,6 +53,8 @@ static int check_numbers(struct udptun_tun2socks_config *c, struct udptun_error 
         code = check_number("maxUdpFlows", &c->max_udp_flows, 1, 1048576, 16384, err);
     if (!code)
         code = check_number("udpFlowTimeout", &c->udp_flow_timeout_s, 1, 86400, 300, err);
+    if (!code)
+        code = check_number("dnsCache", &c->dns_cache, 0, 65536, c->dns ? 1024 : 0, err);
     if (!code)
         code = check_number("mark", &c->mark, 0, UINT32_MAX, UDPTUN_DEFAULT, err);
     return code;
@@ -152,6 +155,35 @@ static int check_route(const char *field, const char *text, bool is_udp, enum ga
     return UDPTUN_OK;
 }
 
+static int check_dns(struct gateway_settings *c, struct udptun_error *err)
+{
+    const char *why = NULL;
+    if (!c->given.dns)
+        return UDPTUN_OK;
+    why = host_port_parse(c->given.dns, false, &c->dns);
+    if (!why && c->dns.port == 0)
+        why = "port 0 cannot be asked";
+    if (!why && c->dns.ep.family == UDPTUN_ENDPOINT_NONE &&
+        (c->tcp == GATEWAY_DIRECT || c->udp == GATEWAY_DIRECT))
+        why = "must be ADDRESS:PORT when tcp or udp is direct, for no far end can look up the name";
+    if (!why && c->dns.ep.family != UDPTUN_ENDPOINT_NONE &&
+        (endpoint_is_unspecified(&c->dns.ep) || endpoint_is_multicast(&c->dns.ep) ||
+         endpoint_is_broadcast(&c->dns.ep)))
+        why = "is not the address of one host";
+    if (!why && c->tcp == GATEWAY_REJECT && c->udp == GATEWAY_REJECT)
+        why = "has no path: tcp and udp are reject";
+    if (why)
+        return invalid(err, "dns", why);
+    c->has_dns = true;
+    if (c->dns.ep.family == UDPTUN_ENDPOINT_NONE) {
+        c->dns_server = udptun_dest_of_name(c->dns.host, strlen(c->dns.host), c->dns.port).ep;
+    } else {
+        c->dns.ep = endpoint_unmapped(&c->dns.ep);
+        c->dns_server = c->dns.ep;
+    }
+    return UDPTUN_OK;
+}
+
 static int check(struct gateway_settings *c, struct udptun_error *err)
 {
     const struct udptun_tun2socks_config *given = &c->given;
@@ -164,6 +196,8 @@ static int check(struct gateway_settings *c, struct udptun_error *err)
         code = check_route("tcp", given->tcp, false, &c->tcp, &c->tcp_url, err);
     if (!code)
         code = check_route("udp", given->udp, true, &c->udp, &c->udp_url, err);
+    if (!code)
+        code = check_dns(c, err);
     if (code)
         return code;
     if (c->udp == GATEWAY_TUNNEL)
@@ -242,6 +276,12 @@ static bool same(const char *a, const char *b)
     return a == b || (a && b && strcmp(a, b) == 0);
 }
 
+bool gateway_settings_differ_in_dns(const struct gateway_settings *a,
+                                    const struct gateway_settings *b)
+{
+    return !same(a->given.dns, b->given.dns) || a->given.dns_cache != b->given.dns_cache;
+}
+
 enum entry_change gateway_settings_compare(const struct gateway_settings *from,
                                            const struct gateway_settings *to)
 {
@@ -253,7 +293,8 @@ enum entry_change gateway_settings_compare(const struct gateway_settings *from,
         return ENTRY_REBUILD;
     if (!same(a->tcp, b->tcp) || !same(a->udp, b->udp) || from->echo_reply != to->echo_reply ||
         a->block_quic != b->block_quic || a->max_tcp_flows != b->max_tcp_flows ||
-        a->max_udp_flows != b->max_udp_flows || a->udp_flow_timeout_s != b->udp_flow_timeout_s)
+        a->max_udp_flows != b->max_udp_flows || a->udp_flow_timeout_s != b->udp_flow_timeout_s ||
+        gateway_settings_differ_in_dns(from, to))
         return ENTRY_LIVE;
     return ENTRY_SAME;
 }

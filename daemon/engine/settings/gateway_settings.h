@@ -5,6 +5,7 @@
 #define ENGINE_GATEWAY_SETTINGS_H
 
 #include <udptun/engine.h>
+#include <udptun/machine.h>
 
 #include "daemon/engine/core/entry.h"
 #include "daemon/engine/settings/url.h"
@@ -19,7 +20,8 @@
     X(tcp, "tcp")                                                                                  \
     X(udp, "udp")                                                                                  \
     X(icmp_echo, "icmpEcho")                                                                       \
-    X(bind_device, "bindDevice")
+    X(bind_device, "bindDevice")                                                                   \
+    X(dns, "dns")
 
 enum gateway_device_kind {
     GATEWAY_DEVICE_TUN,
@@ -38,6 +40,9 @@ struct gateway_settings {
     enum gateway_route tcp, udp;
     struct url tcp_url, udp_url; /* of GATEWAY_SOCKS5 */
     const char *tunnel;          /* of GATEWAY_TUNNEL */
+    bool has_dns;
+    struct host_port dns;              /* an address, unmapped, or a name */
+    struct udptun_endpoint dns_server; /* the same; UDPTUN_ENDPOINT_NAME stands for the name */
     bool echo_reply;
     struct socket_rules rules; /* without the hook, which is the engine's */
 };
@@ -50,6 +55,10 @@ void gateway_settings_free(struct gateway_settings *config);
 
 enum entry_change gateway_settings_compare(const struct gateway_settings *from,
                                            const struct gateway_settings *to);
+
+/* Questions would go elsewhere, or be kept otherwise. */
+bool gateway_settings_differ_in_dns(const struct gateway_settings *a,
+                                    const struct gateway_settings *b);
 
 /* Both want a device that one instance alone can have. */
 bool gateway_settings_same_place(const struct gateway_settings *a,

@@ -358,6 +358,11 @@ struct udptun_tun2socks_config {
     /* "app:": an IP packet for the app's device, in one piece, valid until this returns. Called
      * from deep inside: what it changes by functions of this header happens when the turn ends. */
     void (*packet)(void *arg, const char *name, const void *data, size_t size);
+    /* "HOST:PORT": DNS questions of the apps, to port 53 of whatever address, go to this server,
+     * over `udp` and `tcp`; answers come from the address that was asked. A name is looked up by
+     * the far end, so neither may be "direct" then (none) */
+    const char *dns;
+    int64_t dns_cache; /* answers that are kept (1024; 0 without `dns`), 0 to 65536 */
 };
 
 UDPTUN_API void udptun_tun2socks_config_init_sized(struct udptun_tun2socks_config *config,
@@ -425,6 +430,12 @@ struct udptun_tun2socks_status {
         uint64_t packets;
     } dropped[UDPTUN_TUN2SOCKS_MAX_DROPS];
     uint64_t uptime_s;
+    char dns[UDPTUN_URL_SIZE]; /* "": questions go where the apps send them; the rest is 0 then */
+    uint64_t dns_questions;    /* of apps, over UDP */
+    uint64_t dns_cached;       /* of these, answered from the cache */
+    uint64_t dns_shared;       /* that waited for the answer to an equal one */
+    uint64_t dns_unanswered;   /* the server gave no answer, or it was no question */
+    uint64_t dns_entries;      /* answers in the cache now */
 };
 
 /* Fill `status`. UDPTUN_E_NOT_FOUND. */
