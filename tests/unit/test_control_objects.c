@@ -264,6 +264,55 @@ static void a_redacted_secret_is_filled_in_or_refused(void **state)
     free_tunnel(other);
 }
 
+static void an_edited_url_keeps_its_password_for_the_same_host_alone(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *edited, *becomes; /* NULL: refused */
+    } cases[] = {
+        {"socks5://H:1", "socks5://u:p@H:1"},
+        {"http://h:1", "http://u:p@h:1"},
+        {"socks5://h:2", NULL},
+        {"socks5://h.example:1", NULL},
+        {"socks5://x@h:1", NULL},
+        {"h:1", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[128];
+        snprintf(text, sizeof text, "{\"via\":{\"redacted\":true,\"url\":\"%s\"}}",
+                 cases[i].edited);
+        tunnel_msg *given = tunnel_of(text), *before = tunnel_of(text);
+        tunnel_msg *present = tunnel_of("{\"via\":\"socks5://u:p@h:1\"}");
+        struct udptun_error err = {0};
+        int rc = object_fill_redacted(&given->base, &present->base, "x", &err);
+        assert_int_equal(rc, cases[i].becomes ? 0 : UDPTUN_E_INVALID);
+        if (cases[i].becomes) {
+            assert_string_equal(given->via->text, cases[i].becomes);
+        } else {
+            assert_non_null(strstr(err.message, "x.via: the password is redacted"));
+            assert_true(codec_equal(&given->base, &before->base));
+        }
+        free_tunnel(given);
+        free_tunnel(before);
+        free_tunnel(present);
+    }
+}
+
+static void secrets_inside_other_messages_are_redacted(void **state)
+{
+    (void)state;
+    tunnel_msg *tunnels[2] = {tunnel_of("{\"name\":\"a\"}"), tunnel_of("{\"key\":\"k\"}")};
+    tunnel_msg *hidden = tunnel_of("{\"key\":{\"redacted\":true}}");
+    config_msg config = UDPTUN__CONTROL__CONFIG__INIT;
+    config.udp_tunnels = tunnels;
+    config.n_udp_tunnels = 2;
+    assert_int_equal(object_redact(&config.base), 0);
+    assert_true(codec_equal(&tunnels[1]->base, &hidden->base));
+    free_tunnel(tunnels[0]);
+    free_tunnel(tunnels[1]);
+    free_tunnel(hidden);
+}
+
 static void what_is_secret_is_redacted(void **state)
 {
     (void)state;
@@ -352,6 +401,8 @@ int main(void)
         cmocka_unit_test(devices_of_an_admin_are_told_from_an_operators),
         cmocka_unit_test(every_field_of_an_object_has_a_row),
         cmocka_unit_test(a_redacted_secret_is_filled_in_or_refused),
+        cmocka_unit_test(an_edited_url_keeps_its_password_for_the_same_host_alone),
+        cmocka_unit_test(secrets_inside_other_messages_are_redacted),
         cmocka_unit_test(what_is_secret_is_redacted),
         cmocka_unit_test(what_is_kept_over_a_restart),
         cmocka_unit_test(objects_are_in_the_order_of_their_names),

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "daemon/control/store/object_fields.h"
 #include "daemon/control/store/tunnel_message.h"
@@ -23,6 +24,76 @@ static bool is_secret(const ProtobufCFieldDescriptor *field)
            field->descriptor == &udptun__control__secret__descriptor;
 }
 
+/* The user part of a URL ends at the last '@' before the path. NULL: there is none. */
+static const char *after_user(const char *url, const char **authority)
+{
+    const char *scheme = strstr(url, "://");
+    if (!scheme)
+        return NULL;
+    *authority = scheme + 3;
+    const char *at = strrchr(*authority, '@');
+    return at ? at + 1 : NULL;
+}
+
+/* The URL without its user part, or NULL: out of memory. */
+static char *without_user(const char *url, const char *authority, const char *rest)
+{
+    size_t scheme_size = (size_t)(authority - url);
+    char *text = (char *)calloc(1, scheme_size + strlen(rest) + 1);
+    if (text) {
+        memcpy(text, url, scheme_size);
+        strcpy(text + scheme_size, rest);
+    }
+    return text;
+}
+
+/* The kept secret's user part goes to no other host or port than it is for. */
+static int fill_url(const char *edited, const char *kept, const char *path, const char *name,
+                    char **text, struct udptun_error *err)
+{
+    const char *kept_authority = NULL;
+    const char *kept_host = after_user(kept, &kept_authority);
+    const char *scheme = strstr(edited, "://");
+    if (!kept_host || !scheme || strcasecmp(scheme + 3, kept_host) != 0)
+        return tunnel_message_invalid(err, path, name,
+                                      "the password is redacted, and it is for another host and "
+                                      "port: give the whole URL");
+    size_t scheme_size = (size_t)(scheme + 3 - edited);
+    size_t user_size = (size_t)(kept_host - kept_authority);
+    *text = (char *)malloc(scheme_size + user_size + strlen(scheme + 3) + 1);
+    if (!*text)
+        return error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
+    memcpy(*text, edited, scheme_size);
+    memcpy(*text + scheme_size, kept_authority, user_size);
+    strcpy(*text + scheme_size + user_size, scheme + 3);
+    return 0;
+}
+
+static int fill_secret(secret_msg **slot, const secret_msg *kept, const char *path,
+                       const char *name, struct udptun_error *err)
+{
+    const Udptun__Control__Redacted *given =
+        (*slot)->value_case == UDPTUN__CONTROL__SECRET__VALUE_REDACTED ? (*slot)->redacted : NULL;
+    char *text = NULL;
+    if (given && given->url && *given->url) {
+        int rc = fill_url(given->url, kept->text, path, name, &text, err);
+        if (rc < 0)
+            return rc;
+    }
+    secret_msg *copy = (secret_msg *)(void *)codec_copy(&kept->base);
+    if (!copy) {
+        free(text);
+        return error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
+    }
+    if (text) {
+        free(copy->text);
+        copy->text = text;
+    }
+    protobuf_c_message_free_unpacked(&(*slot)->base, NULL);
+    *slot = copy;
+    return 0;
+}
+
 int object_fill_redacted(ProtobufCMessage *message, const ProtobufCMessage *present,
                          const char *path, struct udptun_error *err)
 {
@@ -33,26 +104,13 @@ int object_fill_redacted(ProtobufCMessage *message, const ProtobufCMessage *pres
         if (!present || !object_text(present, field))
             return tunnel_message_invalid(err, path, field->name,
                                           "redacted, and there is none at present");
-        const secret_msg *kept = *(const secret_msg *const *)value_at(present, field);
-        ProtobufCMessage *copy = codec_copy(&kept->base);
-        if (!copy)
-            return error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
-        ProtobufCMessage **slot = (ProtobufCMessage **)(void *)((char *)message + field->offset);
-        protobuf_c_message_free_unpacked(*slot, NULL);
-        *slot = copy;
+        int rc = fill_secret((secret_msg **)(void *)((char *)message + field->offset),
+                             *(const secret_msg *const *)value_at(present, field), path,
+                             field->name, err);
+        if (rc < 0)
+            return rc;
     }
     return 0;
-}
-
-/* The user part of a URL ends at the last '@' before the path. NULL: there is none. */
-static const char *after_user(const char *url, const char **authority)
-{
-    const char *scheme = strstr(url, "://");
-    if (!scheme)
-        return NULL;
-    *authority = scheme + 3;
-    const char *at = strrchr(*authority, '@');
-    return at ? at + 1 : NULL;
 }
 
 static int redact_secret(secret_msg *secret, bool is_key)
@@ -67,30 +125,41 @@ static int redact_secret(secret_msg *secret, bool is_key)
     if (!redacted)
         return UDPTUN_E_NOMEM;
     redacted->has_redacted = redacted->redacted = 1;
-    if (rest) {
-        size_t scheme_size = (size_t)(authority - secret->text);
-        redacted->url = calloc(1, scheme_size + strlen(rest) + 1);
-        if (redacted->url) {
-            memcpy(redacted->url, secret->text, scheme_size);
-            strcpy(redacted->url + scheme_size, rest);
-        }
-    }
+    if (rest)
+        redacted->url = without_user(secret->text, authority, rest);
     free(secret->text);
     secret->value_case = UDPTUN__CONTROL__SECRET__VALUE_REDACTED;
     secret->redacted = redacted;
     return 0;
 }
 
+/* The messages of `field`: their count, and the first in an array of pointers. */
+static size_t messages_at(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
+                          ProtobufCMessage *const **first)
+{
+    if (field->type != PROTOBUF_C_TYPE_MESSAGE)
+        return 0;
+    if (field->label == PROTOBUF_C_LABEL_REPEATED) {
+        *first = *(ProtobufCMessage *const *const *)value_at(message, field);
+        return *(const size_t *)(const void *)((const char *)message + field->quantifier_offset);
+    }
+    *first = (ProtobufCMessage *const *)value_at(message, field);
+    return codec_has(message, field) ? 1 : 0;
+}
+
 int object_redact(ProtobufCMessage *message)
 {
     for (unsigned i = 0; i < message->descriptor->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &message->descriptor->fields[i];
-        if (!is_secret(field) || !codec_has(message, field))
-            continue;
-        secret_msg *secret = *(secret_msg *const *)value_at(message, field);
-        int rc = redact_secret(secret, strcmp(field->name, "key") == 0);
-        if (rc < 0)
-            return rc;
+        ProtobufCMessage *const *at = NULL;
+        size_t count = messages_at(message, field, &at);
+        for (size_t k = 0; k < count; k++) {
+            int rc = is_secret(field) ? redact_secret((secret_msg *)(void *)at[k],
+                                                      strcmp(field->name, "key") == 0)
+                                      : object_redact(at[k]);
+            if (rc < 0)
+                return rc;
+        }
     }
     return 0;
 }

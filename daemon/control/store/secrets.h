@@ -8,13 +8,17 @@
 
 #include <udptun/error.h>
 
-/* Put what `present` (NULL: nothing) has in the place of every redacted secret of `message`:
- * 0, UDPTUN_E_INVALID where there is nothing to put, UDPTUN_E_NOMEM. */
+/*
+ * Put what `present` (NULL: nothing) has in the place of every redacted secret of `message`. A URL
+ * that was edited beside its redacted user part keeps that part, for the same host and port alone.
+ * 0, UDPTUN_E_INVALID where there is nothing to put or the host is another, UDPTUN_E_NOMEM.
+ */
 int object_fill_redacted(ProtobufCMessage *message, const ProtobufCMessage *present,
                          const char *path, struct udptun_error *err);
 
-/* The reverse: what is secret becomes {"redacted":true}, a URL with a user part keeps the rest of
- * itself beside that. 0 or UDPTUN_E_NOMEM, and then nothing of it is to be shown. */
+/* The reverse, in `message` and all messages in it: what is secret becomes {"redacted":true}, a URL
+ * with a user part keeps the rest of itself beside that. 0 or UDPTUN_E_NOMEM, and then nothing of
+ * it is to be shown. */
 int object_redact(ProtobufCMessage *message);
 
 #endif
