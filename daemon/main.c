@@ -19,6 +19,7 @@
 #include "daemon/control/control.h"
 #include "daemon/control/store/config_file.h"
 #include "daemon/options.h"
+#include "daemon/platform/memory.h"
 #include "daemon/service/background.h"
 #include "daemon/service/notify.h"
 
@@ -115,6 +116,7 @@ static int run(struct udptund_process *p, const struct udptund_options *o, const
                                           .shutdown = on_shutdown,
                                           .reloading = on_reloading,
                                           .arg = p};
+    memory_hide();
     /* Before anybody can know that we run: a signal from then on is orderly. */
     watch_signal(p, &p->terminate, on_stop_signal, SIGTERM);
     watch_signal(p, &p->interrupt, on_stop_signal, SIGINT);

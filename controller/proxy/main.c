@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "controller/proxy/controller.h"
+#include "daemon/platform/memory.h"
 #include "daemon/service/background.h"
 #include "daemon/service/exit.h"
 #include "daemon/service/log.h"
@@ -60,6 +61,7 @@ static int run(struct proxy_process *p, const struct proxy_options *o)
         fprintf(stderr, "ProxyController: %s\n", err.message);
         return EXIT_FAILED;
     }
+    memory_hide();
     /* After the forks: an epoll descriptor is not to be shared. */
     p->loop = ev_default_loop(EVFLAG_AUTO);
     if (!p->loop) {

@@ -12,4 +12,12 @@ uint64_t memory_available(void);
 /* Give what was freed back to the system, where the allocator keeps it. Takes milliseconds. */
 void memory_give_back(void);
 
+/*
+ * For a process whose memory holds keys: it writes no core dump, other processes of its user cannot
+ * read its memory, and where the limits allow it without bound (RLIMIT_MEMLOCK) its pages stay out
+ * of the swap. What the system does not know is left out. A library must not: the process is the
+ * app's.
+ */
+void memory_hide(void);
+
 #endif

@@ -3,10 +3,12 @@
 import json
 import os
 import re
+import shutil
 import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import unittest
 
 from daemon import DEADLINE_S, UDPTUND, Client, Daemon, TestCase, sanitized
@@ -18,6 +20,44 @@ def run(*arguments, env=None):
     done = subprocess.run([UDPTUND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           timeout=DEADLINE_S, env=env)
     return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+class Memory(TestCase):
+    """What holds keys: no core dump, no reader of the same user, no swap where that is allowed."""
+
+    def start(self, *command):
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        os.chmod(folder, 0o777)
+        process = subprocess.Popen([*command, UDPTUND, "--no-state", "--socket",
+                                    os.path.join(folder, "control.sock")],
+                                   stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.wait, DEADLINE_S)
+        self.addCleanup(process.terminate)
+        for line in process.stderr:
+            if "listens on" in line:
+                return f"/proc/{process.pid}/"
+        return self.fail("it did not start")
+
+    @unittest.skipUnless(os.path.exists("/proc/self/limits"), "there is no /proc here")
+    def test_no_core_dump_is_written(self):
+        with open(self.start() + "limits", encoding="ascii") as file:
+            limits = file.read()
+        self.assertRegex(limits, r"Max core file size +0 +0 ")
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root")
+    def test_others_of_the_same_user_cannot_read_it(self):
+        nobody = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
+        self.assertEqual(os.stat(self.start(*nobody) + "mem").st_uid, 0)
+
+    @unittest.skipUnless(subprocess.run(["prlimit", "--memlock=unlimited", "true"],
+                                        stderr=subprocess.DEVNULL).returncode == 0,
+                         "may not lock memory without bound")
+    def test_it_is_locked_where_that_has_no_bound(self):
+        with open(self.start("prlimit", "--memlock=unlimited") + "status", encoding="ascii") as file:
+            status = file.read()
+        self.assertGreater(int(re.search(r"VmLck:\s+(\d+)", status).group(1)), 0)
 
 
 class Options(TestCase):

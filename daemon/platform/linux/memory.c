@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #ifdef __GLIBC__
@@ -65,4 +68,14 @@ void memory_give_back(void)
 #ifdef __GLIBC__
     malloc_trim(0);
 #endif
+}
+
+void memory_hide(void)
+{
+    struct rlimit none = {0, 0}, locked;
+    (void)setrlimit(RLIMIT_CORE, &none);
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    /* With a bound, an allocation beyond it would fail. */
+    if (getrlimit(RLIMIT_MEMLOCK, &locked) == 0 && locked.rlim_cur == RLIM_INFINITY)
+        (void)mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 }
