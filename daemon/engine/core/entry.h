@@ -72,6 +72,8 @@ struct entry_kind {
     /* What it names is in another state. May be NULL. */
     void (*used_state)(struct entry *o, const char *name, enum udptun_state state,
                        const char *reason);
+    /* The host's network changed. */
+    void (*network_changed)(struct entry *o);
     const struct entry_pipe *pipe; /* NULL: entries of this kind offer none */
 };
 

@@ -6,8 +6,7 @@
 
 enum { SECOND_US = 1000000, ADDRESS_GRACE_S = 15, LOOK_AGAIN_S = 5 };
 
-/* Asked of the system, which knows of addresses that no interface lists, too. */
-static bool is_of_this_host(const struct udptun_endpoint *own)
+bool path_has_address(const struct udptun_endpoint *own)
 {
     udptun_socket socket;
     int failure = udp_open(own, NULL, 0, &socket);
@@ -27,7 +26,7 @@ static void look(void *arg)
     LIST_FOREACH_SAFE (node, &all->guards) {
         struct path_guard *guard = list_entry(node, struct path_guard, node);
         if (!last || !endpoint_equal(&last->own, &guard->own))
-            is_present = is_of_this_host(&guard->own);
+            is_present = path_has_address(&guard->own);
         last = guard;
         if (is_present)
             guard->missing_since_us = 0;

@@ -32,6 +32,10 @@ struct path_guard {
     void *arg;
 };
 
+/* This host has the address `own`, which has no port. Asked of the system, which knows of addresses
+ * that no interface lists, too. */
+bool path_has_address(const struct udptun_endpoint *own);
+
 void path_guards_init(struct path_guards *all, struct loop *loop);
 /* After all guards have ended. */
 void path_guards_fini(struct path_guards *all);

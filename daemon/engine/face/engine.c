@@ -51,10 +51,11 @@ static void on_network_changed(void *arg)
     struct udptun_engine *e = (struct udptun_engine *)arg;
     LIST_FOREACH (node, &e->entries) {
         struct entry *o = list_entry(node, struct entry, node);
-        if (o->kind == &tunnel_kind)
-            tunnel_network_changed(tunnel_of(o));
+        o->kind->network_changed(o);
     }
     path_guards_look(&e->paths);
+    if (e->config.network_changed)
+        e->config.network_changed(e->config.arg);
 }
 
 /* What a free() does to all that engine_new() may have got, loop and thread aside. */

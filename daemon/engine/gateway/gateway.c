@@ -12,8 +12,8 @@
 #include "daemon/platform/device.h"
 #include "proto/error.h"
 
-/* Between attempts to get a lost device back. */
-enum { REOPEN_US = 1000000 };
+/* Between attempts to get a lost device back; it doubles. */
+enum { REOPEN_US = 1000000, REOPEN_MOST_US = 30000000 };
 
 struct socket_rules gateway_rules(const struct gateway *t)
 {
@@ -131,8 +131,12 @@ static struct device *open_device(struct gateway *t, struct udptun_error *err)
 static void lose_device(struct gateway *t, const char *reason)
 {
     gateway_enter_state(t, UDPTUN_FAILED, reason);
-    if (t->config->kind != GATEWAY_DEVICE_FD)
-        timer_start(&t->reopen, REOPEN_US);
+    if (t->config->kind == GATEWAY_DEVICE_FD)
+        return;
+    t->reopen_us = t->reopen_us == 0 ? REOPEN_US : t->reopen_us * 2;
+    if (t->reopen_us > REOPEN_MOST_US)
+        t->reopen_us = REOPEN_MOST_US;
+    timer_start(&t->reopen, t->reopen_us);
 }
 
 /* The device is closed by now. */
@@ -147,10 +151,10 @@ static void reopen(struct gateway *t)
     struct udptun_error err = {0};
     struct device *d = open_device(t, &err);
     if (!d) {
-        gateway_enter_state(t, UDPTUN_FAILED, err.message);
-        timer_start(&t->reopen, REOPEN_US);
+        lose_device(t, err.message);
         return;
     }
+    t->reopen_us = 0;
     tun2socks_attach(t->stack, d);
     enter_running(t);
 }
@@ -158,6 +162,12 @@ static void reopen(struct gateway *t)
 static void on_reopen(void *arg)
 {
     reopen((struct gateway *)arg);
+}
+
+void gateway_network_changed(struct gateway *t)
+{
+    if (timer_is_on(&t->reopen))
+        reopen(t);
 }
 
 static void release_device(struct gateway *t)

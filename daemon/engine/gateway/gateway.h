@@ -40,6 +40,7 @@ struct gateway {
     struct resolver *resolver;
     struct timer deadline;  /* what tun2socks_tick() asked for */
     struct timer reopen;    /* after the device was lost */
+    uint64_t reopen_us;     /* what that was set to last; 0: the device is there */
     struct timer loop_over; /* since the last packet of our own */
     struct turn_work work;
     bool is_closing; /* being freed: nothing new begins */
@@ -92,6 +93,8 @@ void gateway_reconfigure(struct gateway *t, struct gateway_settings *config);
 void gateway_enter_state(struct gateway *t, enum udptun_state state, const char *reason);
 /* What lies behind one side of the instance (a proxy, a tunnel) failed, or works: `reason` NULL. */
 void gateway_far_end(struct gateway *t, enum gateway_side side, const char *reason);
+/* A device that was lost may be there again. */
+void gateway_network_changed(struct gateway *t);
 struct socket_rules gateway_rules(const struct gateway *t);
 
 static inline const char *gateway_name(const struct gateway *t)

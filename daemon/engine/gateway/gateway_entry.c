@@ -134,6 +134,11 @@ static void pipe_close(struct entry *o, const char *user)
 static const struct entry_pipe gateway_pipe = {
     .offered = pipe_offered, .open = pipe_open, .close = pipe_close};
 
+static void network_changed(struct entry *o)
+{
+    gateway_network_changed(gateway_of(o));
+}
+
 const struct entry_kind gateway_kind = {
     .what = "tun2socks instance",
     .config_new = config_new_kind,
@@ -151,4 +156,5 @@ const struct entry_kind gateway_kind = {
     .fits = fits,
     .used_state = used_state,
     .pipe = &gateway_pipe,
+    .network_changed = network_changed,
 };

@@ -14,6 +14,9 @@
 #include "daemon/platform/datagram.h"
 #include "proto/error.h"
 
+/* Between looks for an address that is gone: growing, for a change of the network is told. */
+enum { LISTEN_CHECK_US = 1000000, LISTEN_CHECK_MOST_US = 30000000 };
+
 const char *tunnel_module(const struct tunnel *t)
 {
     return t->role->module;
@@ -34,7 +37,7 @@ void tunnel_note_error(struct tunnel *t, const char *text)
     snprintf(t->last_error, sizeof t->last_error, "%s", text);
 }
 
-void tunnel_enter_state(struct tunnel *t, enum udptun_state state, const char *reason)
+static void show_state(struct tunnel *t, enum udptun_state state, const char *reason)
 {
     if (t->dead || t->state == state)
         return;
@@ -49,6 +52,52 @@ void tunnel_enter_state(struct tunnel *t, enum udptun_state state, const char *r
     const struct udptun_callbacks *callbacks = tunnel_callbacks(t);
     notice_state(t->engine, callbacks->state, callbacks->arg, tunnel_name(t), state, reason);
     registry_tell(t->engine, tunnel_name(t), state, reason);
+}
+
+void tunnel_enter_state(struct tunnel *t, enum udptun_state state, const char *reason)
+{
+    t->running_state = state;
+    if (t->listen_check_us == 0 || state == UDPTUN_DISABLED)
+        show_state(t, state, reason);
+}
+
+/* ---- the address that it listens on -------------------------------------------------------------
+ */
+
+static bool has_listen_address(const struct tunnel *t)
+{
+    struct udptun_endpoint own = t->listening.bound;
+    own.port = 0;
+    return t->listening.kind == URL_NONE || own.family == UDPTUN_ENDPOINT_NONE ||
+           endpoint_is_unspecified(&own) || path_has_address(&own);
+}
+
+/* The socket stays: it hears again when the host has the address again. */
+static void check_listen_address(struct tunnel *t)
+{
+    char place[ENDPOINT_TEXT_SIZE], reason[ENDPOINT_TEXT_SIZE + 64];
+    bool was_gone = t->listen_check_us > 0;
+    if (has_listen_address(t)) {
+        timer_stop(&t->listen_check);
+        t->listen_check_us = 0;
+        if (was_gone)
+            show_state(t, t->running_state, "the address is back");
+        return;
+    }
+    if (!was_gone) {
+        snprintf(reason, sizeof reason, "listen: this host no longer has the address of %s",
+                 endpoint_format(&t->listening.bound, place));
+        show_state(t, UDPTUN_FAILED, reason);
+    }
+    t->listen_check_us = was_gone ? t->listen_check_us * 2 : LISTEN_CHECK_US;
+    if (t->listen_check_us > LISTEN_CHECK_MOST_US)
+        t->listen_check_us = LISTEN_CHECK_MOST_US;
+    timer_start(&t->listen_check, t->listen_check_us);
+}
+
+static void on_listen_check(void *arg)
+{
+    check_listen_address((struct tunnel *)arg);
 }
 
 void tunnel_log_machine(struct tunnel *t, enum udptun_machine_log level, const char *text)
@@ -113,6 +162,7 @@ void tunnel_network_changed(struct tunnel *t)
     resolver_flush(t->resolver);
     udptun_machine_network_changed(t->machine, t->engine->loop.now_us);
     tunnel_touch(t);
+    check_listen_address(t);
 }
 
 static void configure_machine(struct tunnel *t)
@@ -238,6 +288,7 @@ struct tunnel *tunnel_new(struct udptun_engine *e, struct tunnel_settings *confi
     list_init(&t->pings);
     listening_init(&t->listening);
     timer_init(&t->deadline, &e->loop, on_deadline, t);
+    timer_init(&t->listen_check, &e->loop, on_listen_check, t);
     t->armed_us = UDPTUN_MACHINE_NEVER;
     t->engine = e;
     t->config = config;
@@ -263,6 +314,7 @@ void tunnel_bury(struct tunnel *t)
 {
     unlisten(t);
     listening_close(&t->listening);
+    timer_stop(&t->listen_check);
     pings_fail(t);
     leave(t);
     t->dead = true;
@@ -284,6 +336,7 @@ void tunnel_free(struct tunnel *t)
     t->role->free(t);
     listening_close(&t->listening);
     timer_stop(&t->deadline);
+    timer_stop(&t->listen_check);
     resolver_free(t->resolver);
     list_remove(&t->dirty);
     list_remove(&t->entry.node);

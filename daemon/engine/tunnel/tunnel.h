@@ -52,15 +52,18 @@ struct tunnel {
     struct tunnel_settings *config;
     const struct role_ops *role;
     struct resolver *resolver;
-    struct udptun_machine *machine; /* NULL while disabled */
-    struct listening listening;     /* kind URL_NONE: none */
-    struct udp_local *local;        /* either this ... */
-    struct udp_server *server;      /* ... or that; NULL while disabled */
-    struct list carriers;           /* struct carrier.node */
-    struct list pings;              /* struct app_ping.node */
-    struct timer deadline;          /* the machine's */
-    uint64_t armed_us;              /* what `deadline` was set to */
-    bool configure_pending;         /* the machine was busy when the configuration changed */
+    struct udptun_machine *machine;  /* NULL while disabled */
+    struct listening listening;      /* kind URL_NONE: none */
+    struct udp_local *local;         /* either this ... */
+    struct udp_server *server;       /* ... or that; NULL while disabled */
+    struct list carriers;            /* struct carrier.node */
+    struct list pings;               /* struct app_ping.node */
+    struct timer deadline;           /* the machine's */
+    uint64_t armed_us;               /* what `deadline` was set to */
+    struct timer listen_check;       /* while the address that it listens on is gone */
+    uint64_t listen_check_us;        /* what that was set to last; 0: the host has the address */
+    enum udptun_state running_state; /* what `state` is apart from that */
+    bool configure_pending;          /* the machine was busy when the configuration changed */
     enum udptun_machine_stop_kind farewell; /* what its peers are told when it is freed */
     bool dead;                              /* removed: nothing more is told to the app */
     enum udptun_state state;
@@ -113,7 +116,8 @@ int tunnel_reconfigure(struct tunnel *t, struct tunnel_settings *config, struct 
 /* The one place where the state changes: logs it and tells the app. */
 void tunnel_enter_state(struct tunnel *t, enum udptun_state state, const char *reason);
 
-/* Names may have other addresses now, and a dial that was waiting need not wait. */
+/* Names may have other addresses now, a dial that was waiting need not wait, and the address that
+ * it listens on may be gone, or back: without it the tunnel is UDPTUN_FAILED. */
 void tunnel_network_changed(struct tunnel *t);
 
 /* Note `text` as the last error, for status. */

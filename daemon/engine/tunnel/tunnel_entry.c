@@ -103,6 +103,11 @@ static int fits(const struct entry *o, const struct entry *used, const void *con
                      o->name);
 }
 
+static void network_changed(struct entry *o)
+{
+    tunnel_network_changed(tunnel_of(o));
+}
+
 const struct entry_kind tunnel_kind = {
     .what = "tunnel",
     .config_new = config_new_kind,
@@ -118,4 +123,5 @@ const struct entry_kind tunnel_kind = {
     .free = free_entry,
     .uses = uses,
     .fits = fits,
+    .network_changed = network_changed,
 };

@@ -72,7 +72,7 @@ UDPTUN_API const char *udptun_code_name(int code);
 struct udptun_engine_config {
     size_t size;
     struct ev_loop *loop; /* the caller's libev loop, or NULL: a thread of the library's own */
-    void *arg;            /* handed to the two callbacks below */
+    void *arg;            /* handed to the callbacks below */
     /* One line, no newline, no secret in it. NULL: nothing is logged. `module` is "local",
      * "server", "dialer", "socks5", "policy", ... */
     void (*log)(void *arg, enum udptun_log_level level, const char *module, const char *text);
@@ -86,6 +86,9 @@ struct udptun_engine_config {
      * (UDPTUN_DEFAULT: a quarter of the memory of the machine, or of the cgroup, 256 MiB at
      * most). Beyond it senders wait. */
     int64_t max_buffer_bytes;
+    /* The host's network changed: an address or an interface that was missing may be there now.
+     * Called where the system tells of it (Linux). NULL: none. */
+    void (*network_changed)(void *arg);
 };
 
 UDPTUN_API void udptun_engine_config_init_sized(struct udptun_engine_config *config, size_t size);
