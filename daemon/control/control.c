@@ -10,6 +10,7 @@
 #include "daemon/control/change/apply.h"
 #include "daemon/control/change/change.h"
 #include "daemon/control/change/record.h"
+#include "daemon/control/change/recover.h"
 #include "daemon/control/change/wait.h"
 #include "daemon/control/report/metrics_http.h"
 #include "daemon/control/report/watchers.h"
@@ -37,6 +38,7 @@ struct parts {
     struct watchers watchers;
     struct changes changes;
     struct waits waits;
+    struct recovery recovery;
 };
 
 static int add_object(struct control *control, ProtobufCMessage *message, struct means *means,
@@ -68,18 +70,33 @@ static int start_object(struct control *control, ProtobufCMessage *message, cons
     return rc == 0 ? control_apply(control, message, means, path, NULL, err) : rc;
 }
 
-/* An object of the config file has to start: who wrote it wants to know at once. */
+/* It stays configured and is shown as failed; something that it needs is missing. */
+static void leave_failed(struct control *control, const char *name, const struct udptun_error *why)
+{
+    struct object *object = objects_find(&control->objects, name);
+    if (object)
+        recovery_add(control->recovery, object, why);
+}
+
+/* What is wrong in the config file ends the start: who wrote it wants to know at once. */
 static int start_of_file(struct control *control, ProtobufCMessage *message, const char *kind,
                          size_t i, struct udptun_error *err)
 {
     char path[OBJECT_PATH_SIZE];
     struct means means = {0};
     snprintf(path, sizeof path, "%s[%zu]", kind, i);
-    int rc = start_object(control, message, path, &means, err);
-    if (rc < 0)
+    struct udptun_error why = {0};
+    int rc = start_object(control, message, path, &means, &why);
+    if (rc < 0 && !recovery_is_for(control, message, &why)) {
         means_fini(&means);
-    return rc < 0 ? config_file_error(control->config_path, err)
-                  : add_object(control, message, &means, true, err);
+        *err = why;
+        return config_file_error(control->config_path, err);
+    }
+    if (add_object(control, message, &means, true, err) < 0)
+        return err->code;
+    if (rc < 0)
+        leave_failed(control, object_name(message), &why);
+    return 0;
 }
 
 /* Tunnels first: instances may name them. */
@@ -110,12 +127,8 @@ static int start_of_state(struct control *control, ProtobufCMessage *message,
     int rc = start_object(control, message, "", &means, &why);
     if (add_object(control, message, &means, false, err) < 0)
         return err ? err->code : UDPTUN_E_NOMEM;
-    if (rc < 0) {
-        struct object *object = objects_find(&control->objects, name);
-        log_write(control->log, UDPTUN_LOG_ERROR, "control", "%s: cannot start: %s", name,
-                  why.message);
-        memcpy(object->last_error, why.message, sizeof object->last_error);
-    }
+    if (rc < 0)
+        leave_failed(control, name, &why);
     return 0;
 }
 
@@ -160,6 +173,12 @@ static int start_objects(struct control *control, const config_msg *file, const 
     return rc;
 }
 
+static void on_network_changed(void *arg)
+{
+    struct control *control = arg;
+    recovery_now(control->recovery);
+}
+
 static int start(struct control *control, const struct control_config *config,
                  struct udptun_error *err)
 {
@@ -168,6 +187,7 @@ static int start(struct control *control, const struct control_config *config,
     engine.loop = config->loop;
     engine.arg = control;
     engine.log = on_engine_log;
+    engine.network_changed = on_network_changed;
     engine.max_buffer_bytes = config->max_buffer_bytes;
     control->worker = worker_new(config->loop);
     if (!control->worker)
@@ -198,6 +218,7 @@ struct control *control_new(const struct control_config *config, struct udptun_e
     control->watchers = &parts->watchers;
     control->changes = &parts->changes;
     control->waits = &parts->waits;
+    control->recovery = &parts->recovery;
     control->find_action = action_find;
     control->loop = config->loop;
     control->log = config->log;
@@ -211,6 +232,7 @@ struct control *control_new(const struct control_config *config, struct udptun_e
     unwritten_init(&control->unwritten, control, change_retry);
     changes_init(control->changes);
     waits_init(control->waits);
+    recovery_init(control->recovery, control);
     watchers_init(control->watchers, control);
     /* The socket first: a second daemon must not get as far as to touch anything. */
     if ((config->socket_fd >= 0
@@ -236,6 +258,7 @@ void control_free(struct control *control)
     control->stopping = true;
     changes_stop(control);
     waits_stop(control);
+    recovery_stop(control->recovery);
     watchers_stop(control->watchers);
     metrics_http_close(control->metrics);
     worker_free(control->worker);

@@ -134,6 +134,8 @@ SYSTEM_LEFT = {
     "controller/proxy/tunnels_restore.c",
     "controller/proxy/udptund.c",
     "controller/proxy/udptund.h",
+    "daemon/control/change/recover.c",
+    "daemon/control/change/recover.h",
     "daemon/control/change/wait.c",
     "daemon/control/control.h",
     "daemon/control/report/metrics_http.c",

@@ -24,6 +24,7 @@ struct action;
 struct changes;
 struct command_socket;
 struct metrics_http;
+struct recovery;
 struct waits;
 struct watchers;
 
@@ -41,6 +42,7 @@ struct control {
     struct watchers *watchers;
     struct changes *changes;
     struct waits *waits;
+    struct recovery *recovery;
     struct metrics_http *metrics;                          /* NULL: none */
     const struct action *(*find_action)(const char *name); /* NULL: there is none */
     const char *config_path;                               /* NULL: no config file */
