@@ -191,6 +191,7 @@ void tun2socks_reject(struct tun2socks *t, const struct udptun_endpoint *app,
     X(DEVICE, "device", "the device took no more")                                                 \
     X(MEMORY, "memory", "no memory")                                                               \
     X(FAR_END, "farEnd", "a datagram that what lies behind did not take")                          \
+    X(STALE, "stale", "a datagram that waited too long for what lies behind")                      \
     X(LOOP, "loop", "a packet of our own that came back into the device")
 
 enum tun2socks_drop {
@@ -199,6 +200,9 @@ enum tun2socks_drop {
 #undef TUN2SOCKS_DROP_ENUM
         TUN2SOCKS_DROP_COUNT
 };
+
+/* Count what the host dropped, in either direction. */
+void tun2socks_count_drop(struct tun2socks *t, enum tun2socks_drop cause);
 
 /* "malformed". */
 const char *tun2socks_drop_name(enum tun2socks_drop drop);

@@ -126,6 +126,11 @@ void tun2socks_lost(struct tun2socks *t)
     stack_drop(t, TUN2SOCKS_DROP_FAR_END);
 }
 
+void tun2socks_count_drop(struct tun2socks *t, enum tun2socks_drop cause)
+{
+    stack_drop(t, cause);
+}
+
 void tun2socks_unreachable(struct tun2socks *t, const struct udptun_endpoint *app,
                            const struct udptun_endpoint *destination,
                            enum tun2socks_unreachable why, uint32_t mtu)

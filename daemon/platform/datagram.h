@@ -46,7 +46,10 @@ void udp_batch_trim(struct udp_batch *batch);
  */
 struct udp_run {
     struct udptun_endpoint source; /* unmapped */
-    struct udptun_endpoint local;  /* where to, with UDP_WANT_LOCAL; port 0; else family NONE */
+    /* Where an answer comes from, with UDP_WANT_LOCAL: the address that it was sent to, or where
+     * that was a broadcast or IPv4 multicast one, that of the interface; port 0. Family NONE: as
+     * routes have it. */
+    struct udptun_endpoint local;
     const uint8_t *data;
     size_t size;
     size_t segment_size;

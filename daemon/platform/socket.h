@@ -42,6 +42,10 @@ struct socket_rules {
 /* No mark, no device, no hook. */
 struct socket_rules socket_rules_none(void);
 
+/* The rules of a socket that sends to `to` alone. Mark and device choose a way into the network,
+ * and loopback is not on it: a proxy or a name server on 127.0.0.1 is reached without them. */
+struct socket_rules socket_rules_for(const struct socket_rules *rules,
+                                     const struct udptun_endpoint *to);
 /* Apply rules to a socket that was made elsewhere. */
 int socket_apply_rules(udptun_socket socket, const struct socket_rules *rules);
 /* Whether a socket may have that mark: IO_DENIED, IO_UNSUPPORTED. */

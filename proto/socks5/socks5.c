@@ -41,6 +41,29 @@ struct socks5_address socks5_address_of_host(const struct host_port *host)
     return address;
 }
 
+bool socks5_address_ip(const struct socks5_address *address, struct udptun_endpoint *ep)
+{
+    char text[ENDPOINT_TEXT_SIZE];
+    size_t len = address->name_len;
+    *ep = address->ep;
+    if (len > 0) {
+        bool bracketed = len > 2 && address->name[0] == '[' && address->name[len - 1] == ']';
+        const char *from = address->name + bracketed;
+        len -= bracketed ? 2 : 0;
+        if (len >= sizeof text)
+            return false;
+        memcpy(text, from, len);
+        text[len] = '\0';
+        if (!endpoint_parse_ip(text, ep))
+            return false;
+    }
+    if (ep->family == UDPTUN_ENDPOINT_NONE)
+        return false;
+    ep->port = address->port;
+    *ep = endpoint_unmapped(ep);
+    return true;
+}
+
 void socks5_write_address(struct writer *w, const struct socks5_address *address)
 {
     if (address->ep.family == UDPTUN_ENDPOINT_IP6) {

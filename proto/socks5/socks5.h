@@ -65,6 +65,9 @@ struct socks5_address {
 struct socks5_address socks5_address_of(const struct udptun_endpoint *ep);
 /* Of what a user wrote: an address or a name. */
 struct socks5_address socks5_address_of_host(const struct host_port *host);
+/* The address in `ep`, unmapped, where it is one, in bytes or as text ("192.0.2.1", "[::1]").
+ * False: a host name, or no address at all. */
+bool socks5_address_ip(const struct socks5_address *address, struct udptun_endpoint *ep);
 void socks5_write_address(struct writer *w, const struct socks5_address *address);
 
 /* The longest messages. */

@@ -219,14 +219,30 @@ void udptun_binding_error(struct udptun_binding *b, const struct udptun_dest *pe
 {
     struct udptun_machine *m = b->session->m;
     machine_enter(m, now_us);
-    if (code == UDPTUN_MACHINE_POLICY)
-        udptun_machine_count_drop(m, b, UDPTUN_MACHINE_DROP_POLICY);
-    else if (code == UDPTUN_MACHINE_TOO_BIG)
-        udptun_machine_count_drop(m, b, UDPTUN_MACHINE_DROP_OVERSIZE);
-    else if (code == UDPTUN_MACHINE_LIMIT)
-        udptun_machine_count_drop(m, b, UDPTUN_MACHINE_DROP_NO_FLOW);
+    binding_count_error(b, code);
     control_error(b, peer, code, value);
     machine_leave(m);
+}
+
+void binding_count_error(struct udptun_binding *b, enum udptun_machine_error code)
+{
+    struct udptun_machine *m = b->session->m;
+    switch (code) {
+    case UDPTUN_MACHINE_PORT_UNREACHABLE: /* it arrived; nobody wanted it */
+        return;
+    case UDPTUN_MACHINE_HOST_UNREACHABLE:
+        udptun_machine_count_drop(m, b, UDPTUN_MACHINE_DROP_ERROR);
+        return;
+    case UDPTUN_MACHINE_TOO_BIG:
+        udptun_machine_count_drop(m, b, UDPTUN_MACHINE_DROP_OVERSIZE);
+        return;
+    case UDPTUN_MACHINE_POLICY:
+        udptun_machine_count_drop(m, b, UDPTUN_MACHINE_DROP_POLICY);
+        return;
+    case UDPTUN_MACHINE_LIMIT:
+        udptun_machine_count_drop(m, b, UDPTUN_MACHINE_DROP_NO_FLOW);
+        return;
+    }
 }
 
 void udptun_machine_count_drop(struct udptun_machine *m, struct udptun_binding *b,

@@ -271,8 +271,7 @@ static bool heard_error(struct udptun_conn *c, struct reader *r)
     struct udptun_binding *b = binding_find(s, binding);
     if (!b || code < UDPTUN_MACHINE_PORT_UNREACHABLE || code > UDPTUN_MACHINE_LIMIT)
         return true;
-    if (code == UDPTUN_MACHINE_POLICY)
-        udptun_machine_count_drop(m, b, UDPTUN_MACHINE_DROP_POLICY);
+    binding_count_error(b, (enum udptun_machine_error)code);
     m->ops->error(m->arg, b, &dest, (enum udptun_machine_error)code,
                   value > UINT32_MAX ? 0 : (uint32_t)value);
     return true;

@@ -161,8 +161,10 @@ static int send(struct udptun_binding *b, const struct udptun_dest *peer, const 
         udptun_machine_count_drop(s->m, b, UDPTUN_MACHINE_DROP_OVERSIZE);
         return UDPTUN_E_INVALID;
     }
-    if (s->ending)
+    if (s->ending) {
+        udptun_machine_count_drop(s->m, b, UDPTUN_MACHINE_DROP_NO_FLOW);
         return UDPTUN_E_UNREACHABLE;
+    }
     b->dns_only = b->dns_only && peer->ep.port == DNS_PORT;
     binding_touch(b);
     route_classify(b, size);

@@ -569,7 +569,9 @@ void binding_touch(struct udptun_binding *b);
 void binding_expire(struct udptun_session *s);
 bool binding_has_ended(const struct udptun_session *s, uint64_t id);
 void binding_end(struct udptun_session *s, uint64_t id); /* server: the id is used up */
-void binding_tell_external(struct udptun_binding *b);    /* server: OPENED, for each family */
+/* A datagram of it was lost for that reason: here, or at the far end, which said so. */
+void binding_count_error(struct udptun_binding *b, enum udptun_machine_error code);
+void binding_tell_external(struct udptun_binding *b); /* server: OPENED, for each family */
 
 /* datagram.c */
 void datagram_deliver(struct udptun_binding *b, const struct udptun_dest *dest, const uint8_t *data,

@@ -38,7 +38,7 @@ class Tunnels(TestCase):
         self.assertEqual((tunnel["name"], tunnel["role"]), ("t", "local"))
         self.assertRegex(tunnel["listen"], r"^udp://127\.0\.0\.1:[1-9]\d*$")
         self.assertEqual(set(tunnel["dropped"]),
-                         {"stale", "queue", "oversize", "policy", "noFlow"})
+                         {"stale", "queue", "oversize", "policy", "noFlow", "error"})
         status = self.status()
         self.assertEqual([t["name"] for t in status["udpTunnels"]], ["t"])
         self.assertEqual(status["tun2socks"], [])

@@ -13,10 +13,11 @@ import select
 import socket
 import struct
 import threading
+import time
 import unittest
 
 import traffic
-from harness import GUARD_S, SERVER, THIRD, NetTest, poll
+from harness import GUARD_S, ROUTER, SERVER, THIRD, NetTest, poll
 from test_tun2socks import configure, route_into, status_of
 
 PROXY_PORT = 1081
@@ -28,6 +29,10 @@ class Proxy:
 
     def __init__(self, net):
         self.mode = "good"
+        self.bound = None  # the address in the answer to UDP ASSOCIATE, from ATYP on; None: the true one
+        self.source = None  # that in the frames of replies; None: as in the request
+        self.delay = 0  # seconds that an answer to UDP ASSOCIATE takes
+        self.relayed = []  # when each datagram came, and what it was
         self.listener = net.server.listener(SERVER, PROXY_PORT)
         self.relay = net.server.udp(SERVER, 0)
         self.open, self.is_over = [], False
@@ -64,7 +69,8 @@ class Proxy:
                 sock.sendall(b"\5\0")
                 request = sock.recv(100)
                 if request[1] == 3:
-                    sock.sendall(ANSWER[:4] + socket.inet_aton(SERVER) +
+                    time.sleep(self.delay)
+                    sock.sendall(ANSWER[:3] + (self.bound or b"\1" + socket.inet_aton(SERVER)) +
                                  struct.pack("!H", self.relay.getsockname()[1]))
                 else:
                     sock.sendall(ANSWER)
@@ -78,6 +84,10 @@ class Proxy:
             if not select.select([self.relay], [], [], 0.1)[0]:
                 continue
             data, peer = self.relay.recvfrom(70000)
+            self.relayed.append((time.monotonic(), data[10:]))
+            if self.source:
+                self.relay.sendto(data[:3] + self.source + data[8:], peer)
+                continue
             for nonsense in (b"", b"\0", data[:5], b"\0\0\1" + data[3:], b"\0\0\0\x09" + data[4:],
                              b"\0\0\0\3\x05a.b.c" + data[10:]):
                 self.relay.sendto(nonsense, peer)
@@ -105,7 +115,8 @@ class BadProxies(NetTest):
         route_into(cls.net)
 
     def tearDown(self):
-        self.proxy.mode = "good"
+        self.proxy.mode, self.proxy.delay = "good", 0
+        self.proxy.bound = self.proxy.source = None
 
     def works(self):
         app = self.net.client.tcp(THIRD, 80)
@@ -185,6 +196,77 @@ class BadProxies(NetTest):
                 return select.select([app], [], [], 0.1)[0]
             poll("datagrams to pass", passes)
             self.assertEqual(status_of(self.client)["state"], "established")
+
+    def exchange(self):
+        """A datagram of a new app there and back."""
+        app = self.net.client.udp()
+        self.addCleanup(app.close)
+        app.sendto(b"hello", (THIRD, 9000))
+        self.assertEqual(app.recvfrom(100), (b"hello", (THIRD, 9000)))
+
+    def test_every_way_to_name_the_relay(self):
+        for bound in (b"\1" + bytes(4), b"\4" + bytes(16), b"\3\0", b"\3\x09localhost",
+                      b"\1\x7f\0\0\1", b"\3\x07unknown", b"\3" + bytes([len(SERVER)]) + SERVER.encode(),
+                      b"\4" + bytes(10) + b"\xff\xff" + socket.inet_aton(SERVER),
+                      b"\4" + bytes(10) + b"\xff\xff" + bytes(4)):
+            with self.subTest(bound=bound):
+                self.proxy.bound = bound
+                self.exchange()
+
+    def test_every_way_to_name_the_source(self):
+        for source in (b"\3" + bytes([len(THIRD)]) + THIRD.encode(),
+                       b"\4" + bytes(10) + b"\xff\xff" + socket.inet_aton(THIRD)):
+            with self.subTest(source=source):
+                self.proxy.source = source
+                self.exchange()
+
+    def test_a_source_that_is_no_address_is_counted(self):
+        """The app asked an address: nobody can say which one a host name stands for."""
+        for source in (b"\3\x08some.one", b"\1" + bytes(4), b"\3\0"):
+            with self.subTest(source=source):
+                self.proxy.source = source
+                before = status_of(self.client)["dropped"]["address"]
+                app = self.net.client.udp()
+                self.addCleanup(app.close)
+                app.sendto(b"hello", (THIRD, 9000))
+                poll("it to be counted",
+                     lambda before=before: status_of(self.client)["dropped"]["address"] > before)
+
+    def test_nonsense_is_counted(self):
+        before = status_of(self.client)["dropped"]
+        self.exchange()
+        dropped = status_of(self.client)["dropped"]
+        for cause in ("malformed", "fragment"):
+            self.assertGreater(dropped[cause], before[cause], cause)
+
+    def test_an_error_of_the_relay_names_the_proxy(self):
+        self.proxy.bound = b"\1" + socket.inet_aton(ROUTER["server"])  # nobody listens there
+        app = self.net.client.udp()
+        self.addCleanup(app.close)
+
+        def told():
+            app.sendto(b"lost", (THIRD, 9000))
+            return status_of(self.client).get("lastError")
+        self.assertRegex(poll("the error", told),
+                         rf"^udp: proxy {SERVER}:{PROXY_PORT}: its UDP relay "
+                         rf"{ROUTER['server']}:\d+: connection refused$")
+        self.proxy.bound = None
+        self.exchange()
+
+    def test_nothing_old_leaves_when_an_association_takes_long(self):
+        self.proxy.delay = 2
+        self.proxy.relayed.clear()
+        stale = status_of(self.client)["dropped"]["stale"]
+        app = self.net.client.udp()
+        self.addCleanup(app.close)
+
+        def arrived():
+            app.sendto(b"%f" % time.monotonic(), (THIRD, 9000))
+            time.sleep(0.1)
+            return self.proxy.relayed
+        poll("the first to arrive", arrived)
+        self.assertLess(max(at - float(sent) for at, sent in self.proxy.relayed), 1.0)
+        self.assertGreater(status_of(self.client)["dropped"]["stale"], stale)
 
     def test_a_flood_leaves_flows_alone(self):
         """What waits for a proxy that says nothing holds every place; those that have one go on."""

@@ -404,6 +404,27 @@ static void local_address_is_told_and_can_be_answered_from(void **state)
     close(b);
 }
 
+/* What cannot be a source is not told as one: the interface's address stands for it. */
+static void a_broadcast_is_answered_from_the_interface(void **state)
+{
+    (void)state;
+    struct udptun_endpoint wild = endpoint_ip4(0, 0, 0, 0, 0), any = endpoint_ip4(127, 0, 0, 1, 0);
+    struct udptun_endpoint a_ep, b_ep;
+    int a = open_socket(&any, 0, &a_ep), b = open_socket(&wild, UDP_WANT_LOCAL, &b_ep), on = 1;
+    struct udptun_endpoint to = endpoint_ip4(127, 255, 255, 255, b_ep.port);
+    assert_int_equal(setsockopt(a, SOL_SOCKET, SO_BROADCAST, &on, sizeof on), 0);
+    udp_sender_add(sender, a, &to, payload, 10, &owners[0]);
+    udp_sender_flush(sender);
+    receive(batch, b, 1);
+    udp_sender_add_from(sender, b, &got.datagrams[0].local, &a_ep, payload, 30, &owners[0]);
+    udp_sender_flush(sender);
+    receive(batch, a, 2);
+    struct udptun_endpoint expected = endpoint_ip4(127, 0, 0, 1, b_ep.port);
+    assert_true(endpoint_equal(&got.datagrams[1].source, &expected));
+    close(a);
+    close(b);
+}
+
 static void local_address_is_told_on_ip6(void **state)
 {
     (void)state;
@@ -542,6 +563,7 @@ int main(void)
         TEST(many_come_with_one_call),
         TEST(callback_can_stop_the_batch),
         TEST(local_address_is_told_and_can_be_answered_from),
+        TEST(a_broadcast_is_answered_from_the_interface),
         TEST(local_address_is_told_on_ip6),
         TEST(port_unreachable_is_told_on_ip4),
         TEST(port_unreachable_is_told_on_ip6),

@@ -144,11 +144,8 @@ static void far_join(struct far_side *far)
 /* ---- the near side ------------------------------------------------------------------------- */
 
 static const struct dns_record records[] = {
-    {"dual.test", "::1", 60},
-    {"dual.test", "127.0.0.1", 60},
-    {"slow.test", "127.0.0.2", 60},
-    {"slow.test", "::1", 60},
-    {NULL, NULL, 0},
+    {"dual.test", "::1", 60}, {"dual.test", "127.0.0.1", 60}, {"slow.test", "127.0.0.2", 60},
+    {"slow.test", "::1", 60}, {"one.test", "127.0.0.3", 60},  {NULL, NULL, 0},
 };
 
 static struct ev_loop *loop;
@@ -398,7 +395,7 @@ static void protect_hook_can_refuse(void **state)
 static void absent_device_is_told(void **state)
 {
     (void)state;
-    struct dial_config config = config_of("127.0.0.1:9", NULL);
+    struct dial_config config = config_of("192.0.2.1:9", NULL);
     snprintf(config.rules.bind_device, sizeof config.rules.bind_device, "nodevice0");
     struct outcome o = dial_with(&config);
 #ifdef SOCKET_IS_LINUX
@@ -407,6 +404,32 @@ static void absent_device_is_told(void **state)
 #else /* there it cannot be asked for */
     assert_int_equal(io_of(o.err.sys_errno), IO_UNSUPPORTED);
 #endif
+}
+
+/* Neither a server nor a name server on loopback is in the network that a device leads to. */
+static void loopback_is_reached_whatever_the_device(void **state)
+{
+    (void)state;
+    static const struct line script[] = {W("hello"), END};
+    static const char *const listeners[] = {"127.0.0.1:0", "[::1]:0", "127.0.0.1:0"};
+    static const char *const servers[] = {"127.0.0.1:%u", "[::1]:%u", "dual.test:%u"};
+    struct socket_rules rules = socket_rules_none();
+    snprintf(rules.bind_device, sizeof rules.bind_device, "nodevice0");
+    resolver_free(resolver);
+    resolver = resolver_new(&side, &rules);
+    for (size_t i = 0; i < sizeof servers / sizeof *servers; i++) {
+        struct far_side far = {0};
+        char text[256];
+        listen_on(&far, listeners[i]);
+        far_start(&far, script);
+        struct dial_config config = config_of(at_port(servers[i], &far, text), NULL);
+        config.rules = rules;
+        struct outcome o = dial_with(&config);
+        assert_true(o.fd >= 0);
+        stream_gives(o.fd, "hello");
+        close(o.fd);
+        far_join(&far);
+    }
 }
 
 static void unix_socket_connects(void **state)
@@ -707,6 +730,146 @@ static void longest_credentials_fit(void **state)
     far_join(&far);
 }
 
+/* ---- UDP ASSOCIATE --------------------------------------------------------------------------- */
+
+struct association {
+    const char *via;    /* of the proxy, which listens on 127.0.0.1 */
+    const char *answer; /* from ATYP on, the port 4660 in it */
+    size_t size;
+    const char *relay; /* "": the proxy's own address */
+};
+
+#define ANSWER(via, bytes, relay)                                                                  \
+    {                                                                                              \
+        via, bytes, sizeof bytes - 1, relay                                                        \
+    }
+
+static const struct association associations[] = {
+    ANSWER("127.0.0.1", "\1\x7f\0\0\5\x12\x34", "127.0.0.5:4660"),
+    ANSWER("127.0.0.1", "\1\0\0\0\0\x12\x34", "127.0.0.1:4660"),
+    ANSWER("127.0.0.1", "\4\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x12\x34", "127.0.0.1:4660"),
+    ANSWER("127.0.0.1", "\4\0\0\0\0\0\0\0\0\0\0\xff\xff\x7f\0\0\5\x12\x34", "127.0.0.5:4660"),
+    ANSWER("127.0.0.1", "\4\0\0\0\0\0\0\0\0\0\0\xff\xff\0\0\0\0\x12\x34", "127.0.0.1:4660"),
+    ANSWER("127.0.0.1", "\4\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\x12\x34", "[::1]:4660"),
+    ANSWER("127.0.0.1", "\3\0\x12\x34", "127.0.0.1:4660"),
+    ANSWER("127.0.0.1",
+           "\3\x09"
+           "127.0.0.5\x12\x34",
+           "127.0.0.5:4660"),
+    ANSWER("127.0.0.1",
+           "\3\x07"
+           "0.0.0.0\x12\x34",
+           "127.0.0.1:4660"),
+    ANSWER("127.0.0.1",
+           "\3\x10"
+           "::ffff:127.0.0.5\x12\x34",
+           "127.0.0.5:4660"),
+    ANSWER("127.0.0.1",
+           "\3\x05"
+           "[::1]\x12\x34",
+           "[::1]:4660"),
+    ANSWER("127.0.0.1",
+           "\3\x09"
+           "localhost\x12\x34",
+           "127.0.0.1:4660"),
+    ANSWER("127.0.0.1",
+           "\3\x09"
+           "slow.test\x12\x34",
+           "127.0.0.2:4660"),
+    ANSWER("127.0.0.1",
+           "\3\x0c"
+           "unknown.test\x12\x34",
+           "127.0.0.1:4660"),
+    ANSWER("dual.test",
+           "\3\x09"
+           "DUAL.test\x12\x34",
+           "127.0.0.1:4660"),
+    /* A proxy that is not on this host and says "127.0.0.5" means itself. */
+    ANSWER("198.51.100.9", "\1\x7f\0\0\5\x12\x34", "198.51.100.9:4660"),
+    ANSWER("198.51.100.9",
+           "\3\x09"
+           "127.0.0.5\x12\x34",
+           "198.51.100.9:4660"),
+    ANSWER("198.51.100.9",
+           "\3\x09"
+           "localhost\x12\x34",
+           "198.51.100.9:4660"),
+    ANSWER("198.51.100.9", "\1\xcb\0\x71\7\x12\x34", "203.0.113.7:4660"),
+};
+
+static void associate(const struct association *a)
+{
+    struct udptun_endpoint relay = {0};
+    struct far_side far = {0};
+    char via[80], text[256], got[ENDPOINT_TEXT_SIZE];
+    const struct line script[] = {R("\5\1\0"),
+                                  W("\5\0"),
+                                  R("\5\3\0\1\0\0\0\0\0\0"),
+                                  W("\5\0\0"),
+                                  {WRITE_SLOWLY, a->answer, a->size},
+                                  STAY};
+    snprintf(via, sizeof via, "%s:0", a->via[0] == 'd' ? "127.0.0.1" : a->via);
+    listen_on(&far, via);
+    far_start(&far, script);
+    snprintf(via, sizeof via, "socks5://%s:%%u", a->via);
+    struct dial_config config = config_of("0.0.0.0:0", at_port(via, &far, text));
+    config.relay = &relay;
+    struct outcome o = dial_with(&config);
+    if (o.fd < 0)
+        fail_msg("%s: %s", a->relay, o.err.message);
+    assert_string_equal(endpoint_format(&relay, got), a->relay);
+    close(o.fd);
+    far_join(&far);
+}
+
+static void an_association_leads_to_the_right_relay(void **state)
+{
+    (void)state;
+    if (system("ip addr replace 198.51.100.9/32 dev lo") != 0)
+        fail_msg("no address");
+    for (size_t i = 0; i < sizeof associations / sizeof *associations; i++)
+        associate(&associations[i]);
+}
+
+/* A name of the relay that nobody resolves costs a moment, not the association. */
+static void a_relay_name_without_an_answer_means_the_proxy(void **state)
+{
+    (void)state;
+    static const struct association a = ANSWER("127.0.0.1",
+                                               "\3\x09"
+                                               "slow.test\x12\x34",
+                                               "127.0.0.1:4660");
+    dns.silent = true;
+    associate(&a);
+}
+
+static void a_relay_without_a_port_is_told(void **state)
+{
+    (void)state;
+    static const struct line script[] = {R("\5\1\0"), W("\5\0"), R("\5\3\0\1\0\0\0\0\0\0"),
+                                         W("\5\0\0\1\x7f\0\0\1\0\0"), STAY};
+    struct udptun_endpoint relay;
+    struct far_side far = {0};
+    char via[256];
+    far_start(&far, script);
+    struct dial_config config = config_of("0.0.0.0:0", at_port("socks5://127.0.0.1:%u", &far, via));
+    config.relay = &relay;
+    struct outcome o = dial_with(&config);
+    far_join(&far);
+    assert_failed(o, &far, UDPTUN_E_UNREACHABLE, EPROTO, "its UDP relay has no port");
+}
+
+static void a_proxy_is_named_as_configured(void **state)
+{
+    (void)state;
+    char via[80], message[160];
+    unsigned port = closed_port();
+    snprintf(via, sizeof via, "socks5://one.test:%u", port);
+    snprintf(message, sizeof message, "proxy one.test:%u (127.0.0.3:%u): connection refused", port,
+             port);
+    assert_string_equal(dial("192.0.2.1:1", via).err.message, message);
+}
+
 /* ---- time and cancelling ------------------------------------------------------------------- */
 
 static void silent_proxy_times_out(void **state)
@@ -774,6 +937,7 @@ int main(void)
         TEST(no_route_is_told),
         TEST(protect_hook_can_refuse),
         TEST(absent_device_is_told),
+        TEST(loopback_is_reached_whatever_the_device),
         TEST(unix_socket_connects),
         TEST(unix_socket_is_not_for_a_proxy),
         TEST(socks5_opens_and_keeps_what_follows),
@@ -787,6 +951,10 @@ int main(void)
         TEST(http_failures_are_told),
         TEST(http_header_is_bounded),
         TEST(longest_credentials_fit),
+        TEST(an_association_leads_to_the_right_relay),
+        TEST(a_relay_name_without_an_answer_means_the_proxy),
+        TEST(a_relay_without_a_port_is_told),
+        TEST(a_proxy_is_named_as_configured),
         TEST(silent_proxy_times_out),
         TEST(silent_name_server_times_out),
         TEST(cancelled_dialer_is_silent),

@@ -5,6 +5,7 @@
  * CONNECT is relayed to a real proxy, microsocks, where it is installed.
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <ev.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -95,17 +96,27 @@ static void greet(int fd)
 /* ---- UDP ASSOCIATE ------------------------------------------------------------------------------
  */
 
-/* Announces nothing; returns the port to send to. */
-static uint16_t associate(int fd)
+/* Announces `from`; returns the port to send to. */
+static uint16_t associate_from(int fd, const struct sockaddr_in *from)
 {
     uint8_t head[4], address[4], port[2];
-    say(fd, "\x05\x03\x00\x01\x00\x00\x00\x00\x00\x00", 10);
+    uint8_t request[10] = {5, 3, 0, 1};
+    memcpy(request + 4, &from->sin_addr, 4);
+    memcpy(request + 8, &from->sin_port, 2);
+    say(fd, request, sizeof request);
     memcpy(head, "\x05\x00\x00\x01", 4);
     hear(fd, head, 4);
     memcpy(address, "\x7f\x00\x00\x01", 4);
     hear(fd, address, 4);
     assert_int_equal(recv(fd, port, 2, MSG_WAITALL), 2);
     return (uint16_t)(port[0] << 8 | port[1]);
+}
+
+/* Announces nothing. */
+static uint16_t associate(int fd)
+{
+    const struct sockaddr_in any = {0};
+    return associate_from(fd, &any);
 }
 
 /* Header and payload for the echo; returns the size. */
@@ -153,25 +164,51 @@ static void others_and_fragments_are_refused_and_counted(void **state)
     exchange(client, data, size);
     uint64_t passed = status_of(&r.w, "local").counters.tx_packets;
 
-    /* Another address, another port of the same address, a fragment, no header at all. */
+    /* Another address, a fragment, no header at all. */
     struct sockaddr_in other = on_loopback(INADDR_LOOPBACK + 1, 0);
     struct sockaddr_in to = on_loopback(INADDR_LOOPBACK, port);
     int stranger = socket(AF_INET, SOCK_DGRAM, 0);
     assert_int_equal(bind(stranger, (struct sockaddr *)(void *)&other, sizeof other), 0);
     assert_true(sendto(stranger, data, size, 0, (struct sockaddr *)(void *)&to, sizeof to) > 0);
-    int second = udp_client(port);
-    say(second, data, size);
     size = wrap(&r, 1, "fragment", data);
     say(client, data, size);
     say(client, "\x00\x00", 2);
-    while (status_of(&r.w, "local").counters.dropped_policy < 3 ||
+    while (status_of(&r.w, "local").counters.dropped_policy < 2 ||
            status_of(&r.w, "local").counters.dropped_no_flow < 1)
         nap();
     assert_int_equal(status_of(&r.w, "local").counters.tx_packets, passed);
     close(stranger);
-    close(second);
     close(client);
     close(control);
+    world_stop(&r.w);
+}
+
+/* RFC 1928 fixes the client's address alone. Each port is answered for itself, in any order. */
+static void every_port_of_the_client_is_served(void **state)
+{
+    (void)state;
+    struct sockaddr_in announced[] = {on_loopback(INADDR_ANY, 0), on_loopback(INADDR_ANY, 9),
+                                      on_loopback(INADDR_LOOPBACK, 9),
+                                      on_loopback(INADDR_LOOPBACK + 1, 9)};
+    struct rig r;
+    rig_start(&r, "socks5://127.0.0.1:0", NULL);
+    for (size_t i = 0; i < sizeof announced / sizeof *announced; i++) {
+        uint8_t first[128], second[128];
+        int control = tcp_to(r.local_seen.port);
+        greet(control);
+        uint16_t port = associate_from(control, &announced[i]);
+        int one = udp_client(port), other = udp_client(port);
+        size_t size = wrap(&r, 0, "one", first);
+        exchange(one, first, size);
+        exchange(other, second, wrap(&r, 0, "other", second));
+        exchange(one, first, size);
+        assert_int_equal(status_of(&r.w, "local").counters.dropped_policy, 0);
+        close(control);
+        while (status_of(&r.w, "local").flows > 0)
+            nap();
+        close(one);
+        close(other);
+    }
     world_stop(&r.w);
 }
 
@@ -433,6 +470,147 @@ static void each_direction_of_a_relay_ends_on_its_own(void **state)
     ev_loop_destroy(loop);
 }
 
+/* A relay between two TCP connections, whose far ends are `app` and `upstream`. */
+struct joined {
+    struct ev_loop *loop;
+    udptun_engine *engine;
+    struct relay *relay;
+    int app, upstream;
+    bool ended;
+};
+
+static void tcp_pair(int *near, int *far)
+{
+    struct sockaddr_in sa = on_loopback(INADDR_LOOPBACK, 0);
+    socklen_t size = sizeof sa;
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)(void *)&sa, size), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)(void *)&sa, &size), 0);
+    *far = tcp_to(ntohs(sa.sin_port));
+    *near = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+    assert_true(*near >= 0);
+    close(listener);
+}
+
+static void join(struct joined *j)
+{
+    struct udptun_engine_config config;
+    int left, right;
+    j->loop = ev_loop_new(0);
+    j->ended = false;
+    udptun_engine_config_init(&config);
+    config.loop = j->loop;
+    j->engine = udptun_engine_new(&config, NULL);
+    tcp_pair(&left, &j->app);
+    tcp_pair(&right, &j->upstream);
+    j->relay = relay_start(j->engine, left, right, note_end, &j->ended);
+    assert_non_null(j->relay);
+}
+
+static void run_until_ended(struct joined *j)
+{
+    while (!j->ended)
+        ev_run(j->loop, EVRUN_ONCE);
+}
+
+/* Whatever was in the stream, it ends with a reset. */
+static void hear_reset(int fd)
+{
+    uint8_t some[256];
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+    ssize_t got;
+    do {
+        assert_int_equal(poll(&ready, 1, DEADLINE_MS), 1);
+        got = recv(fd, some, sizeof some, 0);
+    } while (got > 0);
+    assert_int_equal(got, -1);
+    assert_int_equal(errno, ECONNRESET);
+}
+
+static void reset(int fd)
+{
+    struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    close(fd);
+}
+
+static void unjoin(struct joined *j)
+{
+    udptun_engine_free(j->engine);
+    ev_loop_destroy(j->loop);
+}
+
+/* A transfer that was cut short must not look complete. */
+static void a_reset_goes_over_as_a_reset(void **state)
+{
+    (void)state;
+    struct joined j;
+    join(&j);
+    say(j.upstream, "half a", 6);
+    ev_run(j.loop, EVRUN_ONCE);
+    reset(j.upstream);
+    run_until_ended(&j);
+    hear_reset(j.app);
+    close(j.app);
+    unjoin(&j);
+
+    join(&j); /* and upwards */
+    say(j.app, "half an upload", 14);
+    ev_run(j.loop, EVRUN_ONCE);
+    reset(j.app);
+    run_until_ended(&j);
+    hear_reset(j.upstream);
+    close(j.upstream);
+    unjoin(&j);
+
+    join(&j); /* the app had asked all that it wanted */
+    shutdown(j.app, SHUT_WR);
+    ev_run(j.loop, EVRUN_ONCE);
+    reset(j.upstream);
+    run_until_ended(&j);
+    hear_reset(j.app);
+    close(j.app);
+    unjoin(&j);
+}
+
+/* As when the tunnel is removed in the middle of a download. */
+static void a_relay_that_is_stopped_resets_both(void **state)
+{
+    (void)state;
+    struct joined j;
+    join(&j);
+    say(j.upstream, "half a", 6);
+    ev_run(j.loop, EVRUN_ONCE);
+    relay_stop(j.relay);
+    hear_reset(j.app);
+    hear_reset(j.upstream);
+    close(j.app);
+    close(j.upstream);
+    unjoin(&j);
+}
+
+/* The app has all of the download, though upstream wants no more of what the app sends. */
+static void what_came_to_its_end_is_not_reset(void **state)
+{
+    (void)state;
+    struct joined j;
+    join(&j);
+    say(j.upstream, "all", 3);
+    close(j.upstream);
+    ev_run(j.loop, EVRUN_ONCE);
+    ev_run(j.loop, EVRUN_ONCE);
+    hear(j.app, "all", 3);
+    while (!j.ended) {
+        send(j.app, "more", 4, MSG_NOSIGNAL);
+        ev_run(j.loop, EVRUN_ONCE);
+    }
+    uint8_t byte;
+    assert_int_equal(recv(j.app, &byte, 1, 0), 0);
+    close(j.app);
+    unjoin(&j);
+}
+
 static void an_association_that_nobody_uses_ends(void **state)
 {
     (void)state;
@@ -499,11 +677,15 @@ int main(void)
         cmocka_unit_test(an_association_that_nobody_uses_ends),
         cmocka_unit_test(the_idlest_association_makes_room),
         cmocka_unit_test(others_and_fragments_are_refused_and_counted),
+        cmocka_unit_test(every_port_of_the_client_is_served),
         cmocka_unit_test(a_name_travels_as_a_name),
         cmocka_unit_test(a_password_is_asked_for),
         cmocka_unit_test(what_is_not_served_is_refused_with_its_code),
         cmocka_unit_test_teardown(connect_is_relayed_through_the_proxy, end_proxy),
         cmocka_unit_test(each_direction_of_a_relay_ends_on_its_own),
+        cmocka_unit_test(a_reset_goes_over_as_a_reset),
+        cmocka_unit_test(a_relay_that_is_stopped_resets_both),
+        cmocka_unit_test(what_came_to_its_end_is_not_reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -474,6 +474,39 @@ static void targets_are_allowed_and_denied(void **state)
     assert_false(reached(loopback, 1, true, loopback, 1));
 }
 
+/* `target` is allowed, and cannot be sent to. Both ends count what is lost, and the log has why. */
+static void not_sent(const char *target, const char *cause)
+{
+    static const char *const all[] = {"0.0.0.0/0", "::/0"};
+    struct pair p;
+    world_start(&p.w);
+    p.server = server_config(&p.w, &p.server_seen);
+    p.server.target = NULL;
+    p.server.allow_targets = all;
+    p.server.allow_count = 2;
+    configure(&p.w, &p.server);
+    p.local = local_config(&p.w, &p.local_seen, place_of(&p.server_seen, p.place));
+    p.local.target = target;
+    configure(&p.w, &p.local);
+    wait_state(&p.w, "local", UDPTUN_ESTABLISHED);
+    p.client = udp_client(p.local_seen.port);
+    for (int i = 0; i < 5; i++)
+        send(p.client, "lost", 4, 0);
+    while (status_of(&p.w, "server").counters.dropped_error < 5 ||
+           status_of(&p.w, "local").counters.dropped_error == 0)
+        nap();
+    assert_int_equal(status_of(&p.w, "server").counters.dropped_error, 5);
+    world_wait_log(&p.w, cause);
+    pair_stop(&p);
+}
+
+static void what_the_system_refuses_to_send_is_counted_and_told(void **state)
+{
+    (void)state;
+    not_sent("255.255.255.255:9", "cannot send to 255.255.255.255:9: permission denied");
+    not_sent("nx.invalid:9", "nx.invalid cannot be resolved");
+}
+
 struct inbox {
     pthread_mutex_t lock;
     size_t count;
@@ -790,6 +823,7 @@ int main(void)
         cmocka_unit_test(peers_that_do_not_prove_the_key_get_nothing),
         cmocka_unit_test(the_same_key_lets_through),
         cmocka_unit_test(targets_are_allowed_and_denied),
+        cmocka_unit_test(what_the_system_refuses_to_send_is_counted_and_told),
         cmocka_unit_test(a_name_is_resolved_by_the_server),
         cmocka_unit_test(a_ping_goes_end_to_end),
         cmocka_unit_test(callbacks_may_send_and_remove_on_the_callers_loop),

@@ -70,6 +70,7 @@ static dropped_msg *status_of_dropped(const struct udptun_counters *c)
     SET(m, oversize, c->dropped_oversize);
     SET(m, policy, c->dropped_policy);
     SET(m, no_flow, c->dropped_no_flow);
+    SET(m, error, c->dropped_error);
     return m;
 }
 
@@ -215,7 +216,7 @@ flow_msg *status_of_flow(const struct udptun_flow_status *f)
     SET(m, rx_bytes, c->rx_bytes);
     SET(m, dropped,
         c->dropped_stale + c->dropped_queue + c->dropped_oversize + c->dropped_policy +
-            c->dropped_no_flow);
+            c->dropped_no_flow + c->dropped_error);
     SET(m, idle, f->idle_s);
     SET(m, age, f->age_s);
     return m;

@@ -20,6 +20,7 @@ static void copy_counters(struct udptun_counters *to, const struct udptun_machin
         .dropped_oversize = from->dropped[UDPTUN_MACHINE_DROP_OVERSIZE],
         .dropped_policy = from->dropped[UDPTUN_MACHINE_DROP_POLICY],
         .dropped_no_flow = from->dropped[UDPTUN_MACHINE_DROP_NO_FLOW],
+        .dropped_error = from->dropped[UDPTUN_MACHINE_DROP_ERROR],
     };
 }
 

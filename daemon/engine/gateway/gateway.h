@@ -59,7 +59,7 @@ struct gateway {
     char device_name[160];
     uint32_t mtu;
     char last_error[256];
-    char far_error[GATEWAY_SIDE_COUNT][120]; /* "": that side works, as far as is known */
+    char far_error[GATEWAY_SIDE_COUNT][240]; /* "": that side works, as far as is known */
     struct log_gate gate;
     uint8_t *packet;  /* GATEWAY_DEVICE_APP: one in one piece, for the app */
     struct list held; /* struct held_packet.node, of the app, until the turn ends */

@@ -21,6 +21,7 @@ enum {
     MAX_RECEIVES = 4,
     QUEUE_PACKETS = 32,
     QUEUE_BYTES = 128 * 1024,
+    QUEUE_US = 500000,          /* an older datagram is dropped unsent, as in a tunnel */
     RETRY_US = 1000000,         /* after an attempt that failed */
     UNASSOCIATED_US = 30000000, /* how long it is believed that the proxy refuses TCP */
 };
@@ -28,6 +29,7 @@ enum {
 struct waiting_datagram {
     struct list node;
     struct udptun_endpoint destination;
+    uint64_t since_us;
     size_t size;
     uint8_t data[];
 };
@@ -45,28 +47,43 @@ struct socks5_binding {
 
 /* ---- from the proxy */
 
+/* The app asked an address, so it can be answered from one alone. */
+static void take_frame(struct socks5_binding *b, const uint8_t *data, size_t size)
+{
+    struct tun2socks *stack = b->gateway->stack;
+    struct reader r = reader_of(data, size);
+    struct socks5_udp_header header;
+    struct udptun_endpoint from;
+    if (!socks5_read_udp_header(&r, &header))
+        tun2socks_count_drop(stack, TUN2SOCKS_DROP_MALFORMED);
+    else if (header.fragment)
+        tun2socks_count_drop(stack, TUN2SOCKS_DROP_FRAGMENT);
+    else if (!socks5_address_ip(&header.address, &from) || endpoint_is_unspecified(&from))
+        tun2socks_count_drop(stack, TUN2SOCKS_DROP_ADDRESS);
+    else
+        gateway_udp_deliver(b->gateway, &b->source, &from, r.at, reader_left(&r));
+}
+
 static bool received(void *arg, const struct udp_run *run)
 {
     struct socks5_binding *b = (struct socks5_binding *)arg;
     const uint8_t *data;
     size_t at = 0, size;
-    while (udp_run_next(run, &at, &data, &size)) {
-        struct reader r = reader_of(data, size);
-        struct socks5_udp_header header;
-        if (!socks5_read_udp_header(&r, &header) || header.fragment || header.address.name_len)
-            continue;
-        struct udptun_endpoint from = endpoint_unmapped(&header.address.ep);
-        gateway_udp_deliver(b->gateway, &b->source, &from, r.at, reader_left(&r));
-    }
+    while (udp_run_next(run, &at, &data, &size))
+        take_frame(b, data, size);
     return true;
 }
 
+/* "proxy 192.0.2.9:1080: its UDP relay 192.0.2.10:40000: connection refused" */
 static void relay_error(struct socks5_binding *b, int failure)
 {
-    char text[IO_TEXT_SIZE], message[160], where[ENDPOINT_TEXT_SIZE];
-    snprintf(message, sizeof message, "proxy %s: %s", endpoint_format(&b->relay, where),
-             io_text(failure, text));
-    gateway_far_end(b->gateway, GATEWAY_SIDE_UDP, message);
+    struct gateway *t = b->gateway;
+    struct url proxy = t->config->udp_url;
+    char text[IO_TEXT_SIZE], message[240], url[URL_TEXT_SIZE], relay[ENDPOINT_TEXT_SIZE];
+    proxy.kind = URL_HOST_PORT;
+    snprintf(message, sizeof message, "proxy %s: its UDP relay %s: %s", url_format(&proxy, url),
+             endpoint_format(&b->relay, relay), io_text(failure, text));
+    gateway_far_end(t, GATEWAY_SIDE_UDP, message);
 }
 
 static void relay_failed(void *arg, const struct udptun_endpoint *to, enum io why, uint32_t mtu)
@@ -113,31 +130,66 @@ static void send_frame(struct socks5_binding *b, const struct udptun_endpoint *d
         relay_error(b, failure);
 }
 
-static void drop_queue(struct socks5_binding *b, bool send)
+static struct waiting_datagram *oldest(const struct socks5_binding *b)
 {
-    while (!list_empty(&b->queue)) {
-        struct waiting_datagram *q = list_entry(b->queue.next, struct waiting_datagram, node);
-        list_remove(&q->node);
-        if (send)
-            send_frame(b, &q->destination, q->data, q->size);
-        else if (!b->gateway->is_closing)
-            tun2socks_lost(b->gateway->stack);
-        free(q);
-    }
-    b->queue_packets = b->queue_bytes = 0;
+    return list_entry(b->queue.next, struct waiting_datagram, node);
 }
 
+static void free_oldest(struct socks5_binding *b)
+{
+    struct waiting_datagram *q = oldest(b);
+    list_remove(&q->node);
+    b->queue_packets--;
+    b->queue_bytes -= q->size;
+    free(q);
+}
+
+static void drop_queue(struct socks5_binding *b)
+{
+    while (!list_empty(&b->queue)) {
+        if (!b->gateway->is_closing)
+            tun2socks_lost(b->gateway->stack);
+        free_oldest(b);
+    }
+}
+
+/* Datagrams that have waited too long. */
+static void drop_stale(struct socks5_binding *b)
+{
+    uint64_t now_us = b->gateway->engine->loop.now_us;
+    while (!list_empty(&b->queue) && now_us - oldest(b)->since_us > QUEUE_US) {
+        tun2socks_count_drop(b->gateway->stack, TUN2SOCKS_DROP_STALE);
+        free_oldest(b);
+    }
+}
+
+static void send_queue(struct socks5_binding *b)
+{
+    drop_stale(b);
+    while (!list_empty(&b->queue)) {
+        struct waiting_datagram *q = oldest(b);
+        send_frame(b, &q->destination, q->data, q->size);
+        free_oldest(b);
+    }
+}
+
+/* The newest is worth most: where there is no room, the oldest goes. */
 static void queue(struct socks5_binding *b, const struct udptun_endpoint *destination,
                   const void *data, size_t size)
 {
-    struct waiting_datagram *q = NULL;
-    if (b->queue_packets < QUEUE_PACKETS && b->queue_bytes + size <= QUEUE_BYTES)
-        q = (struct waiting_datagram *)malloc(sizeof *q + size);
+    drop_stale(b);
+    while (!list_empty(&b->queue) &&
+           (b->queue_packets >= QUEUE_PACKETS || b->queue_bytes + size > QUEUE_BYTES)) {
+        tun2socks_lost(b->gateway->stack);
+        free_oldest(b);
+    }
+    struct waiting_datagram *q = (struct waiting_datagram *)malloc(sizeof *q + size);
     if (!q) {
         tun2socks_lost(b->gateway->stack);
         return;
     }
     q->destination = *destination;
+    q->since_us = b->gateway->engine->loop.now_us;
     q->size = size;
     if (size)
         memcpy(q->data, data, size);
@@ -169,7 +221,7 @@ static bool keep(struct io_watch *w, udptun_socket socket)
 static bool connect_relay(struct socks5_binding *b)
 {
     struct gateway *t = b->gateway;
-    struct socket_rules rules = gateway_rules(t);
+    struct socket_rules all = gateway_rules(t), rules = socket_rules_for(&all, &b->relay);
     struct udptun_endpoint any = {.family = b->relay.family};
     udptun_socket socket;
     int failure = udp_open(&any, &rules, UDP_WANT_ERRORS, &socket);
@@ -184,7 +236,7 @@ static bool connect_relay(struct socks5_binding *b)
         relay_error(b, failure);
         return false;
     }
-    drop_queue(b, true);
+    send_queue(b);
     return true;
 }
 
@@ -207,7 +259,7 @@ static void go_unassociated(struct socks5_binding *b)
     b->relay = t->config->udp_url.host.ep;
     t->associated = 0;
     if (!connect_relay(b))
-        drop_queue(b, false);
+        drop_queue(b);
 }
 
 static void on_associated(void *arg, udptun_socket socket, const struct udptun_error *err)
@@ -226,13 +278,13 @@ static void on_associated(void *arg, udptun_socket socket, const struct udptun_e
         gateway_far_end(t, GATEWAY_SIDE_UDP, err->message);
         engine_log_gated(t->engine, &t->gate, UDPTUN_LOG_WARN, "tun2socks", "%s: udp: %s",
                          gateway_name(t), err->message);
-        drop_queue(b, false);
+        drop_queue(b);
         return;
     }
     t->associated = 1;
     gateway_far_end(t, GATEWAY_SIDE_UDP, NULL);
     if (!keep(&b->control, socket) || !connect_relay(b))
-        drop_queue(b, false);
+        drop_queue(b);
 }
 
 static void associate(struct socks5_binding *b)
@@ -287,7 +339,7 @@ static void binding_close(struct gateway *t, void *binding)
     struct socks5_binding *b = (struct socks5_binding *)binding;
     (void)t;
     dial_cancel(b->dialer);
-    drop_queue(b, false);
+    drop_queue(b);
     close_watched(&b->control);
     close_watched(&b->relayed);
     free(b);

@@ -59,8 +59,10 @@ static void datagram(struct gateway *t, void **binding, const struct udptun_endp
     }
     if (!*binding) {
         struct guest_binding *b = (struct guest_binding *)malloc(sizeof *b);
-        if (!b)
+        if (!b) {
+            tun2socks_lost(t->stack);
             return;
+        }
         b->source = *source;
         *binding = b;
     }
@@ -123,8 +125,7 @@ static const struct front_ops gateway_front_ops = {.deliver = deliver, .failed =
 void gateway_udp_tunnel_init(struct gateway *t)
 {
     /* Other fronts count from 0: no address is that small. */
-    t->front = (struct front){.ops = &gateway_front_ops, .id = (uint64_t)(uintptr_t)t};
-    list_init(&t->front.node);
+    front_init(&t->front, &gateway_front_ops, NULL, (uint64_t)(uintptr_t)t);
 }
 
 void gateway_udp_tunnel_leave(struct gateway *t)

@@ -72,8 +72,10 @@ static void deliver(struct front *front, struct flow *flow, const struct udptun_
 {
     struct tunnel *t = front->tunnel;
     const struct udptun_callbacks *callbacks = tunnel_callbacks(t);
-    if (t->dead || !callbacks->datagram)
+    if (t->dead || !callbacks->datagram) {
+        udptun_machine_count_drop(t->machine, flow->head.binding, UDPTUN_MACHINE_DROP_NO_FLOW);
         return;
+    }
     struct udptun_address source = to_address(&flow->source);
     struct udptun_address from = to_address(&peer->ep);
     engine_enter_app(t->engine);

@@ -178,13 +178,13 @@ static void serve_connect(struct socks5_client *c, const struct socks5_address *
     watch_set(&c->readable, 0);
 }
 
-static void serve_associate(struct socks5_client *c, const struct socks5_address *announced)
+static void serve_associate(struct socks5_client *c)
 {
     struct tunnel *t = c->tunnel;
     struct udptun_endpoint own = socket_own(c->socket);
     struct udptun_endpoint bound;
     int failure;
-    c->association = association_open(t, &c->peer, &own, announced, &bound, &failure);
+    c->association = association_open(t, &c->peer, &own, &bound, &failure);
     if (!c->association) {
         char text[IO_TEXT_SIZE];
         engine_log_gated(t->engine, &t->local->listen_gate, UDPTUN_LOG_WARN, "socks5",
@@ -209,7 +209,7 @@ static void serve(struct socks5_client *c, const struct socks5_request *request)
         serve_connect(c, &request->address);
         return;
     case SOCKS5_UDP_ASSOCIATE:
-        serve_associate(c, &request->address);
+        serve_associate(c);
         return;
     }
     refuse(c, SOCKS5_COMMAND_UNSUPPORTED);

@@ -2,9 +2,10 @@
 /*
  * front_socks5_udp.c - datagrams of a SOCKS5 client, with the header of RFC 1928 section 7.
  *
- * Only the associating client is served: its address always, its port once it is known. What it
- * sends in fragments is refused, as the section allows. Replies get their header by the one copy
- * that there is, into the local's arena.
+ * Only the associating client's address is served, as the section has it. Each of its ports is a
+ * flow of its own, announced or not: a client may change its port, or use several. What it sends in
+ * fragments is refused, as the section allows. Replies get their header by the one copy that there
+ * is, into the local's arena.
  */
 #include "daemon/engine/local/front_socks5_udp.h"
 
@@ -18,7 +19,7 @@ enum { MAX_RECEIVES = 4 };
 
 struct association {
     struct front front;
-    struct udptun_endpoint client; /* port 0 until its first datagram, or its announcement */
+    struct udptun_endpoint client; /* unmapped; the port is not looked at */
     struct io_watch readable;
     udptun_socket socket;
     uint64_t active_us; /* its opening, or the last datagram of either direction */
@@ -34,16 +35,8 @@ static void note_use(struct association *a)
 /* ---- out to the tunnel --------------------------------------------------------------------------
  */
 
-static bool is_client(struct association *a, const struct udptun_endpoint *source)
-{
-    if (!endpoint_same_ip(&a->client, source))
-        return false;
-    if (a->client.port == 0)
-        a->client.port = source->port;
-    return a->client.port == source->port;
-}
-
-static void forward(struct association *a, const uint8_t *data, size_t size)
+static void forward(struct association *a, const struct udptun_endpoint *source,
+                    const uint8_t *data, size_t size)
 {
     struct reader r = reader_of(data, size);
     struct socks5_udp_header header;
@@ -59,7 +52,7 @@ static void forward(struct association *a, const uint8_t *data, size_t size)
     const struct socks5_address *to = &header.address;
     struct udptun_dest dest = to->name_len ? udptun_dest_of_name(to->name, to->name_len, to->port)
                                            : udptun_dest_of(&to->ep);
-    udp_local_send(&a->front, &a->client, &dest, r.at, reader_left(&r));
+    udp_local_send(&a->front, source, &dest, r.at, reader_left(&r));
 }
 
 static bool received(void *arg, const struct udp_run *run)
@@ -68,12 +61,12 @@ static bool received(void *arg, const struct udp_run *run)
     const uint8_t *data;
     size_t at = 0, size;
     while (udp_run_next(run, &at, &data, &size)) {
-        if (!is_client(a, &run->source)) {
+        if (!endpoint_same_ip(&a->client, &run->source)) {
             udptun_machine_count_drop(a->front.tunnel->machine, NULL, UDPTUN_MACHINE_DROP_POLICY);
             continue;
         }
         note_use(a);
-        forward(a, data, size);
+        forward(a, &run->source, data, size);
     }
     return true;
 }
@@ -126,19 +119,8 @@ static const struct front_ops association_ops = {.deliver = deliver, .closed = N
 /* ---- life ---------------------------------------------------------------------------------------
  */
 
-/* A port announced with the client's own address, or with none. */
-static uint16_t announced_port(const struct udptun_endpoint *client,
-                               const struct socks5_address *announced)
-{
-    struct udptun_endpoint ep = endpoint_unmapped(&announced->ep);
-    if (announced->name_len > 0)
-        return 0;
-    return endpoint_is_unspecified(&ep) || endpoint_same_ip(&ep, client) ? announced->port : 0;
-}
-
 struct association *association_open(struct tunnel *t, const struct udptun_endpoint *client,
                                      const struct udptun_endpoint *own,
-                                     const struct socks5_address *announced,
                                      struct udptun_endpoint *bound, int *failure)
 {
     struct association *a = (struct association *)calloc(1, sizeof *a);
@@ -159,9 +141,8 @@ struct association *association_open(struct tunnel *t, const struct udptun_endpo
         return NULL;
     }
     *bound = socket_own(a->socket);
-    a->front = (struct front){.ops = &association_ops, .tunnel = t, .id = t->local->next_front++};
+    front_init(&a->front, &association_ops, t, t->local->next_front++);
     a->client = endpoint_unmapped(client);
-    a->client.port = announced_port(&a->client, announced);
     a->active_us = t->engine->loop.now_us;
     return a;
 }
@@ -180,7 +161,7 @@ void association_close(struct association *a)
 {
     if (!a)
         return;
-    udp_local_close_flow(&a->front, &a->client);
+    udp_local_close_flows(&a->front);
     watch_stop(&a->readable);
     socket_close(a->socket);
     free(a);

@@ -10,12 +10,12 @@
 struct association;
 
 /*
- * Open one for the client at `client` that reached us at `own`; `announced` is where it said its
- * datagrams would come from. `*bound` is what to answer. NULL and `*failure`.
+ * Open one for the client at `client` that reached us at `own`. Where it says that its datagrams
+ * will come from is not asked: its address is known, and any port is served. `*bound` is what to
+ * answer. NULL and `*failure`.
  */
 struct association *association_open(struct tunnel *t, const struct udptun_endpoint *client,
                                      const struct udptun_endpoint *own,
-                                     const struct socks5_address *announced,
                                      struct udptun_endpoint *bound, int *failure);
 /* When its last datagram passed, or when it was opened. */
 uint64_t association_active_us(const struct association *a);

@@ -15,7 +15,7 @@ static bool received(void *arg, const struct udp_run *run)
     /* What cannot be sent is counted where it is dropped. */
     while (udp_run_next(run, &at, &data, &size))
         udp_local_send(&local->udp, &run->source, &local->target, data, size);
-    if (run->local.family != UDPTUN_ENDPOINT_NONE)
+    if (endpoint_is_unspecified(&t->listening.bound))
         udp_local_set_own(&local->udp, &run->source, &run->local);
     return true;
 }
@@ -41,6 +41,8 @@ static void deliver(struct front *front, struct flow *flow, const struct udptun_
     if (t->listening.socket != NO_SOCKET)
         udp_sender_add_from(t->engine->sender, t->listening.socket, &flow->own, &flow->source, data,
                             size, &flow->head.owner);
+    else
+        udptun_machine_count_drop(t->machine, flow->head.binding, UDPTUN_MACHINE_DROP_NO_FLOW);
 }
 
 const struct front_ops front_udp_ops = {.deliver = deliver, .closed = NULL};

@@ -15,6 +15,13 @@
 /* ---- flows --------------------------------------------------------------------------------------
  */
 
+void front_init(struct front *front, const struct front_ops *ops, struct tunnel *t, uint64_t id)
+{
+    *front = (struct front){.ops = ops, .tunnel = t, .id = id};
+    list_init(&front->flows);
+    list_init(&front->node);
+}
+
 /* What a flow is found by; without padding, for it is hashed as bytes. */
 struct source_key {
     struct udptun_endpoint source;
@@ -59,9 +66,12 @@ static void on_unsent(struct datagram_owner *owner, const struct udptun_endpoint
     (void)to;
     (void)size;
     const struct flow_head *head = (const struct flow_head *)(const void *)owner;
-    udptun_machine_count_drop(head->tunnel->machine, head->binding,
-                              why == IO_TOO_BIG ? UDPTUN_MACHINE_DROP_OVERSIZE
-                                                : UDPTUN_MACHINE_DROP_QUEUE);
+    enum udptun_machine_drop cause = UDPTUN_MACHINE_DROP_ERROR;
+    if (why == IO_AGAIN)
+        cause = UDPTUN_MACHINE_DROP_QUEUE;
+    else if (why == IO_TOO_BIG)
+        cause = UDPTUN_MACHINE_DROP_OVERSIZE;
+    udptun_machine_count_drop(head->tunnel->machine, head->binding, cause);
 }
 
 static struct flow *open_flow(struct front *front, const struct udptun_endpoint *source,
@@ -81,6 +91,8 @@ static struct flow *open_flow(struct front *front, const struct udptun_endpoint 
         return NULL;
     }
     flow->front = front; /* only a flow in the table has one */
+    list_init(&flow->in_front);
+    list_append(&front->flows, &flow->in_front);
     return flow;
 }
 
@@ -113,6 +125,14 @@ void udp_local_close_flow(struct front *front, const struct udptun_endpoint *sou
         udptun_binding_close(flow->head.binding, front->tunnel->engine->loop.now_us);
 }
 
+void udp_local_close_flows(struct front *front)
+{
+    while (!list_empty(&front->flows)) {
+        struct flow *flow = list_entry(front->flows.next, struct flow, in_front);
+        udptun_binding_close(flow->head.binding, front->tunnel->engine->loop.now_us);
+    }
+}
+
 int udp_local_send(struct front *front, const struct udptun_endpoint *source,
                    const struct udptun_dest *dest, const uint8_t *data, size_t size)
 {
@@ -135,12 +155,11 @@ void udp_local_join(struct tunnel *t, struct front *front)
     list_append(&t->local->guests, &front->node);
 }
 
-static void forget(struct table_node *node, void *arg)
+/* The flow can no longer be found, and nothing is delivered. */
+static void forget(struct flow *flow)
 {
-    struct flow *flow = table_entry(node, struct flow, node);
-    if (flow->front != (struct front *)arg)
-        return;
-    table_remove(&flow->head.tunnel->local->flows, node);
+    table_remove(&flow->head.tunnel->local->flows, &flow->node);
+    list_remove(&flow->in_front);
     flow->front = NULL;
 }
 
@@ -150,7 +169,8 @@ void udp_local_leave(struct front *front)
     struct tunnel *t = front->tunnel;
     if (!t)
         return;
-    table_each(&t->local->flows, forget, front);
+    while (!list_empty(&front->flows))
+        forget(list_entry(front->flows.next, struct flow, in_front));
     list_remove(&front->node);
     front->tunnel = NULL;
 }
@@ -203,10 +223,12 @@ static void on_hangup(void *arg, struct udptun_conn *conn, const char *reason)
 static void on_datagram(void *arg, struct udptun_binding *b, const struct udptun_dest *peer,
                         const uint8_t *data, size_t size)
 {
-    (void)arg;
+    struct tunnel *t = (struct tunnel *)arg;
     struct flow *flow = (struct flow *)udptun_binding_host(b);
     if (flow->front)
         flow->front->ops->deliver(flow->front, flow, peer, data, size);
+    else
+        udptun_machine_count_drop(t->machine, b, UDPTUN_MACHINE_DROP_NO_FLOW);
 }
 
 static void on_binding_closed(void *arg, struct udptun_binding *b, enum udptun_close_reason reason)
@@ -219,9 +241,10 @@ static void on_binding_closed(void *arg, struct udptun_binding *b, enum udptun_c
         t->local->last = NULL;
     if (!flow->front)
         return;
-    table_remove(&t->local->flows, &flow->node);
-    if (flow->front->ops->closed)
-        flow->front->ops->closed(flow->front, flow);
+    struct front *front = flow->front;
+    forget(flow);
+    if (front->ops->closed)
+        front->ops->closed(front, flow);
 }
 
 /* What a front cannot tell its sender is in the counters. */
@@ -309,8 +332,8 @@ static int udp_local_new(struct tunnel *t, struct udptun_error *err)
         list_init(&t->local->guests);
         front_socks5_init(t);
         t->local->arena = is_socks5 ? (uint8_t *)malloc(LOCAL_ARENA_SIZE) : NULL;
-        t->local->udp = (struct front){.ops = &front_udp_ops, .tunnel = t, .id = FRONT_UDP};
-        t->local->app = (struct front){.ops = &front_app_ops, .tunnel = t, .id = FRONT_APP};
+        front_init(&t->local->udp, &front_udp_ops, t, FRONT_UDP);
+        front_init(&t->local->app, &front_app_ops, t, FRONT_APP);
         t->local->next_front = FRONT_FIRST_ASSOCIATION;
         if (t->config->has_identity)
             memcpy(t->local->label_key, t->config->identity.label_key, LABEL_KEY_SIZE);

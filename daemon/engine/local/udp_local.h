@@ -39,8 +39,11 @@ struct front {
     const struct front_ops *ops;
     struct tunnel *tunnel; /* NULL: a guest that is in no tunnel at present */
     uint64_t id;           /* tells fronts of one tunnel apart */
+    struct list flows;     /* struct flow.in_front */
     struct list node;      /* of a guest, in local.guests */
 };
+
+void front_init(struct front *front, const struct front_ops *ops, struct tunnel *t, uint64_t id);
 
 /* Behind each binding, in the memory that the machine gives. */
 struct flow {
@@ -50,6 +53,7 @@ struct flow {
     struct udptun_endpoint
         own;                /* where it sends to, port 0, when we listen on more than one address */
     struct table_node node; /* local.flows, keyed by source and front */
+    struct list in_front;   /* front.flows, as long as it has a front */
 };
 
 /* Some datagrams of the largest size. */
@@ -93,6 +97,9 @@ bool udp_local_has_flow(struct front *front, const struct udptun_endpoint *sourc
 
 /* Close the flow of `source` at `front`, if there is one. Not from inside a callback. */
 void udp_local_close_flow(struct front *front, const struct udptun_endpoint *source);
+
+/* Close all flows of `front`. Not from inside a callback. */
+void udp_local_close_flows(struct front *front);
 
 /* Make `front` a guest of udp-local `t`, which runs. Until udp_local_leave(), or until `t` ends,
  * front->tunnel is `t`; it is NULL afterwards. */

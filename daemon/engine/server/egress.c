@@ -2,10 +2,11 @@
 /*
  * egress.c - full-cone UDP sockets at the server.
  *
- * A binding has one unconnected socket per family, opened by the first datagram that needs it
- * and receiving from anyone from then on. Out: the machine's callback gathers datagrams in the
- * engine's sender, which is flushed when the bytes that they lie in go away. In: batches, handed
- * to the machine one by one. ICMP errors are taken from the socket's error queue.
+ * A binding has one unconnected socket per family (and for loopback, see egress.h), opened by the
+ * first datagram that needs it and receiving from anyone from then on. Out: the machine's callback
+ * gathers datagrams in the engine's sender, which is flushed when the bytes that they lie in go
+ * away. In: batches, handed to the machine one by one. ICMP errors are taken from the socket's
+ * error queue.
  */
 #include "daemon/engine/server/egress.h"
 
@@ -77,58 +78,55 @@ static void read_socket(struct egress *egress, udptun_socket socket)
     tunnel_touch(t);
 }
 
-static void on_first_readable(void *arg, unsigned events)
+static void on_readable(void *arg, unsigned events)
 {
     (void)events;
-    struct egress *egress = (struct egress *)arg;
-    read_socket(egress, egress->first.socket);
-}
-
-static void on_second_readable(void *arg, unsigned events)
-{
-    (void)events;
-    struct egress *egress = (struct egress *)arg;
-    read_socket(egress, egress->second->socket);
+    struct egress_socket *s = (struct egress_socket *)arg;
+    read_socket(s->egress, s->socket);
 }
 
 /* ---- sockets ------------------------------------------------------------------------------------
  */
 
-static struct egress_socket *find_socket(struct egress *egress, uint8_t family)
+static struct egress_socket *find_socket(struct egress *egress, uint8_t family, bool is_loopback)
 {
-    if (egress->first_family == family)
-        return &egress->first;
-    return egress->first_family == UDPTUN_ENDPOINT_NONE ? NULL : egress->second;
+    struct egress_socket *s = &egress->first;
+    while (s && (s->family != family || s->is_loopback != is_loopback))
+        s = s->next;
+    return s;
 }
 
 /* Keep a socket: 0, or the failure. */
-static int keep_socket(struct egress *egress, uint8_t family, udptun_socket socket)
+static int keep_socket(struct egress *egress, uint8_t family, bool is_loopback,
+                       udptun_socket socket)
 {
-    bool is_first = egress->first_family == UDPTUN_ENDPOINT_NONE;
+    bool is_first = egress->first.family == UDPTUN_ENDPOINT_NONE;
     struct egress_socket *s =
         is_first ? &egress->first : (struct egress_socket *)calloc(1, sizeof *s);
     if (!s)
         return io_error(IO_NO_MEMORY);
-    watch_init(&s->watch, &egress->head.tunnel->engine->loop,
-               is_first ? on_first_readable : on_second_readable, egress);
+    watch_init(&s->watch, &egress->head.tunnel->engine->loop, on_readable, s);
     if (watch_start(&s->watch, socket, LOOP_READ) < 0) {
         if (!is_first)
             free(s);
         return io_error(IO_NO_MEMORY);
     }
+    s->egress = egress;
     s->socket = socket;
-    if (is_first)
-        egress->first_family = family;
-    else
-        egress->second = s;
+    s->family = family;
+    s->is_loopback = is_loopback;
+    if (!is_first) {
+        s->next = egress->first.next;
+        egress->first.next = s;
+    }
     return 0;
 }
 
-/* The port that the client had, else that of the other family. */
+/* The port that the client had, else that of the flow's first socket. */
 static uint16_t port_wanted(const struct egress *egress, uint8_t family)
 {
     uint16_t want = family == UDPTUN_ENDPOINT_IP4 ? egress->want4 : egress->want6;
-    if (want != 0 || egress->first_family == UDPTUN_ENDPOINT_NONE)
+    if (want != 0 || egress->first.family == UDPTUN_ENDPOINT_NONE)
         return want;
     return socket_own(egress->first.socket).port;
 }
@@ -138,15 +136,25 @@ static bool is_shortage(enum io what)
     return io_is_shortage(what) || what == IO_IN_USE;
 }
 
-/* 0, or the failure, which has been logged. */
-static int open_socket(struct egress *egress, uint8_t family)
+/* Whether `to` is reached by a socket without the tunnel's mark and device. */
+static bool is_apart(const struct tunnel *t, const struct udptun_endpoint *to)
+{
+    const struct socket_rules *rules = &t->config->rules;
+    return (rules->mark != SOCKET_NO_MARK || rules->bind_device[0]) && endpoint_is_loopback(to);
+}
+
+/* 0, or the failure, which has been logged. `to` is an address that it will send to. */
+static int open_socket(struct egress *egress, const struct udptun_endpoint *to)
 {
     struct tunnel *t = egress->head.tunnel;
+    struct socket_rules all = tunnel_rules(t), rules = socket_rules_for(&all, to);
+    bool is_loopback = is_apart(t, to);
     udptun_socket socket;
     int failure =
-        egress_bind(t, (enum udptun_endpoint_family)family, port_wanted(egress, family), &socket);
+        egress_bind(t, is_loopback ? &rules : &all, (enum udptun_endpoint_family)to->family,
+                    port_wanted(egress, to->family), &socket);
     if (failure == 0) {
-        failure = keep_socket(egress, family, socket);
+        failure = keep_socket(egress, to->family, is_loopback, socket);
         if (failure)
             socket_close(socket);
     }
@@ -156,6 +164,8 @@ static int open_socket(struct egress *egress, uint8_t family)
                          "%s: no socket for a flow: %s", tunnel_name(t), io_text(failure, text));
         return failure;
     }
+    if (is_loopback && find_socket(egress, to->family, false))
+        return 0; /* the flow's external address is that in the network */
     struct udptun_endpoint external = socket_own(socket);
     udptun_binding_external(egress->head.binding, &external, t->engine->loop.now_us);
     return 0;
@@ -197,8 +207,9 @@ void egress_send(struct egress *egress, const struct udptun_endpoint *to,
         egress_packets_send(t->server->packets, egress, &plain, asked, data, size);
         return;
     }
-    struct egress_socket *s = find_socket(egress, plain.family);
-    int failure = s ? 0 : open_socket(egress, plain.family);
+    bool is_loopback = is_apart(t, &plain);
+    struct egress_socket *s = find_socket(egress, plain.family, is_loopback);
+    int failure = s ? 0 : open_socket(egress, &plain);
     if (failure) {
         udptun_binding_error(egress->head.binding, asked,
                              is_shortage(io_of(failure)) ? UDPTUN_MACHINE_LIMIT
@@ -207,7 +218,7 @@ void egress_send(struct egress *egress, const struct udptun_endpoint *to,
         return;
     }
     if (!s)
-        s = find_socket(egress, plain.family);
+        s = find_socket(egress, plain.family, is_loopback);
     if (t->config->filtering != FILTER_NONE)
         filter_note(&egress->filter, t->config->filtering, &plain);
     udp_sender_add(t->engine->sender, s->socket, &plain, data, size, &egress->head.owner);
@@ -224,16 +235,23 @@ void egress_send_any(struct egress *egress, const struct udptun_endpoint *eps, s
     egress_send(egress, &eps[i < count ? i : 0], asked, exempt, data, size);
 }
 
+/* The system did not take it: the client is told, and the cause is in the log. */
 static void on_unsent(struct datagram_owner *owner, const struct udptun_endpoint *to, size_t size,
                       enum io why)
 {
     struct egress *egress = (struct egress *)(void *)owner;
+    struct tunnel *t = egress->head.tunnel;
+    char where[ENDPOINT_TEXT_SIZE], text[IO_TEXT_SIZE];
     (void)size;
     if (why == IO_AGAIN) {
-        udptun_machine_count_drop(egress->head.tunnel->machine, egress->head.binding,
-                                  UDPTUN_MACHINE_DROP_QUEUE);
+        udptun_machine_count_drop(t->machine, egress->head.binding, UDPTUN_MACHINE_DROP_QUEUE);
         return;
     }
+    if (why == IO_REFUSED) /* which is not counted where an ICMP error tells it */
+        udptun_machine_count_drop(t->machine, egress->head.binding, UDPTUN_MACHINE_DROP_ERROR);
+    engine_log_gated(t->engine, &t->server->send_gates[why], UDPTUN_LOG_WARN, "server",
+                     "%s: cannot send to %s: %s", tunnel_name(t), endpoint_format(to, where),
+                     io_text(io_error(why), text));
     struct udptun_dest dest = udptun_dest_of(to);
     report(egress, &dest, why, 0);
 }
@@ -282,9 +300,11 @@ int egress_opened(void *arg, struct udptun_binding *b, uint16_t want4, uint16_t 
             egress_packets_opened(egress->head.tunnel->server->packets, egress);
         return UDPTUN_OK;
     }
-    if (want4 != 0 && open_socket(egress, UDPTUN_ENDPOINT_IP4) != 0)
+    const struct udptun_endpoint any4 = {.family = UDPTUN_ENDPOINT_IP4},
+                                 any6 = {.family = UDPTUN_ENDPOINT_IP6};
+    if (want4 != 0 && open_socket(egress, &any4) != 0)
         return UDPTUN_E_LIMIT;
-    if (want6 != 0 && open_socket(egress, UDPTUN_ENDPOINT_IP6) != 0 && want4 == 0)
+    if (want6 != 0 && open_socket(egress, &any6) != 0 && want4 == 0)
         return UDPTUN_E_LIMIT;
     return UDPTUN_OK;
 }
@@ -301,10 +321,12 @@ void egress_closed(void *arg, struct udptun_binding *b, enum udptun_close_reason
     if (t->server->packets)
         egress_packets_closed(t->server->packets, egress);
     filter_free(egress->filter);
-    if (egress->first_family != UDPTUN_ENDPOINT_NONE)
+    if (egress->first.family != UDPTUN_ENDPOINT_NONE)
         close_socket(&egress->first);
-    if (egress->second) {
-        close_socket(egress->second);
-        free(egress->second);
+    while (egress->first.next) {
+        struct egress_socket *s = egress->first.next;
+        egress->first.next = s->next;
+        close_socket(s);
+        free(s);
     }
 }

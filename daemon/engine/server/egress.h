@@ -10,27 +10,30 @@
 
 struct egress_lookup;
 
-/* One of the two families. `socket` is the watch's as well. */
+/* One for each family; and one more for loopback, where the tunnel has a mark or a device: those
+ * are for the network. `socket` is the watch's as well. */
 struct egress_socket {
+    struct egress *egress;
+    struct egress_socket *next;
     struct io_watch watch;
     udptun_socket socket;
+    uint8_t family; /* enum udptun_endpoint_family; NONE: not open */
+    bool is_loopback;
 };
 
 /*
- * Behind each binding, in the memory that the machine gives. Most bindings need one family only,
- * so the second socket's watcher is allocated when it is opened.
+ * Behind each binding, in the memory that the machine gives. Most bindings need one socket only,
+ * so the others are allocated when they are opened.
  */
 struct egress {
     struct flow_head head;
     struct egress_socket first;
-    struct egress_socket *second;  /* NULL: not open */
     struct egress_lookup *lookups; /* names that datagrams wait for */
     uint16_t want4;                /* external ports that the client asks to have again, 0: any */
     uint16_t want6;
     uint32_t packets_number;        /* egress_packets.c: which binding it is there, 0: none yet */
     struct table_node packets_node; /* in its table, while it has a number */
     struct filter *filter;          /* whom it has sent to, where that matters; else NULL */
-    uint8_t first_family;           /* enum udptun_endpoint_family; NONE: not open */
 };
 
 /* The machine's callbacks. */
@@ -54,10 +57,10 @@ void egress_send_any(struct egress *egress, const struct udptun_endpoint *eps, s
 /* ---- egress_port.c ------------------------------------------------------------------------------
  */
 
-/* A UDP socket of `family` on port `want`, or where that is taken, 0 or out of range, on any of
- * the tunnel's range. 0 or the system's error number. */
-int egress_bind(struct tunnel *t, enum udptun_endpoint_family family, uint16_t want,
-                udptun_socket *made);
+/* A UDP socket that meets `rules`, of `family` on port `want`, or where that is taken, 0 or out of
+ * range, on any of the tunnel's range. 0 or the system's error number. */
+int egress_bind(struct tunnel *t, const struct socket_rules *rules,
+                enum udptun_endpoint_family family, uint16_t want, udptun_socket *made);
 
 /* ---- egress_lookup.c ----------------------------------------------------------------------------
  */

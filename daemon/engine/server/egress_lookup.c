@@ -65,7 +65,9 @@ static void on_resolved(void *arg, const struct udptun_endpoint *eps, size_t cou
                          "%s: %.*s cannot be resolved: %s", tunnel_name(t), (int)l->name.name_len,
                          l->name.name, failure);
         udptun_binding_error(egress->head.binding, &l->asked, UDPTUN_MACHINE_HOST_UNREACHABLE, 0,
-                             e->loop.now_us);
+                             e->loop.now_us); /* counts the first */
+        for (unsigned i = 1; i < l->count; i++)
+            udptun_machine_count_drop(t->machine, egress->head.binding, UDPTUN_MACHINE_DROP_ERROR);
     }
     for (struct waiting *w = l->first; w && count > 0; w = w->next)
         egress_send_any(egress, eps, count, &l->asked, l->exempt, w->data, w->size);

@@ -106,8 +106,10 @@ static void take_datagram(struct egress_packets *p, const struct packet *packet)
 {
     struct tunnel *t = p->tunnel;
     struct egress *egress = find_source(p, &packet->destination);
-    if (!egress)
+    if (!egress) {
+        udptun_machine_count_drop(t->machine, NULL, UDPTUN_MACHINE_DROP_NO_FLOW);
         return;
+    }
     struct udptun_dest from = udptun_dest_of(&packet->source);
     if (filter_passes(egress->filter, t->config->filtering, &packet->source))
         udptun_binding_send(egress->head.binding, &from, packet->transport + UDP_HEADER_SIZE,
@@ -265,9 +267,14 @@ void egress_packets_send(struct egress_packets *p, struct egress *egress,
         socket_write_spans(p->way.socket, (const struct io_span *)(const void *)parts, 3, &sent));
     if (what == IO_OK)
         return;
-    udptun_machine_count_drop(t->machine, egress->head.binding, UDPTUN_MACHINE_DROP_QUEUE);
-    if (what != IO_AGAIN && what != IO_TOO_BIG)
+    enum udptun_machine_drop cause = UDPTUN_MACHINE_DROP_ERROR;
+    if (what == IO_AGAIN)
+        cause = UDPTUN_MACHINE_DROP_QUEUE;
+    else if (what == IO_TOO_BIG)
+        cause = UDPTUN_MACHINE_DROP_OVERSIZE;
+    else
         lose_way(p);
+    udptun_machine_count_drop(t->machine, egress->head.binding, cause);
 }
 
 /* ---- life ---------------------------------------------------------------------------------------

@@ -21,21 +21,20 @@ static bool is_taken(int failure)
     return what == IO_IN_USE || what == IO_DENIED;
 }
 
-int egress_bind(struct tunnel *t, enum udptun_endpoint_family family, uint16_t want,
-                udptun_socket *made)
+int egress_bind(struct tunnel *t, const struct socket_rules *rules,
+                enum udptun_endpoint_family family, uint16_t want, udptun_socket *made)
 {
-    struct socket_rules rules = tunnel_rules(t);
     uint32_t low = t->config->port_low, high = t->config->port_high;
     bool ranged = low != 0;
     bool allowed = want >= 1024 && (!ranged || (want >= low && want <= high));
-    int failure = allowed ? bind_port(&rules, family, want, made) : io_error(IO_IN_USE);
+    int failure = allowed ? bind_port(rules, family, want, made) : io_error(IO_IN_USE);
     if (!is_taken(failure))
         return failure;
     if (!ranged)
-        return bind_port(&rules, family, 0, made);
+        return bind_port(rules, family, 0, made);
     uint32_t count = high - low + 1;
     uint32_t start = randombytes_uniform(count);
     for (uint32_t i = 0; i < count && i < MAX_TRIES && is_taken(failure); i++)
-        failure = bind_port(&rules, family, low + (start + i) % count, made);
+        failure = bind_port(rules, family, low + (start + i) % count, made);
     return failure;
 }

@@ -22,6 +22,7 @@ struct udp_server {
     struct log_gate policy_gate;
     struct log_gate limit_gate;
     struct log_gate lookup_gate;
+    struct log_gate send_gates[IO_FAILED + 1]; /* one for each cause */
 };
 
 extern const struct role_ops udp_server_role;

@@ -25,9 +25,9 @@ enum dial_step {
 struct dial_proxy {
     const struct url *via;
     const struct host_port *target;
-    bool associate;               /* SOCKS5: UDP ASSOCIATE in place of CONNECT */
-    struct udptun_endpoint bound; /* SOCKS5: the address in the reply, NONE for a name */
-    struct udptun_error err;      /* message without the proxy's name */
+    bool associate;              /* SOCKS5: UDP ASSOCIATE in place of CONNECT */
+    struct socks5_address bound; /* SOCKS5: the address in the reply */
+    struct udptun_error err;     /* message without the proxy's name */
     uint8_t out[DIAL_OUT_SIZE];
     size_t out_size;
     union {

@@ -124,7 +124,7 @@ static enum socks5_result decode(struct dial_proxy *p, size_t *need, enum dial_s
         result = socks5_read_reply(&r, &byte, &bound, need, &cause);
         if (result == SOCKS5_DONE)
             *step = replied(p, byte);
-        p->bound = bound.ep;
+        p->bound = bound;
         break;
     }
     if (result == SOCKS5_BAD)

@@ -18,12 +18,13 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "daemon/engine/streams/dial_attempts.h"
 #include "daemon/engine/streams/dial_proxy.h"
 #include "daemon/platform/loop.h"
 
-enum { PEEK_SIZE = 4096 };
+enum { PEEK_SIZE = 4096, RELAY_LOOKUP_US = 2000000 };
 
 struct dialer {
     struct loop *loop;
@@ -31,7 +32,8 @@ struct dialer {
     dial_done *done;
     void *arg;
     struct timer deadline;
-    struct timer start; /* of zero: leads from dial_start() into the loop */
+    struct timer start;    /* of zero: leads from dial_start() into the loop */
+    struct timer patience; /* while the name of a UDP relay is looked up */
     struct resolver_lookup *lookup;
     struct dial_attempts attempts;
     udptun_socket socket; /* NO_SOCKET until it is connected, or is a local one that connects */
@@ -54,6 +56,7 @@ void dial_cancel(struct dialer *d)
         return;
     timer_stop(&d->deadline);
     timer_stop(&d->start);
+    timer_stop(&d->patience);
     watch_stop(&d->watch);
     if (d->lookup)
         resolver_cancel(d->lookup);
@@ -83,7 +86,8 @@ static int code_of(int failure)
     return UDPTUN_E_UNREACHABLE;
 }
 
-/* "proxy 127.0.0.1:1080: CLAUSE", "192.0.2.1:443: CLAUSE"; `where` NULL: the hop as configured. */
+/* "proxy 127.0.0.1:1080: CLAUSE", "proxy proxy.example:1080 (192.0.2.9:1080): CLAUSE",
+ * "192.0.2.1:443: CLAUSE"; `where` NULL: the hop as configured. */
 static void describe(const struct dialer *d, const char *field, int code, int sys_errno,
                      const char *where, const char *clause, struct udptun_error *err)
 {
@@ -92,8 +96,11 @@ static void describe(const struct dialer *d, const char *field, int code, int sy
     bool proxy = d->config.via.kind != URL_NONE;
     if (plain.kind != URL_UNIX)
         plain.kind = URL_HOST_PORT;
-    error_set(err, code, field, "%s%s: %s", proxy ? "proxy " : "",
-              where ? where : url_format(&plain, hop), clause);
+    url_format(&plain, hop);
+    if (proxy && where && strcmp(hop, where) != 0)
+        error_set(err, code, field, "proxy %s (%s): %s", hop, where, clause);
+    else
+        error_set(err, code, field, "%s%s: %s", proxy ? "proxy " : "", where ? where : hop, clause);
     err->sys_errno = sys_errno;
 }
 
@@ -134,26 +141,12 @@ static void on_deadline(void *arg)
     fail_with(d, &err);
 }
 
-/* Where the association's datagrams go: a proxy that names no address means its own. */
-static struct udptun_endpoint relay_of(const struct dialer *d)
-{
-    struct udptun_endpoint relay = d->proxy.bound;
-    if (relay.family != UDPTUN_ENDPOINT_NONE && !endpoint_is_unspecified(&relay))
-        return relay;
-    uint16_t port = relay.port;
-    relay = socket_far(d->socket);
-    relay.port = port;
-    return relay;
-}
-
 static void open_stream(struct dialer *d)
 {
     udptun_socket socket = d->socket;
     dial_done *done = d->done;
     void *arg = d->arg;
     watch_stop(&d->watch);
-    if (d->config.relay)
-        *d->config.relay = relay_of(d);
     d->socket = NO_SOCKET;
     dial_cancel(d);
     done(arg, socket, NULL);
@@ -170,6 +163,72 @@ static bool wait_for(struct dialer *d, unsigned events)
         return true;
     fail_by(d, io_error(IO_NO_MEMORY), NULL);
     return false;
+}
+
+/* ---- the UDP relay of an association --------------------------------------------------------- */
+
+/* A proxy that names no address for its relay means its own. So does one that names its loopback,
+ * or `ep` NULL: a host name that only the proxy understands. */
+static void open_association(struct dialer *d, const struct udptun_endpoint *ep)
+{
+    struct udptun_endpoint far = socket_far(d->socket), *relay = d->config.relay;
+    far = endpoint_unmapped(&far);
+    *relay = far;
+    if (ep && !endpoint_is_unspecified(ep) &&
+        (endpoint_is_loopback(&far) || !endpoint_is_loopback(ep)))
+        *relay = *ep;
+    if (relay->scope == 0 && endpoint_is_link_local(relay))
+        relay->scope = far.scope;
+    relay->port = d->proxy.bound.port;
+    open_stream(d);
+}
+
+static void on_relay_resolved(void *arg, const struct udptun_endpoint *eps, size_t count,
+                              const char *failure)
+{
+    struct dialer *d = (struct dialer *)arg;
+    struct udptun_endpoint far = socket_far(d->socket);
+    (void)failure;
+    d->lookup = NULL;
+    for (size_t i = 0; i < count; i++)
+        if (eps[i].family == far.family) {
+            open_association(d, &eps[i]);
+            return;
+        }
+    open_association(d, count ? &eps[0] : NULL);
+}
+
+static void on_patience_over(void *arg)
+{
+    struct dialer *d = (struct dialer *)arg;
+    resolver_cancel(d->lookup);
+    d->lookup = NULL;
+    open_association(d, NULL);
+}
+
+/* The proxy granted the association: find out where its datagrams go. */
+static void associated(struct dialer *d)
+{
+    const struct socks5_address *bound = &d->proxy.bound;
+    struct udptun_endpoint ep;
+    if (bound->port == 0) {
+        fail(d, UDPTUN_E_UNREACHABLE, io_error(IO_PROTOCOL), NULL, "its UDP relay has no port");
+        return;
+    }
+    if (socks5_address_ip(bound, &ep)) {
+        open_association(d, &ep);
+        return;
+    }
+    if (bound->name_len && strcasecmp(bound->name, "localhost") != 0 &&
+        strcasecmp(bound->name, d->config.via.host.host) != 0)
+        d->lookup = resolver_lookup(d->config.resolver, bound->name, bound->name_len, bound->port,
+                                    on_relay_resolved, d);
+    if (!d->lookup) {
+        open_association(d, NULL);
+        return;
+    }
+    watch_set(&d->watch, 0);
+    timer_start(&d->patience, RELAY_LOOKUP_US);
 }
 
 /* ---- the proxy ----------------------------------------------------------------------------- */
@@ -240,7 +299,10 @@ static void proxy_read(struct dialer *d)
             proxy_send(d);
         return;
     case DIAL_OPEN:
-        open_stream(d);
+        if (d->config.relay)
+            associated(d);
+        else
+            open_stream(d);
         return;
     case DIAL_FAILED:
         fail_proxy(d);
@@ -362,6 +424,7 @@ struct dialer *dial_start(struct loop *loop, const struct dial_config *config, d
     uint32_t timeout_ms = config->timeout_ms ? config->timeout_ms : DIAL_TIMEOUT_MS;
     timer_init(&d->deadline, loop, on_deadline, d);
     timer_init(&d->start, loop, on_start, d);
+    timer_init(&d->patience, loop, on_patience_over, d);
     watch_init(&d->watch, loop, on_ready, d);
     timer_start(&d->deadline, (uint64_t)timeout_ms * 1000);
     timer_start(&d->start, 0);

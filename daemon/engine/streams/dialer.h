@@ -27,7 +27,8 @@ struct dial_config {
     struct resolver *resolver; /* must outlive the dialer; with the same rules */
     uint32_t timeout_ms;       /* for all of it; 0: DIAL_TIMEOUT_MS */
     /* Not NULL: no CONNECT, but a UDP ASSOCIATE of the proxy `via`, URL_SOCKS5. The relay's address
-     * is put here before `done`; the stream lives as long as the association. */
+     * is put here before `done`: as the proxy named it, looked up where that is a host name, or the
+     * proxy's own. The stream lives as long as the association. */
     struct udptun_endpoint *relay;
 };
 

@@ -31,16 +31,24 @@ static struct relay_end *other_of(struct relay_end *from)
     return from == &r->ends[0] ? &r->ends[1] : &r->ends[0];
 }
 
+/* Where the other end's bytes did not come to their end, a FIN would call them complete. */
+static void close_end(struct relay_end *end)
+{
+    watch_stop(&end->watch);
+    path_guard_stop(&end->guard);
+    free(end->held);
+    if (other_of(end)->ended)
+        socket_close(end->socket);
+    else
+        socket_abort(end->socket);
+}
+
 void relay_stop(struct relay *r)
 {
     if (!r)
         return;
-    for (int i = 0; i < 2; i++) {
-        watch_stop(&r->ends[i].watch);
-        path_guard_stop(&r->ends[i].guard);
-        free(r->ends[i].held);
-        socket_close(r->ends[i].socket);
-    }
+    close_end(&r->ends[0]);
+    close_end(&r->ends[1]);
     free(r);
 }
 

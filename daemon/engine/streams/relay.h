@@ -3,7 +3,9 @@
  * relay.h - two TCP streams joined: bytes and ends of each direction go over to the other.
  *
  * Nothing is held while the receiver keeps up; else what one read brought is held and nothing
- * more is read until it is gone, so that back-pressure reaches the sender.
+ * more is read until it is gone, so that back-pressure reaches the sender. Whatever ends a
+ * direction before its sender did (a reset, a lost address, relay_stop()) is a reset to the
+ * receiver.
  */
 #ifndef ENGINE_RELAY_H
 #define ENGINE_RELAY_H

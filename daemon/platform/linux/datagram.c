@@ -145,10 +145,12 @@ static void read_control(struct msghdr *header, struct udp_run *run)
             struct in_pktinfo info;
             memcpy(&info, CMSG_DATA(c), sizeof info);
             run->local.family = UDPTUN_ENDPOINT_IP4;
-            memcpy(run->local.ip, &info.ipi_addr, 4);
+            memcpy(run->local.ip, &info.ipi_spec_dst, 4);
         } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
             struct in6_pktinfo info;
             memcpy(&info, CMSG_DATA(c), sizeof info);
+            if (IN6_IS_ADDR_MULTICAST(&info.ipi6_addr))
+                continue;
             run->local.family = UDPTUN_ENDPOINT_IP6;
             memcpy(run->local.ip, &info.ipi6_addr, 16);
             if (endpoint_is_link_local(&run->local))

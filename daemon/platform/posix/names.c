@@ -3,8 +3,9 @@
  * names.c - name servers by c-ares, with sockets that meet the tunnel's rules.
  *
  * c-ares tells which of its sockets wait for what; each has a watcher here, and one timer follows
- * its next timeout. It opens every socket through socket_make(), also those with which it asks
- * the routing table which address would be used (RFC 6724), so that a mark counts there as well.
+ * its next timeout. Every socket meets the rules before it connects, also those with which c-ares
+ * asks the routing table which address would be used (RFC 6724), so that a mark counts there as
+ * well; a name server on loopback is asked without mark and device.
  * Its library-wide initialisation is left out: outside Windows it does nothing that we need, and
  * it is not safe with several engines on several threads.
  */
@@ -111,10 +112,10 @@ static void on_state(void *data, ares_socket_t fd, int readable, int writable)
 
 static ares_socket_t open_socket(int family, int type, int protocol, void *data)
 {
-    const struct names *a = (const struct names *)data;
     (void)protocol;
+    (void)data;
     udptun_socket s;
-    int failure = socket_make(family, type, a->rules, &s);
+    int failure = socket_make(family, type, NULL, &s);
     if (failure == 0)
         return s;
     errno = failure;
@@ -133,8 +134,16 @@ static int close_socket(ares_socket_t fd, void *data)
 static int connect_socket(ares_socket_t fd, const struct sockaddr *sa, ares_socklen_t size,
                           void *data)
 {
-    (void)data;
-    return connect(fd, sa, size);
+    const struct names *a = (const struct names *)data;
+    union socket_address to = {0};
+    memcpy(&to, sa, size < sizeof to ? size : sizeof to);
+    struct udptun_endpoint ep = sockaddr_to_endpoint(&to, size);
+    struct socket_rules rules = socket_rules_for(a->rules, &ep);
+    int failure = socket_apply_rules(fd, &rules);
+    if (failure == 0)
+        return connect(fd, sa, size);
+    errno = failure;
+    return -1;
 }
 
 static ares_ssize_t receive(ares_socket_t fd, void *buffer, size_t size, int flags,

@@ -28,6 +28,17 @@ struct socket_rules socket_rules_none(void)
     return (struct socket_rules){.mark = SOCKET_NO_MARK};
 }
 
+struct socket_rules socket_rules_for(const struct socket_rules *rules,
+                                     const struct udptun_endpoint *to)
+{
+    struct socket_rules own = *rules;
+    if (endpoint_is_loopback(to) || endpoint_is_unspecified(to)) { /* connect() means loopback */
+        own.mark = SOCKET_NO_MARK;
+        own.bind_device[0] = '\0';
+    }
+    return own;
+}
+
 int socket_try_mark(int64_t mark)
 {
     struct socket_rules rules = socket_rules_none();
@@ -83,8 +94,9 @@ int socket_connect(const struct udptun_endpoint *to, const struct socket_rules *
 {
     union socket_address sa;
     socklen_t size = sockaddr_from_endpoint(&sa, to);
+    struct socket_rules own = rules ? socket_rules_for(rules, to) : socket_rules_none();
     *made = NO_SOCKET;
-    int failure = size ? socket_make(sa.any.sa_family, SOCK_STREAM, rules, made) : EAFNOSUPPORT;
+    int failure = size ? socket_make(sa.any.sa_family, SOCK_STREAM, &own, made) : EAFNOSUPPORT;
     if (failure == 0)
         failure = begin(made, &sa, size);
     if (failure == 0 && rules && rules->opened)

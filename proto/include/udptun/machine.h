@@ -311,6 +311,7 @@ enum udptun_machine_drop {
     UDPTUN_MACHINE_DROP_OVERSIZE,
     UDPTUN_MACHINE_DROP_POLICY,
     UDPTUN_MACHINE_DROP_NO_FLOW,
+    UDPTUN_MACHINE_DROP_ERROR, /* it could not be sent on: a system refused, or there is no way */
     UDPTUN_MACHINE_DROP_CAUSES,
 };
 void udptun_machine_count_drop(struct udptun_machine *m, struct udptun_binding *b,

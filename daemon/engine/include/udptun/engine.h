@@ -234,7 +234,8 @@ struct udptun_tunnel_config {
     int64_t redundancy;            /* local (1), 1 to 3 */
     int64_t redundancy_max_size;   /* local (400), 1 to 65507 */
     int64_t mark;                  /* SO_MARK, Linux (none), 0 to 4294967295 */
-    const char *bind_device;       /* SO_BINDTODEVICE, Linux (none) */
+    const char *bind_device;       /* SO_BINDTODEVICE, Linux (none); like the mark it is for the
+                                      network: sockets to loopback go without */
     const void *identity;          /* local: what udptun_identity() gave before a restart, or NULL:
                                       a session of its own */
     size_t identity_size;
@@ -463,6 +464,7 @@ struct udptun_counters {
     uint64_t dropped_oversize; /* larger than can be sent where it was going */
     uint64_t dropped_policy;   /* its destination or source is not allowed */
     uint64_t dropped_no_flow;  /* no flow for it, or none could be had */
+    uint64_t dropped_error;    /* could not be sent on: the system refused, or there is no way */
 };
 
 struct udptun_connection_status {
