@@ -86,16 +86,26 @@ static void on_configured(void *arg, udptun_client *client, const struct udptun_
     client_command_return_reply(command, reply, value, CLIENT_COMMAND_NO_STATUS);
 }
 
+/* udptund answers one call of a connection at a time, so a call that waits has a connection of its
+ * own. A wrong `wait` is for udptund to refuse. */
+static void configure_tunnel(struct configure *job, const json_t *parameters)
+{
+    struct controller *c = job->command->controller;
+    if (job->wait_s > 0.)
+        wait_call(&c->waits, job->command->who.id, "configureUdpTunnel", parameters,
+                  job->wait_s + GRACE_S, on_configured, job);
+    else
+        udptund_call(&c->udptund, "configureUdpTunnel", parameters, -1, 0., on_configured, job);
+}
+
 /* The tunnel as the client gave it; after applyConfig it is a repetition. */
 static void ask_for_tunnel(struct configure *job)
 {
-    struct controller *c = job->command->controller;
     json_t *parameters = json_copy(job->tunnel);
     json_t *wait = json_object_get(job->command->parameters, "wait");
     if (wait)
         json_object_set(parameters, "wait", wait);
-    udptund_call(&c->udptund, "configureUdpTunnel", parameters, -1, job->wait_s + GRACE_S,
-                 on_configured, job);
+    configure_tunnel(job, parameters);
     json_decref(parameters);
 }
 
@@ -184,8 +194,7 @@ void proxy_action_configure_udp_tunnel(struct client_command *command)
         return;
     }
     if (!job->tun2socks)
-        udptund_call(&c->udptund, "configureUdpTunnel", command->parameters, -1,
-                     job->wait_s + GRACE_S, on_configured, job);
+        configure_tunnel(job, command->parameters);
     else if (job->merge)
         udptund_call(&c->udptund, "exportConfig", NULL, -1, 0., on_exported, job);
     else

@@ -4,7 +4,8 @@
  *
  * A client's objects are handed out one at a time: the next one not before clients_answered() for
  * the one before. So answers come in the order of the questions, and a client that does not read
- * is not read from. A line goes out in one write: existing clients take what one read brings for
+ * is not read from. While an answer is due a little is read ahead, so that we notice when the
+ * client goes away. A line goes out in one write: existing clients take what one read brings for
  * one object.
  */
 #ifndef PROXY_CLIENTS_H

@@ -141,6 +141,7 @@ static void on_gone(void *arg, const struct client_who *who)
     struct controller *c = arg;
     if (c->holder.id == who->id)
         c->holder = (struct client_who){0};
+    wait_calls_cancel(&c->waits, who->id);
 }
 
 static const struct clients_ops clients_ops = {
@@ -198,6 +199,7 @@ int controller_open(struct controller *c, struct ev_loop *loop, struct log *log,
         .status = STATUS_DISCONNECTED};
     snprintf(c->device.name, sizeof c->device.name, "%s", o->tun_name);
     tunnels_init(&c->tunnels, c);
+    wait_calls_init(&c->waits, &c->udptund);
     int rc = open_all(c, o, err);
     if (rc < 0)
         controller_close(c);
@@ -212,6 +214,7 @@ void controller_close(struct controller *c)
     if (c->clients.loop)
         controller_update_status(c); /* "disconnected", before the connection ends */
     udptund_close(&c->udptund);
+    wait_calls_close(&c->waits);
     clients_close(&c->clients);
     route_watch_close(&c->netwatch);
     proxy_device_destroy(&c->device);

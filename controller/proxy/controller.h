@@ -26,6 +26,7 @@
 #include "controller/proxy/options.h"
 #include "controller/proxy/tunnels.h"
 #include "controller/proxy/udptund.h"
+#include "controller/proxy/wait_call.h"
 #include "daemon/service/log.h"
 
 /* As existing clients number them. */
@@ -46,6 +47,7 @@ struct controller {
     struct route_watch netwatch;
     struct clients clients;
     struct udptund udptund;
+    struct wait_calls waits;
     struct tunnels tunnels;
     struct configure *on_device_job; /* has the device reserved; NULL: none (configure.h) */
 

@@ -144,7 +144,8 @@ int udptund_open(struct udptund *u, struct ev_loop *loop, const char *path,
                  const struct udptund_ops *ops, void *arg, struct udptun_error *err)
 {
     struct udptun_client_config config;
-    *u = (struct udptund){.loop = loop, .pause_s = RETRY_MIN_S, .ops = ops, .arg = arg};
+    *u = (struct udptund){
+        .loop = loop, .path = path, .pause_s = RETRY_MIN_S, .ops = ops, .arg = arg};
     list_init(&u->waiting);
     ev_timer_init(&u->retry, on_retry, RETRY_MIN_S, 0.);
     u->retry.data = u;
@@ -167,8 +168,9 @@ void udptund_close(struct udptund *u)
     u->kept = false;
     ev_timer_stop(u->loop, &u->retry);
     udptun_client_ev_stop(&u->in_loop);
-    udptun_client_free(u->client); /* hello fails, and with it what waits for it */
-    u->client = NULL;
+    udptun_client *client = u->client;
+    u->client = NULL;           /* a callback may come here, too */
+    udptun_client_free(client); /* hello fails, and with it what waits for it */
 }
 
 void udptund_keep(struct udptund *u, bool kept)

@@ -26,6 +26,7 @@ struct udptund_ops {
 
 struct udptund {
     struct ev_loop *loop;
+    const char *path; /* of its socket, as given to udptund_open() */
     udptun_client *client;
     struct udptun_client_ev in_loop;
     ev_timer retry;

@@ -9,6 +9,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import unittest
 
 import proxy
@@ -212,6 +213,27 @@ class Tunnels(NetTest):
         second.call("removeUdpTunnel", name="away")
         self.assertEqual((self.names(), self.mtu()), ([], 1500))
 
+    def test_a_long_wait_holds_nobody_up(self):
+        self.ask(self.client, name="slow", wait=3600)
+        poll("it to be there", lambda: self.names() == ["slow"])
+        other = self.controller.client(self)
+        self.assertEqual(other.call("getStatus")["returnValue"]["udpTunnels"][0]["name"], "slow")
+        self.ask(other, name="away", tun2socks={"tcp": "reject"})
+        self.assertEqual(other.reply()["statusCode"], 0)
+        self.assertEqual(sorted(self.names()), ["away", "away.tun", "slow"])
+        # Its end ends the wait.
+        self.client.close()
+        poll("the connection of the wait to end", lambda: self.connections() == 1)
+        other.call("removeUdpTunnel", name="slow")
+
+    def connections(self):
+        """Those of ProxyController at udptund."""
+        with self.net.client.inside():
+            listed = subprocess.run(["ss", "-xHp", "state", "connected"], capture_output=True, text=True,
+                                    check=True).stdout
+        return sum(self.daemon.socket_path in line and f"pid={self.daemon.pid}," in line
+                   for line in listed.splitlines())
+
     def test_the_device_has_one_reader(self):
         self.configure({})
         reply = self.configure({}, name="second")
@@ -383,6 +405,21 @@ class Socket(NetTest):
             self.assertFalse(os.path.exists(path))
             with open(log, encoding="utf-8") as file:
                 self.assertIn("stopping", file.read())
+
+    def test_silent_clients_of_another_user_leave_room_for_root(self):
+        os.chmod(self.net.folder, 0o777)
+        root = self.start("-u", "nobody")
+        root.call("configureRouting", proxyIp=SERVER)
+        root.close()
+        silent = ("import socket, sys\nall = []\nfor _ in range(64):\n s = socket.socket(socket.AF_UNIX)\n"
+                  " s.connect(sys.argv[1])\n all.append(s)\nprint('there', flush=True)\nsys.stdin.read()")
+        for _ in range(3):
+            crowd = subprocess.Popen([need("setpriv"), "--reuid", "nobody", "--clear-groups", sys.executable,
+                                      "-c", silent, self.controller.path], stdin=subprocess.PIPE,
+                                     stdout=subprocess.PIPE)
+            self.addCleanup(crowd.communicate)
+            self.assertEqual(crowd.stdout.readline(), b"there\n")
+        self.assertEqual(self.controller.client(self).call("resetRouting")["statusCode"], 0)
 
     def test_a_service_manager_is_told(self):
         path = os.path.join(self.net.folder, "notify.sock")

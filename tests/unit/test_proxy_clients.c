@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "controller/proxy/clients.h"
+#include "daemon/service/command_slots.h"
 
 struct world {
     struct ev_loop *loop;
@@ -229,6 +230,47 @@ static void what_does_not_fit_at_once_comes_later(void **state)
     close(fd);
 }
 
+static void on_wake(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)timer;
+    (void)events;
+}
+
+/* Turn the loop for so long. */
+static void later(struct world *w, double seconds)
+{
+    ev_timer wake;
+    ev_timer_init(&wake, on_wake, seconds, 0.);
+    ev_timer_start(w->loop, &wake);
+    while (ev_is_active(&wake))
+        ev_run(w->loop, EVRUN_ONCE);
+}
+
+static void an_object_without_an_end_and_a_client_that_does_not_read_have_ten_seconds(void **state)
+{
+    struct world *w = *state;
+    static char line[400000];
+    char text[256];
+    int slow = dial(w), silent = dial(w), whole = dial(w), unread = dial(w);
+    say(w, slow, "{\"action\":");
+    say(w, whole, "{} \n");
+    say(w, unread, "{}");
+    assert_true(clients_send(&w->clients, w->who.id, line, sizeof line));
+    later(w, (COMMAND_MESSAGE_TIME_S > COMMAND_READER_TIME_S ? COMMAND_MESSAGE_TIME_S
+                                                             : COMMAND_READER_TIME_S) +
+                 0.5);
+    assert_string_equal(hear(slow, text), "bad\n");
+    assert_string_equal(hear(slow, text), "");
+    assert_int_equal(w->gone_count, 2); /* a client may be silent for as long as it likes */
+    say(w, silent, "{}");
+    assert_string_equal(hear(silent, text), "answer\n");
+    close(slow);
+    close(silent);
+    close(whole);
+    close(unread);
+}
+
 static void the_socket_is_its_owners(void **state)
 {
     struct world *w = *state;
@@ -257,6 +299,7 @@ int main(void)
         TEST(what_is_too_deep_costs_only_itself),
         TEST(a_client_that_does_not_read_is_cut_off),
         TEST(what_does_not_fit_at_once_comes_later),
+        TEST(an_object_without_an_end_and_a_client_that_does_not_read_have_ten_seconds),
         TEST(the_socket_is_its_owners),
     };
     return cmocka_run_group_tests_name("proxy clients", tests, NULL, NULL);

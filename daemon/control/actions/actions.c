@@ -89,7 +89,7 @@ void action_hello(struct call *call)
     limits.id_size = DISPATCH_ID_SIZE;
     limits.has_connections = limits.has_connections_per_user = 1;
     limits.connections = COMMAND_SOCKET_MAX_CONNECTIONS;
-    limits.connections_per_user = COMMAND_SOCKET_MAX_PER_USER;
+    limits.connections_per_user = COMMAND_SLOTS_PER_USER;
     limits.has_flows_per_reply = limits.has_pings = 1;
     limits.flows_per_reply = FLOWS_PER_REPLY;
     limits.pings = MAX_PINGS;

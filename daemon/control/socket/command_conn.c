@@ -4,11 +4,11 @@
  *
  * A message is taken when the call before it was answered and less than OUT_HIGH bytes of answers
  * wait. While a call is under way up to IN_HIGH bytes are read ahead, so that a client that goes
- * away is noticed and does not hold its place. A message that was begun has MESSAGE_TIME_S to end.
- * When framing is lost (too large, garbage) the error is sent, what still comes is read and thrown
- * away for LINGER_TIME_S, so that a client that writes before it reads finds the error and not a
- * broken pipe, and the connection is closed. A client that closed its sending side still gets the
- * answers to what it sent (in the middle of a message: the error), and the events that it asked
+ * away is noticed and does not hold its place. A message that was begun has COMMAND_MESSAGE_TIME_S
+ * to end. When framing is lost (too large, garbage) the error is sent, what still comes is read and
+ * thrown away for LINGER_TIME_S, so that a client that writes before it reads finds the error and
+ * not a broken pipe, and the connection is closed. A client that closed its sending side still gets
+ * the answers to what it sent (in the middle of a message: the error), and the events that it asked
  * for, as long as it can read them.
  */
 #include "daemon/control/socket/command_conn.h"
@@ -24,12 +24,12 @@
 #include "daemon/control/socket/command_socket.h"
 #include "daemon/control/socket/dispatch.h"
 #include "daemon/control/store/state.h"
+#include "daemon/service/command_slots.h"
 
-#define READ_SIZE      ((size_t)16 << 10)
-#define OUT_HIGH       ((size_t)64 << 10)
-#define IN_HIGH        ((size_t)64 << 10)
-#define MESSAGE_TIME_S 10.
-#define LINGER_TIME_S  2.
+#define READ_SIZE     ((size_t)16 << 10)
+#define OUT_HIGH      ((size_t)64 << 10)
+#define IN_HIGH       ((size_t)64 << 10)
+#define LINGER_TIME_S 2.
 
 /* Of the loop's time, which datagrams share. Messages are taken for SLICE_S, then everything else
  * has its turn. After one that was refused, the connection waits PAUSE_FACTOR times as long as it
@@ -284,7 +284,7 @@ static void take_messages(struct command_conn *c)
     if (start > 0 || !scan_inside(&c->scan))
         ev_timer_stop(c->server->control->loop, &c->deadline);
     if (scan_inside(&c->scan) && !ev_is_active(&c->deadline))
-        set_deadline(c, MESSAGE_TIME_S);
+        set_deadline(c, COMMAND_MESSAGE_TIME_S);
 }
 
 /* Watch for what can be done now, take messages that can be taken, free it when it ended. */

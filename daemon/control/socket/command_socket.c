@@ -13,6 +13,7 @@
 #include "daemon/control/socket/command_conn.h"
 #include "daemon/control/socket/dispatch.h"
 #include "daemon/control/store/state.h"
+#include "daemon/service/command_slots.h"
 
 #define ACCEPT_PAUSE_S 1.0
 #define ACCEPT_BATCH   16
@@ -30,13 +31,12 @@ static unsigned connections_of(const struct command_socket *server, uid_t uid)
 
 static const char *refusal(const struct command_socket *server, const struct command_peer *peer)
 {
-    unsigned most =
-        COMMAND_SOCKET_MAX_CONNECTIONS - (peer->uid == 0 ? 0 : COMMAND_SOCKET_KEPT_FOR_ROOT);
-    if (server->count >= most)
-        return "too many connections";
-    if (!peer->exempt && connections_of(server, peer->uid) >= COMMAND_SOCKET_MAX_PER_USER)
-        return "too many connections of this user";
-    return NULL;
+    const struct command_slot slot = {.uid = peer->uid,
+                                      .exempt = peer->exempt,
+                                      .of_user = connections_of(server, peer->uid),
+                                      .all = server->count,
+                                      .most = COMMAND_SOCKET_MAX_CONNECTIONS};
+    return command_slot_refusal(&slot);
 }
 
 static void forget(int *fd)

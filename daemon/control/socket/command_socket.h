@@ -14,12 +14,11 @@
 #include "daemon/control/socket/command_fds.h"
 #include "daemon/control/socket/peer.h"
 #include "daemon/service/command_listener.h"
+#include "daemon/service/command_slots.h"
 #include "proto/control/envelope.h"
 #include "proto/list.h"
 
 #define COMMAND_SOCKET_MAX_CONNECTIONS 256
-#define COMMAND_SOCKET_MAX_PER_USER    64 /* root and the daemon's own user apart */
-#define COMMAND_SOCKET_KEPT_FOR_ROOT   8
 #define COMMAND_SOCKET_REFUSED         8 /* refused connections that are still open for a moment */
 #define COMMAND_SOCKET_SPARES          4 /* connections that can still come when descriptors ran out */
 
@@ -27,7 +26,7 @@ struct control;
 struct call;
 struct command_conn;
 
-#define WATCHER_TIME_S 10. /* for a watcher to read something */
+#define WATCHER_TIME_S COMMAND_READER_TIME_S /* for a watcher to read something */
 
 /* What a connection watches; part of struct command_conn. */
 struct watcher {
