@@ -6,7 +6,11 @@
 #include <stdio.h>
 #include <strings.h>
 
-enum { LABEL_MAX = 63, NAME_MAX_LEN = 253 }; /* RFC 1035 section 2.3.4, less the root's bytes */
+enum {
+    LABEL_MAX = 63,
+    NAME_MAX_LEN = 253, /* RFC 1035 section 2.3.4, less the root's bytes */
+    ZONE_MAX_LEN = 15,  /* of an interface's name; Linux has the longest of 15 bytes */
+};
 
 struct udptun_endpoint endpoint_ip4(uint8_t a, uint8_t b, uint8_t c, uint8_t d, uint16_t port)
 {
@@ -142,6 +146,29 @@ bool endpoint_parse_ip(const char *text, struct udptun_endpoint *ep)
     return true;
 }
 
+static bool is_zone(const char *zone)
+{
+    size_t len = strlen(zone);
+    uint64_t ignored = 0;
+    for (size_t i = 0; i < len; i++)
+        if (zone[i] <= ' ' || zone[i] > '~' || strchr("%/[]:@", zone[i]))
+            return false;
+    return len > 0 && len <= ZONE_MAX_LEN && !number_parse(zone, UINT64_MAX / 16, &ignored);
+}
+
+const char *endpoint_zone_name(const char *text)
+{
+    char ip[INET6_ADDRSTRLEN];
+    uint8_t bytes[16];
+    const char *zone = strchr(text, '%');
+    size_t len = zone ? (size_t)(zone - text) : sizeof ip;
+    if (len >= sizeof ip || !is_zone(zone + 1))
+        return NULL;
+    memcpy(ip, text, len);
+    ip[len] = '\0';
+    return inet_pton(AF_INET6, ip, bytes) == 1 ? zone + 1 : NULL;
+}
+
 static bool is_numeric_label(const char *label)
 {
     uint64_t ignored = 0;
@@ -218,10 +245,12 @@ bool endpoint_parse(const char *text, struct udptun_endpoint *ep)
 
 static const char *host_resolve(const char *text, bool wildcard, struct host_port *out)
 {
-    if (text[0] == '[')
-        return endpoint_parse_ip(out->host, &out->ep) && out->ep.family == UDPTUN_ENDPOINT_IP6
-                   ? NULL
-                   : "not an IPv6 address in the brackets";
+    if (text[0] == '[') {
+        bool is_ip6 = endpoint_parse_ip(out->host, &out->ep)
+                          ? out->ep.family == UDPTUN_ENDPOINT_IP6
+                          : endpoint_zone_name(out->host) != NULL;
+        return is_ip6 ? NULL : "not an IPv6 address in the brackets";
+    }
     if (out->host[0] == '\0' || strcmp(out->host, "*") == 0) {
         out->ep = endpoint_ip4(0, 0, 0, 0, 0);
         return wildcard ? NULL : "host is missing";

@@ -59,12 +59,17 @@ char *endpoint_format(const struct udptun_endpoint *ep, char text[ENDPOINT_TEXT_
  * `text` is no address. The port of `ep` becomes 0. */
 bool endpoint_parse_ip(const char *text, struct udptun_endpoint *ep);
 
+/* The zone's name in an IPv6 address whose zone is no number: "eth0" of "fe80::1%eth0". Only the
+ * system knows its index. NULL when `text` is anything else. */
+const char *endpoint_zone_name(const char *text);
+
 /* "192.0.2.1:53" or "[2001:db8::1]:53". False for anything else, a name included. */
 bool endpoint_parse(const char *text, struct udptun_endpoint *ep);
 
 /*
  * HOST:PORT, where HOST is an address, an IPv6 address in brackets, a host name, "localhost"
- * (127.0.0.1, without a lookup), or empty or "*" where `wildcard` (0.0.0.0). Port 0 is accepted.
+ * (127.0.0.1, without a lookup), or empty or "*" where `wildcard` (0.0.0.0). Port 0 is accepted. An
+ * address whose zone is a name is taken as a host name: only the system knows the zone's index.
  * Returns NULL, or what is wrong with the text as a clause: "port is missing".
  */
 const char *host_port_parse(const char *text, bool wildcard, struct host_port *out);

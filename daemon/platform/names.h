@@ -2,7 +2,8 @@
 /*
  * names.h - asking the system's name servers, without blocking the loop.
  *
- * A channel has sockets of its own, which meet the rules of a tunnel.
+ * A channel has sockets of its own, which meet the rules of a tunnel. The hosts file is shared by
+ * the channels of an engine.
  */
 #ifndef PLATFORM_NAMES_H
 #define PLATFORM_NAMES_H
@@ -13,21 +14,49 @@
 
 #define NAMES_MAX_ADDRESSES 16
 
+struct hosts;
 struct loop;
 struct names;
 
-/* `addresses` in the order to try them, port 0; or none and a clause of static storage. */
-typedef void names_answer(void *arg, const struct udptun_endpoint *addresses, size_t count,
-                          uint32_t ttl_s, const char *failure);
+/* ---- the hosts file ------------------------------------------------------------------------ */
 
-/* NULL: out of memory, or the system's settings are unusable. `rules` must outlive it. */
-struct names *names_new(struct loop *loop, const struct socket_rules *rules);
+/* The system's hosts file. It is read by the first lookup, and again when it has changed. For one
+ * thread. NULL: out of memory. */
+struct hosts *hosts_new(void);
+/* NULL is accepted. */
+void hosts_free(struct hosts *hosts);
+/* The addresses of `name` in the file's order, without port: at most `max`. Returns how many. */
+size_t hosts_find(struct hosts *hosts, const char *name, struct udptun_endpoint *addresses,
+                  size_t max);
+
+/* ---- name servers -------------------------------------------------------------------------- */
+
+struct names_answer {
+    const struct udptun_endpoint *addresses; /* in the order to try them, port 0 */
+    size_t count;
+    uint32_t ttl_s;
+    const char *failure; /* a clause of static storage; NULL: there are addresses */
+    bool is_absent;      /* a name server says that the name has no address */
+    bool is_last;        /* false: the other family is still awaited, and another call follows */
+};
+
+typedef void names_answered(void *arg, const struct names_answer *answer);
+
+/* NULL: out of memory, or the system's settings are unusable. `rules` and `hosts` (NULL: none) must
+ * outlive it. */
+struct names *names_new(struct loop *loop, const struct socket_rules *rules, struct hosts *hosts);
 
 /* Every question that is open is answered with a failure first. NULL is accepted. Never from
  * inside an answer. */
 void names_free(struct names *a);
 
-/* `answer` is called exactly once, perhaps before this returns. */
-void names_ask(struct names *a, const char *name, names_answer *answer, void *arg);
+/* The system's list of name servers is another than when `a` was made. */
+bool names_are_outdated(const struct names *a);
+
+/*
+ * `answered` is called once, or twice when one family's addresses came some time before the other
+ * family's answer; perhaps before this returns.
+ */
+void names_ask(struct names *a, const char *name, names_answered *answered, void *arg);
 
 #endif

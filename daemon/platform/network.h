@@ -24,4 +24,8 @@ void network_watch_free(struct network_watch *watch);
 typedef void network_address(void *arg, const struct udptun_endpoint *address);
 int network_own_addresses(network_address *each, void *arg);
 
+/* As endpoint_parse_ip(), and the zone may be the name of an interface: "fe80::1%eth0". False also
+ * when there is no such interface now. */
+bool network_parse_ip(const char *text, struct udptun_endpoint *ep);
+
 #endif

@@ -242,7 +242,7 @@ class Program:
 class Daemon(Program):
     """udptund, with a command socket and a state folder of its own."""
 
-    def __init__(self, network, namespace, name, config=None, options=()):
+    def __init__(self, network, namespace, name, config=None, options=(), name_server=None):
         self.folder = os.path.join(network.folder, name)
         os.makedirs(self.folder, exist_ok=True)
         self.socket_path = os.path.join(self.folder, "control.sock")
@@ -252,6 +252,12 @@ class Daemon(Program):
             self.config_path = os.path.join(self.folder, "config.json")
             self.write_config(config)
             command += ["--config", self.config_path]
+        if name_server:
+            settings = os.path.join(self.folder, "resolv.conf")
+            with open(settings, "w", encoding="ascii") as file:
+                file.write(f"nameserver {name_server}\n")
+            command = ["unshare", "--mount", "sh", "-c",
+                       'mount --bind "$0" /etc/resolv.conf && exec "$@"', settings, *command]
         super().__init__(network, namespace, command, name)
 
     def write_config(self, config):
@@ -358,9 +364,10 @@ class Network:
     def start(self, namespace, *command, **options):
         return Program(self, self.namespaces[namespace], list(command), **options)
 
-    def daemon(self, namespace, config=None, name=None, options=()):
+    def daemon(self, namespace, config=None, name=None, options=(), name_server=None):
+        """`name_server`: the only one of its resolv.conf."""
         return Daemon(self, self.namespaces[namespace], name or f"udptund-{namespace}", config,
-                      options)
+                      options, name_server)
 
     def logs(self):
         """The end of what every program has said, for the report of a failure."""

@@ -12,7 +12,14 @@
 #include "daemon/platform/posix/address.h"
 #include "proto/buffer.h"
 
-enum { TYPE_A = 1, TYPE_AAAA = 28, CLASS_IN = 1, HEADER_SIZE = 12, RCODE_NAME = 3 };
+enum {
+    TYPE_A = 1,
+    TYPE_AAAA = 28,
+    CLASS_IN = 1,
+    HEADER_SIZE = 12,
+    RCODE_FAILURE = 2,
+    RCODE_NAME = 3
+};
 
 /* The name of the question, in text. */
 static void read_name(struct reader *r, char name[256])
@@ -48,7 +55,7 @@ static size_t answer(const struct dns_server *s, const uint8_t *query, size_t si
     read_name(&r, name);
     uint16_t type = reader_u16(&r);
     reader_u16(&r);
-    if (r.failed)
+    if (r.failed || (s->silent_about_ip6 && type == TYPE_AAAA))
         return 0;
     size_t question_size = (size_t)(r.at - query) - HEADER_SIZE;
     struct writer w = writer_of(out, room);
@@ -56,7 +63,7 @@ static size_t answer(const struct dns_server *s, const uint8_t *query, size_t si
     bool known = false;
     writer_room(&w, HEADER_SIZE);
     writer_bytes(&w, query + HEADER_SIZE, question_size);
-    for (const struct dns_record *record = s->records; record->name; record++) {
+    for (const struct dns_record *record = s->records; record->name && !s->fails; record++) {
         struct udptun_endpoint ep;
         if (strcasecmp(record->name, name) != 0 || !endpoint_parse_ip(record->ip, &ep))
             continue;
@@ -68,7 +75,8 @@ static size_t answer(const struct dns_server *s, const uint8_t *query, size_t si
     }
     struct writer header = writer_of(out, HEADER_SIZE);
     writer_u16(&header, id);
-    writer_u16(&header, 0x8180 | (known ? 0 : RCODE_NAME)); /* an answer, recursion there */
+    unsigned code = s->fails ? RCODE_FAILURE : known ? 0 : RCODE_NAME;
+    writer_u16(&header, (uint16_t)(0x8180 | code)); /* an answer, recursion there */
     writer_u16(&header, 1);
     writer_u16(&header, count);
     writer_u32(&header, 0);
@@ -94,7 +102,13 @@ static void on_question(struct ev_loop *loop, ev_io *io, int events)
 
 bool dns_server_start(struct dns_server *s, struct ev_loop *loop, const struct dns_record *records)
 {
-    struct udptun_endpoint ep = endpoint_ip4(127, 0, 0, 1, 53);
+    return dns_server_start_at(s, loop, records, 1);
+}
+
+bool dns_server_start_at(struct dns_server *s, struct ev_loop *loop,
+                         const struct dns_record *records, uint8_t host)
+{
+    struct udptun_endpoint ep = endpoint_ip4(127, 0, 0, host, 53);
     udptun_socket fd;
     if (udp_open(&ep, NULL, 0, &fd) != 0)
         return false;

@@ -19,10 +19,15 @@ struct dns_server {
     ev_io io;
     const struct dns_record *records; /* up to the one without a name */
     bool silent;                      /* hears, and does not answer */
+    bool silent_about_ip6;            /* ... questions for AAAA, as some load balancers do */
+    bool fails;                       /* answers SERVFAIL */
     unsigned questions;
 };
 
 bool dns_server_start(struct dns_server *s, struct ev_loop *loop, const struct dns_record *records);
+/* On 127.0.0.`host`, beside the one above. */
+bool dns_server_start_at(struct dns_server *s, struct ev_loop *loop,
+                         const struct dns_record *records, uint8_t host);
 void dns_server_stop(struct dns_server *s);
 
 #endif

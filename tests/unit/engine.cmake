@@ -11,7 +11,7 @@ unit_test(engine_tunnel test_engine_tunnel.c engine_fixture.c LIBS udptun_static
 if(UDPTUN_PORTABLE)
   target_compile_definitions(unit_engine_tunnel PRIVATE UDP_IO_IS_PORTABLE)
 endif()
-set(RESOLVER_SOURCES ${ENGINE_DIR}/streams/resolver.c)
+set(RESOLVER_SOURCES ${ENGINE_DIR}/streams/resolver.c ${ENGINE_DIR}/streams/resolver_entry.c)
 unit_test(resolver test_resolver.c own_net.c dns_server.c ${RESOLVER_SOURCES}
           LIBS ${PLATFORM_LIBS} platform_loop_objects)
 unit_test(dialer test_dialer.c own_net.c dns_server.c ${RESOLVER_SOURCES} ${ENGINE_DIR}/settings/url.c
@@ -21,6 +21,7 @@ if("linux" IN_LIST PLATFORM_FOLDERS)
   target_compile_definitions(unit_dialer PRIVATE SOCKET_IS_LINUX)
 endif()
 set_tests_properties(unit.resolver unit.dialer PROPERTIES SKIP_RETURN_CODE 77)
+unit_test(wait_queue test_wait_queue.c ${ENGINE_DIR}/core/wait_queue.c LIBS ${PLATFORM_LIBS})
 unit_test(engine_table test_engine_table.c engine_fixture.c LIBS udptun_static Threads::Threads)
 unit_test(engine_stream test_engine_stream.c engine_fixture.c LIBS udptun_static Threads::Threads)
 unit_test(filter test_filter.c ${ENGINE_DIR}/settings/filter.c)

@@ -64,8 +64,10 @@ bool own_net_file(const char *path, const char *text)
     if (fd < 0)
         return false;
     size_t size = strlen(text);
-    bool good = write(fd, text, size) == (ssize_t)size && fchmod(fd, 0644) == 0 &&
-                mount(name, path, NULL, MS_BIND, NULL) == 0;
+    bool good = write(fd, text, size) == (ssize_t)size && fchmod(fd, 0644) == 0;
+    /* Over a file of ours, which is deleted by now, nothing can be laid. */
+    if (good && mount(name, path, NULL, MS_BIND, NULL) < 0)
+        good = umount2(path, MNT_DETACH) == 0 && mount(name, path, NULL, MS_BIND, NULL) == 0;
     close(fd);
     unlink(name);
     return good;

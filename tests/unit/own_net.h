@@ -12,7 +12,7 @@
 /* To be called first in main(), before any thread. False where the system forbids namespaces. */
 bool own_net_enter(void);
 
-/* Lay `text` over a file of /etc. */
+/* Lay `text` over a file of /etc, once or again. */
 bool own_net_file(const char *path, const char *text);
 
 #endif

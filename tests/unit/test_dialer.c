@@ -246,7 +246,7 @@ static int setup(void **state)
     loop = ev_loop_new(EVFLAG_AUTO);
     if (!loop || loop_init_ev(&side, loop, NULL, NULL) != UDPTUN_OK)
         return -1;
-    resolver = resolver_new(&side, &rules);
+    resolver = resolver_new(&side, &rules, NULL);
     return resolver && dns_server_start(&dns, loop, records) ? 0 : -1;
 }
 
@@ -416,7 +416,7 @@ static void loopback_is_reached_whatever_the_device(void **state)
     struct socket_rules rules = socket_rules_none();
     snprintf(rules.bind_device, sizeof rules.bind_device, "nodevice0");
     resolver_free(resolver);
-    resolver = resolver_new(&side, &rules);
+    resolver = resolver_new(&side, &rules, NULL);
     for (size_t i = 0; i < sizeof servers / sizeof *servers; i++) {
         struct far_side far = {0};
         char text[256];

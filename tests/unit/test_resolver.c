@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -24,12 +25,15 @@ static const struct dns_record records[] = {
     {"both.test", "192.0.2.1", 60},   {"both.test", "192.0.2.2", 60},
     {"both.test", "2001:db8::1", 60}, {"both.test", "2001:db8::2", 60},
     {"both.test", "2001:db8::3", 60}, {"brief.test", "192.0.2.9", 0},
-    {"self.test", "127.0.0.1", 60},   {NULL, NULL, 0},
+    {"self.test", "127.0.0.1", 60},   {"here.test", "127.0.0.1", 60},
+    {"here.test", "::1", 60},         {"split.test", "192.0.2.1", 60},
+    {"split.test", "::1", 60},        {NULL, NULL, 0},
 };
 
 static struct ev_loop *loop;
 static struct loop side; /* of what is tested, on that loop */
 static struct dns_server dns;
+static struct hosts *hosts;
 static struct resolver *resolver;
 
 struct answer {
@@ -112,7 +116,8 @@ static int setup(void **state)
     loop = ev_loop_new(EVFLAG_AUTO);
     if (!loop || loop_init_ev(&side, loop, NULL, NULL) != UDPTUN_OK)
         return -1;
-    resolver = resolver_new(&side, &rules);
+    hosts = hosts_new();
+    resolver = resolver_new(&side, &rules, hosts);
     return resolver && dns_server_start(&dns, loop, records) ? 0 : -1;
 }
 
@@ -120,6 +125,7 @@ static int teardown(void **state)
 {
     (void)state;
     resolver_free(resolver);
+    hosts_free(hosts);
     dns_server_stop(&dns);
     loop_fini(&side);
     ev_loop_destroy(loop);
@@ -231,7 +237,6 @@ static void cache_answers_until_it_is_flushed(void **state)
     ask("both.test");
     assert_int_equal(dns.questions, questions);
     resolver_flush(resolver);
-    assert_false(resolver_cached(resolver, "both.test", 9, 5, eps, 4, &count));
     ask("both.test");
     assert_int_equal(dns.questions, 2 * questions);
 }
@@ -380,13 +385,13 @@ static void sockets_meet_the_protect_hook(void **state)
     rules.protect = allow_all;
     rules.protect_arg = &calls;
     resolver_free(resolver);
-    resolver = resolver_new(&side, &rules);
+    resolver = resolver_new(&side, &rules, hosts);
     struct answer a = ask("four.test");
     assert_int_equal(a.count, 1);
     assert_true(calls > 0);
     rules.protect = refuse_all;
     resolver_free(resolver);
-    resolver = resolver_new(&side, &rules);
+    resolver = resolver_new(&side, &rules, hosts);
     unsigned questions = dns.questions;
     a = ask("six.test");
     assert_int_equal(a.count, 0);
@@ -416,6 +421,223 @@ static void resolver_can_be_freed_with_questions_open(void **state)
     assert_int_equal(a.calls, 0);
 }
 
+/* ---- name servers as they are ---- */
+
+static void names_without_an_answer_for_ip6(void **state)
+{
+    (void)state;
+    dns.silent_about_ip6 = true;
+    struct answer a = ask("self.test");
+    ASSERT_ANSWER(a, "127.0.0.1:53");
+    a = ask("self.test");
+    ASSERT_ANSWER(a, "127.0.0.1:53");
+    assert_int_equal(dns.questions, 2); /* the open question for AAAA holds nobody up */
+}
+
+static void late_family_completes_the_answer(void **state)
+{
+    (void)state;
+    dns.silent_about_ip6 = true;
+    struct answer a = ask("here.test");
+    ASSERT_ANSWER(a, "127.0.0.1:53");
+    dns.silent_about_ip6 = false; /* the question is sent again */
+    struct udptun_endpoint eps[8];
+    size_t count = 0;
+    for (int tries = 0; count < 2 && tries < 300; tries++) {
+        run_for(0.1);
+        assert_true(resolver_cached(resolver, "here.test", 9, 5, eps, 8, &count));
+    }
+    assert_int_equal(count, 2);
+    assert_int_equal(eps[0].family, UDPTUN_ENDPOINT_IP6); /* RFC 6724: a higher precedence */
+}
+
+/* This host has no route to the address that comes first. */
+static void unreachable_family_waits_for_the_other(void **state)
+{
+    (void)state;
+    dns.silent_about_ip6 = true;
+    unsigned left = 1;
+    struct answer a = {.left = &left};
+    assert_non_null(resolver_lookup(resolver, "split.test", 10, 53, on_answer, &a));
+    run_for(0.2);
+    assert_int_equal(a.calls, 0);
+    dns.silent_about_ip6 = false;
+    run_loop();
+    ASSERT_ANSWER(a, "[::1]:53", "192.0.2.1:53");
+}
+
+static void second_name_server_answers_for_a_dead_one(void **state)
+{
+    (void)state;
+    struct dns_server dead;
+    assert_true(dns_server_start_at(&dead, loop, records, 2));
+    dead.silent = true;
+    assert_true(own_net_file("/etc/resolv.conf", "nameserver 127.0.0.2\nnameserver 127.0.0.1\n"));
+    struct answer a = ask("four.test");
+    ASSERT_ANSWER(a, "192.0.2.1:53");
+    assert_true(dead.questions > 0);
+    dead.silent = false;
+    dead.fails = true;
+    a = ask("six.test");
+    ASSERT_ANSWER(a, "[2001:db8::1]:53");
+    dns_server_stop(&dead);
+    assert_true(own_net_file("/etc/resolv.conf", "nameserver 127.0.0.1\n"));
+}
+
+static void new_name_servers_are_asked_without_a_flush(void **state)
+{
+    (void)state;
+    struct dns_server second;
+    unsigned left = 1;
+    struct answer waiting = {.left = &left};
+    assert_true(dns_server_start_at(&second, loop, records, 2));
+    dns.silent = true;
+    assert_non_null(resolver_lookup(resolver, "four.test", 9, 1, on_answer, &waiting));
+    run_for(0.05);
+    assert_true(own_net_file("/etc/resolv.conf", "nameserver 127.0.0.2\n"));
+    unsigned questions = dns.questions;
+    left = 2;
+    struct answer a = {.left = &left};
+    assert_non_null(resolver_lookup(resolver, "six.test", 8, 1, on_answer, &a));
+    run_loop();
+    ASSERT_ANSWER(a, "[2001:db8::1]:1");
+    ASSERT_ANSWER(waiting, "192.0.2.1:1"); /* asked again */
+    assert_int_equal(dns.questions, questions);
+    dns_server_stop(&second);
+    assert_true(own_net_file("/etc/resolv.conf", "nameserver 127.0.0.1\n"));
+}
+
+/* ---- RFC 8767 ---- */
+
+static void last_good_address_outlives_dead_name_servers(void **state)
+{
+    (void)state;
+    struct udptun_endpoint eps[4];
+    size_t count = 0;
+    ask("four.test");
+    resolver_flush(resolver); /* its time is over */
+    dns.silent = true;
+    unsigned questions = dns.questions;
+    assert_true(resolver_cached(resolver, "four.test", 9, 5, eps, 4, &count));
+    assert_int_equal(count, 1);
+    run_for(0.05);
+    assert_true(dns.questions > questions); /* while it is asked again */
+    struct answer a = ask("four.test");
+    ASSERT_ANSWER(a, "192.0.2.1:53");
+    dns.silent = false;
+    dns.fails = true;
+    resolver_flush(resolver);
+    a = ask("four.test");
+    ASSERT_ANSWER(a, "192.0.2.1:53");
+}
+
+static const struct dns_record moved[] = {{"four.test", "192.0.2.200", 60}, {NULL, NULL, 0}};
+static const struct dns_record nothing[] = {{NULL, NULL, 0}};
+
+static void new_address_takes_the_place_of_the_last_one(void **state)
+{
+    (void)state;
+    ask("four.test");
+    resolver_flush(resolver);
+    dns.records = moved;
+    struct answer a = ask("four.test");
+    ASSERT_ANSWER(a, "192.0.2.200:53");
+    resolver_flush(resolver);
+    dns.records = nothing;
+    a = ask("four.test");
+    assert_string_equal(a.failure, "no such host");
+}
+
+static void heir_knows_the_last_addresses(void **state)
+{
+    (void)state;
+    struct socket_rules rules = socket_rules_none();
+    ask("four.test");
+    ask("nowhere.test");
+    struct resolver *old = resolver;
+    resolver = resolver_new(&side, &rules, hosts);
+    assert_non_null(resolver);
+    resolver_inherit(resolver, old);
+    resolver_free(old);
+    dns.silent = true;
+    struct answer a = ask("four.test");
+    ASSERT_ANSWER(a, "192.0.2.1:53");
+    struct udptun_endpoint eps[1];
+    size_t count;
+    assert_false(resolver_cached(resolver, "nowhere.test", 12, 5, eps, 1, &count));
+}
+
+/* ---- the hosts file ---- */
+
+static char *many_hosts(unsigned lines)
+{
+    size_t room = (size_t)lines * 64 + 512, used = 0;
+    char *text = (char *)malloc(room);
+    assert_non_null(text);
+    for (unsigned i = 0; i < lines; i++)
+        used +=
+            (size_t)snprintf(text + used, room - used, "0.0.0.0 ad%u.test everywhere.test\n", i);
+    snprintf(text + used, room - used,
+             "# 192.0.2.66 comment.test\n"
+             " 192.0.2.1\tfirst.test\tSecond.Test # third.test\r\n"
+             "2001:db8::7 first.test\n192.0.2.3 first.test\n192.0.2.1 first.test\n"
+             "not-an-address odd.test\n192.0.2.77 inhosts.test\n192.0.2.9 last.test");
+    return text;
+}
+
+static void hosts_file_is_read_as_it_is_written(void **state)
+{
+    (void)state;
+    char *text = many_hosts(3);
+    assert_true(own_net_file("/etc/hosts", text));
+    free(text);
+    struct udptun_endpoint eps[NAMES_MAX_ADDRESSES];
+    assert_int_equal(hosts_find(hosts, "first.test", eps, 4), 4);
+    assert_int_equal(hosts_find(hosts, "SECOND.test", eps, 4), 1);
+    assert_int_equal(hosts_find(hosts, "last.test", eps, 4), 1);
+    assert_int_equal(hosts_find(hosts, "everywhere.test", eps, NAMES_MAX_ADDRESSES), 3);
+    static const char *const absent[] = {"third.test", "comment.test", "odd.test",  "ad3.test",
+                                         "",           "first.tes",    "192.0.2.1", "irst.test"};
+    for (size_t i = 0; i < sizeof absent / sizeof *absent; i++)
+        assert_int_equal(hosts_find(hosts, absent[i], eps, 4), 0);
+    struct answer a = ask("first.test");
+    ASSERT_ANSWER(a, "192.0.2.1:53", "[2001:db8::7]:53", "192.0.2.3:53");
+    assert_int_equal(dns.questions, 0);
+}
+
+/* How many bytes of files this thread has read. */
+static unsigned long long bytes_read(void)
+{
+    unsigned long long bytes = 0;
+    FILE *f = fopen("/proc/thread-self/io", "re");
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "rchar: %llu", &bytes), 1);
+    fclose(f);
+    return bytes;
+}
+
+static void large_hosts_file_is_not_read_for_each_lookup(void **state)
+{
+    (void)state;
+    char *text = many_hosts(150000);
+    size_t size = strlen(text);
+    assert_true(own_net_file("/etc/hosts", text));
+    struct answer a = ask("ad149999.test");
+    ASSERT_ANSWER(a, "0.0.0.0:53");
+    unsigned long long before = bytes_read();
+    for (int i = 0; i < 100; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "ad%d.test", i);
+        a = ask(name);
+        ASSERT_ANSWER(a, "0.0.0.0:53");
+    }
+    assert_true(bytes_read() - before < size);
+    free(text);
+    assert_true(own_net_file("/etc/hosts", "192.0.2.77 inhosts.test\n192.0.2.78 new.test\n"));
+    a = ask("new.test"); /* but when it has changed */
+    ASSERT_ANSWER(a, "192.0.2.78:53");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -438,6 +660,16 @@ int main(void)
         TEST(sockets_meet_the_protect_hook),
         TEST(unreachable_name_server_fails_with_a_clause),
         TEST(resolver_can_be_freed_with_questions_open),
+        TEST(names_without_an_answer_for_ip6),
+        TEST(late_family_completes_the_answer),
+        TEST(unreachable_family_waits_for_the_other),
+        TEST(second_name_server_answers_for_a_dead_one),
+        TEST(new_name_servers_are_asked_without_a_flush),
+        TEST(last_good_address_outlives_dead_name_servers),
+        TEST(new_address_takes_the_place_of_the_last_one),
+        TEST(heir_knows_the_last_addresses),
+        TEST(hosts_file_is_read_as_it_is_written),
+        TEST(large_hosts_file_is_not_read_for_each_lookup),
     };
     if (!own_net_enter() || !own_net_file("/etc/hosts", "192.0.2.77 inhosts.test\n") ||
         !own_net_file("/etc/resolv.conf", "nameserver 127.0.0.1\n")) {

@@ -20,6 +20,7 @@
 #include "proto/budget.h"
 #include "proto/list.h"
 
+struct hosts;
 struct mailbox;
 struct network_watch;
 struct role_ops;
@@ -38,6 +39,7 @@ struct udptun_engine {
     struct loop loop;              /* its now_us is the time of this turn or call */
     struct thread *thread;         /* NULL: the loop is the caller's */
     struct mailbox *mailbox;       /* calls of other threads; NULL: the loop is the caller's */
+    struct hosts *hosts;           /* the hosts file, for every resolver */
     struct network_watch *network; /* NULL: the system brings no news of its network */
     struct timer again;            /* keeps the loop awake when a turn could not finish */
     struct list turn_work;         /* struct turn_work.node, before the engine's own */

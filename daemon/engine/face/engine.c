@@ -32,6 +32,7 @@
 #include "daemon/engine/tunnel/carrier.h"
 #include "daemon/platform/datagram.h"
 #include "daemon/platform/memory.h"
+#include "daemon/platform/names.h"
 #include "daemon/platform/network.h"
 #include "proto/error.h"
 #include "proto/versioned.h"
@@ -65,6 +66,7 @@ static void release(struct udptun_engine *e)
     own_sockets_fini(&e->own);
     if (e->batch)
         udp_batch_free(e->batch);
+    hosts_free(e->hosts);
     free(e->read_buffer);
     sodium_memzero(e->hash_key, sizeof e->hash_key);
     free(e);
@@ -101,8 +103,9 @@ static struct udptun_engine *allocate(const struct udptun_engine_config *config)
     own_sockets_init(&e->own);
     e->sender = udp_sender_new();
     e->batch = udp_batch_new();
+    e->hosts = hosts_new();
     e->read_buffer = (uint8_t *)malloc(ENGINE_READ_SIZE);
-    if (e->sender && e->batch && e->read_buffer)
+    if (e->sender && e->batch && e->hosts && e->read_buffer)
         return e;
     release(e);
     return NULL;

@@ -166,6 +166,8 @@ static void on_reopen(void *arg)
 
 void gateway_network_changed(struct gateway *t)
 {
+    if (t->resolver)
+        resolver_flush(t->resolver);
     if (timer_is_on(&t->reopen))
         reopen(t);
 }
@@ -283,13 +285,15 @@ static void forget_far_ends(struct gateway *t)
         gateway_udp_tunnel_state(t, tunnel->state, tunnel->last_error);
 }
 
-static int start(struct gateway *t, struct udptun_error *err)
+static int start(struct gateway *t, const struct gateway *old, struct udptun_error *err)
 {
     struct tun2socks_config config;
     struct socket_rules rules = gateway_rules(t);
-    t->resolver = resolver_new(&t->engine->loop, &rules);
+    t->resolver = resolver_new(&t->engine->loop, &rules, t->engine->hosts);
     if (!t->resolver)
         return error_set(err, UDPTUN_E_NOMEM, NULL, "%s: out of memory", gateway_name(t));
+    if (old)
+        resolver_inherit(t->resolver, old->resolver);
     int code = settings_try_mark(&rules, err);
     if (code)
         return code;
@@ -365,7 +369,7 @@ struct gateway *gateway_new(struct udptun_engine *e, struct gateway_settings *co
     bool takes_over = old && old->stack && gateway_settings_same_place(old->config, config);
     if (takes_over)
         release_device(old);
-    if (start(t, err) == UDPTUN_OK)
+    if (start(t, old, err) == UDPTUN_OK)
         return t;
     if (takes_over)
         reopen(old);

@@ -105,6 +105,11 @@ static void used_state(struct entry *o, const char *name, enum udptun_state stat
     gateway_udp_tunnel_state(gateway_of(o), state, reason);
 }
 
+static void network_changed(struct entry *o)
+{
+    gateway_network_changed(gateway_of(o));
+}
+
 static bool pipe_offered(const struct entry *o, const void *config)
 {
     const struct gateway_settings *settings = (const struct gateway_settings *)config;
@@ -133,11 +138,6 @@ static void pipe_close(struct entry *o, const char *user)
 
 static const struct entry_pipe gateway_pipe = {
     .offered = pipe_offered, .open = pipe_open, .close = pipe_close};
-
-static void network_changed(struct entry *o)
-{
-    gateway_network_changed(gateway_of(o));
-}
 
 const struct entry_kind gateway_kind = {
     .what = "tun2socks instance",

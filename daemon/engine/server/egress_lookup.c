@@ -2,45 +2,43 @@
 /*
  * egress_lookup.c - datagrams to host names, until the resolver has answered.
  *
- * A handful per name and a few names per binding: what a resolver that does not answer can hold
- * up is small, and the rest is dropped and counted.
+ * Some per name wait, for maxQueueDelayMs. A socket may send to many names of which some are
+ * dead (the trackers of a torrent), so the limits are such that the oldest gives way: of the names
+ * of a binding the one that has waited longest is likely to be dead.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/engine/core/wait_queue.h"
 #include "daemon/engine/server/egress.h"
 #include "daemon/engine/server/udp_server.h"
 #include "daemon/engine/streams/resolver.h"
 #include "daemon/platform/datagram.h"
 
-enum { MAX_LOOKUPS = 4, MAX_WAITING = 8, MAX_WAITING_BYTES = 128 * 1024 };
-
-struct waiting {
-    struct waiting *next;
-    size_t size;
-    uint8_t data[];
-};
+/* Of a binding. */
+enum { MAX_LOOKUPS = 64, MAX_WAITING_BYTES = 256 * 1024 };
 
 struct egress_lookup {
-    struct egress_lookup *next;
+    struct egress_lookup *next; /* the one before it in time */
     struct egress *egress;
     struct resolver_lookup *lookup; /* NULL once answered */
-    struct waiting *first, **last;
-    unsigned count;
-    size_t bytes;
+    struct wait_queue queue;
     bool exempt;
     struct udptun_dest name;  /* what is looked up; its text is in `names` */
     struct udptun_dest asked; /* what the client named */
     char names[2 * HOST_NAME_SIZE];
 };
 
-static void free_waiting(struct egress_lookup *l)
+static void count_drop(const struct egress *egress, enum udptun_machine_drop cause)
 {
-    while (l->first) {
-        struct waiting *w = l->first;
-        l->first = w->next;
-        free(w);
-    }
+    udptun_machine_count_drop(egress->head.tunnel->machine, egress->head.binding, cause);
+}
+
+static void on_dropped(struct wait_queue *q, enum wait_drop why)
+{
+    const struct egress_lookup *l = list_entry(q, struct egress_lookup, queue);
+    count_drop(l->egress,
+               why == WAIT_STALE ? UDPTUN_MACHINE_DROP_STALE : UDPTUN_MACHINE_DROP_QUEUE);
 }
 
 static void unlink_lookup(struct egress_lookup *l)
@@ -49,6 +47,17 @@ static void unlink_lookup(struct egress_lookup *l)
     while (*at != l)
         at = &(*at)->next;
     *at = l->next;
+}
+
+static void send_waiting(struct egress_lookup *l, const struct udptun_endpoint *eps, size_t count)
+{
+    struct udptun_engine *e = l->egress->head.tunnel->engine;
+    struct waiting *w;
+    while ((w = wait_queue_take(&l->queue))) {
+        egress_send_any(l->egress, eps, count, &l->asked, l->exempt, w->data, w->size);
+        udp_sender_flush(e->sender);
+        free(w);
+    }
 }
 
 static void on_resolved(void *arg, const struct udptun_endpoint *eps, size_t count,
@@ -60,19 +69,19 @@ static void on_resolved(void *arg, const struct udptun_endpoint *eps, size_t cou
     struct udptun_engine *e = t->engine;
     l->lookup = NULL;
     unlink_lookup(l);
-    if (count == 0) {
+    if (count) {
+        send_waiting(l, eps, count);
+    } else {
         engine_log_gated(e, &t->server->lookup_gate, UDPTUN_LOG_INFO, "server",
                          "%s: %.*s cannot be resolved: %s", tunnel_name(t), (int)l->name.name_len,
                          l->name.name, failure);
-        udptun_binding_error(egress->head.binding, &l->asked, UDPTUN_MACHINE_HOST_UNREACHABLE, 0,
-                             e->loop.now_us); /* counts the first */
-        for (unsigned i = 1; i < l->count; i++)
-            udptun_machine_count_drop(t->machine, egress->head.binding, UDPTUN_MACHINE_DROP_ERROR);
+        if (l->queue.count)
+            udptun_binding_error(egress->head.binding, &l->asked, UDPTUN_MACHINE_HOST_UNREACHABLE,
+                                 0, e->loop.now_us); /* counts the first */
+        for (size_t i = 1; i < l->queue.count; i++)
+            count_drop(egress, UDPTUN_MACHINE_DROP_ERROR);
+        wait_queue_clear(&l->queue);
     }
-    for (struct waiting *w = l->first; w && count > 0; w = w->next)
-        egress_send_any(egress, eps, count, &l->asked, l->exempt, w->data, w->size);
-    udp_sender_flush(e->sender);
-    free_waiting(l);
     free(l);
     tunnel_touch(t);
 }
@@ -109,7 +118,8 @@ static struct egress_lookup *start(struct egress *egress, const struct udptun_de
     if (!l)
         return NULL;
     l->egress = egress;
-    l->last = &l->first;
+    wait_queue_init(&l->queue, &egress->head.tunnel->engine->loop,
+                    &egress->head.tunnel->engine->buffers, on_dropped);
     l->exempt = exempt;
     keep_name(&l->name, name, l->names);
     keep_name(&l->asked, asked, l->names + HOST_NAME_SIZE);
@@ -124,35 +134,54 @@ static struct egress_lookup *start(struct egress *egress, const struct udptun_de
     return l;
 }
 
-static bool append(struct egress_lookup *l, const uint8_t *data, size_t size)
+static void forget(struct egress_lookup *l)
 {
-    if (l->count >= MAX_WAITING || l->bytes + size > MAX_WAITING_BYTES)
-        return false;
-    struct waiting *w = (struct waiting *)malloc(sizeof *w + size);
-    if (!w)
-        return false;
-    w->next = NULL;
-    w->size = size;
-    if (size)
-        memcpy(w->data, data, size);
-    *l->last = w;
-    l->last = &w->next;
-    l->count++;
-    l->bytes += size;
-    return true;
+    unlink_lookup(l);
+    if (l->lookup)
+        resolver_cancel(l->lookup);
+    while (l->queue.count)
+        wait_queue_drop(&l->queue, WAIT_FULL);
+    free(l);
+}
+
+static struct egress_lookup *oldest(const struct egress *egress)
+{
+    struct egress_lookup *l = egress->lookups;
+    while (l->next)
+        l = l->next;
+    return l;
+}
+
+/* The names that wait longest give way to a datagram of `size`. */
+static void make_room(struct egress *egress, size_t size)
+{
+    size_t bytes = size;
+    for (const struct egress_lookup *l = egress->lookups; l; l = l->next)
+        bytes += l->queue.bytes;
+    while (bytes > MAX_WAITING_BYTES && egress->lookups) {
+        struct egress_lookup *l = oldest(egress);
+        bytes -= l->queue.bytes;
+        forget(l);
+    }
 }
 
 void egress_lookup_queue(struct egress *egress, const struct udptun_dest *name,
                          const struct udptun_dest *asked, bool exempt, const uint8_t *data,
                          size_t size)
 {
+    const struct tunnel *t = egress->head.tunnel;
     unsigned count;
+    make_room(egress, size);
     struct egress_lookup *l = find(egress, name, &count);
-    if (!l && count < MAX_LOOKUPS)
+    if (!l && count >= MAX_LOOKUPS)
+        forget(oldest(egress));
+    if (!l)
         l = start(egress, name, asked, exempt);
-    if (!l || !append(l, data, size))
-        udptun_machine_count_drop(egress->head.tunnel->machine, egress->head.binding,
-                                  UDPTUN_MACHINE_DROP_QUEUE);
+    if (l)
+        wait_queue_add(&l->queue, &name->ep, data, size,
+                       (uint64_t)t->config->given.max_queue_delay_ms * 1000);
+    else
+        count_drop(egress, UDPTUN_MACHINE_DROP_QUEUE);
 }
 
 void egress_lookup_drop(struct egress *egress)
@@ -161,7 +190,7 @@ void egress_lookup_drop(struct egress *egress)
         struct egress_lookup *l = egress->lookups;
         egress->lookups = l->next;
         resolver_cancel(l->lookup);
-        free_waiting(l);
+        wait_queue_clear(&l->queue);
         free(l);
     }
 }

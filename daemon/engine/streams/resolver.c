@@ -2,51 +2,34 @@
 /*
  * resolver.c - host names to addresses without blocking the loop.
  *
- * Theory of operation. An *entry* is a name: asked about (pending) or answered, good until it
- * expires. A *lookup* is a caller who waits: in its entry's list of waiters while that is pending,
- * then in the resolver's list of ready ones, which a timer of zero empties, so that no callback
- * runs inside the call that asked for it. An entry with lookups is never evicted.
+ * Theory of operation. An *entry* is a name with what is known of it: nothing, addresses, or a
+ * failure; fresh until it expires. A *lookup* is a caller who waits: in its entry's list of waiters
+ * while the name is asked about, then in the resolver's list of ready ones, which a timer of zero
+ * empties, so that no callback runs inside the call that asked for it.
  *
- *     resolver_lookup() --> entry pending --> waiters --answer--> ready --timer--> done()
- *                \-> entry answered ------------------------------^
+ *     resolver_lookup() --> entry asked about --> waiters --answer, or STALE_WAIT--> ready -->
+ * done()
+ *                \-> entry fresh --------------------------------------------------^
  *
- * daemon/platform/names.h asks the name servers: it is told a name and gives addresses back.
+ * Addresses outlive their time (RFC 8767): resolver_cached() gives them while the name is asked
+ * again, and a lookup waits for the answer no longer than STALE_WAIT_US. A name server's word that
+ * the name has no address ends them; one that fails or does not answer leaves them.
  *
- * Limits: MAX_ENTRIES names kept, MAX_PENDING of them asked about at a time (names may come from
+ * daemon/platform/names.h asks the name servers: it is told a name and gives addresses back, the
+ * second family's perhaps later, which then only completes the entry.
+ *
+ * Limits: MAX_ENTRIES names kept; those that are asked about or waited for are not evicted.
+ * MAX_PENDING names of which nothing is known are asked about at a time (names may come from
  * strangers), the hash keyed for the same reason.
  */
 #include "daemon/engine/streams/resolver.h"
 
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/platform/loop.h"
-#include "daemon/platform/names.h"
-#include "proto/list.h"
-#include "proto/table.h"
+#include "daemon/engine/streams/resolver_entry.h"
 
-enum { MAX_ENTRIES = 1024, MAX_PENDING = 256 };
-
-#define MIN_TTL_S       5
-#define MAX_TTL_S       300
-#define NEGATIVE_US     2000000 /* a name that is not there, or a server that does not answer */
-#define CHANNEL_IDLE_US 5000000
-
-struct cached_name {
-    struct table_node node;
-    struct list lru; /* resolver's answered entries, least recently used first; else alone */
-    struct list waiters;
-    struct resolver *owner;
-    bool pending;
-    size_t lookups; /* waiting or ready */
-    uint64_t expires_us;
-    const char *failure; /* static; NULL where there are addresses */
-    size_t count;
-    struct udptun_endpoint *addresses; /* port 0 */
-    size_t name_len;
-    char name[]; /* lower case, NUL-terminated */
-};
+#define STALE_WAIT_US 1000000 /* RFC 8767 section 5, "client response timer" (1.8 s there) */
 
 struct resolver_lookup {
     struct list link; /* in its entry's waiters or the resolver's ready */
@@ -56,43 +39,11 @@ struct resolver_lookup {
     uint16_t port;
 };
 
-struct resolver {
-    struct loop *loop;
-    struct socket_rules rules;
-    struct names *names; /* NULL at rest */
-    struct table entries;
-    struct list lru, ready;
-    size_t pending;
-    bool restarting; /* answers now are those of a channel that is being replaced */
-    struct timer deliver, idle;
-    uint8_t key[crypto_shorthash_KEYBYTES];
-};
-
-struct name_key {
-    const char *name;
-    size_t len;
-};
-
-/* ---- entries ------------------------------------------------------------------------------- */
-
-static bool same_name(const struct table_node *node, const void *key)
-{
-    const struct cached_name *e = table_entry(node, const struct cached_name, node);
-    const struct name_key *k = (const struct name_key *)key;
-    return e->name_len == k->len && memcmp(e->name, k->name, k->len) == 0;
-}
-
-static uint64_t hash_name(const struct resolver *r, const char *name, size_t len)
-{
-    uint64_t hash;
-    _Static_assert(sizeof hash == crypto_shorthash_BYTES, "SipHash gives 64 bits");
-    crypto_shorthash((unsigned char *)&hash, (const unsigned char *)name, len, r->key);
-    return hash;
-}
-
-/* The name in lower case, without the root's dot. False when it cannot be one. */
+/* The name in lower case, but for a zone, and without the root's dot. False when it cannot be one.
+ */
 static bool normalize(const char *name, size_t len, char out[HOST_NAME_SIZE], size_t *out_len)
 {
+    bool in_zone = false;
     if (len && name[len - 1] == '.')
         len--;
     if (len == 0 || len >= HOST_NAME_SIZE)
@@ -100,154 +51,15 @@ static bool normalize(const char *name, size_t len, char out[HOST_NAME_SIZE], si
     for (size_t i = 0; i < len; i++) {
         char c = name[i];
         bool upper = c >= 'A' && c <= 'Z', lower = c >= 'a' && c <= 'z';
-        if (!upper && !lower && !(c >= '0' && c <= '9') && !strchr("-_.:%", c))
+        bool other = in_zone ? c > ' ' && c <= '~' : c != '\0' && strchr("-_.:%", c);
+        if (!upper && !lower && !(c >= '0' && c <= '9') && !other)
             return false;
-        if (c == '\0')
-            return false;
-        out[i] = (char)(upper ? c - 'A' + 'a' : c);
+        in_zone = in_zone || c == '%';
+        out[i] = (char)(upper && !in_zone ? c - 'A' + 'a' : c);
     }
     out[len] = '\0';
     *out_len = len;
     return true;
-}
-
-static struct cached_name *entry_find(struct resolver *r, const char *name, size_t len)
-{
-    struct name_key key = {name, len};
-    struct table_node *node = table_find(&r->entries, hash_name(r, name, len), same_name, &key);
-    return node ? table_entry(node, struct cached_name, node) : NULL;
-}
-
-static void entry_free(struct cached_name *e)
-{
-    list_remove(&e->lru);
-    table_remove(&e->owner->entries, &e->node);
-    free(e->addresses);
-    free(e);
-}
-
-/* Makes room for one more. */
-static bool evict(struct resolver *r)
-{
-    LIST_FOREACH_SAFE (node, &r->lru) {
-        struct cached_name *e = list_entry(node, struct cached_name, lru);
-        if (e->lookups == 0) {
-            entry_free(e);
-            return true;
-        }
-    }
-    return false;
-}
-
-static struct cached_name *entry_new(struct resolver *r, const char *name, size_t len)
-{
-    if (r->entries.count >= MAX_ENTRIES && !evict(r))
-        return NULL;
-    struct cached_name *e = (struct cached_name *)calloc(1, sizeof *e + len + 1);
-    if (!e)
-        return NULL;
-    list_init(&e->lru);
-    list_init(&e->waiters);
-    e->owner = r;
-    e->name_len = len;
-    memcpy(e->name, name, len);
-    if (table_insert(&r->entries, &e->node, hash_name(r, name, len)) < 0) {
-        free(e);
-        return NULL;
-    }
-    return e;
-}
-
-static bool is_fresh(const struct cached_name *e)
-{
-    return !e->pending && e->owner->loop->now_us < e->expires_us;
-}
-
-/* ---- answers ------------------------------------------------------------------------------- */
-
-static void deliver_soon(struct resolver *r)
-{
-    if (!timer_is_on(&r->deliver))
-        timer_start(&r->deliver, 0);
-}
-
-static void entry_answered(struct cached_name *e, const struct udptun_endpoint *addresses,
-                           size_t count, uint32_t ttl_s, const char *failure)
-{
-    struct resolver *r = e->owner;
-    free(e->addresses);
-    e->addresses = NULL;
-    e->count = 0;
-    e->failure = failure;
-    if (count) {
-        e->addresses = (struct udptun_endpoint *)calloc(count, sizeof *addresses);
-        if (e->addresses) {
-            memcpy(e->addresses, addresses, count * sizeof *addresses);
-            e->count = count;
-        } else {
-            e->failure = "out of memory";
-        }
-    }
-    uint64_t age_s = ttl_s < MIN_TTL_S ? MIN_TTL_S : ttl_s > MAX_TTL_S ? MAX_TTL_S : ttl_s;
-    e->expires_us = r->loop->now_us + (e->count ? age_s * 1000000 : NEGATIVE_US);
-    e->pending = false;
-    list_move(&r->lru, &e->lru);
-    LIST_FOREACH_SAFE (node, &e->waiters)
-        list_move(&r->ready, node);
-    deliver_soon(r);
-}
-
-/* From the name servers; `arg` is the entry. */
-static void names_answered(void *arg, const struct udptun_endpoint *addresses, size_t count,
-                           uint32_t ttl_s, const char *failure)
-{
-    struct cached_name *e = (struct cached_name *)arg;
-    struct resolver *r = e->owner;
-    if (r->restarting)
-        return;
-    r->pending--;
-    entry_answered(e, addresses, count, ttl_s, failure);
-    if (r->pending == 0)
-        timer_start(&r->idle, CHANNEL_IDLE_US);
-}
-
-/* Not from inside an answer: the names would be freed under their own feet. */
-static void channel_idle(void *arg)
-{
-    struct resolver *r = (struct resolver *)arg;
-    names_free(r->names);
-    r->names = NULL;
-}
-
-static void entry_ask(struct cached_name *e)
-{
-    struct resolver *r = e->owner;
-    timer_stop(&r->idle);
-    e->pending = true;
-    r->pending++;
-    list_remove(&e->lru);
-    if (!r->names)
-        r->names = names_new(r->loop, &r->rules);
-    if (r->names)
-        names_ask(r->names, e->name, names_answered, e);
-    else
-        names_answered(e, NULL, 0, 0, "name resolution could not be started");
-}
-
-/* A name that is an address, and one that is never asked about. */
-static bool answer_without_asking(struct cached_name *e)
-{
-    struct udptun_endpoint ep;
-    if (endpoint_parse_ip(e->name, &ep)) {
-        entry_answered(e, &ep, 1, MAX_TTL_S, NULL);
-        return true;
-    }
-    if (strcmp(e->name, "localhost") == 0) {
-        ep = endpoint_ip4(127, 0, 0, 1, 0);
-        entry_answered(e, &ep, 1, MAX_TTL_S, NULL);
-        return true;
-    }
-    return false;
 }
 
 /* The loop goes round the list as it was: what a callback asks for comes in the next turn. */
@@ -278,18 +90,20 @@ static void deliver(void *arg)
 
 /* ---- the interface ------------------------------------------------------------------------- */
 
-struct resolver *resolver_new(struct loop *loop, const struct socket_rules *rules)
+struct resolver *resolver_new(struct loop *loop, const struct socket_rules *rules,
+                              struct hosts *hosts)
 {
     struct resolver *r = (struct resolver *)calloc(1, sizeof *r);
     if (!r)
         return NULL;
     r->loop = loop;
     r->rules = *rules;
+    r->hosts = hosts;
     table_init(&r->entries);
     list_init(&r->lru);
     list_init(&r->ready);
     timer_init(&r->deliver, loop, deliver, r);
-    timer_init(&r->idle, loop, channel_idle, r);
+    timer_init(&r->idle, loop, entries_idle, r);
     randombytes_buf(r->key, sizeof r->key);
     return r;
 }
@@ -313,25 +127,24 @@ void resolver_free(struct resolver *r)
     free(r);
 }
 
+/* The entry of a name, which is fresh, usable, or being asked about. NULL: no memory, or too many
+ * names are asked about. */
 static struct cached_name *entry_for(struct resolver *r, const char *name, size_t name_len)
 {
     /* One that cannot be a name is answered from the same place as one that does not exist. */
     char text[HOST_NAME_SIZE] = "";
     size_t len = 0;
-    bool valid = normalize(name, name_len, text, &len);
-    struct cached_name *e = entry_find(r, valid ? text : "", valid ? len : 0);
-    if (e && (e->pending || is_fresh(e)))
+    if (!normalize(name, name_len, text, &len))
+        len = 0;
+    struct cached_name *e = entry_find(r, text, len);
+    if (e && (e->asking || entry_is_fresh(e)))
         return e;
     if (r->pending >= MAX_PENDING)
-        return NULL;
+        return e && entry_is_usable(e) ? e : NULL;
     if (!e)
-        e = entry_new(r, valid ? text : "", valid ? len : 0);
-    if (!e)
-        return NULL;
-    if (!valid)
-        entry_answered(e, NULL, 0, 0, "no such host");
-    else if (!answer_without_asking(e))
-        entry_ask(e);
+        e = entry_new(r, text, len);
+    if (e)
+        entry_refresh(e);
     return e;
 }
 
@@ -352,13 +165,11 @@ struct resolver_lookup *resolver_lookup(struct resolver *r, const char *name, si
     lookup->port = port;
     list_init(&lookup->link);
     e->lookups++;
-    if (e->pending) {
-        list_append(&e->waiters, &lookup->link);
-    } else {
-        list_move(&r->lru, &e->lru);
-        list_append(&r->ready, &lookup->link);
-        deliver_soon(r);
-    }
+    list_append(&e->waiters, &lookup->link);
+    if (!e->asking || entry_is_fresh(e))
+        entry_ready(e);
+    else if (entry_is_usable(e) && !timer_is_on(&e->patience))
+        timer_start(&e->patience, STALE_WAIT_US);
     return lookup;
 }
 
@@ -378,8 +189,13 @@ bool resolver_cached(struct resolver *r, const char *name, size_t name_len, uint
     if (!normalize(name, name_len, text, &len))
         return true;
     struct cached_name *e = entry_find(r, text, len);
-    if (!e || !is_fresh(e))
+    if (!e)
         return false;
+    if (!entry_is_fresh(e)) {
+        if (!entry_is_usable(e))
+            return false;
+        entry_refresh(e);
+    }
     list_move(&r->lru, &e->lru);
     for (size_t i = 0; i < e->count && i < max; i++) {
         eps[i] = e->addresses[i];
@@ -389,26 +205,24 @@ bool resolver_cached(struct resolver *r, const char *name, size_t name_len, uint
     return true;
 }
 
-static void ask_again(struct table_node *node, void *arg)
-{
-    struct cached_name *e = table_entry(node, struct cached_name, node);
-    (void)arg;
-    if (e->pending)
-        entry_ask(e);
-}
-
 void resolver_flush(struct resolver *r)
 {
-    r->restarting = true;
-    names_free(r->names);
-    r->names = NULL;
-    r->restarting = false;
     LIST_FOREACH_SAFE (node, &r->lru) {
         struct cached_name *e = list_entry(node, struct cached_name, lru);
-        e->expires_us = 0;
-        if (e->lookups == 0)
+        e->expires_us = e->recheck_us = 0;
+        if (e->lookups == 0 && !e->asking && e->count == 0)
             entry_free(e);
     }
-    r->pending = 0;
-    table_each(&r->entries, ask_again, NULL);
+    entries_restart(r);
+}
+
+static void inherit(struct table_node *node, void *arg)
+{
+    entry_inherit((struct resolver *)arg, table_entry(node, const struct cached_name, node));
+}
+
+void resolver_inherit(struct resolver *r, struct resolver *from)
+{
+    if (from)
+        table_each(&from->entries, inherit, r);
 }

@@ -253,9 +253,11 @@ static int open_listener(struct tunnel *t, struct tunnel *heir_of, struct udptun
 static int start(struct tunnel *t, struct tunnel *heir_of, struct udptun_error *err)
 {
     struct socket_rules rules = tunnel_rules(t);
-    t->resolver = resolver_new(&t->engine->loop, &rules);
+    t->resolver = resolver_new(&t->engine->loop, &rules, t->engine->hosts);
     if (!t->resolver)
         return error_set(err, UDPTUN_E_NOMEM, NULL, "%s: out of memory", tunnel_name(t));
+    if (heir_of)
+        resolver_inherit(t->resolver, heir_of->resolver);
     int code = settings_try_mark(&rules, err);
     if (!code)
         code = t->role->start(t, err);

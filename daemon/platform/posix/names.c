@@ -2,6 +2,17 @@
 /*
  * names.c - name servers by c-ares, with sockets that meet the tunnel's rules.
  *
+ * Theory of operation. A question about a name is two of c-ares, one for each family, since some
+ * name servers never answer the one for AAAA (RFC 8305 section 3). The family that has addresses
+ * first waits OTHER_FAMILY_US for the other and is told then, unless this host has no route to it.
+ * The other's answer, when it comes, is told in a second call with the addresses of both.
+ *
+ *     asked -> one family answered -(50 ms)-> told -> both answered -> told, gone
+ *
+ * A name that does not exist for one family does not exist (RFC 8020), so the other family is
+ * awaited only for ABSENT_US then. c-ares cannot take a question back: one that nobody awaits any
+ * more stays until c-ares ends it.
+ *
  * c-ares tells which of its sockets wait for what; each has a watcher here, and one timer follows
  * its next timeout. Every socket meets the rules before it connects, also those with which c-ares
  * asks the routing table which address would be used (RFC 6724), so that a mark counts there as
@@ -19,9 +30,24 @@
 
 #include "daemon/platform/loop.h"
 #include "daemon/platform/posix/address.h"
+#include "daemon/platform/posix/file_stamp.h"
+#include "daemon/platform/posix/names_order.h"
 #include "proto/list.h"
 
-enum { TRY_TIMEOUT_MS = 2000, TRIES = 3 };
+#define SETTINGS_PATH "/etc/resolv.conf"
+
+/*
+ * A name server that is dead costs TRY_TIMEOUT_MS before the next one is asked; c-ares doubles the
+ * time in each further round, and an answer that is late still counts.
+ */
+enum { TRY_TIMEOUT_MS = 500, TRIES = 4 };
+
+enum {
+    OTHER_FAMILY_US = 50 * 1000, /* RFC 8305 section 3, "Resolution Delay" */
+    ABSENT_US = 2 * 1000 * 1000,
+};
+
+enum { IP6, IP4, FAMILIES };
 
 struct watched {
     struct list link;
@@ -32,14 +58,30 @@ struct watched {
 struct names {
     struct loop *loop;
     const struct socket_rules *rules;
+    struct hosts *hosts; /* NULL: none */
+    struct file_stamp settings;
     ares_channel channel;
     struct list watched;
     struct timer timeout;
 };
 
+/* What is asked of c-ares about one family. */
+struct part {
+    struct question *question;
+    int family; /* AF_INET6 or AF_INET */
+    bool is_open;
+    int status; /* ARES_...; ARES_SUCCESS: there are addresses */
+    size_t count;
+    struct udptun_endpoint addresses[NAMES_MAX_ADDRESSES];
+    int ttl_s;
+};
+
 struct question {
-    names_answer *answer;
+    struct names *owner;
+    names_answered *answered; /* NULL: nobody awaits it any more */
     void *arg;
+    struct part parts[FAMILIES];
+    struct timer patience; /* how long the other family is awaited */
 };
 
 /* ---- sockets and time ---------------------------------------------------------------------- */
@@ -168,22 +210,25 @@ static const struct ares_socket_functions socket_functions = {
     .asendv = send_vector,
 };
 
-struct names *names_new(struct loop *loop, const struct socket_rules *rules)
+struct names *names_new(struct loop *loop, const struct socket_rules *rules, struct hosts *hosts)
 {
+    char lookups[] = "b"; /* name servers alone: the hosts file is ours */
     struct names *a = (struct names *)calloc(1, sizeof *a);
     if (!a)
         return NULL;
     a->loop = loop;
     a->rules = rules;
+    a->hosts = hosts;
+    a->settings = file_stamp_at(SETTINGS_PATH);
     list_init(&a->watched);
     timer_init(&a->timeout, loop, on_timeout, a);
     struct ares_options options = {.timeout = TRY_TIMEOUT_MS,
                                    .tries = TRIES,
+                                   .lookups = lookups,
                                    .sock_state_cb = on_state,
                                    .sock_state_cb_data = a};
-    if (ares_init_options(&a->channel, &options,
-                          ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB) !=
-        ARES_SUCCESS) {
+    int given = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB;
+    if (ares_init_options(&a->channel, &options, given) != ARES_SUCCESS) {
         free(a);
         return NULL;
     }
@@ -200,6 +245,12 @@ void names_free(struct names *a)
     LIST_FOREACH_SAFE (node, &a->watched)
         unwatch(list_entry(node, struct watched, link));
     free(a);
+}
+
+bool names_are_outdated(const struct names *a)
+{
+    struct file_stamp now = file_stamp_at(SETTINGS_PATH);
+    return !file_stamp_equal(&now, &a->settings);
 }
 
 /* ---- questions ----------------------------------------------------------------------------- */
@@ -230,76 +281,156 @@ static bool same_address(const struct udptun_endpoint *eps, size_t count,
     return false;
 }
 
-/* The next of the list from `*node` on that is of `family`, or, with 0, of any. */
-static bool next_address(const struct ares_addrinfo_node **node, int family,
-                         struct udptun_endpoint *ep)
+/* The families take turns, beginning with the one to prefer (RFC 8305 section 4). */
+static size_t interleave(const struct part parts[FAMILIES], const struct socket_rules *rules,
+                         struct udptun_endpoint eps[NAMES_MAX_ADDRESSES])
 {
-    for (; *node; *node = (*node)->ai_next) {
-        if (family && (*node)->ai_family != family)
-            continue;
-        union socket_address sa = {0};
-        if ((*node)->ai_addrlen > sizeof sa)
-            continue;
-        memcpy(&sa, (*node)->ai_addr, (*node)->ai_addrlen);
-        *ep = sockaddr_to_endpoint(&sa, (*node)->ai_addrlen);
-        ep->port = 0;
-        if (ep->family == UDPTUN_ENDPOINT_NONE)
-            continue;
-        *node = (*node)->ai_next;
-        return true;
-    }
-    return false;
+    size_t at[FAMILIES] = {0}, count = 0;
+    int turn = IP6;
+    if (parts[IP6].count && parts[IP4].count &&
+        !names_prefer_ip6(&parts[IP6].addresses[0], &parts[IP4].addresses[0], rules))
+        turn = IP4;
+    for (; at[IP6] < parts[IP6].count || at[IP4] < parts[IP4].count; turn = 1 - turn)
+        if (at[turn] < parts[turn].count && count < NAMES_MAX_ADDRESSES)
+            eps[count++] = parts[turn].addresses[at[turn]++];
+        else if (count == NAMES_MAX_ADDRESSES)
+            break;
+    return count;
 }
 
-/* The families take turns, beginning with that of the best address (RFC 8305 section 4). */
-static size_t interleave(const struct ares_addrinfo_node *first, struct udptun_endpoint *eps)
+static bool is_absence(int status)
 {
-    const struct ares_addrinfo_node *at[2] = {first, first};
-    int families[2] = {first->ai_family, first->ai_family == AF_INET6 ? AF_INET : AF_INET6};
-    size_t count = 0;
-    for (int turn = 0; count < NAMES_MAX_ADDRESSES && (at[0] || at[1]); turn = 1 - turn) {
-        struct udptun_endpoint ep;
-        while (next_address(&at[turn], families[turn], &ep))
-            if (!same_address(eps, count, &ep)) {
-                eps[count++] = ep;
-                break;
-            }
+    return status == ARES_ENODATA || status == ARES_ENOTFOUND || status == ARES_EBADNAME;
+}
+
+static bool is_open(const struct question *q)
+{
+    return q->parts[IP6].is_open || q->parts[IP4].is_open;
+}
+
+/* Of two failures that of a name server that does not work says more than absence, but for a name
+ * that does not exist at all. */
+static int failure_of(const struct question *q)
+{
+    int status = q->parts[IP6].status;
+    for (int i = 0; i < FAMILIES; i++)
+        if (q->parts[i].status == ARES_ENOTFOUND)
+            return ARES_ENOTFOUND;
+    return is_absence(status) ? q->parts[IP4].status : status;
+}
+
+static void tell(struct question *q, bool is_last)
+{
+    struct udptun_endpoint eps[NAMES_MAX_ADDRESSES];
+    struct names_answer answer = {.addresses = eps, .is_last = is_last};
+    answer.count = interleave(q->parts, q->owner->rules, eps);
+    int ttl_s = -1;
+    for (int i = 0; i < FAMILIES; i++)
+        if (q->parts[i].count && (ttl_s < 0 || q->parts[i].ttl_s < ttl_s))
+            ttl_s = q->parts[i].ttl_s;
+    answer.ttl_s = ttl_s > 0 ? (uint32_t)ttl_s : 0;
+    if (answer.count == 0) {
+        int status = failure_of(q);
+        answer.failure = clause_of(status);
+        answer.is_absent = is_absence(status);
     }
-    return count;
+    names_answered *answered = q->answered;
+    if (is_last)
+        q->answered = NULL;
+    if (answered)
+        answered(q->arg, &answer);
+}
+
+/* One family has answered long enough ago. What this host cannot reach is of no use alone. */
+static void on_patience(void *arg)
+{
+    struct question *q = (struct question *)arg;
+    const struct part *done = q->parts[IP6].is_open ? &q->parts[IP4] : &q->parts[IP6];
+    if (done->count == 0)
+        tell(q, true);
+    else if (names_reach(&done->addresses[0], q->owner->rules))
+        tell(q, false);
+}
+
+static void take_addresses(struct part *p, const struct ares_addrinfo *info)
+{
+    for (const struct ares_addrinfo_node *n = info->nodes; n; n = n->ai_next) {
+        union socket_address sa = {0};
+        if (n->ai_addrlen > sizeof sa || n->ai_family != p->family)
+            continue;
+        memcpy(&sa, n->ai_addr, n->ai_addrlen);
+        struct udptun_endpoint ep = sockaddr_to_endpoint(&sa, n->ai_addrlen);
+        ep.port = 0;
+        if (p->count == 0 || n->ai_ttl < p->ttl_s)
+            p->ttl_s = n->ai_ttl;
+        if (ep.family != UDPTUN_ENDPOINT_NONE && p->count < NAMES_MAX_ADDRESSES &&
+            !same_address(p->addresses, p->count, &ep))
+            p->addresses[p->count++] = ep;
+    }
 }
 
 static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo *info)
 {
-    struct question *q = (struct question *)arg;
-    struct udptun_endpoint eps[NAMES_MAX_ADDRESSES];
-    size_t count = 0;
-    int ttl_s = 0;
+    struct part *p = (struct part *)arg;
+    struct question *q = p->question;
     (void)timeouts;
-    if (status == ARES_SUCCESS && info && info->nodes) {
-        count = interleave(info->nodes, eps);
-        ttl_s = info->nodes->ai_ttl;
-        for (const struct ares_addrinfo_node *n = info->nodes; n; n = n->ai_next)
-            ttl_s = n->ai_ttl < ttl_s ? n->ai_ttl : ttl_s;
-    }
-    if (status == ARES_SUCCESS && count == 0)
-        status = ARES_ENODATA;
-    q->answer(q->arg, eps, count, ttl_s > 0 ? (uint32_t)ttl_s : 0,
-              count ? NULL : clause_of(status));
+    if (status == ARES_SUCCESS && info)
+        take_addresses(p, info);
     if (info)
         ares_freeaddrinfo(info);
-    free(q);
+    p->status = status == ARES_SUCCESS && p->count == 0 ? ARES_ENODATA : status;
+    p->is_open = false;
+    if (!is_open(q)) {
+        timer_stop(&q->patience);
+        tell(q, true);
+        free(q);
+    } else if (p->count) {
+        timer_start(&q->patience, OTHER_FAMILY_US);
+    } else if (p->status == ARES_ENOTFOUND) {
+        timer_start(&q->patience, ABSENT_US);
+    }
 }
 
-void names_ask(struct names *a, const char *name, names_answer *answer, void *arg)
+static bool answer_from_hosts(const struct names *a, const char *name, names_answered *answered,
+                              void *arg)
 {
+    struct udptun_endpoint found[NAMES_MAX_ADDRESSES], eps[NAMES_MAX_ADDRESSES];
+    size_t count = a->hosts ? hosts_find(a->hosts, name, found, NAMES_MAX_ADDRESSES) : 0;
+    struct part parts[FAMILIES] = {{0}};
+    for (size_t i = 0; i < count; i++) {
+        struct part *p = &parts[found[i].family == UDPTUN_ENDPOINT_IP6 ? IP6 : IP4];
+        if (!same_address(p->addresses, p->count, &found[i]))
+            p->addresses[p->count++] = found[i];
+    }
+    if (count == 0)
+        return false;
+    struct names_answer answer = {.addresses = eps, .is_last = true};
+    answer.count = interleave(parts, a->rules, eps);
+    answered(arg, &answer);
+    return true;
+}
+
+void names_ask(struct names *a, const char *name, names_answered *answered, void *arg)
+{
+    static const int families[FAMILIES] = {[IP6] = AF_INET6, [IP4] = AF_INET};
+    if (answer_from_hosts(a, name, answered, arg))
+        return;
     struct question *q = (struct question *)calloc(1, sizeof *q);
     if (!q) {
-        answer(arg, NULL, 0, 0, clause_of(ARES_ENOMEM));
+        const struct names_answer answer = {.failure = clause_of(ARES_ENOMEM), .is_last = true};
+        answered(arg, &answer);
         return;
     }
-    q->answer = answer;
+    q->owner = a;
+    q->answered = answered;
     q->arg = arg;
-    struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    ares_getaddrinfo(a->channel, name, NULL, &hints, on_answer, q);
+    timer_init(&q->patience, a->loop, on_patience, q);
+    for (int i = 0; i < FAMILIES; i++)
+        q->parts[i] = (struct part){.question = q, .family = families[i], .is_open = true};
+    /* Either may be answered at once, and the second one's answer frees the question. */
+    for (int i = 0; i < FAMILIES; i++) {
+        struct ares_addrinfo_hints hints = {.ai_family = families[i], .ai_socktype = SOCK_STREAM};
+        ares_getaddrinfo(a->channel, name, NULL, &hints, on_answer, &q->parts[i]);
+    }
     follow_timeout(a);
 }
