@@ -169,6 +169,17 @@ const char *endpoint_zone_name(const char *text)
     return inet_pton(AF_INET6, ip, bytes) == 1 ? zone + 1 : NULL;
 }
 
+void host_port_drop_zone(struct host_port *host)
+{
+    char *zone = strchr(host->host, '%');
+    if (zone && (host->ep.scope || endpoint_zone_name(host->host))) {
+        *zone = '\0';
+        endpoint_parse_ip(host->host, &host->ep);
+        host->ep.port = host->port;
+    }
+    host->ep.scope = 0;
+}
+
 static bool is_numeric_label(const char *label)
 {
     uint64_t ignored = 0;

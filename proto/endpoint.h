@@ -63,6 +63,9 @@ bool endpoint_parse_ip(const char *text, struct udptun_endpoint *ep);
  * system knows its index. NULL when `text` is anything else. */
 const char *endpoint_zone_name(const char *text);
 
+/* A zone means nothing to another host: the address without it. Anything else stays. */
+void host_port_drop_zone(struct host_port *host);
+
 /* "192.0.2.1:53" or "[2001:db8::1]:53". False for anything else, a name included. */
 bool endpoint_parse(const char *text, struct udptun_endpoint *ep);
 

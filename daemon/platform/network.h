@@ -8,6 +8,7 @@
 #define PLATFORM_NETWORK_H
 
 #include "daemon/platform/loop.h"
+#include "daemon/platform/result.h"
 #include "proto/endpoint.h"
 
 struct network_watch;
@@ -27,5 +28,9 @@ int network_own_addresses(network_address *each, void *arg);
 /* As endpoint_parse_ip(), and the zone may be the name of an interface: "fe80::1%eth0". False also
  * when there is no such interface now. */
 bool network_parse_ip(const char *text, struct udptun_endpoint *ep);
+
+/* The address that `host` is, with its port; its zone's index is that of now. IO_OK,
+ * IO_BAD_NAME: it is a host name, IO_NO_DEVICE: there is no such interface. */
+enum io network_address_of(const struct host_port *host, struct udptun_endpoint *ep);
 
 #endif

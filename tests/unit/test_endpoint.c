@@ -188,6 +188,57 @@ static void host_port_takes_addresses_and_names(void **state)
     }
 }
 
+static void zone_may_be_a_name(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"fe80::1%eth0", "::1%a", "fe80::1%br-0123.4096",
+                                       "ff02::1%0x"};
+    static const char *const bad[] = {
+        "fe80::1",
+        "fe80::1%",
+        "fe80::1%7",
+        "192.0.2.1%eth0",
+        "%eth0",
+        "fe80::1%et h0",
+        "fe80::1%a%b",
+        "fe80::1%sixteen-letters_",
+        "name%eth0",
+        "fe80::1%a]b",
+        "fe80::1%a/b",
+        "fe80::1%a:b",
+        "fe80::1%\x7f",
+        "fe80::1%\x01",
+        "",
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_null(endpoint_zone_name(bad[i]));
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_string_equal(endpoint_zone_name(good[i]), strchr(good[i], '%') + 1);
+    struct host_port host;
+    assert_null(host_port_parse("[fe80::1%eth0]:53", false, &host));
+    assert_int_equal(host.ep.family, UDPTUN_ENDPOINT_NONE);
+    assert_string_equal(host.host, "fe80::1%eth0");
+    assert_non_null(host_port_parse("fe80::1%eth0:53", false, &host));
+    assert_non_null(host_port_parse("[name%eth0]:53", false, &host));
+}
+
+static void zone_is_dropped_for_another_host(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"[fe80::1%eth0]:53", "[fe80::1%7]:53", "[fe80::1]:53"};
+    char text[ENDPOINT_TEXT_SIZE];
+    struct host_port host;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        assert_null(host_port_parse(texts[i], false, &host));
+        host_port_drop_zone(&host);
+        assert_string_equal(endpoint_format(&host.ep, text), "[fe80::1]:53");
+    }
+    assert_null(host_port_parse("name.test:53", false, &host));
+    host_port_drop_zone(&host);
+    assert_string_equal(host.host, "name.test");
+    assert_int_equal(host.ep.family, UDPTUN_ENDPOINT_NONE);
+}
+
 static void host_port_wildcard_is_for_listeners(void **state)
 {
     (void)state;
@@ -291,6 +342,8 @@ int main(void)
         cmocka_unit_test(kinds_of_addresses),
         cmocka_unit_test(none_is_printed_as_none),
         cmocka_unit_test(host_port_takes_addresses_and_names),
+        cmocka_unit_test(zone_may_be_a_name),
+        cmocka_unit_test(zone_is_dropped_for_another_host),
         cmocka_unit_test(host_port_wildcard_is_for_listeners),
         cmocka_unit_test(host_port_says_what_is_wrong),
         cmocka_unit_test(host_port_bounds_the_name),

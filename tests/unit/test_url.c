@@ -27,6 +27,7 @@ static void every_kind_is_parsed_and_printed_without_its_user(void **state)
     } cases[] = {
         {SERVER, "192.0.2.1:443", "192.0.2.1:443", URL_HOST_PORT},
         {SERVER, "[2001:db8::1]:443", "[2001:db8::1]:443", URL_HOST_PORT},
+        {SERVER, "[fe80::1%eth0]:443", "[fe80::1%eth0]:443", URL_HOST_PORT},
         {SERVER, "example.org:443", "example.org:443", URL_HOST_PORT},
         {SERVER, "localhost:443", "127.0.0.1:443", URL_HOST_PORT},
         {SERVER, "unix:/run/x.sock", "unix:/run/x.sock", URL_UNIX},

@@ -20,6 +20,7 @@
 #include "daemon/control/report/metrics.h"
 #include "daemon/control/report/status_reply.h"
 #include "daemon/control/store/state.h"
+#include "daemon/platform/network.h"
 #include "daemon/service/command_listener.h"
 #include "proto/endpoint.h"
 
@@ -254,21 +255,23 @@ static socklen_t to_sockaddr(const struct udptun_endpoint *ep, struct sockaddr_s
     struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)to;
     in6->sin6_family = AF_INET6;
     in6->sin6_port = htons(ep->port);
+    in6->sin6_scope_id = ep->scope;
     memcpy(&in6->sin6_addr, ep->ip, sizeof in6->sin6_addr);
     return sizeof *in6;
 }
 
+static bool parse_place(const char *text, struct udptun_endpoint *place)
+{
+    struct host_port host;
+    return host_port_parse(text, false, &host) == NULL && network_address_of(&host, place) == IO_OK;
+}
+
 static int listen_tcp(struct metrics_http *m, const char *where, struct udptun_error *err)
 {
-    static const char name[] = "localhost:";
     struct udptun_endpoint place;
     struct sockaddr_storage address;
-    char text[ENDPOINT_TEXT_SIZE];
     int yes = 1;
-    bool by_name = strncmp(where, name, sizeof name - 1) == 0;
-    int size = snprintf(text, sizeof text, "%s%s", by_name ? "127.0.0.1:" : "",
-                        by_name ? where + sizeof name - 1 : where);
-    if (size < 0 || (size_t)size >= sizeof text || !endpoint_parse(text, &place))
+    if (!parse_place(where, &place))
         return error_set(err, UDPTUN_E_INVALID, "metrics",
                          "--metrics %.64s: HOST:PORT or unix:PATH is expected", where);
     if (!endpoint_is_loopback(&place))

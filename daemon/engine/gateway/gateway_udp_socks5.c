@@ -11,27 +11,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/engine/core/wait_queue.h"
 #include "daemon/engine/gateway/gateway.h"
 #include "daemon/engine/streams/dialer.h"
 #include "daemon/platform/datagram.h"
+#include "daemon/platform/network.h"
 #include "proto/error.h"
 #include "proto/socks5/socks5.h"
 
 enum {
     MAX_RECEIVES = 4,
-    QUEUE_PACKETS = 32,
-    QUEUE_BYTES = 128 * 1024,
     QUEUE_US = 500000,          /* an older datagram is dropped unsent, as in a tunnel */
     RETRY_US = 1000000,         /* after an attempt that failed */
     UNASSOCIATED_US = 30000000, /* how long it is believed that the proxy refuses TCP */
-};
-
-struct waiting_datagram {
-    struct list node;
-    struct udptun_endpoint destination;
-    uint64_t since_us;
-    size_t size;
-    uint8_t data[];
 };
 
 struct socks5_binding {
@@ -41,8 +33,7 @@ struct socks5_binding {
     struct udptun_endpoint relay;
     struct io_watch control; /* its TCP connection, while there is one */
     struct io_watch relayed; /* the socket connected to the relay, while there is one */
-    struct list queue;
-    size_t queue_packets, queue_bytes;
+    struct wait_queue queue; /* until there is an association */
 };
 
 /* ---- from the proxy */
@@ -130,73 +121,30 @@ static void send_frame(struct socks5_binding *b, const struct udptun_endpoint *d
         relay_error(b, failure);
 }
 
-static struct waiting_datagram *oldest(const struct socks5_binding *b)
+static void on_dropped(struct wait_queue *q, enum wait_drop why)
 {
-    return list_entry(b->queue.next, struct waiting_datagram, node);
-}
-
-static void free_oldest(struct socks5_binding *b)
-{
-    struct waiting_datagram *q = oldest(b);
-    list_remove(&q->node);
-    b->queue_packets--;
-    b->queue_bytes -= q->size;
-    free(q);
+    struct gateway *t = list_entry(q, struct socks5_binding, queue)->gateway;
+    if (t->is_closing)
+        return;
+    if (why == WAIT_STALE)
+        tun2socks_count_drop(t->stack, TUN2SOCKS_DROP_STALE);
+    else
+        tun2socks_lost(t->stack);
 }
 
 static void drop_queue(struct socks5_binding *b)
 {
-    while (!list_empty(&b->queue)) {
-        if (!b->gateway->is_closing)
-            tun2socks_lost(b->gateway->stack);
-        free_oldest(b);
-    }
-}
-
-/* Datagrams that have waited too long. */
-static void drop_stale(struct socks5_binding *b)
-{
-    uint64_t now_us = b->gateway->engine->loop.now_us;
-    while (!list_empty(&b->queue) && now_us - oldest(b)->since_us > QUEUE_US) {
-        tun2socks_count_drop(b->gateway->stack, TUN2SOCKS_DROP_STALE);
-        free_oldest(b);
-    }
+    while (b->queue.count)
+        wait_queue_drop(&b->queue, WAIT_FULL);
 }
 
 static void send_queue(struct socks5_binding *b)
 {
-    drop_stale(b);
-    while (!list_empty(&b->queue)) {
-        struct waiting_datagram *q = oldest(b);
-        send_frame(b, &q->destination, q->data, q->size);
-        free_oldest(b);
+    struct waiting *w;
+    while ((w = wait_queue_take(&b->queue))) {
+        send_frame(b, &w->to, w->data, w->size);
+        free(w);
     }
-}
-
-/* The newest is worth most: where there is no room, the oldest goes. */
-static void queue(struct socks5_binding *b, const struct udptun_endpoint *destination,
-                  const void *data, size_t size)
-{
-    drop_stale(b);
-    while (!list_empty(&b->queue) &&
-           (b->queue_packets >= QUEUE_PACKETS || b->queue_bytes + size > QUEUE_BYTES)) {
-        tun2socks_lost(b->gateway->stack);
-        free_oldest(b);
-    }
-    struct waiting_datagram *q = (struct waiting_datagram *)malloc(sizeof *q + size);
-    if (!q) {
-        tun2socks_lost(b->gateway->stack);
-        return;
-    }
-    q->destination = *destination;
-    q->since_us = b->gateway->engine->loop.now_us;
-    q->size = size;
-    if (size)
-        memcpy(q->data, data, size);
-    list_init(&q->node);
-    list_append(&b->queue, &q->node);
-    b->queue_packets++;
-    b->queue_bytes += size;
 }
 
 /* ---- the association */
@@ -256,7 +204,7 @@ static void on_control(void *arg, unsigned events)
 static void go_unassociated(struct socks5_binding *b)
 {
     struct gateway *t = b->gateway;
-    b->relay = t->config->udp_url.host.ep;
+    network_address_of(&t->config->udp_url.host, &b->relay);
     t->associated = 0;
     if (!connect_relay(b))
         drop_queue(b);
@@ -268,7 +216,7 @@ static void on_associated(void *arg, udptun_socket socket, const struct udptun_e
     struct gateway *t = b->gateway;
     b->dialer = NULL;
     if (socket == NO_SOCKET && io_of(err->sys_errno) == IO_REFUSED && !dial_is_of_target(err) &&
-        t->config->udp_url.host.ep.family != UDPTUN_ENDPOINT_NONE) {
+        network_address_of(&t->config->udp_url.host, &b->relay) == IO_OK) {
         t->unassociated_until_us = t->engine->loop.now_us + UNASSOCIATED_US;
         go_unassociated(b);
         return;
@@ -321,7 +269,7 @@ static void datagram(struct gateway *t, void **binding, const struct udptun_endp
         b->source = *source;
         watch_init(&b->control, &t->engine->loop, on_control, b);
         watch_init(&b->relayed, &t->engine->loop, on_readable, b);
-        list_init(&b->queue);
+        wait_queue_init(&b->queue, &t->engine->loop, &t->engine->buffers, on_dropped);
         *binding = b;
     }
     if (!watch_is_on(&b->relayed) && !b->dialer)
@@ -329,7 +277,7 @@ static void datagram(struct gateway *t, void **binding, const struct udptun_endp
     if (watch_is_on(&b->relayed))
         send_frame(b, destination, data, size);
     else if (b->dialer)
-        queue(b, destination, data, size);
+        wait_queue_add(&b->queue, destination, data, size, QUEUE_US);
     else
         tun2socks_lost(t->stack);
 }

@@ -313,7 +313,9 @@ static void udp_local_configured(struct tunnel *t)
     const struct host_port *target = &t->config->target;
     if (!t->config->has_target)
         return;
-    t->local->target = target->ep.family == UDPTUN_ENDPOINT_NONE
+    /* No zone is on the wire: an address with one goes as text, and the far end knows what it is.
+     */
+    t->local->target = target->ep.family == UDPTUN_ENDPOINT_NONE || target->ep.scope
                            ? udptun_dest_of_name(target->host, strlen(target->host), target->port)
                            : udptun_dest_of(&target->ep);
 }

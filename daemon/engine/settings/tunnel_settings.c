@@ -154,7 +154,9 @@ static int parse_listen(struct tunnel_settings *config, unsigned kinds, struct u
     if (!text)
         return UDPTUN_OK;
     const char *why = url_parse(text, kinds | URL_WILDCARD, &config->listen);
-    if (!why && has_host(&config->listen) && config->listen.host.ep.family == UDPTUN_ENDPOINT_NONE)
+    const struct host_port *host = &config->listen.host;
+    if (!why && has_host(&config->listen) && host->ep.family == UDPTUN_ENDPOINT_NONE &&
+        !endpoint_zone_name(host->host))
         why = "host must be an address";
     return why ? invalid_text(err, "listen", why, text) : UDPTUN_OK;
 }

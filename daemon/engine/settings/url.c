@@ -178,7 +178,8 @@ char *url_format(const struct url *url, char text[URL_TEXT_SIZE])
     else if (url->host.ep.family != UDPTUN_ENDPOINT_NONE)
         url_format_bound(url, &url->host.ep, text);
     else
-        snprintf(text, URL_TEXT_SIZE, "%s%s:%u", prefix, url->host.host, url->host.port);
+        snprintf(text, URL_TEXT_SIZE, strchr(url->host.host, ':') ? "%s[%s]:%u" : "%s%s:%u", prefix,
+                 url->host.host, url->host.port);
     return text;
 }
 

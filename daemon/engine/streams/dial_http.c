@@ -33,7 +33,6 @@ void dial_http_begin(struct dial_proxy *p)
 {
     char target[URL_TEXT_SIZE];
     struct url url = {.kind = URL_HOST_PORT, .host = *p->target};
-    url.host.ep.scope = 0; /* a zone means nothing to another host */
     url_format(&url, target);
     struct writer w = writer_of(p->out, sizeof p->out);
     write_text(&w, "CONNECT ");

@@ -23,6 +23,7 @@
 #include "daemon/engine/streams/dial_attempts.h"
 #include "daemon/engine/streams/dial_proxy.h"
 #include "daemon/platform/loop.h"
+#include "daemon/platform/network.h"
 
 enum { PEEK_SIZE = 4096, RELAY_LOOKUP_US = 2000000 };
 
@@ -395,13 +396,17 @@ static void on_start(void *arg)
 {
     struct dialer *d = (struct dialer *)arg;
     const struct url *hop = hop_of(d);
+    struct udptun_endpoint ep;
+    enum io what = network_address_of(&hop->host, &ep);
     if (hop->kind == URL_UNIX) {
         connect_local(d);
     } else if (d->config.server.kind == URL_UNIX) {
         fail(d, UDPTUN_E_INVALID, io_error(IO_NO_FAMILY), NULL,
              "a Unix socket is not reached by a proxy");
-    } else if (hop->host.ep.family != UDPTUN_ENDPOINT_NONE) {
-        connect_to(d, &hop->host.ep, 1);
+    } else if (what == IO_OK) {
+        connect_to(d, &ep, 1);
+    } else if (what != IO_BAD_NAME) {
+        fail_by(d, io_error(what), NULL);
     } else {
         d->lookup = resolver_lookup(d->config.resolver, hop->host.host, strlen(hop->host.host),
                                     hop->host.port, on_resolved, d);
@@ -418,6 +423,8 @@ struct dialer *dial_start(struct loop *loop, const struct dial_config *config, d
         return NULL;
     d->loop = loop;
     d->config = *config;
+    if (config->via.kind != URL_NONE)
+        host_port_drop_zone(&d->config.server.host);
     d->done = done;
     d->arg = arg;
     d->socket = NO_SOCKET;

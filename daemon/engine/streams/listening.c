@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemon/platform/datagram.h"
+#include "daemon/platform/network.h"
 
 void listening_init(struct listening *l)
 {
@@ -13,10 +14,13 @@ void listening_init(struct listening *l)
 
 static int failed(const struct url *url, int failure, struct udptun_error *err)
 {
-    char place[ENDPOINT_TEXT_SIZE] = "";
+    char place[URL_TEXT_SIZE];
+    struct url plain = *url;
     const char *text = url->path;
-    if (url->kind != URL_UNIX)
-        text = endpoint_format(&url->host.ep, place);
+    if (url->kind != URL_UNIX) {
+        plain.kind = URL_HOST_PORT;
+        text = url_format(&plain, place);
+    }
     int code = io_code(io_of(failure));
     if (code == UDPTUN_E_PORT_IN_USE) {
         error_set(err, code, "listen", "listen: %s is in use", text);
@@ -31,19 +35,27 @@ static int failed(const struct url *url, int failure, struct udptun_error *err)
     return code;
 }
 
+/* 0, or the failure. */
+static int open_at(struct listening *l, const struct url *url)
+{
+    struct udptun_endpoint at;
+    enum io what = network_address_of(&url->host, &at);
+    if (what != IO_OK)
+        return io_error(what);
+    /* Apps accept a reply only from the address they sent to, but routing may pick another one. */
+    unsigned wants = endpoint_is_unspecified(&at) ? UDP_WANT_LOCAL : 0;
+    return url->kind == URL_UDP ? udp_open(&at, NULL, wants, &l->socket)
+                                : socket_listen(&at, &l->socket);
+}
+
 int listening_open(struct listening *l, const struct url *url, struct udptun_error *err)
 {
-    const struct udptun_endpoint *at = &url->host.ep;
-    /* Apps accept a reply only from the address they sent to, but routing may pick another one. */
-    unsigned wants = endpoint_is_unspecified(at) ? UDP_WANT_LOCAL : 0;
     int failure;
     listening_init(l);
     if (url->kind == URL_UNIX)
         failure = socket_listen_local(url->path, &l->socket);
-    else if (url->kind == URL_UDP)
-        failure = udp_open(at, NULL, wants, &l->socket);
     else
-        failure = socket_listen(at, &l->socket);
+        failure = open_at(l, url);
     if (failure)
         return failed(url, failure, err);
     l->kind = url->kind;

@@ -24,3 +24,16 @@ bool network_parse_ip(const char *text, struct udptun_endpoint *ep)
     ep->scope = scope;
     return true;
 }
+
+enum io network_address_of(const struct host_port *host, struct udptun_endpoint *ep)
+{
+    *ep = host->ep;
+    if (ep->family != UDPTUN_ENDPOINT_NONE)
+        return IO_OK;
+    if (!endpoint_zone_name(host->host))
+        return IO_BAD_NAME;
+    if (!network_parse_ip(host->host, ep))
+        return IO_NO_DEVICE;
+    ep->port = host->port;
+    return IO_OK;
+}
