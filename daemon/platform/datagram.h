@@ -28,6 +28,16 @@ int udp_open(const struct udptun_endpoint *at, const struct socket_rules *rules,
 /* Send to `to` alone, and receive from there alone. 0 or the system's error number. */
 int udp_connect(udptun_socket socket, const struct udptun_endpoint *to);
 
+/* How the system would send a datagram now. */
+struct udp_route {
+    struct udptun_endpoint source; /* its address there, port 0 */
+    uint32_t mtu;                  /* the largest IP packet that passes whole, 0: not known */
+};
+
+/* Look up the route to `to` of a socket that meets `rules`. 0 or the system's error number. */
+int udp_route_to(const struct udptun_endpoint *to, const struct socket_rules *rules,
+                 struct udp_route *route);
+
 /* ---- receiving ----------------------------------------------------------------------------- */
 
 /* Receive buffers: one set serves all the sockets of an engine. */

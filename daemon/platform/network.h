@@ -25,6 +25,11 @@ void network_watch_free(struct network_watch *watch);
 typedef void network_address(void *arg, const struct udptun_endpoint *address);
 int network_own_addresses(network_address *each, void *arg);
 
+/* The same for its unicast addresses alone, each with the number of its interface. */
+typedef void network_interface_address(void *arg, const struct udptun_endpoint *address,
+                                       unsigned interface);
+int network_interface_addresses(network_interface_address *each, void *arg);
+
 /* As endpoint_parse_ip(), and the zone may be the name of an interface: "fe80::1%eth0". False also
  * when there is no such interface now. */
 bool network_parse_ip(const char *text, struct udptun_endpoint *ep);

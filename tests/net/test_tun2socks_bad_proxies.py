@@ -31,6 +31,7 @@ class Proxy:
         self.mode = "good"
         self.bound = None  # the address in the answer to UDP ASSOCIATE, from ATYP on; None: the true one
         self.source = None  # that in the frames of replies; None: as in the request
+        self.answers = False  # replies are DNS answers
         self.delay = 0  # seconds that an answer to UDP ASSOCIATE takes
         self.relayed = []  # when each datagram came, and what it was
         self.listener = net.server.listener(SERVER, PROXY_PORT)
@@ -86,7 +87,11 @@ class Proxy:
             data, peer = self.relay.recvfrom(70000)
             self.relayed.append((time.monotonic(), data[10:]))
             if self.source:
-                self.relay.sendto(data[:3] + self.source + data[8:], peer)
+                size = 7 + data[4] if data[3] == 3 else 10
+                port, payload = data[size - 2:size], data[size:]
+                if self.answers:
+                    payload = payload[:2] + bytes([payload[2] | 0x80]) + payload[3:]
+                self.relay.sendto(data[:3] + self.source + port + payload, peer)
                 continue
             for nonsense in (b"", b"\0", data[:5], b"\0\0\1" + data[3:], b"\0\0\0\x09" + data[4:],
                              b"\0\0\0\3\x05a.b.c" + data[10:]):
@@ -110,13 +115,18 @@ class BadProxies(NetTest):
         cls.proxy = Proxy(cls.net)
         cls.addClassCleanup(cls.proxy.stop)
         cls.client = cls.net.daemon("client")
+        cls.configure()
+        route_into(cls.net)
+
+    @classmethod
+    def configure(cls):
         configure(cls.client, name="apps", device="tun:tun0", address="10.85.0.1/24",
                   tcp=f"socks5://{SERVER}:{PROXY_PORT}", udp=f"socks5://{SERVER}:{PROXY_PORT}")
-        route_into(cls.net)
 
     def tearDown(self):
         self.proxy.mode, self.proxy.delay = "good", 0
         self.proxy.bound = self.proxy.source = None
+        self.proxy.answers = False
 
     def works(self):
         app = self.net.client.tcp(THIRD, 80)
@@ -198,10 +208,15 @@ class BadProxies(NetTest):
             self.assertEqual(status_of(self.client)["state"], "established")
 
     def exchange(self):
-        """A datagram of a new app there and back."""
+        """A datagram of a new app there and back; one that waits too long for its association is
+        lost."""
         app = self.net.client.udp()
         self.addCleanup(app.close)
-        app.sendto(b"hello", (THIRD, 9000))
+
+        def passes():
+            app.sendto(b"hello", (THIRD, 9000))
+            return select.select([app], [], [], 0.2)[0]
+        poll("an answer", passes)
         self.assertEqual(app.recvfrom(100), (b"hello", (THIRD, 9000)))
 
     def test_every_way_to_name_the_relay(self):
@@ -231,6 +246,28 @@ class BadProxies(NetTest):
                 app.sendto(b"hello", (THIRD, 9000))
                 poll("it to be counted",
                      lambda before=before: status_of(self.client)["dropped"]["address"] > before)
+
+    def test_a_name_that_was_asked_is_a_source(self):
+        """The apps' questions go to a name server that only the proxy can look up."""
+        configure(self.client, name="apps", merge=True, dns="names.test:53", dnsCache=0)
+        self.addCleanup(self.configure)
+        self.proxy.answers = True
+        question = b"\x12\x34\1\0\0\1\0\0\0\0\0\0\4host\4test\0\0\1\0\1"
+        for name, answered in ((b"\3\x0anames.test", True), (b"\3\x0aNAMES.test", True),
+                               (b"\3\x0aother.test", False)):
+            with self.subTest(name=name):
+                self.proxy.source = name
+                before = status_of(self.client)["dropped"]["address"]
+                app = self.net.client.udp()
+                self.addCleanup(app.close)
+                app.sendto(question, (THIRD, 53))
+                if answered:
+                    data, source = app.recvfrom(500)
+                    self.assertEqual((data[:2], data[2] & 0x80, source),
+                                     (question[:2], 0x80, (THIRD, 53)))
+                else:
+                    poll("it to be counted",
+                         lambda before=before: status_of(self.client)["dropped"]["address"] > before)
 
     def test_nonsense_is_counted(self):
         before = status_of(self.client)["dropped"]

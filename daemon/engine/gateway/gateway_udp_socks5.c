@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "daemon/engine/core/wait_queue.h"
 #include "daemon/engine/gateway/gateway.h"
@@ -38,7 +39,20 @@ struct socks5_binding {
 
 /* ---- from the proxy */
 
-/* The app asked an address, so it can be answered from one alone. */
+/* Whom a frame is from. The app asked an address, so it can be answered from one alone; a name is
+ * asked only of `dns`, which is told by what it was asked. */
+static bool read_source(const struct socks5_binding *b, const struct socks5_address *address,
+                        struct udptun_endpoint *from)
+{
+    const struct gateway_settings *config = b->gateway->config;
+    if (socks5_address_ip(address, from))
+        return !endpoint_is_unspecified(from);
+    *from = config->dns_server;
+    return config->has_dns && from->family == UDPTUN_ENDPOINT_NAME &&
+           address->port == config->dns.port && address->name_len &&
+           strcasecmp(address->name, config->dns.host) == 0;
+}
+
 static void take_frame(struct socks5_binding *b, const uint8_t *data, size_t size)
 {
     struct tun2socks *stack = b->gateway->stack;
@@ -49,7 +63,7 @@ static void take_frame(struct socks5_binding *b, const uint8_t *data, size_t siz
         tun2socks_count_drop(stack, TUN2SOCKS_DROP_MALFORMED);
     else if (header.fragment)
         tun2socks_count_drop(stack, TUN2SOCKS_DROP_FRAGMENT);
-    else if (!socks5_address_ip(&header.address, &from) || endpoint_is_unspecified(&from))
+    else if (!read_source(b, &header.address, &from))
         tun2socks_count_drop(stack, TUN2SOCKS_DROP_ADDRESS);
     else
         gateway_udp_deliver(b->gateway, &b->source, &from, r.at, reader_left(&r));

@@ -10,10 +10,11 @@
  */
 #include "daemon/engine/server/egress.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/engine/server/egress_packets.h"
+#include "daemon/engine/server/egress_route.h"
+#include "daemon/engine/server/hairpin.h"
 #include "daemon/engine/server/udp_server.h"
 #include "daemon/engine/settings/filter.h"
 #include "daemon/engine/streams/resolver.h"
@@ -78,103 +79,11 @@ static void read_socket(struct egress *egress, udptun_socket socket)
     tunnel_touch(t);
 }
 
-static void on_readable(void *arg, unsigned events)
+void egress_on_readable(void *arg, unsigned events)
 {
     (void)events;
     struct egress_socket *s = (struct egress_socket *)arg;
     read_socket(s->egress, s->socket);
-}
-
-/* ---- sockets ------------------------------------------------------------------------------------
- */
-
-static struct egress_socket *find_socket(struct egress *egress, uint8_t family, bool is_loopback)
-{
-    struct egress_socket *s = &egress->first;
-    while (s && (s->family != family || s->is_loopback != is_loopback))
-        s = s->next;
-    return s;
-}
-
-/* Keep a socket: 0, or the failure. */
-static int keep_socket(struct egress *egress, uint8_t family, bool is_loopback,
-                       udptun_socket socket)
-{
-    bool is_first = egress->first.family == UDPTUN_ENDPOINT_NONE;
-    struct egress_socket *s =
-        is_first ? &egress->first : (struct egress_socket *)calloc(1, sizeof *s);
-    if (!s)
-        return io_error(IO_NO_MEMORY);
-    watch_init(&s->watch, &egress->head.tunnel->engine->loop, on_readable, s);
-    if (watch_start(&s->watch, socket, LOOP_READ) < 0) {
-        if (!is_first)
-            free(s);
-        return io_error(IO_NO_MEMORY);
-    }
-    s->egress = egress;
-    s->socket = socket;
-    s->family = family;
-    s->is_loopback = is_loopback;
-    if (!is_first) {
-        s->next = egress->first.next;
-        egress->first.next = s;
-    }
-    return 0;
-}
-
-/* The port that the client had, else that of the flow's first socket. */
-static uint16_t port_wanted(const struct egress *egress, uint8_t family)
-{
-    uint16_t want = family == UDPTUN_ENDPOINT_IP4 ? egress->want4 : egress->want6;
-    if (want != 0 || egress->first.family == UDPTUN_ENDPOINT_NONE)
-        return want;
-    return socket_own(egress->first.socket).port;
-}
-
-static bool is_shortage(enum io what)
-{
-    return io_is_shortage(what) || what == IO_IN_USE;
-}
-
-/* Whether `to` is reached by a socket without the tunnel's mark and device. */
-static bool is_apart(const struct tunnel *t, const struct udptun_endpoint *to)
-{
-    const struct socket_rules *rules = &t->config->rules;
-    return (rules->mark != SOCKET_NO_MARK || rules->bind_device[0]) && endpoint_is_loopback(to);
-}
-
-/* 0, or the failure, which has been logged. `to` is an address that it will send to. */
-static int open_socket(struct egress *egress, const struct udptun_endpoint *to)
-{
-    struct tunnel *t = egress->head.tunnel;
-    struct socket_rules all = tunnel_rules(t), rules = socket_rules_for(&all, to);
-    bool is_loopback = is_apart(t, to);
-    udptun_socket socket;
-    int failure =
-        egress_bind(t, is_loopback ? &rules : &all, (enum udptun_endpoint_family)to->family,
-                    port_wanted(egress, to->family), &socket);
-    if (failure == 0) {
-        failure = keep_socket(egress, to->family, is_loopback, socket);
-        if (failure)
-            socket_close(socket);
-    }
-    if (failure) {
-        char text[IO_TEXT_SIZE];
-        engine_log_gated(t->engine, &t->server->limit_gate, UDPTUN_LOG_WARN, "server",
-                         "%s: no socket for a flow: %s", tunnel_name(t), io_text(failure, text));
-        return failure;
-    }
-    if (is_loopback && find_socket(egress, to->family, false))
-        return 0; /* the flow's external address is that in the network */
-    struct udptun_endpoint external = socket_own(socket);
-    udptun_binding_external(egress->head.binding, &external, t->engine->loop.now_us);
-    return 0;
-}
-
-static void close_socket(struct egress_socket *s)
-{
-    watch_stop(&s->watch);
-    socket_close(s->socket);
 }
 
 /* ---- out ----------------------------------------------------------------------------------------
@@ -194,11 +103,19 @@ static bool refused(struct egress *egress, const struct udptun_endpoint *to,
     return true;
 }
 
+static bool is_shortage(enum io what)
+{
+    return io_is_shortage(what) || what == IO_IN_USE;
+}
+
 void egress_send(struct egress *egress, const struct udptun_endpoint *to,
                  const struct udptun_dest *asked, bool exempt, const uint8_t *data, size_t size)
 {
     struct tunnel *t = egress->head.tunnel;
     struct udptun_endpoint plain = endpoint_unmapped(to);
+    int failure;
+    if (!exempt && !t->server->packets && hairpin_send(egress, &plain, data, size))
+        return;
     if (!exempt && refused(egress, &plain, asked))
         return;
     if (t->server->packets) {
@@ -207,21 +124,19 @@ void egress_send(struct egress *egress, const struct udptun_endpoint *to,
         egress_packets_send(t->server->packets, egress, &plain, asked, data, size);
         return;
     }
-    bool is_loopback = is_apart(t, &plain);
-    struct egress_socket *s = find_socket(egress, plain.family, is_loopback);
-    int failure = s ? 0 : open_socket(egress, &plain);
-    if (failure) {
+    const struct egress_socket *s = egress_socket_to(egress, &plain, &failure);
+    if (!s) {
         udptun_binding_error(egress->head.binding, asked,
                              is_shortage(io_of(failure)) ? UDPTUN_MACHINE_LIMIT
                                                          : UDPTUN_MACHINE_HOST_UNREACHABLE,
                              0, t->engine->loop.now_us);
         return;
     }
-    if (!s)
-        s = find_socket(egress, plain.family, is_loopback);
     if (t->config->filtering != FILTER_NONE)
         filter_note(&egress->filter, t->config->filtering, &plain);
-    udp_sender_add(t->engine->sender, s->socket, &plain, data, size, &egress->head.owner);
+    udp_sender_add_from(t->engine->sender, s->socket,
+                        egress_route_source(t->server->routes, &plain), &plain, data, size,
+                        &egress->head.owner);
 }
 
 void egress_send_any(struct egress *egress, const struct udptun_endpoint *eps, size_t count,
@@ -252,6 +167,7 @@ static void on_unsent(struct datagram_owner *owner, const struct udptun_endpoint
     engine_log_gated(t->engine, &t->server->send_gates[why], UDPTUN_LOG_WARN, "server",
                      "%s: cannot send to %s: %s", tunnel_name(t), endpoint_format(to, where),
                      io_text(io_error(why), text));
+    egress_routes_forget(t->server->routes); /* the address that it was to leave from may be gone */
     struct udptun_dest dest = udptun_dest_of(to);
     report(egress, &dest, why, 0);
 }
@@ -302,9 +218,10 @@ int egress_opened(void *arg, struct udptun_binding *b, uint16_t want4, uint16_t 
     }
     const struct udptun_endpoint any4 = {.family = UDPTUN_ENDPOINT_IP4},
                                  any6 = {.family = UDPTUN_ENDPOINT_IP6};
-    if (want4 != 0 && open_socket(egress, &any4) != 0)
+    int failure;
+    if (want4 != 0 && !egress_socket_to(egress, &any4, &failure))
         return UDPTUN_E_LIMIT;
-    if (want6 != 0 && open_socket(egress, &any6) != 0 && want4 == 0)
+    if (want6 != 0 && !egress_socket_to(egress, &any6, &failure) && want4 == 0)
         return UDPTUN_E_LIMIT;
     return UDPTUN_OK;
 }
@@ -321,12 +238,5 @@ void egress_closed(void *arg, struct udptun_binding *b, enum udptun_close_reason
     if (t->server->packets)
         egress_packets_closed(t->server->packets, egress);
     filter_free(egress->filter);
-    if (egress->first.family != UDPTUN_ENDPOINT_NONE)
-        close_socket(&egress->first);
-    while (egress->first.next) {
-        struct egress_socket *s = egress->first.next;
-        egress->first.next = s->next;
-        close_socket(s);
-        free(s);
-    }
+    egress_sockets_close(egress);
 }

@@ -17,8 +17,11 @@ struct egress_socket {
     struct egress_socket *next;
     struct io_watch watch;
     udptun_socket socket;
+    uint16_t port;
     uint8_t family; /* enum udptun_endpoint_family; NONE: not open */
     bool is_loopback;
+    bool is_external;          /* in udp_server.by_port */
+    struct table_node by_port; /* hairpin.c */
 };
 
 /*
@@ -53,6 +56,17 @@ void egress_send(struct egress *egress, const struct udptun_endpoint *to,
 void egress_send_any(struct egress *egress, const struct udptun_endpoint *eps, size_t count,
                      const struct udptun_dest *asked, bool exempt, const uint8_t *data,
                      size_t size);
+
+/* For a socket's watch: `arg` is the struct egress_socket. */
+void egress_on_readable(void *arg, unsigned events);
+
+/* ---- egress_socket.c ----------------------------------------------------------------------------
+ */
+
+/* The socket that sends to `to`, opened where need be; or NULL, and `*failure` has been logged. */
+struct egress_socket *egress_socket_to(struct egress *egress, const struct udptun_endpoint *to,
+                                       int *failure);
+void egress_sockets_close(struct egress *egress);
 
 /* ---- egress_port.c ------------------------------------------------------------------------------
  */

@@ -7,6 +7,7 @@
 
 #include "daemon/engine/server/egress.h"
 #include "daemon/engine/server/egress_packets.h"
+#include "daemon/engine/server/egress_route.h"
 #include "daemon/engine/settings/egress_place.h"
 #include "daemon/engine/tunnel/carrier.h"
 #include "daemon/platform/socket.h"
@@ -113,6 +114,10 @@ static int udp_server_new(struct tunnel *t, struct udptun_error *err)
     if (!server)
         return error_set(err, UDPTUN_E_NOMEM, NULL, "%s: out of memory", tunnel_name(t));
     t->server = server;
+    table_init(&server->by_port);
+    server->routes = egress_routes_new(t);
+    if (!server->routes)
+        return error_set(err, UDPTUN_E_NOMEM, NULL, "%s: out of memory", tunnel_name(t));
     acceptor_init(&server->acceptor, t->engine, tunnel_module(t), tunnel_name(t), taken, t);
     struct udptun_error why = {0};
     server->policy = make_policy(t->config, &why);
@@ -161,11 +166,18 @@ static int udp_server_configure(struct tunnel *t, const struct tunnel_settings *
     return UDPTUN_OK;
 }
 
+static void udp_server_network_changed(struct tunnel *t)
+{
+    egress_routes_forget(t->server->routes);
+}
+
 static void udp_server_free(struct tunnel *t)
 {
     if (!t->server)
         return;
     egress_packets_free(t->server->packets);
+    egress_routes_free(t->server->routes);
+    table_fini(&t->server->by_port);
     policy_free(t->server->policy);
     free(t->server);
     t->server = NULL;
@@ -179,5 +191,6 @@ const struct role_ops udp_server_role = {
     .listen = udp_server_listen,
     .unlisten = udp_server_unlisten,
     .configure = udp_server_configure,
+    .network_changed = udp_server_network_changed,
     .free = udp_server_free,
 };

@@ -160,6 +160,8 @@ void tunnel_network_changed(struct tunnel *t)
     if (!t->machine)
         return;
     resolver_flush(t->resolver);
+    if (t->role->network_changed)
+        t->role->network_changed(t);
     udptun_machine_network_changed(t->machine, t->engine->loop.now_us);
     tunnel_touch(t);
     check_listen_address(t);

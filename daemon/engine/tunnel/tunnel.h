@@ -39,6 +39,8 @@ struct role_ops {
                      struct udptun_error *err);
     /* It was replaced. Optional. */
     void (*configured)(struct tunnel *t);
+    /* The host's addresses or routes may be others. Optional. */
+    void (*network_changed)(struct tunnel *t);
     /* The tunnel ends: nobody outside it keeps a pointer to it. Optional. */
     void (*bury)(struct tunnel *t);
     /* After the machine is gone. Harmless when there is no such part. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* datagram_open.c - making UDP sockets, and one datagram at once. */
 #include <errno.h>
+#include <netinet/in.h>
 
 #include "daemon/platform/datagram.h"
 #include "daemon/platform/posix/address.h"
@@ -30,6 +31,42 @@ int udp_connect(udptun_socket s, const struct udptun_endpoint *to)
     union socket_address sa;
     socklen_t size = sockaddr_from_endpoint(&sa, to);
     return connect(s, &sa.any, size) < 0 ? socket_making_error() : 0;
+}
+
+static uint32_t path_mtu(udptun_socket s, int family)
+{
+    int value = 0;
+#if defined(IP_MTU) && defined(IPV6_MTU)
+    socklen_t size = sizeof value;
+    bool is_ip6 = family == AF_INET6;
+    if (getsockopt(s, is_ip6 ? IPPROTO_IPV6 : IPPROTO_IP, is_ip6 ? IPV6_MTU : IP_MTU, &value,
+                   &size) < 0)
+        return 0;
+#else
+    (void)s;
+    (void)family;
+#endif
+    return value > 0 ? (uint32_t)value : 0;
+}
+
+/* connect() of a UDP socket sends nothing: it looks the route up. */
+int udp_route_to(const struct udptun_endpoint *to, const struct socket_rules *rules,
+                 struct udp_route *route)
+{
+    int family = sockaddr_family(to);
+    udptun_socket s;
+    int failure = family < 0 ? EAFNOSUPPORT : socket_make(family, SOCK_DGRAM, rules, &s);
+    if (failure)
+        return failure;
+    failure = udp_connect(s, to);
+    if (failure == 0) {
+        route->source = socket_own(s);
+        route->source.port = 0;
+        route->source.scope = 0;
+        route->mtu = path_mtu(s, family);
+    }
+    socket_close(s);
+    return failure;
 }
 
 int udp_send(udptun_socket s, const struct udptun_endpoint *to, const struct io_span *parts,

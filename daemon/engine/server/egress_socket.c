@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * egress_socket.c - the sockets of a binding: opened by the first datagram that needs one, and
+ * closed with it. egress.c reads and writes them.
+ */
+#include <stdlib.h>
+
+#include "daemon/engine/server/egress.h"
+#include "daemon/engine/server/hairpin.h"
+#include "daemon/engine/server/udp_server.h"
+#include "daemon/platform/datagram.h"
+
+static struct egress_socket *find_socket(struct egress *egress, uint8_t family, bool is_loopback)
+{
+    struct egress_socket *s = &egress->first;
+    while (s && (s->family != family || s->is_loopback != is_loopback))
+        s = s->next;
+    return s;
+}
+
+/* Keep a socket: 0, or the failure. */
+static int keep_socket(struct egress *egress, uint8_t family, bool is_loopback,
+                       udptun_socket socket)
+{
+    bool is_first = egress->first.family == UDPTUN_ENDPOINT_NONE;
+    struct egress_socket *s =
+        is_first ? &egress->first : (struct egress_socket *)calloc(1, sizeof *s);
+    if (!s)
+        return io_error(IO_NO_MEMORY);
+    watch_init(&s->watch, &egress->head.tunnel->engine->loop, egress_on_readable, s);
+    if (watch_start(&s->watch, socket, LOOP_READ) < 0) {
+        if (!is_first)
+            free(s);
+        return io_error(IO_NO_MEMORY);
+    }
+    s->egress = egress;
+    s->socket = socket;
+    s->family = family;
+    s->is_loopback = is_loopback;
+    s->port = socket_own(socket).port;
+    if (!is_loopback)
+        hairpin_add(s);
+    if (!is_first) {
+        s->next = egress->first.next;
+        egress->first.next = s;
+    }
+    return 0;
+}
+
+/* The port that the client had, else that of the flow's first socket. */
+static uint16_t port_wanted(const struct egress *egress, uint8_t family)
+{
+    uint16_t want = family == UDPTUN_ENDPOINT_IP4 ? egress->want4 : egress->want6;
+    if (want != 0 || egress->first.family == UDPTUN_ENDPOINT_NONE)
+        return want;
+    return egress->first.port;
+}
+
+/* Whether `to` is reached by a socket without the tunnel's mark and device. */
+static bool is_apart(const struct tunnel *t, const struct udptun_endpoint *to)
+{
+    const struct socket_rules *rules = &t->config->rules;
+    return (rules->mark != SOCKET_NO_MARK || rules->bind_device[0]) && endpoint_is_loopback(to);
+}
+
+/* 0, or the failure, which has been logged. */
+static int open_socket(struct egress *egress, const struct udptun_endpoint *to)
+{
+    struct tunnel *t = egress->head.tunnel;
+    struct socket_rules all = tunnel_rules(t), rules = socket_rules_for(&all, to);
+    bool is_loopback = is_apart(t, to);
+    udptun_socket socket;
+    int failure =
+        egress_bind(t, is_loopback ? &rules : &all, (enum udptun_endpoint_family)to->family,
+                    port_wanted(egress, to->family), &socket);
+    if (failure == 0) {
+        failure = keep_socket(egress, to->family, is_loopback, socket);
+        if (failure)
+            socket_close(socket);
+    }
+    if (failure) {
+        char text[IO_TEXT_SIZE];
+        engine_log_gated(t->engine, &t->server->limit_gate, UDPTUN_LOG_WARN, "server",
+                         "%s: no socket for a flow: %s", tunnel_name(t), io_text(failure, text));
+        return failure;
+    }
+    if (is_loopback && find_socket(egress, to->family, false))
+        return 0; /* the flow's external address is that in the network */
+    struct udptun_endpoint external = socket_own(socket);
+    udptun_binding_external(egress->head.binding, &external, t->engine->loop.now_us);
+    return 0;
+}
+
+struct egress_socket *egress_socket_to(struct egress *egress, const struct udptun_endpoint *to,
+                                       int *failure)
+{
+    bool is_loopback = is_apart(egress->head.tunnel, to);
+    struct egress_socket *s = find_socket(egress, to->family, is_loopback);
+    *failure = 0;
+    if (s)
+        return s;
+    *failure = open_socket(egress, to);
+    return *failure ? NULL : find_socket(egress, to->family, is_loopback);
+}
+
+static void close_socket(struct egress_socket *s)
+{
+    hairpin_remove(s);
+    watch_stop(&s->watch);
+    socket_close(s->socket);
+}
+
+void egress_sockets_close(struct egress *egress)
+{
+    if (egress->first.family != UDPTUN_ENDPOINT_NONE)
+        close_socket(&egress->first);
+    while (egress->first.next) {
+        struct egress_socket *s = egress->first.next;
+        egress->first.next = s->next;
+        close_socket(s);
+        free(s);
+    }
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* hairpin.c - datagrams from one flow of a server to the external address of another. */
+#include "daemon/engine/server/hairpin.h"
+
+#include "daemon/engine/server/egress_route.h"
+#include "daemon/engine/server/udp_server.h"
+#include "daemon/engine/settings/filter.h"
+
+/* A flow's socket is open on every address of the host, so port and family name it. */
+struct port_key {
+    uint16_t port;
+    uint16_t family;
+};
+
+static struct port_key key_of(uint8_t family, uint16_t port)
+{
+    return (struct port_key){.port = port, .family = family};
+}
+
+static uint64_t hash_of(const struct tunnel *t, const struct port_key *key)
+{
+    return engine_hash(t->engine, key, sizeof *key);
+}
+
+static bool matches(const struct table_node *node, const void *key)
+{
+    const struct egress_socket *s = table_entry(node, const struct egress_socket, by_port);
+    const struct port_key *wanted = (const struct port_key *)key;
+    return s->port == wanted->port && s->family == wanted->family;
+}
+
+void hairpin_add(struct egress_socket *s)
+{
+    struct tunnel *t = s->egress->head.tunnel;
+    struct port_key key = key_of(s->family, s->port);
+    s->is_external = table_insert(&t->server->by_port, &s->by_port, hash_of(t, &key)) == UDPTUN_OK;
+}
+
+void hairpin_remove(struct egress_socket *s)
+{
+    if (s->is_external)
+        table_remove(&s->egress->head.tunnel->server->by_port, &s->by_port);
+    s->is_external = false;
+}
+
+static struct egress_socket *find(struct tunnel *t, const struct udptun_endpoint *to)
+{
+    struct port_key key = key_of(to->family, to->port);
+    struct table_node *node = table_find(&t->server->by_port, hash_of(t, &key), matches, &key);
+    return node ? table_entry(node, struct egress_socket, by_port) : NULL;
+}
+
+bool hairpin_send(struct egress *egress, const struct udptun_endpoint *to, const uint8_t *data,
+                  size_t size)
+{
+    struct tunnel *t = egress->head.tunnel;
+    struct egress_socket *far = find(t, to);
+    int failure;
+    if (!far || !egress_route_is_own(t->server->routes, to))
+        return false;
+    const struct egress_socket *own = egress_socket_to(egress, to, &failure);
+    if (!own)
+        return false; /* which is told the way it always is */
+    const struct udptun_endpoint *external = egress_route_external(t->server->routes, to);
+    struct udptun_endpoint from = external ? *external : *to;
+    from.port = own->port;
+    struct udptun_dest source = udptun_dest_of(&from);
+    if (t->config->filtering != FILTER_NONE)
+        filter_note(&egress->filter, t->config->filtering, to);
+    if (filter_passes(far->egress->filter, t->config->filtering, &from))
+        udptun_binding_send(far->egress->head.binding, &source, data, size, t->engine->loop.now_us);
+    else
+        udptun_machine_count_drop(t->machine, far->egress->head.binding,
+                                  UDPTUN_MACHINE_DROP_POLICY);
+    tunnel_touch(t);
+    return true;
+}
