@@ -2,56 +2,52 @@
 /*
  * main.c - the process udptund: options, signals, limits, exit status.
  *
- * The one place that exits. One libev loop runs the engine and the command socket (daemon/
+ * The one place that exits. One loop runs the engine and the command socket (daemon/
  * control); SIGTERM, SIGINT and the action `shutdown` end the loop, and everything is taken apart
  * in order behind it.
  */
-#include <ev.h>
-#include <malloc.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include "daemon/control/change/reload.h"
 #include "daemon/control/control.h"
 #include "daemon/control/store/config_file.h"
 #include "daemon/options.h"
 #include "daemon/platform/memory.h"
-#include "daemon/service/background.h"
-#include "daemon/service/notify.h"
+#include "daemon/platform/process/background.h"
+#include "daemon/platform/process/notify.h"
+#include "daemon/platform/process/process.h"
+#include "daemon/platform/process/signals.h"
 
 struct udptund_process {
-    struct ev_loop *loop;
+    struct loop loop;
     struct log log;
-    ev_signal terminate, interrupt, hangup;
+    struct signals *signals;
     struct control *control;
     struct notify notify;
 };
 
-static void on_stop_signal(struct ev_loop *loop, ev_signal *watcher, int events)
+static void on_stop_signal(void *arg, int number)
 {
-    (void)events;
-    struct udptund_process *p = watcher->data;
-    log_write(&p->log, UDPTUN_LOG_INFO, "main", "stopping: signal %d", watcher->signum);
-    ev_break(loop, EVBREAK_ALL);
+    struct udptund_process *p = arg;
+    log_write(&p->log, UDPTUN_LOG_INFO, "main", "stopping: signal %d", number);
+    loop_stop(&p->loop);
 }
 
-static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int events)
+static void on_reload_signal(void *arg)
 {
-    (void)loop;
-    (void)events;
-    struct udptund_process *p = watcher->data;
+    const struct udptund_process *p = arg;
     if (p->control)
         control_reload(p->control, NULL);
 }
 
+static const struct signals_ops signals_ops = {.stop = on_stop_signal, .reload = on_reload_signal};
+
 static void on_shutdown(void *arg)
 {
     struct udptund_process *p = arg;
-    ev_break(p->loop, EVBREAK_ALL);
+    loop_stop(&p->loop);
 }
 
 static void on_reloading(void *arg, bool begun)
@@ -61,24 +57,6 @@ static void on_reloading(void *arg, bool begun)
         notify_reloading(&p->notify);
     else
         notify_send(&p->notify, "READY=1");
-}
-
-static void watch_signal(struct udptund_process *p, ev_signal *watcher,
-                         void (*callback)(struct ev_loop *, ev_signal *, int), int number)
-{
-    ev_signal_init(watcher, callback, number);
-    watcher->data = p;
-    ev_signal_start(p->loop, watcher);
-}
-
-/* As many descriptors as we may have: each connection of a peer is one. */
-static void raise_limits(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
 }
 
 static int fail(const struct udptun_error *err, enum daemon_exit status)
@@ -97,13 +75,13 @@ static enum daemon_exit status_of_start(const struct udptun_error *err)
                : EXIT_FAILED;
 }
 
-/* From a loop to the end of it. `background` is that of background_start(), or -1. */
+/* From a loop to the end of it. `*background` is told, and NULL then. */
 static int run(struct udptund_process *p, const struct udptund_options *o, const config_msg *file,
-               int background, int socket_fd)
+               struct background **background, udptun_socket listening)
 {
     struct udptun_error err = {0};
     const struct control_config config = {.max_buffer_bytes = o->max_buffer_bytes,
-                                          .loop = p->loop,
+                                          .loop = loop_native(&p->loop),
                                           .log = &p->log,
                                           .socket_path = o->socket_path,
                                           .socket_mode = o->socket_mode,
@@ -112,15 +90,17 @@ static int run(struct udptund_process *p, const struct udptund_options *o, const
                                           .config_path = o->config_file,
                                           .file = file,
                                           .metrics = o->metrics,
-                                          .socket_fd = socket_fd,
+                                          .listening = listening,
                                           .shutdown = on_shutdown,
                                           .reloading = on_reloading,
                                           .arg = p};
     memory_hide();
     /* Before anybody can know that we run: a signal from then on is orderly. */
-    watch_signal(p, &p->terminate, on_stop_signal, SIGTERM);
-    watch_signal(p, &p->interrupt, on_stop_signal, SIGINT);
-    watch_signal(p, &p->hangup, on_hangup, SIGHUP);
+    p->signals = signals_new(&p->loop, &signals_ops, p);
+    if (!p->signals) {
+        error_set(&err, UDPTUN_E_NOMEM, NULL, "out of memory");
+        return fail(&err, EXIT_FAILED);
+    }
     struct control *control = control_new(&config, &err);
     if (!control)
         return fail(&err, status_of_start(&err));
@@ -131,18 +111,18 @@ static int run(struct udptund_process *p, const struct udptund_options *o, const
     }
     log_write(&p->log, UDPTUN_LOG_INFO, "main", "udptund %s listens on %s", udptun_version(),
               o->socket_path);
-    if (background >= 0)
-        background_ready(background, EXIT_OK);
+    background_ready(*background, EXIT_OK);
+    *background = NULL;
     notify_open(&p->notify);
-    notify_watchdog(&p->notify, p->loop);
+    notify_watchdog(&p->notify, &p->loop);
     notify_send(&p->notify, "READY=1\nSTATUS=Ready for commands");
-    ev_run(p->loop, 0);
+    loop_run(&p->loop);
     notify_send(&p->notify, "STOPPING=1\nSTATUS=Telling the peers");
     p->control = NULL;
     control_free(control);
-    notify_close(&p->notify, p->loop);
+    notify_close(&p->notify);
     if (o->pid_file)
-        unlink(o->pid_file);
+        pid_file_remove(o->pid_file);
     log_write(&p->log, UDPTUN_LOG_INFO, "main", "stopped");
     return EXIT_OK;
 }
@@ -150,24 +130,21 @@ static int run(struct udptund_process *p, const struct udptund_options *o, const
 static int start(struct udptund_options *o, const config_msg *file)
 {
     struct udptun_error err = {0};
-    struct udptund_process p = {
-        .log = {.fd = STDERR_FILENO, .level = o->log_level, .json = o->log_json},
-        .notify = {.fd = -1}};
-    int background = -1, socket_fd = notify_listen_fd();
-    if (o->daemonize) {
-        background = background_start(&err);
-        if (background < 0)
-            return fail(&err, EXIT_FAILED);
-    }
-    /* After the forks: an epoll descriptor is not to be shared. */
-    p.loop = ev_default_loop(EVFLAG_AUTO);
+    struct udptund_process p = {.log = {.level = o->log_level, .json = o->log_json},
+                                .notify = {.socket = NO_SOCKET}};
+    struct background *background = NULL;
+    udptun_socket listening = notify_listening();
+    if (o->daemonize && background_start(&background, &err) < 0)
+        return fail(&err, EXIT_FAILED);
     int status = EXIT_FAILED;
-    if (p.loop)
-        status = run(&p, o, file, background, socket_fd);
+    /* After the forks: an epoll descriptor is not to be shared. */
+    if (loop_init_own(&p.loop, NULL, NULL) < 0)
+        fputs("udptund: cannot create an event loop\n", stderr);
     else
-        fputs("udptund: no event loop could be had\n", stderr);
-    if (background >= 0 && status != EXIT_OK)
-        background_ready(background, status);
+        status = run(&p, o, file, &background, listening);
+    signals_free(p.signals);
+    loop_fini(&p.loop);
+    background_ready(background, status);
     return status;
 }
 
@@ -184,14 +161,14 @@ int main(int argc, char **argv)
     }
     /* One arena serves the loop and the worker that writes files: another would only cost memory.
      */
-    mallopt(M_ARENA_MAX, 1);
-    signal(SIGPIPE, SIG_IGN);
-    raise_limits();
+    process_share_arena();
+    process_ignore_broken_pipes();
+    process_raise_limits();
     struct udptun_error err = {0};
     config_msg *file = NULL;
     if (o.config_file && config_file_load(o.config_file, &file, &err) < 0)
         return fail(&err, EXIT_BAD_CONFIG);
-    char *path = o.config_file ? realpath(o.config_file, NULL) : NULL;
+    char *path = o.config_file ? process_absolute_path(o.config_file) : NULL;
     if (path)
         o.config_file = path; /* read again when the working folder may be another */
     int status = o.check_config ? EXIT_OK : start(&o, file);

@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "daemon/platform/local.h"
 #include "daemon/service/log.h"
 
 enum {
@@ -73,11 +73,11 @@ static const char help_text[] =
     "\n"
     "Exit status: 0 ok, 1 failed, 2 usage, 3 bad configuration.\n";
 
-static bool parse_mode(const char *text, mode_t *mode)
+static bool parse_mode(const char *text, unsigned *mode)
 {
     char *end;
     unsigned long value = strtoul(text, &end, 8);
-    *mode = (mode_t)value;
+    *mode = (unsigned)value;
     return *text >= '0' && *text <= '7' && *end == '\0' && value <= 0777;
 }
 
@@ -170,7 +170,7 @@ static bool default_socket(struct udptund_options *o)
     o->socket_path = o->socket_room;
     if (path && *path)
         snprintf(o->socket_room, sizeof o->socket_room, "%s", path);
-    else if (geteuid() == 0)
+    else if (local_is_root())
         snprintf(o->socket_room, sizeof o->socket_room, "/run/udptund/control.sock");
     else if (run && *run)
         snprintf(o->socket_room, sizeof o->socket_room, "%s/udptund/control.sock", run);
@@ -184,7 +184,7 @@ static bool default_state(struct udptund_options *o)
     const char *state = getenv("XDG_STATE_HOME");
     const char *home = getenv("HOME");
     o->state_dir = o->state_room;
-    if (geteuid() == 0)
+    if (local_is_root())
         snprintf(o->state_room, sizeof o->state_room, "/var/lib/udptund");
     else if (state && *state)
         snprintf(o->state_room, sizeof o->state_room, "%s/udptund", state);

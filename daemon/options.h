@@ -5,7 +5,6 @@
 
 #include <limits.h>
 #include <stdbool.h>
-#include <sys/types.h>
 
 #include <udptun/engine.h>
 
@@ -14,7 +13,7 @@
 struct udptund_options {
     const char *config_file;
     const char *socket_path; /* never NULL once parsed */
-    mode_t socket_mode;
+    unsigned socket_mode;    /* permissions, as 0660 */
     const char *socket_group;
     const char *state_dir; /* NULL: --no-state */
     const char *metrics;   /* NULL: none by HTTP */

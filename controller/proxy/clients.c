@@ -430,7 +430,7 @@ int clients_open(struct clients *c, struct ev_loop *loop, const char *path, uid_
         c->loop = NULL;
         return rc;
     }
-    ev_io_init(&c->acceptable, on_acceptable, c->listener.fd, EV_READ);
+    ev_io_init(&c->acceptable, on_acceptable, c->listener.socket, EV_READ);
     ev_timer_init(&c->rest, on_rested, REST_S, 0.);
     ev_prepare_init(&c->reaper, reap);
     c->acceptable.data = c->rest.data = c->reaper.data = c;

@@ -17,7 +17,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "daemon/service/command_listener.h"
+#include "daemon/platform/process/command_listener.h"
 #include "proto/list.h"
 
 /* Who is at the other end, as the kernel says. */

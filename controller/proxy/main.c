@@ -11,10 +11,10 @@
 
 #include "controller/proxy/controller.h"
 #include "daemon/platform/memory.h"
-#include "daemon/service/background.h"
+#include "daemon/platform/process/background.h"
+#include "daemon/platform/process/notify.h"
 #include "daemon/service/exit.h"
 #include "daemon/service/log.h"
-#include "daemon/service/notify.h"
 #include "proto/version.h"
 
 struct proxy_process {
@@ -52,12 +52,12 @@ static void watch_signal(struct proxy_process *p, ev_signal *watcher,
 static int run(struct proxy_process *p, const struct proxy_options *o)
 {
     struct udptun_error err;
-    int background = -1;
+    struct background *background = NULL;
     if (log_open(&p->log, o->log_file, &err) < 0) {
         fprintf(stderr, "ProxyController: %s\n", err.message);
         return EXIT_FAILED;
     }
-    if (o->daemonize && (background = background_start(&err)) < 0) {
+    if (o->daemonize && background_start(&background, &err) < 0) {
         fprintf(stderr, "ProxyController: %s\n", err.message);
         return EXIT_FAILED;
     }
@@ -78,14 +78,13 @@ static int run(struct proxy_process *p, const struct proxy_options *o)
     }
     log_write(&p->log, UDPTUN_LOG_INFO, "proxy", "ProxyController " UDPTUN_VERSION " listens on %s",
               o->socket_path);
-    if (background >= 0)
-        background_ready(background, EXIT_OK);
+    background_ready(background, EXIT_OK);
     notify_open(&p->notify);
     notify_send(&p->notify, "READY=1\nSTATUS=Ready for commands");
     ev_run(p->loop, 0);
     notify_send(&p->notify, "STOPPING=1\nSTATUS=Putting the routing back");
     controller_close(&p->controller);
-    notify_close(&p->notify, p->loop);
+    notify_close(&p->notify);
     log_write(&p->log, UDPTUN_LOG_INFO, "proxy", "stopped");
     return EXIT_OK;
 }
@@ -102,6 +101,7 @@ int main(int argc, char **argv)
         break;
     }
     signal(SIGPIPE, SIG_IGN);
-    static struct proxy_process process = {.log = {.level = UDPTUN_LOG_INFO}, .notify = {.fd = -1}};
+    static struct proxy_process process = {.log = {.level = UDPTUN_LOG_INFO},
+                                           .notify = {.socket = NO_SOCKET}};
     return run(&process, &o);
 }

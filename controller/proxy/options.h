@@ -8,7 +8,7 @@
 #include <sys/types.h>
 
 #include "controller/proxy/linux/device.h"
-#include "daemon/service/command_listener.h"
+#include "daemon/platform/process/command_listener.h"
 #include "daemon/service/exit.h"
 
 struct proxy_options {

@@ -227,7 +227,6 @@ struct control *control_new(const struct control_config *config, struct udptun_e
     control->reloading = config->reloading;
     control->arg = config->arg;
     control->config_path = config->config_path;
-    control->store.dir = control->store.spare = control->store.journal = -1;
     identities_init(&control->identities, &control->store, NULL, NULL, NULL);
     unwritten_init(&control->unwritten, control, change_retry);
     changes_init(control->changes);
@@ -235,8 +234,8 @@ struct control *control_new(const struct control_config *config, struct udptun_e
     recovery_init(control->recovery, control);
     watchers_init(control->watchers, control);
     /* The socket first: a second daemon must not get as far as to touch anything. */
-    if ((config->socket_fd >= 0
-             ? command_listener_adopt(&listener, config->socket_fd, config->socket_group, err)
+    if ((config->listening != NO_SOCKET
+             ? command_listener_adopt(&listener, config->listening, config->socket_group, err)
              : command_listener_open(&listener, config->socket_path, &access, err)) < 0) {
         free(parts);
         return NULL;

@@ -23,10 +23,9 @@
 
 #include <ev.h>
 
-#include <sys/types.h>
-
 #include <udptun/error.h>
 
+#include "daemon/platform/socket.h"
 #include "daemon/service/log.h"
 #include "proto/control/messages.h"
 
@@ -35,9 +34,9 @@ struct control_config {
     struct ev_loop *loop;
     struct log *log;
     const char *socket_path;
-    mode_t socket_mode;
+    unsigned socket_mode;        /* permissions, as 0660 */
     const char *socket_group;    /* NULL: as command_listener_open() says */
-    int socket_fd;               /* handed over by a service manager; -1: none, it is made */
+    udptun_socket listening;     /* handed over by a service manager; NO_SOCKET: it is made */
     const char *state_dir;       /* NULL: nothing is kept */
     const char *config_path;     /* the config file, absolute; stays the caller's. NULL: none */
     const config_msg *file;      /* what is in it, checked; stays the caller's. NULL: none */

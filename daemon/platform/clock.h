@@ -12,7 +12,8 @@
  */
 uint64_t clock_us(void);
 
-/* Milliseconds since 1970, UTC; may be set by the user. For what people read. */
+/* Time since 1970, UTC; may be set by the user. For what people read. */
+uint64_t clock_wall_us(void);
 uint64_t clock_wall_ms(void);
 
 #endif

@@ -71,6 +71,9 @@ int loop_init_own(struct loop *loop, void (*turn)(void *arg), void *arg);
 /* Every watch and timer has been stopped. Harmless on a loop that is all zero. */
 void loop_fini(struct loop *loop);
 
+/* The libev loop below, for a library that takes one; NULL: there is none. */
+struct ev_loop *loop_native(const struct loop *loop);
+
 /* Run until loop_stop(), for loop_init_own(). loop_stop() is called on the loop's thread. */
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);

@@ -181,6 +181,11 @@ int loop_init_own(struct loop *loop, void (*turn)(void *arg), void *arg)
     return code;
 }
 
+struct ev_loop *loop_native(const struct loop *loop)
+{
+    return loop->host ? loop->host->ev : NULL;
+}
+
 void loop_run(struct loop *loop)
 {
     ev_run(loop->host->ev, 0);

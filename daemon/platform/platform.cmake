@@ -16,13 +16,16 @@ else()
 endif()
 set(PLATFORM_DIR ${CMAKE_CURRENT_LIST_DIR})
 
-# platform_pick(VARIABLE NAMES...) - appends the paths of NAME.c; those in no folder are left out.
+# platform_pick(VARIABLE NAMES...) - appends the paths of NAME.c; those in no folder are left out. The
+# folders of process/NAME are in process/.
 function(platform_pick variable)
   set(picked ${${variable}})
   foreach(name ${ARGN})
+    get_filename_component(room ${PLATFORM_DIR}/${name} DIRECTORY)
+    get_filename_component(file ${name} NAME)
     foreach(folder ${PLATFORM_FOLDERS})
-      if(EXISTS ${PLATFORM_DIR}/${folder}/${name}.c)
-        list(APPEND picked ${PLATFORM_DIR}/${folder}/${name}.c)
+      if(EXISTS ${room}/${folder}/${file}.c)
+        list(APPEND picked ${room}/${folder}/${file}.c)
         break()
       endif()
     endforeach()

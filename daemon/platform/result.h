@@ -56,6 +56,11 @@ static inline bool io_is_shortage(enum io what)
     return what == IO_FULL || what == IO_NO_MEMORY;
 }
 
+/* The system's name of an error number, "EADDRINUSE", and back: what the command socket carries.
+ * NULL and 0 where there is none. */
+const char *io_name(int os_error);
+int io_by_name(const char *name);
+
 /* The text of an error number for the end of a clause: "connection refused". Returns `text`. */
 #define IO_TEXT_SIZE ERRNO_TEXT_SIZE
 char *io_text(int os_error, char text[IO_TEXT_SIZE]);

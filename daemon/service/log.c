@@ -6,16 +6,14 @@
 #include "daemon/service/log.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "daemon/platform/clock.h"
+#include "daemon/platform/result.h"
 #include "proto/control/json.h"
 
 #define LINE_SIZE 1024 /* below PIPE_BUF: a pipe takes it whole or not at all */
@@ -88,17 +86,13 @@ bool log_level_parse(const char *word, enum udptun_log_level *level)
     return false;
 }
 
-static int open_file(const char *path)
-{
-    return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
-}
-
 int log_open(struct log *log, const char *path, struct udptun_error *err)
 {
-    log->fd = path ? open_file(path) : STDERR_FILENO;
+    log->file = NULL;
     log->path = path;
-    if (log->fd < 0)
-        return error_set_errno(err, UDPTUN_E_SYSTEM, errno, NULL, "log file %s", path);
+    int failure = path ? file_open_log(path, &log->file) : 0;
+    if (failure)
+        return error_set_errno(err, UDPTUN_E_SYSTEM, failure, NULL, "log file %s", path);
     return UDPTUN_OK;
 }
 
@@ -106,30 +100,29 @@ void log_reopen(struct log *log)
 {
     if (!log->path)
         return;
-    int fd = open_file(log->path);
-    if (fd < 0) {
-        log_write(log, UDPTUN_LOG_WARN, "log", "log file %s: %s", log->path, strerror(errno));
+    struct file *file;
+    char text[IO_TEXT_SIZE];
+    int failure = file_open_log(log->path, &file);
+    if (failure) {
+        log_write(log, UDPTUN_LOG_WARN, "log", "log file %s: %s", log->path,
+                  io_text(failure, text));
         return;
     }
-    close(log->fd);
-    log->fd = fd;
+    file_close(log->file);
+    log->file = file;
 }
 
 static void put(struct log *log, const char *line, size_t size)
 {
-    struct pollfd room = {.fd = log->fd, .events = POLLOUT};
-    if (poll(&room, 1, 0) != 1 || !(room.revents & POLLOUT) || write(log->fd, line, size) < 0)
+    if (file_offer(log->file, line, size) != 0)
         log->lost++;
 }
 
 static size_t as_json(char line[LINE_SIZE], enum udptun_log_level level, const char *module,
                       const char *text)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    json_t *json =
-        json_pack("{s:f, s:s, s:s, s:s}", "time", (double)now.tv_sec + (double)now.tv_nsec / 1e9,
-                  "level", log_level_name(level), "module", module, "message", text);
+    json_t *json = json_pack("{s:f, s:s, s:s, s:s}", "time", (double)clock_wall_us() / 1e6, "level",
+                             log_level_name(level), "module", module, "message", text);
     char *dumped = json ? json_text(json, JSON_COMPACT | JSON_REAL_PRECISION(14)) : NULL;
     json_decref(json);
     if (!dumped || strlen(dumped) + 2 > LINE_SIZE) {
@@ -191,18 +184,17 @@ static uint64_t hash_of(const char *module, const char *text)
 /* Whether this line may be written; `*left_out` tells how many like it were not. */
 static bool is_in_time(struct log *log, const char *module, const char *text, uint64_t *left_out)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    uint64_t now_us = clock_us();
     uint64_t hash = hash_of(module, text);
     struct log_cause *cause = &log->causes[hash % LOG_CAUSES];
     *left_out = 0;
     if (cause->hash != hash) {
-        *cause = (struct log_cause){.hash = hash, .since_s = now.tv_sec, .lines = 1};
+        *cause = (struct log_cause){.hash = hash, .since_us = now_us, .lines = 1};
         return true;
     }
-    if (now.tv_sec - cause->since_s >= LOG_WINDOW_S) {
+    if (now_us - cause->since_us >= LOG_WINDOW_S * UINT64_C(1000000)) {
         *left_out = cause->left_out;
-        *cause = (struct log_cause){.hash = hash, .since_s = now.tv_sec};
+        *cause = (struct log_cause){.hash = hash, .since_us = now_us};
     }
     if (cause->lines >= LOG_BURST) {
         cause->left_out++;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* log.h - the daemon's log: lines of text or JSON on a descriptor, never waiting for it. */
+/* log.h - the daemon's log: lines of text or JSON, never waiting for whoever reads them. */
 #ifndef SERVICE_LOG_H
 #define SERVICE_LOG_H
 
@@ -9,6 +9,7 @@
 
 #include <udptun/engine.h>
 
+#include "daemon/platform/files.h"
 #include "proto/error.h"
 
 #define LOG_MODULES 16 /* most that there are */
@@ -20,14 +21,14 @@
 /* Lines that are alike but for numbers in them. */
 struct log_cause {
     uint64_t hash;
-    int64_t since_s;
+    uint64_t since_us;
     unsigned lines;    /* written since then */
     uint64_t left_out; /* and not told of yet */
 };
 
 struct log {
-    int fd;
-    const char *path; /* the caller's; NULL: it is on standard error, or whatever `fd` is */
+    struct file *file; /* NULL: standard error */
+    const char *path;  /* of `file`; the caller's. NULL: standard error */
     struct log_cause causes[LOG_CAUSES];
     enum udptun_log_level level;                /* lines above it are left out ... */
     enum udptun_log_level modules[LOG_MODULES]; /* ... but of modules that have their own */

@@ -222,7 +222,7 @@ class State(TestCase):
         self.ok(self.configure(other, SERVER, listen="127.0.0.1:%d" % port))
         self.assertNotEqual(listen, port)
         end = time.monotonic() + DEADLINE_S
-        while "t: session not written: Read-only" not in d.log_text():
+        while "t: session not written: read-only" not in d.log_text():
             self.assertLess(time.monotonic(), end, d.log_text())
             time.sleep(0.05)
         with d.client() as c:

@@ -13,10 +13,12 @@ if(UDPTUN_PORTABLE)
 endif()
 set(RESOLVER_SOURCES ${ENGINE_DIR}/streams/resolver.c ${ENGINE_DIR}/streams/resolver_entry.c)
 unit_test(resolver test_resolver.c own_net.c dns_server.c ${RESOLVER_SOURCES}
-          LIBS ${PLATFORM_LIBS} platform_loop_objects)
+          LIBS ${PLATFORM_LIBS} platform_loop_objects
+          platform_names_objects)
 unit_test(dialer test_dialer.c own_net.c dns_server.c ${RESOLVER_SOURCES} ${ENGINE_DIR}/settings/url.c
           ${ENGINE_DIR}/streams/dialer.c ${ENGINE_DIR}/streams/dial_attempts.c ${ENGINE_DIR}/streams/dial_socks5.c
-          ${ENGINE_DIR}/streams/dial_http.c LIBS ${PLATFORM_LIBS} platform_loop_objects)
+          ${ENGINE_DIR}/streams/dial_http.c LIBS ${PLATFORM_LIBS} platform_loop_objects
+          platform_names_objects)
 if("linux" IN_LIST PLATFORM_FOLDERS)
   target_compile_definitions(unit_dialer PRIVATE SOCKET_IS_LINUX)
 endif()

@@ -86,7 +86,7 @@ void action_return_changed(struct call *call, const char *name, bool changed)
 
 static bool is_persistent(const struct control *control, const struct object *object)
 {
-    return object && object_is_kept(object) && control->store.dir >= 0 &&
+    return object && object_is_kept(object) && control->store.folder &&
            !unwritten_reason(&control->unwritten, object->name);
 }
 

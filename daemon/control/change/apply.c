@@ -11,7 +11,7 @@
 
 static bool keeps_session(const struct control *control, const tunnel_msg *tunnel)
 {
-    return control->store.dir >= 0 && !(tunnel->has_ephemeral && tunnel->ephemeral);
+    return control->store.folder && !(tunnel->has_ephemeral && tunnel->ephemeral);
 }
 
 bool control_needs_identity(const struct control *control, ProtobufCMessage *message)

@@ -89,7 +89,7 @@ static void keep_edit(struct change *c, struct edit *e)
     if (!object)
         return;
     bool kept =
-        !c->unwritten && !e->of_file && !object_is_ephemeral(e->wanted) && control->store.dir >= 0;
+        !c->unwritten && !e->of_file && !object_is_ephemeral(e->wanted) && control->store.folder;
     object->of_file = e->of_file;
     means_fini(&object->means);
     object->means = e->means;
@@ -294,7 +294,7 @@ static int prepare(struct change *c, bool *wait)
         if (!c->dry_run && !objects_add(&control->objects, c->edits[i].name))
             return no_memory(c);
     }
-    if (c->dry_run || control->store.dir < 0)
+    if (c->dry_run || !control->store.folder)
         return 0;
     c->record = change_record(c);
     if (!c->record)

@@ -21,7 +21,7 @@
 #include "daemon/control/report/status_reply.h"
 #include "daemon/control/store/state.h"
 #include "daemon/platform/network.h"
-#include "daemon/service/command_listener.h"
+#include "daemon/platform/process/command_listener.h"
 #include "proto/endpoint.h"
 
 #define MAX_SCRAPERS   16
@@ -33,7 +33,7 @@
 
 struct metrics_http {
     struct control *control;
-    struct command_listener listener; /* of a Unix socket; `fd` -1: none */
+    struct command_listener listener; /* of a Unix socket; `socket` NO_SOCKET: none */
     int fd;
     ev_io accepting;
     ev_timer pause; /* until it is tried again, when descriptors ran out */
@@ -295,7 +295,7 @@ struct metrics_http *metrics_http_open(struct control *control, const char *wher
         return NULL;
     }
     m->control = control;
-    m->fd = m->listener.fd = -1;
+    m->fd = m->listener.socket = -1;
     list_init(&m->scrapers);
     ev_init(&m->accepting, on_accept);
     ev_init(&m->pause, on_pause_over);
@@ -305,7 +305,7 @@ struct metrics_http *metrics_http_open(struct control *control, const char *wher
     int rc;
     if (strncmp(where, "unix:", 5) == 0 && where[5]) {
         rc = command_listener_open(&m->listener, where + 5, &access, err);
-        m->fd = m->listener.fd;
+        m->fd = m->listener.socket;
     } else {
         rc = listen_tcp(m, where, err);
     }
@@ -328,7 +328,7 @@ void metrics_http_close(struct metrics_http *m)
     ev_timer_stop(m->control->loop, &m->pause);
     LIST_FOREACH_SAFE (node, &m->scrapers)
         scraper_end(list_entry(node, struct scraper, node));
-    if (m->listener.fd >= 0)
+    if (m->listener.socket >= 0)
         command_listener_close(&m->listener);
     else if (m->fd >= 0)
         close(m->fd);

@@ -56,7 +56,7 @@ void command_socket_keep_spares(struct command_socket *server)
 {
     for (unsigned i = 0; i < COMMAND_SOCKET_SPARES; i++)
         if (server->spares[i] < 0)
-            server->spares[i] = fcntl(server->listener.fd, F_DUPFD_CLOEXEC, 0);
+            server->spares[i] = fcntl(server->listener.socket, F_DUPFD_CLOEXEC, 0);
 }
 
 static bool give_up_spare(struct command_socket *server)
@@ -131,7 +131,7 @@ static bool accept_one(struct command_socket *server)
 {
     int fd;
     do
-        fd = accept4(server->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        fd = accept4(server->listener.socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     while (fd < 0 && errno == EMFILE && give_up_spare(server));
     if (fd >= 0) {
         admit(server, fd);
@@ -167,7 +167,7 @@ void command_socket_start(struct command_socket *server, struct control *control
     server->control = control;
     server->room = room;
     server->listener = *listener;
-    *listener = (struct command_listener){.fd = -1};
+    *listener = (struct command_listener){.socket = NO_SOCKET};
     list_init(&server->connections);
     server->count = 0;
     server->refusal_logged = 0.;
@@ -179,7 +179,7 @@ void command_socket_start(struct command_socket *server, struct control *control
     command_socket_keep_spares(server);
     ev_init(&server->forget, on_forget);
     server->forget.data = server;
-    ev_io_init(&server->accepting, on_accept, server->listener.fd, EV_READ);
+    ev_io_init(&server->accepting, on_accept, server->listener.socket, EV_READ);
     server->accepting.data = server;
     ev_init(&server->pause, on_pause_over);
     server->pause.data = server;

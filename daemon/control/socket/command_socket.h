@@ -13,7 +13,7 @@
 
 #include "daemon/control/socket/command_fds.h"
 #include "daemon/control/socket/peer.h"
-#include "daemon/service/command_listener.h"
+#include "daemon/platform/process/command_listener.h"
 #include "daemon/service/command_slots.h"
 #include "proto/control/envelope.h"
 #include "proto/list.h"

@@ -2,7 +2,6 @@
 /* config_file.c - see config_file.h. */
 #include "daemon/control/store/config_file.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,7 +115,7 @@ int config_file_load(const char *path, config_msg **out, struct udptun_error *er
     size_t size = 0;
     struct udptun_error own;
     *out = NULL;
-    int rc = read_file(AT_FDCWD, path, CONFIG_MAX_SIZE, &text, &size, err);
+    int rc = read_file(path, CONFIG_MAX_SIZE, &text, &size, err);
     if (rc < 0)
         return rc;
     err = err ? err : &own;

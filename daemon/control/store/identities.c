@@ -3,14 +3,12 @@
  * one for the same name takes its place. */
 #include "daemon/control/store/identities.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "daemon/platform/files.h"
+#include "daemon/platform/result.h"
 
 /* A tunnel's name has at most 64 characters and none of them is '/'. */
 enum { NAME_SIZE = 64 + 1, FILE_NAME_SIZE = 64 + sizeof ".session.new" };
@@ -29,7 +27,7 @@ struct identity_job {
     char name[NAME_SIZE];
     size_t size; /* 0: remove the file */
     uint8_t identity[UDPTUN_IDENTITY_SIZE];
-    int sys_errno; /* of the attempt; 0: it succeeded */
+    int failure; /* the system's error number, of the attempt; 0: it succeeded */
     char why[128];
 };
 
@@ -60,59 +58,70 @@ void identities_fini(struct identities *i)
 
 size_t identity_load(struct store *store, const char *name, uint8_t to[UDPTUN_IDENTITY_SIZE])
 {
-    char file[FILE_NAME_SIZE];
-    if (store->dir < 0)
+    char file[FILE_NAME_SIZE], *identity;
+    size_t size;
+    if (!store->folder)
         return 0;
     file_name(name, "", file);
-    int fd = store_open_file(store, file, O_RDONLY | O_NONBLOCK);
-    if (fd < 0)
+    /* One that is longer than any of ours is none. */
+    if (folder_read(store->folder, file, UDPTUN_IDENTITY_SIZE, &identity, &size, NULL) < 0)
         return 0;
-    ssize_t size = read(fd, to, UDPTUN_IDENTITY_SIZE);
-    uint8_t more;
-    if (size > 0 && read(fd, &more, 1) != 0) /* longer than any of ours */
-        size = 0;
-    store_close_file(store, fd);
-    return size > 0 ? (size_t)size : 0;
+    memcpy(to, identity, size);
+    explicit_bzero(identity, size);
+    free(identity);
+    return size;
 }
 
-/* 0, or the errno of what failed. */
+static int write_prepared(struct folder *folder, const char *name, const struct identity_job *j)
+{
+    struct file *file;
+    int failure = file_open(folder, name, FILE_REPLACE, &file);
+    if (failure)
+        return failure;
+    failure = file_write(file, 0, j->identity, j->size);
+    if (failure == 0)
+        failure = file_sync(file);
+    int late = file_close(file);
+    return failure ? failure : late;
+}
+
+/* 0, or the system's error number. */
 static int write_identity(struct store *store, const struct identity_job *j)
 {
     char file[FILE_NAME_SIZE], prepared[FILE_NAME_SIZE];
+    struct folder *folder = store->folder;
     file_name(j->name, "", file);
     file_name(j->name, ".new", prepared);
-    if (j->size == 0)
-        return unlinkat(store->dir, file, 0) < 0 && errno != ENOENT ? errno : 0;
-    int fd = store_open_file(store, prepared, O_WRONLY | O_CREAT | O_TRUNC);
-    if (fd < 0)
-        return errno;
-    int why = write_all(fd, j->identity, j->size) < 0 || fsync(fd) < 0 ? errno : 0;
-    if (store_close_file(store, fd) < 0 && why == 0)
-        why = errno;
-    if (why == 0 && renameat(store->dir, prepared, store->dir, file) < 0)
-        why = errno;
-    if (why != 0)
-        unlinkat(store->dir, prepared, 0);
-    return why;
+    if (j->size == 0) {
+        int failure = folder_remove(folder, file);
+        return io_of(failure) == IO_NOT_FOUND ? 0 : failure;
+    }
+    int failure = write_prepared(folder, prepared, j);
+    if (failure == 0)
+        failure = folder_rename(folder, prepared, file);
+    if (failure)
+        folder_remove(folder, prepared);
+    return failure;
 }
 
 static void run(struct worker_job *job)
 {
     struct identity_job *j = list_entry(job, struct identity_job, job);
-    j->sys_errno = write_identity(j->of->store, j);
+    j->failure = write_identity(j->of->store, j);
 }
 
 static void done(struct worker_job *job)
 {
     struct identity_job *j = list_entry(job, struct identity_job, job);
     bool new = j->why[0] == '\0';
-    if (j->sys_errno == 0 || j->progress == SUPERSEDED) {
+    if (j->failure == 0 || j->progress == SUPERSEDED) {
         job_free(j);
         return;
     }
     j->progress = FAILED;
+    char text[IO_TEXT_SIZE];
     snprintf(j->why, sizeof j->why, "session not %s: %s", j->size > 0 ? "written" : "removed",
-             strerror(j->sys_errno));
+             io_text(j->failure, text));
     if (new)
         j->of->failed(j->of->arg, j->name, j->why);
 }
@@ -122,7 +131,7 @@ static void start(struct identity_job *j)
     j->progress = UNDER_WAY;
     j->job = (struct worker_job){.run = run, .done = done};
     if (worker_submit(j->of->worker, &j->job) < 0) {
-        j->sys_errno = EAGAIN;
+        j->failure = io_error(IO_AGAIN);
         done(&j->job);
     }
 }
@@ -143,7 +152,7 @@ static void supersede(struct identities *i, const char *name)
 
 static void submit(struct identities *i, const char *name, const uint8_t *identity, size_t size)
 {
-    struct identity_job *j = i->store->dir < 0 ? NULL : (struct identity_job *)calloc(1, sizeof *j);
+    struct identity_job *j = !i->store->folder ? NULL : (struct identity_job *)calloc(1, sizeof *j);
     if (!j)
         return;
     supersede(i, name);

@@ -2,26 +2,23 @@
 /* store.c - see store.h; store_find.c reads what is there. */
 #include "daemon/control/store/store.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 #include "daemon/control/store/journal.h"
 #include "daemon/control/store/store_find.h"
-#include "daemon/platform/files.h"
+#include "daemon/platform/result.h"
 
 #define PREPARED_FILE STORE_FILE ".new"
 
 /* A state up to this size is written whole: that is as cheap as a line of the journal. */
 #define SMALL_SIZE ((size_t)32 << 10)
 
-static int failed(const struct store *s, struct udptun_error *err)
+/* `failure`: the system's error number. */
+static int failed(const struct store *s, int failure, struct udptun_error *err)
 {
-    return error_set_errno(err, UDPTUN_E_SYSTEM, errno, NULL, "%s: state not written", s->path);
+    return error_set_errno(err, UDPTUN_E_SYSTEM, failure, NULL, "%s: state not written", s->path);
 }
 
 static int no_memory(struct udptun_error *err)
@@ -31,15 +28,9 @@ static int no_memory(struct udptun_error *err)
 
 /* ---- the folder ------------------------------------------------------------------------------ */
 
-static void keep_spare(struct store *s)
-{
-    if (s->spare < 0)
-        s->spare = fcntl(s->dir, F_DUPFD_CLOEXEC, 0);
-}
-
 int store_open(struct store *s, const char *path, struct udptun_error *err)
 {
-    *s = (struct store){.dir = -1, .spare = -1, .journal = -1};
+    *s = (struct store){0};
     if (!path)
         return 0;
     int rc = make_folders(path, 0700, err);
@@ -48,66 +39,43 @@ int store_open(struct store *s, const char *path, struct udptun_error *err)
     s->path = strdup(path);
     if (!s->path)
         return no_memory(err);
-    s->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (s->dir < 0)
-        rc = error_set_errno(err, UDPTUN_E_SYSTEM, errno, NULL, "%s", path);
-    else if (flock(s->dir, LOCK_EX | LOCK_NB) < 0)
-        rc = errno == EWOULDBLOCK
-                 ? error_set(err, UDPTUN_E_CONFLICT, NULL, "%s: another udptund uses it", path)
-                 : error_set_errno(err, UDPTUN_E_SYSTEM, errno, NULL, "%s", path);
-    if (rc < 0)
-        store_close(s);
+    int failure = folder_open(path, &s->folder);
+    if (failure == 0)
+        return 0;
+    if (io_of(failure) == IO_IN_USE)
+        rc = error_set(err, UDPTUN_E_CONFLICT, NULL, "%s: another udptund uses it", path);
     else
-        keep_spare(s);
+        rc = error_set_errno(err, UDPTUN_E_SYSTEM, failure, NULL, "%s", path);
+    store_close(s);
     return rc;
 }
 
 void store_close(struct store *s)
 {
-    if (s->journal >= 0)
-        close(s->journal);
-    if (s->spare >= 0)
-        close(s->spare);
-    if (s->dir >= 0)
-        close(s->dir);
+    file_close(s->journal);
+    folder_close(s->folder);
     free(s->path);
-    *s = (struct store){.dir = -1, .spare = -1, .journal = -1};
-}
-
-int store_open_file(struct store *s, const char *name, int flags)
-{
-    int fd = openat(s->dir, name, flags | O_CLOEXEC, 0600);
-    if (fd < 0 && (errno == EMFILE || errno == ENFILE) && s->spare >= 0) {
-        close(s->spare);
-        s->spare = -1;
-        fd = openat(s->dir, name, flags | O_CLOEXEC, 0600);
-    }
-    return fd;
-}
-
-int store_close_file(struct store *s, int fd)
-{
-    int rc = close(fd), why = errno;
-    keep_spare(s);
-    errno = why;
-    return rc;
+    *s = (struct store){0};
 }
 
 /* ---- the whole ------------------------------------------------------------------------------- */
 
 static int write_prepared(struct store *s, const char *text, struct udptun_error *err)
 {
-    int fd = store_open_file(s, PREPARED_FILE, O_WRONLY | O_CREAT | O_TRUNC);
-    if (fd < 0)
-        return failed(s, err);
-    int rc = 0;
-    if (write_all(fd, text, strlen(text)) < 0 || fsync(fd) < 0)
-        rc = failed(s, err);
-    if (store_close_file(s, fd) < 0 && rc == 0)
-        rc = failed(s, err);
-    if (rc < 0)
-        unlinkat(s->dir, PREPARED_FILE, 0);
-    return rc;
+    struct file *file;
+    int failure = file_open(s->folder, PREPARED_FILE, FILE_REPLACE, &file);
+    if (failure)
+        return failed(s, failure, err);
+    failure = file_write(file, 0, text, strlen(text));
+    if (failure == 0)
+        failure = file_sync(file);
+    int late = file_close(file);
+    if (failure == 0)
+        failure = late;
+    if (failure == 0)
+        return 0;
+    folder_remove(s->folder, PREPARED_FILE);
+    return failed(s, failure, err);
 }
 
 /* The state that the record is about: that of the disk, or none. */
@@ -155,10 +123,10 @@ static void keep_old(const struct store *s)
     const struct store_files *f = &s->files;
     const char *old = f->format == 1 ? STORE_FILE ".v1" : STORE_FILE ".old";
     if (f->damaged[0]) {
-        linkat(s->dir, f->damaged, s->dir, f->aside, 0);
+        folder_link(s->folder, f->damaged, f->aside);
     } else if (f->format > 0) {
-        unlinkat(s->dir, old, 0);
-        linkat(s->dir, STORE_FILE, s->dir, old, 0);
+        folder_remove(s->folder, old);
+        folder_link(s->folder, STORE_FILE, old);
     }
 }
 
@@ -167,21 +135,19 @@ static int commit_whole(struct store *s, struct udptun_error *err)
     char journal[STORE_NAME_SIZE];
     keep_old(s);
     /* One of that name can only be of an older generation. */
-    unlinkat(s->dir, store_journal_name(s->prepared_generation, journal), 0);
-    if (renameat(s->dir, PREPARED_FILE, s->dir, STORE_FILE) < 0) {
-        int rc = failed(s, err);
-        unlinkat(s->dir, PREPARED_FILE, 0);
-        return rc;
+    folder_remove(s->folder, store_journal_name(s->prepared_generation, journal));
+    int failure = folder_rename(s->folder, PREPARED_FILE, STORE_FILE);
+    if (failure) {
+        folder_remove(s->folder, PREPARED_FILE);
+        return failed(s, failure, err);
     }
-    fsync(s->dir); /* the rename holds without it, but for a power failure */
-    if (s->journal >= 0)
-        close(s->journal);
-    s->journal = -1;
+    folder_sync(s->folder); /* the rename holds without it, but for a power failure */
+    file_close(s->journal);
+    s->journal = NULL;
     s->files = (struct store_files){.format = STATE_FORMAT,
                                     .generation = s->prepared_generation,
                                     .base_size = s->prepared_size};
     s->must_write_whole = false;
-    keep_spare(s);
     return 0;
 }
 
@@ -190,28 +156,36 @@ static int commit_whole(struct store *s, struct udptun_error *err)
 static int open_journal(struct store *s)
 {
     char name[STORE_NAME_SIZE];
-    if (s->journal < 0) {
-        s->journal =
-            store_open_file(s, store_journal_name(s->files.generation, name), O_RDWR | O_CREAT);
-        if (s->journal >= 0 && s->files.journal_size == 0)
-            fsync(s->dir); /* its name has to last as well */
-    }
-    return s->journal;
+    if (s->journal)
+        return 0;
+    int failure = file_open(s->folder, store_journal_name(s->files.generation, name), FILE_UPDATE,
+                            &s->journal);
+    if (failure == 0 && s->files.journal_size == 0)
+        folder_sync(s->folder); /* its name has to last as well */
+    return failure;
+}
+
+/* What is behind the valid part of the journal goes away. A line that is not whole means nothing
+ * anyway. */
+static void cut_journal(struct store *s)
+{
+    if (file_cut(s->journal, s->files.journal_size) != 0)
+        s->must_write_whole = true;
 }
 
 /* `text` behind what is valid. */
 static int append(struct store *s, const char *text)
 {
-    off_t end = (off_t)s->files.journal_size;
-    if (ftruncate(s->journal, end) < 0 || lseek(s->journal, end, SEEK_SET) < 0)
-        return -1;
-    if (write_all(s->journal, text, strlen(text)) == 0 && fsync(s->journal) == 0)
-        return 0;
-    int why = errno;
-    if (ftruncate(s->journal, end) < 0) /* a line that is not whole means nothing anyway */
-        s->must_write_whole = true;
-    errno = why;
-    return -1;
+    size_t end = s->files.journal_size;
+    int failure = file_cut(s->journal, end);
+    if (failure)
+        return failure;
+    failure = file_write(s->journal, end, text, strlen(text));
+    if (failure == 0)
+        failure = file_sync(s->journal);
+    if (failure)
+        cut_journal(s);
+    return failure;
 }
 
 static int prepare_record(struct store *s, const json_t *record, struct udptun_error *err)
@@ -225,7 +199,10 @@ static int prepare_record(struct store *s, const json_t *record, struct udptun_e
         strcat(text, line);
         s->line_at = s->files.journal_size + strlen(head);
         s->prepared_size = s->files.journal_size + strlen(text);
-        rc = open_journal(s) < 0 || append(s, text) < 0 ? failed(s, err) : 0;
+        int failure = open_journal(s);
+        if (failure == 0)
+            failure = append(s, text);
+        rc = failure ? failed(s, failure, err) : 0;
     } else {
         no_memory(err);
     }
@@ -240,12 +217,12 @@ static int prepare_record(struct store *s, const json_t *record, struct udptun_e
 static int commit_record(struct store *s, struct udptun_error *err)
 {
     static const char mark = JOURNAL_VALID;
-    if (pwrite(s->journal, &mark, 1, (off_t)s->line_at) != 1 || fsync(s->journal) < 0) {
-        int rc = failed(s, err);
-        /* Whether the line is valid is not known: it must not stay. */
-        if (ftruncate(s->journal, (off_t)s->files.journal_size) < 0)
-            s->must_write_whole = true;
-        return rc;
+    int failure = file_write(s->journal, s->line_at, &mark, 1);
+    if (failure == 0)
+        failure = file_sync(s->journal);
+    if (failure) {
+        cut_journal(s); /* whether the line is valid is not known: it must not stay */
+        return failed(s, failure, err);
     }
     s->files.journal_size = s->prepared_size;
     return 0;
@@ -284,9 +261,9 @@ int store_commit(struct store *s, struct udptun_error *err)
 void store_discard(struct store *s)
 {
     if (s->prepared == STORE_WHOLE)
-        unlinkat(s->dir, PREPARED_FILE, 0);
-    if (s->prepared == STORE_RECORD && ftruncate(s->journal, (off_t)s->files.journal_size) < 0)
-        s->must_write_whole = true;
+        folder_remove(s->folder, PREPARED_FILE);
+    if (s->prepared == STORE_RECORD)
+        cut_journal(s);
     s->prepared = STORE_NOTHING;
 }
 
@@ -296,7 +273,7 @@ int store_load(struct store *s, config_msg **out, state_report report, void *arg
     struct state state;
     struct finding finding;
     *out = NULL;
-    if (s->dir < 0)
+    if (!s->folder)
         return 0;
     int rc = store_find(s, &state, &finding);
     if (rc == 0)

@@ -27,9 +27,10 @@
 #define CONTROL_STORE_H
 
 #include <stdbool.h>
-#include <sys/types.h>
+#include <stddef.h>
 
 #include "daemon/control/store/state_json.h"
+#include "daemon/platform/files.h"
 
 /* What is to be made valid. */
 enum store_prepared {
@@ -49,10 +50,9 @@ struct store_files {
 };
 
 struct store {
-    int dir; /* -1: nothing is kept */
+    struct folder *folder; /* NULL: nothing is kept */
     char *path;
-    int spare;   /* a descriptor that is given up when there is no other; -1: it was */
-    int journal; /* the file; -1: not open */
+    struct file *journal; /* NULL: not open */
     struct store_files files;
     bool must_write_whole; /* the journal cannot be gone on with */
     enum store_prepared prepared;
@@ -80,10 +80,5 @@ int store_commit(struct store *s, struct udptun_error *err);
 
 /* Drop what was prepared. Blocks. */
 void store_discard(struct store *s);
-
-/* Open a file of the folder. A descriptor is there for it when the process has no other. -1 and
- * errno. Close it by store_close_file(). */
-int store_open_file(struct store *s, const char *name, int flags);
-int store_close_file(struct store *s, int fd);
 
 #endif

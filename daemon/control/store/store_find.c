@@ -2,16 +2,12 @@
 /* store_find.c - see store_find.h. */
 #include "daemon/control/store/store_find.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "daemon/control/store/journal.h"
-#include "daemon/platform/files.h"
 
 #define MAX_SIZE ((size_t)256 << 20)
 
@@ -27,25 +23,12 @@ json_int_t store_next_generation(json_int_t generation)
     return generation > 0 ? generation + 1 : ((json_int_t)randombytes_random() << 8) + 1;
 }
 
-/* UDPTUN_E_NOT_FOUND, or what else is wrong. */
-static int read_text(struct store *s, const char *name, char **text, size_t *size,
-                     struct udptun_error *err)
-{
-    int fd = store_open_file(s, name, O_RDONLY | O_NONBLOCK);
-    if (fd < 0)
-        return error_set_errno(err, errno == ENOENT ? UDPTUN_E_NOT_FOUND : UDPTUN_E_SYSTEM, errno,
-                               NULL, "%s", name);
-    int rc = read_open_file(fd, name, MAX_SIZE, text, size, err);
-    store_close_file(s, fd);
-    return rc;
-}
-
 /* The file into `state`. `*size` is its size. */
 static int read_state(struct store *s, const char *name, struct state *state, size_t *size,
                       struct udptun_error *err)
 {
     char *text = NULL;
-    int rc = read_text(s, name, &text, size, err);
+    int rc = folder_read(s->folder, name, MAX_SIZE, &text, size, err);
     if (rc == 0)
         rc = state_parse(state, text, *size, err);
     free(text);
@@ -61,7 +44,8 @@ static int read_journal(struct store *s, struct state *state, size_t *end, struc
     *end = 0;
     if (state->generation == 0)
         return 0;
-    int rc = read_text(s, store_journal_name(state->generation, name), &text, &size, &why);
+    int rc = folder_read(s->folder, store_journal_name(state->generation, name), MAX_SIZE, &text,
+                         &size, &why);
     if (rc == UDPTUN_E_NOT_FOUND)
         return 0;
     if (rc == 0)
@@ -111,7 +95,7 @@ static void choose_aside(const struct store *s, struct finding *finding)
     if (finding->newer)
         snprintf(kind, sizeof kind, "v%d", f->format < 1000 ? (int)f->format : 1000);
     snprintf(f->aside, sizeof f->aside, "%s.%s", f->damaged, kind);
-    for (int i = 2; i < 100 && faccessat(s->dir, f->aside, F_OK, AT_SYMLINK_NOFOLLOW) == 0; i++)
+    for (int i = 2; i < 100 && folder_has(s->folder, f->aside); i++)
         snprintf(f->aside, sizeof f->aside, "%s.%s.%d", f->damaged, kind, i);
 }
 

@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * acceptor.h - takes streams from a listening socket, of a udp-server or a SOCKS5 listener.
- *
- * When descriptors run out the socket stays readable for ever, so it is left alone for a second
- * then; the streams wait in the kernel.
- */
+/* acceptor.h - takes streams from a listening socket, of a udp-server or a SOCKS5 listener, and
+ * logs a shortage of descriptors under the tunnel's name. */
 #ifndef ENGINE_ACCEPTOR_H
 #define ENGINE_ACCEPTOR_H
 
 #include "daemon/engine/core/core.h"
-#include "daemon/platform/socket.h"
+#include "daemon/platform/accepting.h"
 
 /* A stream from `from` (family NONE: a Unix socket); `socket` is the callee's. */
 typedef void acceptor_taken(void *arg, udptun_socket socket, const struct udptun_endpoint *from);
@@ -20,9 +16,7 @@ struct acceptor {
     const char *name;
     void *arg;
     acceptor_taken *taken;
-    udptun_socket listening;
-    struct io_watch readable;
-    struct timer again;
+    struct accepting accepting;
     struct log_gate gate;
 };
 

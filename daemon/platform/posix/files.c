@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* files.c - see files.h. */
+/* files.c - whole files, and logs, on POSIX; those of a folder are in folder.c. */
 #include "daemon/platform/files.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-int make_folders(const char *path, mode_t mode, struct udptun_error *err)
+#include "daemon/platform/posix/file.h"
+#include "daemon/platform/result.h"
+
+int make_folders(const char *path, unsigned mode, struct udptun_error *err)
 {
     char part[PATH_MAX];
     size_t len = strlen(path);
@@ -22,57 +26,13 @@ int make_folders(const char *path, mode_t mode, struct udptun_error *err)
             continue;
         memcpy(part, path, i);
         part[i] = '\0';
-        if (mkdir(part, mode) < 0 && errno != EEXIST)
+        if (mkdir(part, (mode_t)mode) < 0 && errno != EEXIST)
             return error_set_errno(err, UDPTUN_E_SYSTEM, errno, NULL, "%s", part);
     }
     return 0;
 }
 
-int read_open_file(int fd, const char *name, size_t limit, char **text, size_t *size,
-                   struct udptun_error *err)
-{
-    struct stat st;
-    if (fstat(fd, &st) < 0)
-        return error_set_errno(err, UDPTUN_E_SYSTEM, errno, NULL, "%s", name);
-    if (!S_ISREG(st.st_mode))
-        return error_set(err, UDPTUN_E_SYSTEM, NULL, "%s: not a regular file", name);
-    if (st.st_size < 0 || (size_t)st.st_size > limit)
-        return error_set(err, UDPTUN_E_LIMIT, NULL, "%s: larger than %zu bytes", name, limit);
-    size_t room = (size_t)st.st_size;
-    char *data = malloc(room + 1);
-    if (!data)
-        return error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
-    size_t used = 0;
-    while (used < room) {
-        ssize_t n = read(fd, data + used, room - used);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0) {
-            int rc = error_set_errno(err, UDPTUN_E_SYSTEM, errno, NULL, "%s", name);
-            free(data);
-            return rc;
-        }
-        if (n == 0)
-            break;
-        used += (size_t)n;
-    }
-    data[used] = '\0';
-    *text = data;
-    *size = used;
-    return 0;
-}
-
-int read_file(int dir_fd, const char *name, size_t limit, char **text, size_t *size,
-              struct udptun_error *err)
-{
-    int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return error_set_errno(err, errno == ENOENT ? UDPTUN_E_NOT_FOUND : UDPTUN_E_SYSTEM, errno,
-                               NULL, "%s", name);
-    int rc = read_open_file(fd, name, limit, text, size, err);
-    close(fd);
-    return rc;
-}
+/* ---- reading ------------------------------------------------------------------------------- */
 
 static int read_up_to(int fd, char *to, size_t size, size_t *used)
 {
@@ -89,6 +49,47 @@ static int read_up_to(int fd, char *to, size_t size, size_t *used)
     return 0;
 }
 
+int file_opening_error(int failure, const char *name, struct udptun_error *err)
+{
+    int code = failure == ENOENT ? UDPTUN_E_NOT_FOUND : UDPTUN_E_SYSTEM;
+    return error_set_errno(err, code, failure, NULL, "%s", name);
+}
+
+int file_read_open(int fd, const char *name, size_t limit, char **text, size_t *size,
+                   struct udptun_error *err)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return error_set_errno(err, UDPTUN_E_SYSTEM, errno, NULL, "%s", name);
+    if (!S_ISREG(st.st_mode))
+        return error_set(err, UDPTUN_E_SYSTEM, NULL, "%s: not a regular file", name);
+    if (st.st_size < 0 || (size_t)st.st_size > limit)
+        return error_set(err, UDPTUN_E_LIMIT, NULL, "%s: larger than %zu bytes", name, limit);
+    char *data = (char *)malloc((size_t)st.st_size + 1);
+    if (!data)
+        return error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
+    size_t used = 0;
+    int failure = read_up_to(fd, data, (size_t)st.st_size, &used);
+    if (failure) {
+        free(data);
+        return error_set_errno(err, UDPTUN_E_SYSTEM, failure, NULL, "%s", name);
+    }
+    data[used] = '\0';
+    *text = data;
+    *size = used;
+    return 0;
+}
+
+int read_file(const char *path, size_t limit, char **text, size_t *size, struct udptun_error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return file_opening_error(errno, path, err);
+    int rc = file_read_open(fd, path, limit, text, size, err);
+    close(fd);
+    return rc;
+}
+
 int file_read_secret(const char *path, void *to, size_t size, size_t *used, bool *exposed)
 {
     struct stat info = {0};
@@ -102,17 +103,31 @@ int file_read_secret(const char *path, void *to, size_t size, size_t *used, bool
     return failure;
 }
 
-int write_all(int fd, const void *data, size_t size)
+/* ---- logs ---------------------------------------------------------------------------------- */
+
+int file_new(int fd, struct folder *folder, struct file **made)
 {
-    const char *at = data;
-    while (size > 0) {
-        ssize_t n = write(fd, at, size);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -1;
-        at += n;
-        size -= (size_t)n;
+    struct file *file = (struct file *)calloc(1, sizeof *file);
+    *made = file;
+    if (!file) {
+        close(fd);
+        return ENOMEM;
     }
+    *file = (struct file){.fd = fd, .folder = folder};
     return 0;
+}
+
+int file_open_log(const char *path, struct file **made)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
+    *made = NULL;
+    return fd < 0 ? errno : file_new(fd, NULL, made);
+}
+
+int file_offer(struct file *file, const void *data, size_t size)
+{
+    struct pollfd room = {.fd = file ? file->fd : STDERR_FILENO, .events = POLLOUT};
+    if (poll(&room, 1, 0) != 1 || !(room.revents & POLLOUT))
+        return EAGAIN;
+    return write(room.fd, data, size) < 0 ? errno : 0;
 }

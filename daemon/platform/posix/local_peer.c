@@ -11,7 +11,7 @@
 #include "daemon/platform/local.h"
 
 #ifdef SO_PEERCRED
-static int ask(udptun_socket s, uid_t *uid, gid_t *gid)
+static int ask(udptun_socket s, uid_t *uid, gid_t *gid, int64_t *process)
 {
     struct ucred cred;
     socklen_t size = sizeof cred;
@@ -19,11 +19,13 @@ static int ask(udptun_socket s, uid_t *uid, gid_t *gid)
         return errno;
     *uid = cred.uid;
     *gid = cred.gid;
+    *process = cred.pid;
     return 0;
 }
 #else
-static int ask(udptun_socket s, uid_t *uid, gid_t *gid)
+static int ask(udptun_socket s, uid_t *uid, gid_t *gid, int64_t *process)
 {
+    *process = 0;
     return getpeereid(s, uid, gid) < 0 ? errno : 0;
 }
 #endif
@@ -32,12 +34,21 @@ int local_peer(udptun_socket s, struct local_user *user)
 {
     uid_t uid = 0;
     gid_t gid = 0;
-    int failure = ask(s, &uid, &gid);
+    int64_t process = 0;
+    int failure = ask(s, &uid, &gid, &process);
     if (failure)
         return failure;
-    *user = (struct local_user){
-        .id = uid, .group = gid, .is_root = uid == 0, .is_self = uid == geteuid()};
+    *user = (struct local_user){.id = uid,
+                                .group = gid,
+                                .process = process,
+                                .is_root = uid == 0,
+                                .is_self = uid == geteuid()};
     return 0;
+}
+
+bool local_is_root(void)
+{
+    return geteuid() == 0;
 }
 
 #ifdef SO_PEERGROUPS

@@ -1,32 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* command_listener.h - the command socket in the file system. */
-#ifndef SERVICE_COMMAND_LISTENER_H
-#define SERVICE_COMMAND_LISTENER_H
+/*
+ * command_listener.h - the command socket under its name: who may connect, and one daemon a name.
+ *
+ * posix/ makes a socket in the file system. On Windows it is one as well (Windows 10 has them), or
+ * a named pipe whose security descriptor is made of the same members.
+ */
+#ifndef PLATFORM_COMMAND_LISTENER_H
+#define PLATFORM_COMMAND_LISTENER_H
 
 #include <stdbool.h>
-#include <sys/types.h>
+#include <stdint.h>
 
+#include "daemon/platform/socket.h"
 #include "proto/error.h"
 
 struct command_listener {
-    int fd; /* -1: closed */
+    udptun_socket socket; /* NO_SOCKET: closed */
     char *path;
-    gid_t group; /* whose members are operators */
-    dev_t device;
-    ino_t inode;
+    uint32_t group;   /* whose members are operators */
+    uint64_t file[2]; /* which file it is; of the platform's own use */
 };
 
 /* Who may connect. */
 struct command_access {
-    bool parents; /* make what leads to the folder, too */
-    mode_t mode;
-    uid_t owner;         /* NO_OWNER: this process's user */
+    bool parents;        /* make what leads to the folder, too */
+    unsigned mode;       /* permissions of the owner, the group and everybody, as 0660 */
+    uint32_t owner;      /* NO_OWNER: this process's user */
     const char *group;   /* a name or a number. NULL: "udptun" where that exists, else our own */
     bool own_group;      /* neither of these: our own */
     const char *program; /* who else could be there already, for an error: "udptund" */
 };
 
-#define NO_OWNER ((uid_t)-1)
+#define NO_OWNER UINT32_MAX
 
 /*
  * Create the folder where it is absent, replace a stale socket, refuse a live one, bind with
@@ -40,7 +45,7 @@ int command_listener_open(struct command_listener *l, const char *path,
  * Take over a Unix socket that listens already, handed over by a service manager; its file stays
  * the manager's. `group` NULL: that of the file. UDPTUN_E_SYSTEM: no such socket.
  */
-int command_listener_adopt(struct command_listener *l, int fd, const char *group,
+int command_listener_adopt(struct command_listener *l, udptun_socket fd, const char *group,
                            struct udptun_error *err);
 
 /* Closes it and removes the socket, unless another took its place. */

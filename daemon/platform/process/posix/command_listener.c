@@ -2,7 +2,7 @@
 /* command_listener.c - see command_listener.h. The folder is locked from the look at an old socket
  * to the bind of the new one, so that of two daemons that start at once one alone finds a stale
  * socket. */
-#include "daemon/service/command_listener.h"
+#include "daemon/platform/process/command_listener.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,7 +25,7 @@
 #define BACKLOG       512 /* a client that does not wait gets EAGAIN beyond it */
 
 /* The gid of a name or number; `wanted` NULL: that of DEFAULT_GROUP, or our own. */
-static int find_group(const char *wanted, gid_t *gid, struct udptun_error *err)
+static int find_group(const char *wanted, uint32_t *gid, struct udptun_error *err)
 {
     const struct group *entry = getgrnam(wanted ? wanted : DEFAULT_GROUP);
     if (entry) {
@@ -37,9 +37,9 @@ static int find_group(const char *wanted, gid_t *gid, struct udptun_error *err)
         return 0;
     char *end;
     unsigned long number = strtoul(wanted, &end, 10);
-    if (*wanted < '0' || *wanted > '9' || *end || number >= (gid_t)-1)
+    if (*wanted < '0' || *wanted > '9' || *end || number >= UINT32_MAX)
         return error_set(err, UDPTUN_E_NOT_FOUND, NULL, "group %s: not found", wanted);
-    *gid = (gid_t)number;
+    *gid = (uint32_t)number;
     return 0;
 }
 
@@ -103,23 +103,23 @@ static int bind_socket(struct command_listener *l, const struct sockaddr_un *add
     int rc = access->own_group ? 0 : find_group(access->group, &l->group, err);
     if (rc < 0)
         return rc;
-    l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (l->fd < 0)
+    l->socket = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (l->socket < 0)
         return error_set_errno(err, UDPTUN_E_SYSTEM, errno, NULL, "command socket");
     /* Its mode from the beginning: chmod() by name might meet another file that was put there.
      * Nobody connects before listen(). */
     mode_t before = umask(~access->mode & 0777);
-    int failed = bind(l->fd, (const struct sockaddr *)address, sizeof *address);
+    int failed = bind(l->socket, (const struct sockaddr *)address, sizeof *address);
     int cause = errno;
     umask(before);
     errno = cause;
     struct stat st;
     if (failed < 0 || lstat(l->path, &st) < 0)
         return fail_errno(l->path, err);
-    l->device = st.st_dev;
-    l->inode = st.st_ino;
+    l->file[0] = st.st_dev;
+    l->file[1] = st.st_ino;
     rc = give_away(l, access, err);
-    if (rc == 0 && listen(l->fd, BACKLOG) < 0)
+    if (rc == 0 && listen(l->socket, BACKLOG) < 0)
         rc = fail_errno(l->path, err);
     return rc;
 }
@@ -150,7 +150,7 @@ int command_listener_open(struct command_listener *l, const char *path,
                           const struct command_access *access, struct udptun_error *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    *l = (struct command_listener){.fd = -1};
+    *l = (struct command_listener){.socket = NO_SOCKET};
     if (!*path)
         return error_set(err, UDPTUN_E_SYSTEM, NULL, "command socket: the path is empty");
     if (strlen(path) >= sizeof address.sun_path)
@@ -166,14 +166,14 @@ int command_listener_open(struct command_listener *l, const char *path,
     return rc;
 }
 
-int command_listener_adopt(struct command_listener *l, int fd, const char *group,
+int command_listener_adopt(struct command_listener *l, udptun_socket fd, const char *group,
                            struct udptun_error *err)
 {
     struct sockaddr_un address = {0};
     socklen_t size = sizeof address, value_size = sizeof(int);
     int listening = 0, kind = 0;
     struct stat st;
-    *l = (struct command_listener){.fd = -1};
+    *l = (struct command_listener){.socket = NO_SOCKET};
     if (getsockname(fd, (struct sockaddr *)&address, &size) < 0 || address.sun_family != AF_UNIX ||
         getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &value_size) < 0 || !listening ||
         getsockopt(fd, SOL_SOCKET, SO_TYPE, &kind, &value_size) < 0 || kind != SOCK_STREAM ||
@@ -186,18 +186,19 @@ int command_listener_adopt(struct command_listener *l, int fd, const char *group
     if (!group && size > offsetof(struct sockaddr_un, sun_path) && address.sun_path[0] &&
         stat(address.sun_path, &st) == 0)
         l->group = st.st_gid;
-    l->fd = fd;
+    l->socket = fd;
     return 0;
 }
 
 void command_listener_close(struct command_listener *l)
 {
     struct stat st;
-    if (l->fd >= 0) {
-        close(l->fd);
-        if (l->inode && lstat(l->path, &st) == 0 && st.st_dev == l->device && st.st_ino == l->inode)
+    if (l->socket >= 0) {
+        close(l->socket);
+        if (l->file[1] && lstat(l->path, &st) == 0 && st.st_dev == l->file[0] &&
+            st.st_ino == l->file[1])
             unlink(l->path);
     }
     free(l->path);
-    *l = (struct command_listener){.fd = -1};
+    *l = (struct command_listener){.socket = NO_SOCKET};
 }
