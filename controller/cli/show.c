@@ -12,10 +12,19 @@
 #define FLAG_WIDTH  21 /* of the longest flag's name */
 
 static const char *const handled[] = {
-    "mtu",     "tcp",        "udp",       "tcpFlows",    "udpFlows", "tcpRefused", "name",
-    "role",    "state",      "lastError", "listen",      "server",   "device",     "uptime",
-    "rttMs",   "sessions",   "flows",     "txPackets",   "txBytes",  "rxPackets",  "rxBytes",
-    "dropped", "reconnects", "resumed",   "connections",
+    "mtu",         "tcp",
+    "udp",         "tcpFlows",
+    "udpFlows",    "tcpRefused",
+    "name",        "role",
+    "state",       "lastError",
+    "listen",      "server",
+    "device",      "uptime",
+    "rttMs",       "sessions",
+    "flows",       "txPackets",
+    "txBytes",     "rxPackets",
+    "rxBytes",     "dropped",
+    "reconnects",  "resumed",
+    "connections", "refusedConnections",
 };
 
 static void print_label(const struct cli *cli, const char *label)
@@ -236,6 +245,21 @@ static json_t *settings_of(const json_t *config, const char *list, const char *n
     return NULL;
 }
 
+/* A proxy that allows few connections is no trouble, but worth knowing. */
+static void print_refused(const struct cli *cli, json_t *object, const json_t *settings)
+{
+    json_t *refused = json_object_get(object, "refusedConnections");
+    if (!json_is_integer(refused))
+        return;
+    size_t up = json_array_size(json_object_get(object, "connections"));
+    print_label(cli, "refused");
+    printf("%" JSON_INTEGER_FORMAT " connections beside %zu", json_integer_value(refused), up);
+    json_t *wanted = json_object_get(settings, "connections");
+    if (json_is_integer(wanted))
+        printf(" of %" JSON_INTEGER_FORMAT, json_integer_value(wanted) + 1);
+    puts("; one is tried ever more rarely");
+}
+
 static void print_object(const struct cli *cli, json_t *object, const char *role, json_t *settings)
 {
     const char *state = text_of(object, "state");
@@ -263,6 +287,7 @@ static void print_object(const struct cli *cli, json_t *object, const char *role
     print_traffic(cli, object, "received", "rxPackets", "rxBytes");
     print_dropped(cli, object);
     print_count(cli, object, "reconnects", "reconnects");
+    print_refused(cli, object, settings);
     print_count(cli, object, "resumed", "resumed");
     print_rest(cli, object);
     print_settings(cli, settings, object);

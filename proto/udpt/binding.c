@@ -193,8 +193,8 @@ void *udptun_binding_host(struct udptun_binding *b)
 
 void binding_tell_external(struct udptun_binding *b)
 {
-    const struct udptun_conn *control = session_control(b->session);
-    b->told_generation = control ? control->generation : 0;
+    const struct udptun_conn *speaker = session_speaker(b->session);
+    b->told_generation = speaker ? speaker->generation : 0;
     if (b->external4.family != UDPTUN_ENDPOINT_NONE)
         control_opened(b, &b->external4);
     if (b->external6.family != UDPTUN_ENDPOINT_NONE)

@@ -8,127 +8,22 @@
  * is founded again by the leg that learned of it; its bindings stay and ask for their old ports.
  * A stream that reaches another server while the session is confirmed at the first is astray: it
  * is closed, and the leg is dialled again later.
+ *
+ * The session does without legs that are limited (dialling.c), and is established all the same.
+ * Without a control leg control frames go on a data leg (session_speaker()), and without a data leg
+ * datagrams on the control leg, so one leg of either kind is enough.
  */
-#include <limits.h>
 #include <string.h>
 
 #include "proto/error.h"
 #include "proto/udpt/internal.h"
 
-/* Backoff: quick while an outage is young, patient later. */
-#define RETRY_FIRST_US     (200 * MS_US)
-#define RETRY_YOUNG_MAX_US S_US
-#define RETRY_OLD_MAX_US   (30 * S_US)
-#define OUTAGE_YOUNG_US    (120 * S_US)
-/* A connection through a proxy stands at once, whatever is behind it; so an attempt that hears
- * nothing is abandoned for a fresh one, with growing patience for paths that are merely slow. */
-#define ATTEMPT_FIRST_US (4 * S_US)
-#define ATTEMPT_STEP_US  S_US
-#define ATTEMPT_MAX_US   (10 * S_US)
-#define PROBE_LEGS       4
 #define NEEDED_WINDOW_US (60 * S_US)
 /* Datagrams wait this long without a pause: another data leg is worth its cost. */
 #define PRESSURE_US (100 * MS_US)
 /* A leg is steady when the server has sent a frame on it and it has lived this long. A leg forgets
  * its failures only then: a server that hangs up behind each handshake is dialled with backoff. */
 #define STEADY_US (3 * S_US)
-/* A leg that failed more often than this, while others are up, is dialled as in an old outage. */
-#define FAILURES_MANY 30
-
-static uint64_t retry_delay(struct udptun_session *s, unsigned failures)
-{
-    struct udptun_machine *m = s->m;
-    bool hurry = session_legs_up(s) == 0;
-    bool old = s->outage_us != 0 && m->now_us - s->outage_us > OUTAGE_YOUNG_US;
-    old |= failures > FAILURES_MANY && !hurry;
-    uint64_t most_us = old ? RETRY_OLD_MAX_US : RETRY_YOUNG_MAX_US;
-    uint64_t delay_us = RETRY_FIRST_US;
-    for (unsigned i = 1; i < failures && delay_us < most_us; i++)
-        delay_us += delay_us / 2;
-    if (delay_us > most_us)
-        delay_us = most_us;
-    /* Up to a quarter less: many clients of one server must not come in step. Without hurry up to
-     * three quarters: two clients in step may reach the wrong one of two servers by turns. */
-    uint32_t random;
-    machine_random(m, &random, sizeof random);
-    return delay_us - random % (hurry ? delay_us / 4 : delay_us / 4 * 3);
-}
-
-static void back_off(struct udptun_session *s, struct leg *leg)
-{
-    leg->failures++;
-    leg->retry_us = s->m->now_us + retry_delay(s, leg->failures);
-    session_wake(s, leg->retry_us);
-}
-
-static void dial(struct udptun_session *s, unsigned number)
-{
-    struct udptun_machine *m = s->m;
-    struct leg *leg = &s->legs[number];
-    struct udptun_conn *c = conn_new(m, CONN_DIALLING);
-    if (!c) {
-        back_off(s, leg);
-        return;
-    }
-    uint64_t patience_us = ATTEMPT_FIRST_US + leg->failures * ATTEMPT_STEP_US;
-    c->handshake_until_us =
-        m->now_us + (patience_us > ATTEMPT_MAX_US ? ATTEMPT_MAX_US : patience_us);
-    conn_wake(c, c->handshake_until_us);
-    c->session = s;
-    c->leg = number;
-    c->generation = ++s->next_generation;
-    leg->attempt = c;
-    if (leg->generation > 0) /* it was up before */
-        m->reconnects++;
-    m->ops->dial(m->arg, c);
-}
-
-/* Attempts of the network that was hang in backed-off timers; those of the new one begin now. */
-void client_network_changed(struct udptun_session *s)
-{
-    for (unsigned i = 0; i < UDPTUN_MACHINE_MAX_LEGS; i++) {
-        struct leg *leg = &s->legs[i];
-        if (session_legs_up(s) == 0 && leg->attempt)
-            conn_kill(leg->attempt, "the network has changed");
-        leg->failures = leg->failures > 0 ? 1 : 0;
-        leg->retry_us = s->m->now_us;
-    }
-    if (s->outage_us != 0)
-        s->outage_us = s->m->now_us;
-    s->probe_us = s->m->now_us;
-    session_wake(s, s->m->now_us);
-}
-
-static void want(struct udptun_session *s, unsigned number)
-{
-    struct leg *leg = &s->legs[number];
-    if (leg->conn || leg->attempt)
-        return;
-    if (s->m->now_us >= leg->retry_us)
-        dial(s, number);
-    else
-        session_wake(s, leg->retry_us);
-}
-
-/* An outage: attempts on several legs, begun one after the other. One that began while the path
- * was cut may hang in a proxy's backed-off timers; a younger one finds the healed path. */
-static void probe(struct udptun_session *s)
-{
-    struct udptun_machine *m = s->m;
-    if (m->now_us < s->probe_us) {
-        session_wake(s, s->probe_us);
-        return;
-    }
-    for (unsigned i = 0; i < PROBE_LEGS; i++) {
-        if (s->legs[i].attempt)
-            continue;
-        s->probe_us = m->now_us + retry_delay(s, UINT_MAX);
-        session_wake(s, s->probe_us);
-        dial(s, i);
-        return;
-    }
-}
-
 /* Data legs as the traffic needs them; given up again when a minute went by without. */
 static void size_up(struct udptun_session *s)
 {
@@ -137,6 +32,9 @@ static void size_up(struct udptun_session *s)
     if (s->params.max_legs > 0 && s->params.max_legs < most)
         most = (unsigned)s->params.max_legs;
     unsigned needed = route_legs_needed(s);
+    unsigned limited = client_first_limited(s);
+    if (limited < UDPTUN_MACHINE_MAX_LEGS && needed > limited)
+        needed = limited; /* more could not be had, either */
     needed = needed < 1 ? 1 : needed > most ? most : needed;
     if (needed > s->needed_most)
         s->needed_most = needed;
@@ -182,16 +80,18 @@ void client_tick(struct udptun_session *s)
         return;
     forget_failures(s);
     if (session_legs_up(s) == 0) {
-        probe(s);
+        client_probe(s);
         return;
     }
-    want(s, CONTROL_LEG);
+    client_want(s, CONTROL_LEG);
     if (!s->proven)
         return;
     size_up(s);
     session_wake(s, s->needed_us + NEEDED_WINDOW_US);
+    unsigned limited = client_first_limited(s); /* one of these at a time */
     for (unsigned i = 1; i <= s->wanted; i++)
-        want(s, i);
+        if (i <= limited || !client_is_limited(&s->legs[i]))
+            client_want(s, i);
 }
 
 void client_pressure(struct udptun_session *s)
@@ -202,26 +102,29 @@ void client_pressure(struct udptun_session *s)
     if (s->state != UDPTUN_MACHINE_ESTABLISHED || m->now_us - s->queue_since_us < PRESSURE_US)
         return;
     s->queue_since_us = m->now_us;
-    if (s->wanted < m->config.connections) {
+    if (s->wanted < m->config.connections && client_first_limited(s) == UDPTUN_MACHINE_MAX_LEGS) {
         s->wanted++;
         session_wake(s, m->now_us);
     }
 }
 
-/* Established: control and data; degraded: a leg that is wanted could not be had or was lost. */
+/* Established: control and data, or as many legs as are allowed; degraded: a leg that is wanted was
+ * lost, or has failed a few times. */
 void client_update_state(struct udptun_session *s, const char *reason)
 {
     unsigned up = session_legs_up(s);
-    bool failing = false;
-    for (unsigned i = 0; i <= s->wanted; i++)
-        failing |= !s->legs[i].conn && s->legs[i].failures > 0;
-    bool has_data = up > (session_control(s) ? 1u : 0u);
+    bool failing = false, limited = false;
+    for (unsigned i = 0; i <= s->wanted; i++) {
+        failing |= !s->legs[i].conn && s->legs[i].failures > 0 && !client_is_limited(&s->legs[i]);
+        limited |= client_is_limited(&s->legs[i]);
+    }
+    bool has_data = up > (session_control(s) ? 1u : 0u) || limited;
     if (up == 0)
         session_enter_state(s, s->seen_up ? UDPTUN_MACHINE_RECONNECTING : UDPTUN_MACHINE_CONNECTING,
                             reason);
     else if (failing)
         session_enter_state(s, UDPTUN_MACHINE_DEGRADED, reason);
-    else if (session_control(s) && has_data)
+    else if (session_speaker(s) && has_data)
         session_enter_state(s, UDPTUN_MACHINE_ESTABLISHED, "");
 }
 
@@ -241,14 +144,18 @@ void client_attempt_ended(struct udptun_conn *c)
         leg->attempt = NULL;
     if (s->ending)
         return;
+    if (!c->blameless && session_legs_up(s) > 0)
+        s->m->refused++;
     if (c->blameless) {
         leg->retry_us = s->m->now_us;
         session_wake(s, leg->retry_us);
     } else {
-        back_off(s, leg);
+        client_back_off(s, leg);
     }
     if (session_legs_up(s) == 0 && !is_probing(s))
         s->probe_us = leg->retry_us;
+    if (c->leg == CONTROL_LEG && client_is_limited(leg))
+        session_go_without_control(s);
     if (!c->blameless)
         client_update_state(s, c->reason);
 }
@@ -266,7 +173,7 @@ void client_leg_lost(struct udptun_session *s, const struct udptun_conn *c)
         leg->retry_us = m->now_us;
         session_wake(s, m->now_us);
     } else {
-        back_off(s, leg);
+        client_back_off(s, leg);
     }
     if (session_legs_up(s) == 0) {
         s->probe_us = leg->retry_us;

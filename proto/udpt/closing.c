@@ -32,7 +32,7 @@ static uint64_t oldest_unacked(const struct udptun_session *s)
 void closing_flush(struct udptun_session *s)
 {
     struct udptun_machine *m = s->m;
-    if (list_empty(&s->unsaid) || !session_control(s))
+    if (list_empty(&s->unsaid) || !session_speaker(s))
         return;
     uint64_t unacked_us = oldest_unacked(s);
     while (!list_empty(&s->unsaid)) {

@@ -25,11 +25,11 @@ static struct writer begin(uint8_t body[FRAME_MAX_CONTROL], enum control_type ty
     return w;
 }
 
-/* On the control leg; while that is down the frame is not sent, and what must not be lost is said
- * again by announce_control_up(). */
+/* On the leg of session_speaker(); while there is none the frame is not sent, and what must not be
+ * lost is said again by session_leg_up(). */
 static void end(struct udptun_session *s, const struct writer *w)
 {
-    struct udptun_conn *c = session_control(s);
+    struct udptun_conn *c = session_speaker(s);
     if (c && !s->ending && !w->failed)
         control_send(c, w->start, writer_size(w));
 }
@@ -355,12 +355,21 @@ static bool heard_settings(struct udptun_conn *c, struct reader *r)
     return true;
 }
 
+/* Of a frame that belongs on the control leg: its sender has none. */
+static void heard_beside_control(struct udptun_conn *c)
+{
+    if (c->leg != CONTROL_LEG && c->session->m->config.role == UDPTUN_MACHINE_SERVER)
+        session_go_without_control(c->session);
+}
+
 bool control_frame(struct udptun_conn *c, struct reader *r)
 {
     struct udptun_session *s = c->session;
     if (reader_left(r) > FRAME_MAX_CONTROL)
         return false;
     uint64_t type = reader_varint(r);
+    if (type >= CONTROL_ANNOUNCE && type <= CONTROL_SETTINGS)
+        heard_beside_control(c);
     uint64_t value;
     switch (type) {
     case CONTROL_CLOCK:

@@ -3,7 +3,8 @@
  * internal.h - the whole data model of the UDPT/1 machine, and which file does what to it.
  *
  *     machine.c    new, free, tick, deadlines, the list of conns with output
- *     client.c     a local: which legs are wanted, dialling, backoff, a session made anew
+ *     client.c     a local: which legs are wanted, a session made anew
+ *     dialling.c   when its legs are dialled, backoff
  *     server.c     a server: streams accepted, sessions created, joined, detached, expired
  *     conn.c       one byte stream: handshake, output buffer, reassembly of frames
  *     leg.c        a stream as part of a session: heartbeat, acknowledgement, round-trip time
@@ -338,6 +339,9 @@ struct udptun_session {
     bool established; /* local: the server has it (a leg is up or was) */
     bool proven;      /* local: the server has sent on it, so it did get a CONFIRM */
     bool ending;      /* a goodbye was said: nothing more is sent */
+    /* The control leg cannot be had, and control frames go on a data leg: a local finds that out, a
+     * server hears it. */
+    bool without_control;
     uint64_t epoch, incarnation, client_incarnation;
     enum udptun_machine_state state;
     uint64_t created_us;
@@ -426,6 +430,7 @@ struct udptun_machine {
     uint8_t hash_key[16]; /* SipHash of what strangers choose */
     uint64_t id_factor;   /* secret and odd: multiplying by it hashes an id */
     uint64_t reconnects, resumed;
+    uint64_t refused; /* local: attempts that failed beside legs that were up */
     struct udptun_machine_counters
         counters; /* of bindings that are gone, and what no binding had */
 };
@@ -485,6 +490,10 @@ void session_due(struct alarm *t);
 void session_lanes_due(struct alarm *t);
 unsigned session_legs_up(const struct udptun_session *s); /* data legs and control */
 struct udptun_conn *session_control(const struct udptun_session *s);
+/* What control frames go on: the control leg, or without_control the lowest data leg. NULL: it is
+ * not up. */
+struct udptun_conn *session_speaker(const struct udptun_session *s);
+void session_go_without_control(struct udptun_session *s);
 struct udptun_conn *session_best(const struct udptun_session *s); /* for what may go anywhere */
 void session_leg_up(struct udptun_session *s, struct udptun_conn *c);
 void session_leg_down(struct udptun_session *s, struct udptun_conn *c);
@@ -528,6 +537,16 @@ void client_resume(struct udptun_session *s, const struct udptun_session_identit
 void client_welcomed(struct udptun_conn *c);
 void client_refused(struct udptun_conn *c, uint64_t reason);
 void client_heard(struct udptun_conn *c); /* the first frame on a leg */
+/* dialling.c */
+void client_back_off(struct udptun_session *s, struct leg *leg);
+void client_want(struct udptun_session *s, unsigned number); /* it is dialled, now or later */
+void client_probe(struct udptun_session *s); /* an outage: attempts on several legs */
+/* Its time is over. True: it may go on, and has more of it. */
+bool client_keeps_attempt(struct udptun_conn *c);
+bool client_is_limited(const struct leg *leg);
+/* The first leg that is limited, or UDPTUN_MACHINE_MAX_LEGS: there is none. */
+unsigned client_first_limited(const struct udptun_session *s);
+/* client.c */
 void client_attempt_ended(struct udptun_conn *c);
 void client_leg_lost(struct udptun_session *s, const struct udptun_conn *c);
 void client_session_lost(struct udptun_session *s, const char *reason);

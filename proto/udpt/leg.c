@@ -195,9 +195,9 @@ static bool inline_datagram(struct udptun_conn *c, struct reader *body)
         else if (announce_may_complain(s)) /* a late one, or the client does not know */
             control_close(s, h.binding, UDPTUN_CLOSE_PEER);
     } else if (b && h.flags & INLINE_LABEL) {
-        const struct udptun_conn *control = session_control(s);
-        if (control && control->generation != b->told_generation)
-            binding_tell_external(b); /* OPENED was lost with the control leg */
+        const struct udptun_conn *speaker = session_speaker(s);
+        if (speaker && speaker->generation != b->told_generation)
+            binding_tell_external(b); /* OPENED was lost with the leg that spoke then */
     }
     if (!b)
         udptun_machine_count_drop(c->m, NULL, UDPTUN_MACHINE_DROP_NO_FLOW);

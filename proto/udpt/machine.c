@@ -228,8 +228,11 @@ uint64_t udptun_machine_deadline(const struct udptun_machine *m)
 static void tick_unjoined(struct udptun_conn *c)
 {
     struct udptun_machine *m = c->m;
+    bool is_attempt = c->state == CONN_DIALLING || c->state == CONN_AWAIT_WELCOME;
     if (m->now_us < c->handshake_until_us)
         conn_wake(c, c->handshake_until_us);
+    else if (is_attempt && client_keeps_attempt(c))
+        return;
     else if (c->state == CONN_CLOSING)
         conn_kill(c, "%s", c->reason);
     else if (c->state == CONN_DIALLING)

@@ -135,6 +135,33 @@ struct udptun_conn *session_control(const struct udptun_session *s)
     return s->legs[CONTROL_LEG].conn;
 }
 
+struct udptun_conn *session_speaker(const struct udptun_session *s)
+{
+    struct udptun_conn *speaker = session_control(s);
+    for (unsigned i = CONTROL_LEG + 1;
+         !speaker && s->without_control && i < UDPTUN_MACHINE_MAX_LEGS; i++)
+        speaker = route_data_leg(s, i);
+    return speaker;
+}
+
+/* What was not acknowledged may have been lost with the leg that spoke before. */
+static void say_again(struct udptun_session *s)
+{
+    /* From a data leg the server learns by this where to answer. */
+    if (s->without_control && s->m->config.role == UDPTUN_MACHINE_LOCAL)
+        control_settings(s);
+    announce_control_up(s);
+    closing_control_up(s);
+}
+
+void session_go_without_control(struct udptun_session *s)
+{
+    if (s->without_control || session_control(s))
+        return;
+    s->without_control = true;
+    say_again(s);
+}
+
 unsigned session_legs_up(const struct udptun_session *s)
 {
     unsigned count = 0;
@@ -159,10 +186,10 @@ void session_leg_up(struct udptun_session *s, struct udptun_conn *c)
     if (s->detached_us != 0)
         age_reset(&s->age); /* the far end may be another one, with another clock */
     s->detached_us = 0;
-    if (c->leg == CONTROL_LEG) {
-        announce_control_up(s);
-        closing_control_up(s);
-    }
+    if (c->leg == CONTROL_LEG)
+        s->without_control = false;
+    if (session_speaker(s) == c)
+        say_again(s);
     /* Its HELLO may be older than a change that was said meanwhile, or could not be said. */
     if (s->m->config.role == UDPTUN_MACHINE_LOCAL && c->settings_serial != s->settings_serial)
         control_settings(s);
@@ -187,6 +214,9 @@ void session_leg_down(struct udptun_session *s, struct udptun_conn *c)
     if (s->ending)
         return;
     route_update(s);
+    const struct udptun_conn *speaker = session_speaker(s);
+    if (speaker && speaker->leg > c->leg) /* it was `c` before */
+        say_again(s);
     queue_pump_held(s);
     if (s->m->config.role == UDPTUN_MACHINE_LOCAL)
         client_leg_lost(s, c);

@@ -23,7 +23,8 @@ static void dial(void *arg, struct udptun_conn *conn)
     if (p->link_count == PAIR_LINKS)
         return;
     struct pair_link *link = &p->links[p->link_count++];
-    *link = (struct pair_link){.conns = {conn, NULL}, .refused = p->server_down};
+    *link = (struct pair_link){
+        .conns = {conn, NULL}, .refused = p->server_down, .open_us = p->now_us + p->dial_takes_us};
     udptun_conn_set_host(conn, link);
 }
 
@@ -174,15 +175,36 @@ void pair_cut(struct pair *p, size_t link)
             udptun_conn_lost(p->links[link].conns[i], "cut", p->now_us);
 }
 
+static unsigned links_up(const struct pair *p)
+{
+    unsigned count = 0;
+    for (size_t i = 0; i < p->link_count; i++)
+        count += p->links[i].conns[SERVER] != NULL;
+    return count;
+}
+
+/* When the next dial is answered that is not yet. */
+static uint64_t next_open_us(const struct pair *p)
+{
+    uint64_t next_us = UDPTUN_MACHINE_NEVER;
+    for (size_t i = 0; i < p->link_count; i++) {
+        const struct pair_link *link = &p->links[i];
+        if (!link->open && link->conns[LOCAL] && link->open_us < next_us)
+            next_us = link->open_us;
+    }
+    return next_us;
+}
+
 static bool settle_dials(struct pair *p)
 {
     bool moved = false;
     for (size_t i = 0; i < p->link_count; i++) {
         struct pair_link *link = &p->links[i];
-        if (link->open || !link->conns[LOCAL])
+        if (link->open || !link->conns[LOCAL] || p->now_us < link->open_us)
             continue;
         moved = true;
-        struct udptun_machine *server = link->refused ? NULL : p->ends[SERVER].m;
+        bool is_full = p->most_links && links_up(p) >= p->most_links;
+        struct udptun_machine *server = link->refused || is_full ? NULL : p->ends[SERVER].m;
         link->conns[SERVER] = server ? udptun_machine_accept(server, "peer", p->now_us) : NULL;
         link->open = true;
         if (link->conns[SERVER]) {
@@ -241,7 +263,7 @@ void pair_run(struct pair *p, uint64_t for_us)
         moved |= move_bytes(p, LOCAL);
         moved |= !p->server_mute && move_bytes(p, SERVER);
         moved |= settle_ends(p);
-        uint64_t next_us = UDPTUN_MACHINE_NEVER;
+        uint64_t next_us = next_open_us(p);
         for (int i = 0; i < 2; i++) {
             if (!p->ends[i].m)
                 continue;

@@ -29,6 +29,7 @@ struct pair_end {
 struct pair_link {
     struct udptun_conn *conns[2]; /* local, server */
     bool refused;                 /* the next dial finds nobody */
+    uint64_t open_us;             /* not open before */
     unsigned server_writes;
     bool open;
 };
@@ -47,8 +48,10 @@ struct pair {
     struct udptun_machine_config configs[2];
     uint64_t now_us;
     size_t chunk;
-    bool server_down; /* dials fail */
-    bool server_mute; /* what the server sends is kept back */
+    bool server_down;       /* dials fail */
+    bool server_mute;       /* what the server sends is kept back */
+    unsigned most_links;    /* a proxy between them refuses more; 0: it does not */
+    uint64_t dial_takes_us; /* until a stream is open */
     /* The server ends every stream behind its first so many writes; 0: none. */
     unsigned server_writes;
     struct pair_link links[PAIR_LINKS];

@@ -17,6 +17,7 @@ const struct statistic statistics_of_tunnel[] = {
     {"rx_bytes", "udptun_tunnel_rx_bytes", COUNTER, "bytes", 1., "Payload from the far end"},
     {"dropped", "udptun_tunnel_dropped_packets", COUNTER, "", 1., "Datagrams that were dropped, by cause"},
     {"reconnects", "udptun_tunnel_reconnects", COUNTER, "", 1., "Connections dialled again after one was lost"},
+    {"refused_connections", "udptun_tunnel_refused_connections", COUNTER, "", 1., "Connections that failed while others of the tunnel were up"},
     {"resumed", "udptun_tunnel_resumed", COUNTER, "", 1., "Sessions that went on after all connections were lost"},
     {"rtt_ms", "udptun_tunnel_rtt_seconds", GAUGE, "seconds", MS, "Round trip of the best connection; absent until measured"},
     {"connections.rtt_ms", "udptun_tunnel_connection_rtt_seconds", GAUGE, "seconds", MS, "Round trip of a connection; absent until measured"},

@@ -91,6 +91,8 @@ static void fill_running(tunnel_status_msg *m, const struct udptun_tunnel_status
     m->dropped = status_of_dropped(&s->counters);
     SET(m, reconnects, s->reconnects);
     SET(m, resumed, s->resumed);
+    if (s->refused)
+        SET(m, refused_connections, s->refused);
     SET(m, rtt_ms, measured_ms(s->rtt_us));
     SET(m, uptime, s->uptime_s);
 }

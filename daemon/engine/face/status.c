@@ -71,6 +71,7 @@ static void look_at_machine(const struct tunnel *t, struct udptun_tunnel_status 
     status->sessions = info.sessions;
     status->flows = info.flows;
     status->reconnects = info.reconnects;
+    status->refused = info.refused;
     status->resumed = info.resumed;
     status->rtt_us = info.rtt_us;
     copy_counters(&status->counters, &info.counters);

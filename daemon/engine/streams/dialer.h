@@ -32,7 +32,7 @@ struct dial_config {
     struct udptun_endpoint *relay;
 };
 
-#define DIAL_TIMEOUT_MS 10000
+#define DIAL_TIMEOUT_MS 30000 /* a proxy may be slow: Tor takes 6 to 15 s */
 
 /*
  * The end of the attempt. `socket` is a connected, tuned stream that is the callee's from now

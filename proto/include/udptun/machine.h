@@ -329,7 +329,8 @@ struct udptun_machine_counters {
 struct udptun_machine_info {
     enum udptun_machine_state state; /* of a local's session */
     uint64_t sessions, flows, reconnects, resumed, pending;
-    int64_t rtt_us; /* local: of the best leg, -1: not measured */
+    uint64_t refused; /* local: attempts that failed while other streams were up */
+    int64_t rtt_us;   /* local: of the best leg, -1: not measured */
     struct udptun_machine_counters counters;
 };
 

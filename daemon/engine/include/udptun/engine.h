@@ -492,6 +492,9 @@ struct udptun_tunnel_status {
     uint64_t resumed;    /* sessions that went on after all connections were lost */
     int64_t rtt_us;      /* local: of the best connection, -1: not measured */
     uint64_t uptime_s;
+    /* local: connections that failed while others were up. A proxy may allow few of them: then the
+     * tunnel is established with these, and tries another one ever more rarely. */
+    uint64_t refused;
 };
 
 /* Fill `status`. UDPTUN_E_NOT_FOUND. */
