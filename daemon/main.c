@@ -44,6 +44,13 @@ static void on_reload_signal(void *arg)
 
 static const struct signals_ops signals_ops = {.stop = on_stop_signal, .reload = on_reload_signal};
 
+static void on_turn(void *arg)
+{
+    const struct udptund_process *p = arg;
+    if (p->control)
+        control_turn(p->control);
+}
+
 static void on_shutdown(void *arg)
 {
     struct udptund_process *p = arg;
@@ -81,7 +88,7 @@ static int run(struct udptund_process *p, const struct udptund_options *o, const
 {
     struct udptun_error err = {0};
     const struct control_config config = {.max_buffer_bytes = o->max_buffer_bytes,
-                                          .loop = loop_native(&p->loop),
+                                          .loop = &p->loop,
                                           .log = &p->log,
                                           .socket_path = o->socket_path,
                                           .socket_mode = o->socket_mode,
@@ -138,10 +145,12 @@ static int start(struct udptund_options *o, const config_msg *file)
         return fail(&err, EXIT_FAILED);
     int status = EXIT_FAILED;
     /* After the forks: an epoll descriptor is not to be shared. */
-    if (loop_init_own(&p.loop, NULL, NULL) < 0)
+    if (loop_init_own(&p.loop, on_turn, &p) < 0) {
         fputs("udptund: cannot create an event loop\n", stderr);
-    else
+    } else {
+        loop_turn_when_asked(&p.loop); /* the engine has the traffic, by a turn of its own */
         status = run(&p, o, file, &background, listening);
+    }
     signals_free(p.signals);
     loop_fini(&p.loop);
     background_ready(background, status);

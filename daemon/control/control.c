@@ -184,7 +184,7 @@ static int start(struct control *control, const struct control_config *config,
 {
     struct udptun_engine_config engine;
     udptun_engine_config_init(&engine);
-    engine.loop = config->loop;
+    engine.loop = loop_native(config->loop);
     engine.arg = control;
     engine.log = on_engine_log;
     engine.network_changed = on_network_changed;
@@ -240,16 +240,23 @@ struct control *control_new(const struct control_config *config, struct udptun_e
         free(parts);
         return NULL;
     }
-    command_socket_start(control->socket, control, &listener, watchers_room);
+    int rc = command_socket_start(control->socket, control, &listener, watchers_room);
+    if (rc < 0)
+        error_set(err, rc, NULL, "out of memory");
     control->log->tap = on_line;
     control->log->tap_arg = control;
-    if (start(control, config, err) < 0 ||
+    if (rc < 0 || start(control, config, err) < 0 ||
         (config->metrics &&
          !(control->metrics = metrics_http_open(control, config->metrics, err)))) {
         control_free(control);
         return NULL;
     }
     return control;
+}
+
+void control_turn(struct control *control)
+{
+    worker_collect(control->worker);
 }
 
 void control_free(struct control *control)

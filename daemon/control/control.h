@@ -2,7 +2,7 @@
 /*
  * control.h - the control plane of udptund: command socket, configured objects, state.
  *
- * Theory of operation. One libev loop, main.c's, runs the engine and the command socket; what
+ * Theory of operation. One loop, main.c's, runs the engine and the command socket; what
  * may block (writing state) is done by one worker thread.
  *
  *     socket/   command_socket.c, command_conn.c: connections, bytes, limits, order
@@ -21,17 +21,16 @@
 #ifndef CONTROL_CONTROL_H
 #define CONTROL_CONTROL_H
 
-#include <ev.h>
-
 #include <udptun/error.h>
 
+#include "daemon/platform/loop.h"
 #include "daemon/platform/socket.h"
 #include "daemon/service/log.h"
 #include "proto/control/messages.h"
 
 struct control_config {
     int64_t max_buffer_bytes; /* of the engine's config */
-    struct ev_loop *loop;
+    struct loop *loop;        /* of loop_init_own() or loop_init_ev() */
     struct log *log;
     const char *socket_path;
     unsigned socket_mode;        /* permissions, as 0660 */
@@ -55,6 +54,9 @@ struct control;
  * other code a failure. A state that is damaged or newer is set aside (store/store.h).
  */
 struct control *control_new(const struct control_config *config, struct udptun_error *err);
+
+/* The end of a batch of the loop, which is asked for when there is one. */
+void control_turn(struct control *control);
 
 /* Orderly stop: calls under way are answered, peers told, the socket removed. */
 void control_free(struct control *control);

@@ -94,6 +94,11 @@ void loop_wake(struct loop *loop)
         loop->table.wake(loop->table.arg);
 }
 
+void loop_turn_when_asked(struct loop *loop)
+{
+    loop->turns_always = false;
+}
+
 void loop_init(struct loop *loop, const struct udptun_loop *table, void (*turn)(void *arg),
                void *arg)
 {

@@ -90,6 +90,9 @@ void loop_turn(struct loop *loop);
 void loop_turn_soon(struct loop *loop);
 /* The same from any thread. */
 void loop_wake(struct loop *loop);
+/* From now on loop_turn() comes only behind a batch and when it was asked for, on any host: for a
+ * user that shares its event loop with another who has the traffic. */
+void loop_turn_when_asked(struct loop *loop);
 /* Read the clock into now_us, for a call that does not come from the loop. */
 void loop_refresh(struct loop *loop);
 

@@ -51,14 +51,16 @@ static void on_before_wait(struct ev_loop *ev, ev_prepare *prepare, int events)
 {
     (void)ev;
     (void)events;
-    loop_turn(((struct loop_host *)prepare->data)->owner);
+    struct loop *owner = ((struct loop_host *)prepare->data)->owner;
+    if (owner->turns_always || owner->in_batch || owner->turn_asked)
+        loop_turn(owner);
 }
 
 static void on_woken(struct ev_loop *ev, ev_async *async, int events)
 {
     (void)ev;
-    (void)async;
     (void)events;
+    ((struct loop_host *)async->data)->owner->turn_asked = true;
 }
 
 /* ---- the table ----------------------------------------------------------------------------- */

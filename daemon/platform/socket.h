@@ -71,6 +71,8 @@ int socket_connected(udptun_socket socket);
 
 /* IPv6 alone on an IPv6 address: 0.0.0.0 and :: are two listeners. */
 int socket_listen(const struct udptun_endpoint *at, udptun_socket *made);
+/* The same, but that [::] takes IPv4 as well where the system does so. */
+int socket_listen_both(const struct udptun_endpoint *at, udptun_socket *made);
 /* A stale socket file, that nobody answers on, is replaced. A live one, and a file that is not a
  * socket, give IO_IN_USE. */
 int socket_listen_local(const char *path, udptun_socket *made);

@@ -4,19 +4,19 @@
 #define SERVICE_COMMAND_SLOTS_H
 
 #include <stdbool.h>
-#include <sys/types.h>
+#include <stdint.h>
 
 #define COMMAND_SLOTS_KEPT_FOR_ROOT 8
 #define COMMAND_SLOTS_PER_USER      64 /* root and the daemon's own user excepted */
 
 /* Seconds that a message may take from its first byte to its last. */
-#define COMMAND_MESSAGE_TIME_S 10.
+#define COMMAND_MESSAGE_TIME_S 10
 /* Seconds that a client may leave answers unread. */
-#define COMMAND_READER_TIME_S 10.
+#define COMMAND_READER_TIME_S 10
 
 /* One who wants to connect. */
 struct command_slot {
-    uid_t uid;
+    uint32_t uid;
     bool exempt;      /* the daemon's own user, or root */
     unsigned of_user; /* connections that this user has */
     unsigned all;     /* connections of all users */

@@ -2,6 +2,8 @@
 
 # The platform. What a system overrides is tested beside the base that it overrides.
 unit_test(loop test_loop.c LIBS platform_objects platform_loop_objects proto_objects)
+unit_test(files test_files.c LIBS platform_objects proto_objects)
+unit_test(accepting test_accepting.c LIBS platform_objects platform_loop_objects proto_objects)
 unit_test(thread test_thread.c LIBS platform_objects proto_objects)
 set(POSIX_DIR ${CMAKE_SOURCE_DIR}/daemon/platform/posix)
 set(POSIX_SOURCES ${CMAKE_SOURCE_DIR}/daemon/platform/datagram_sender.c

@@ -7,9 +7,10 @@
 #include "daemon/control/change/apply.h"
 #include "daemon/control/change/change.h"
 #include "daemon/control/change/make_way.h"
+#include "daemon/platform/clock.h"
 
-#define FIRST_DELAY_S 1.
-#define MOST_DELAY_S  30.
+#define FIRST_DELAY_US UINT64_C(1000000)
+#define MOST_DELAY_US  UINT64_C(30000000)
 
 static bool is_waiting(const struct object *object)
 {
@@ -48,27 +49,26 @@ bool recovery_is_for(const struct control *control, ProtobufCMessage *message,
 
 static void set_timer(struct recovery *r)
 {
-    struct control *control = r->control;
-    double at_s = 0;
+    const struct control *control = r->control;
+    uint64_t at_us = LOOP_NEVER_US, now_us = clock_us();
     for (size_t i = 0; i < control->objects.count; i++) {
         const struct object *object = &control->objects.items[i];
-        if (is_waiting(object) && (at_s == 0 || object->retry_at_s < at_s))
-            at_s = object->retry_at_s;
+        if (is_waiting(object) && object->retry_at_us < at_us)
+            at_us = object->retry_at_us;
     }
-    ev_timer_stop(control->loop, &r->timer);
-    if (at_s == 0 || control->stopping)
-        return;
-    double delay_s = at_s - ev_now(control->loop);
-    ev_timer_set(&r->timer, delay_s > 0 ? delay_s : 0, 0.);
-    ev_timer_start(control->loop, &r->timer);
+    if (at_us == LOOP_NEVER_US || control->stopping)
+        timer_stop(&r->timer);
+    else
+        timer_start(&r->timer, at_us > now_us ? at_us - now_us : 0);
 }
 
-static void put_off(const struct control *control, struct object *object)
+static void put_off(struct object *object)
 {
-    object->retry_delay_s = object->retry_delay_s == 0 ? FIRST_DELAY_S : object->retry_delay_s * 2;
-    if (object->retry_delay_s > MOST_DELAY_S)
-        object->retry_delay_s = MOST_DELAY_S;
-    object->retry_at_s = ev_now(control->loop) + object->retry_delay_s;
+    object->retry_delay_us =
+        object->retry_delay_us == 0 ? FIRST_DELAY_US : object->retry_delay_us * 2;
+    if (object->retry_delay_us > MOST_DELAY_US)
+        object->retry_delay_us = MOST_DELAY_US;
+    object->retry_at_us = clock_us() + object->retry_delay_us;
 }
 
 static bool try_again(struct control *control, struct object *object)
@@ -76,7 +76,7 @@ static bool try_again(struct control *control, struct object *object)
     struct udptun_error why = {0};
     if (control_apply(control, object->message, &object->means, "", NULL, &why) == 0) {
         object->last_error[0] = '\0';
-        object->retry_delay_s = 0;
+        object->retry_delay_us = 0;
         log_write(control->log, UDPTUN_LOG_INFO, "control", "%s: started", object->name);
         return true;
     }
@@ -84,7 +84,7 @@ static bool try_again(struct control *control, struct object *object)
         log_write(control->log, UDPTUN_LOG_WARN, "control", "%s: cannot start: %s", object->name,
                   why.message);
     memcpy(object->last_error, why.message, sizeof object->last_error);
-    put_off(control, object);
+    put_off(object);
     return false;
 }
 
@@ -95,7 +95,7 @@ static bool try_kind(struct control *control, bool tunnels, bool all)
     for (size_t i = 0; i < control->objects.count; i++) {
         struct object *object = &control->objects.items[i];
         if (is_waiting(object) && (object_tunnel(object->message) != NULL) == tunnels &&
-            (all || object->retry_at_s <= ev_now(control->loop)))
+            (all || object->retry_at_us <= clock_us()))
             any = try_again(control, object) || any;
     }
     return any;
@@ -111,29 +111,24 @@ static void try_due(struct recovery *r, bool all)
         try_kind(control, false, all || any); /* instances may wait for a tunnel */
         set_timer(r);
     } else {
-        ev_timer_stop(control->loop, &r->timer);
-        ev_timer_set(&r->timer, FIRST_DELAY_S, 0.);
-        ev_timer_start(control->loop, &r->timer);
+        timer_start(&r->timer, FIRST_DELAY_US);
     }
 }
 
-static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_timer(void *arg)
 {
-    (void)loop;
-    (void)events;
-    try_due(timer->data, false);
+    try_due(arg, false);
 }
 
 void recovery_init(struct recovery *r, struct control *control)
 {
     r->control = control;
-    ev_timer_init(&r->timer, on_timer, 0., 0.);
-    r->timer.data = r;
+    timer_init(&r->timer, control->loop, on_timer, r);
 }
 
 void recovery_stop(struct recovery *r)
 {
-    ev_timer_stop(r->control->loop, &r->timer);
+    timer_stop(&r->timer);
 }
 
 void recovery_add(struct recovery *r, struct object *object, const struct udptun_error *why)
@@ -141,7 +136,7 @@ void recovery_add(struct recovery *r, struct object *object, const struct udptun
     log_write(r->control->log, UDPTUN_LOG_ERROR, "control", "%s: cannot start: %s", object->name,
               why->message);
     memcpy(object->last_error, why->message, sizeof object->last_error);
-    put_off(r->control, object);
+    put_off(object);
     set_timer(r);
 }
 

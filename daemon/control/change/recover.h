@@ -10,13 +10,11 @@
 #ifndef CONTROL_RECOVER_H
 #define CONTROL_RECOVER_H
 
-#include <ev.h>
-
 #include "daemon/control/store/state.h"
 
 struct recovery {
     struct control *control;
-    ev_timer timer; /* for the earliest object */
+    struct timer timer; /* for the earliest object */
 };
 
 void recovery_init(struct recovery *r, struct control *control);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* wait.c - see wait.h. Nothing is answered from inside an engine callback: it only sets the
- * wait's timer off, and the loop looks what there is to tell. */
+/* wait.c - see wait.h. Nothing is answered from inside an engine callback: it only sets off
+ * the timer `look`, and the loop looks what there is to tell. */
 #include "daemon/control/change/wait.h"
 
 #include <stdlib.h>
@@ -15,7 +15,8 @@ struct wait {
     char name[65];
     bool changed;
     double seconds;
-    ev_timer timer;
+    struct timer look;  /* set off when there may be something to tell */
+    struct timer limit; /* the time is over */
 };
 
 void waits_init(struct waits *w)
@@ -32,7 +33,8 @@ static bool is_up(enum udptun_state state)
 static struct call *wait_end(struct wait *w)
 {
     struct call *call = w->call;
-    ev_timer_stop(call->control->loop, &w->timer);
+    timer_stop(&w->look);
+    timer_stop(&w->limit);
     list_remove(&w->node);
     free(w);
     return call;
@@ -56,10 +58,9 @@ static bool look(udptun_engine *engine, const char *name, enum udptun_state *sta
     return true;
 }
 
-static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+/* Answer if there is something to answer, or the time is over. */
+static void settle(struct wait *w, bool is_over)
 {
-    (void)loop;
-    struct wait *w = timer->data;
     struct control *control = w->call->control;
     struct udptun_error err;
     enum udptun_state state;
@@ -73,11 +74,21 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
         memcpy(name, w->name, sizeof name);
         wait_answer *answer = w->answer;
         answer(wait_end(w), name, changed);
-    } else if (events & EV_TIMER) {
+    } else if (is_over) {
         error_set(&err, UDPTUN_E_TIMEOUT, "parameters.wait", "%s is %s after %g s%s%.150s", w->name,
                   udptun_state_name(state), w->seconds, last_error[0] ? ": " : "", last_error);
         call_fail(wait_end(w), &err);
     }
+}
+
+static void on_look(void *arg)
+{
+    settle(arg, false);
+}
+
+static void on_limit(void *arg)
+{
+    settle(arg, true);
 }
 
 void wait_start(struct call *call, const char *name, bool changed, double seconds,
@@ -94,11 +105,11 @@ void wait_start(struct call *call, const char *name, bool changed, double second
     strcpy(w->name, name);
     w->changed = changed;
     w->seconds = seconds;
-    ev_timer_init(&w->timer, on_timer, seconds, 0.);
-    w->timer.data = w;
+    timer_init(&w->look, control->loop, on_look, w);
+    timer_init(&w->limit, control->loop, on_limit, w);
     list_append(&control->waits->all, &w->node);
-    ev_timer_start(control->loop, &w->timer);
-    ev_feed_event(control->loop, &w->timer, 0); /* it may be up already */
+    timer_start(&w->limit, (uint64_t)(seconds * 1e6));
+    timer_start(&w->look, 0); /* it may be up already */
 }
 
 void wait_state(struct control *control, const char *name, enum udptun_state state)
@@ -106,7 +117,7 @@ void wait_state(struct control *control, const char *name, enum udptun_state sta
     LIST_FOREACH (node, &control->waits->all) {
         struct wait *w = list_entry(node, struct wait, node);
         if (is_up(state) && strcmp(w->name, name) == 0)
-            ev_feed_event(control->loop, &w->timer, 0);
+            timer_start(&w->look, 0);
     }
 }
 

@@ -3,40 +3,35 @@
  * metrics_http.c - see metrics_http.h.
  *
  * One request a connection: it is read and parsed as it comes, answered, and the connection is
- * closed once the client has closed it, or after REQUEST_TIME_S at the latest. A request is
+ * closed once the client has closed it, or after REQUEST_TIME_US at the latest. A request is
  * bounded by HEAD_SIZE, connections by MAX_SCRAPERS, so that a stranger on this host costs little.
  */
 #include "daemon/control/report/metrics_http.h"
 
-#include <errno.h>
 #include <http_parser.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "daemon/control/report/metrics.h"
 #include "daemon/control/report/status_reply.h"
 #include "daemon/control/store/state.h"
+#include "daemon/platform/accepting.h"
 #include "daemon/platform/network.h"
 #include "daemon/platform/process/command_listener.h"
 #include "proto/endpoint.h"
 
-#define MAX_SCRAPERS   16
-#define HEAD_SIZE      ((size_t)8 << 10)
-#define TARGET_SIZE    64
-#define REQUEST_TIME_S 5.
-#define ACCEPT_PAUSE_S 1.
-#define BACKLOG        16
+#define MAX_SCRAPERS    16
+#define HEAD_SIZE       ((size_t)8 << 10)
+#define TARGET_SIZE     64
+#define REQUEST_TIME_US 5000000
+#define ACCEPT_BATCH    16
 
 struct metrics_http {
     struct control *control;
     struct command_listener listener; /* of a Unix socket; `socket` NO_SOCKET: none */
-    int fd;
-    ev_io accepting;
-    ev_timer pause; /* until it is tried again, when descriptors ran out */
+    udptun_socket listening;          /* that one, or our own; NO_SOCKET: none */
+    struct accepting accepting;
     struct list scrapers;
     unsigned count;
 };
@@ -51,16 +46,15 @@ struct scraper {
     bool complete;
     char *out;
     size_t out_size, out_at;
-    ev_io io;
-    ev_timer deadline;
+    struct io_watch io; /* its socket is the connection's */
+    struct timer deadline;
 };
 
 static void scraper_end(struct scraper *s)
 {
-    struct ev_loop *loop = s->http->control->loop;
-    ev_io_stop(loop, &s->io);
-    ev_timer_stop(loop, &s->deadline);
-    close(s->io.fd);
+    watch_stop(&s->io);
+    timer_stop(&s->deadline);
+    socket_close(s->io.socket);
     list_remove(&s->node);
     s->http->count--;
     free(s->out);
@@ -146,15 +140,14 @@ static const http_parser_settings settings = {
 static bool receive(struct scraper *s)
 {
     char data[2048];
-    ssize_t n = recv(s->io.fd, data, sizeof data, 0);
-    if (n < 0)
-        return errno == EAGAIN || errno == EINTR;
-    if (n == 0)
-        return false;
+    size_t n;
+    int failure = socket_read(s->io.socket, data, sizeof data, &n);
+    if (failure || n == 0)
+        return io_of(failure) == IO_AGAIN;
     if (s->out)
         return true; /* answered: it is read so that the close is no reset */
-    s->received += (size_t)n;
-    http_parser_execute(&s->parser, &settings, data, (size_t)n);
+    s->received += n;
+    http_parser_execute(&s->parser, &settings, data, n);
     if (s->complete)
         answer(s);
     else if (HTTP_PARSER_ERRNO(&s->parser) != HPE_OK || s->parser.upgrade)
@@ -169,96 +162,61 @@ static bool receive(struct scraper *s)
 static bool transmit(struct scraper *s)
 {
     while (s->out_at < s->out_size) {
-        ssize_t n = send(s->io.fd, s->out + s->out_at, s->out_size - s->out_at, MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return errno == EAGAIN;
-        s->out_at += (size_t)n;
+        size_t n;
+        int failure = socket_write(s->io.socket, s->out + s->out_at, s->out_size - s->out_at, &n);
+        if (failure)
+            return io_of(failure) == IO_AGAIN;
+        s->out_at += n;
     }
-    shutdown(s->io.fd, SHUT_WR);
+    socket_end(s->io.socket);
     return true;
 }
 
-static void on_io(struct ev_loop *loop, ev_io *watcher, int events)
+static void on_ready(void *arg, unsigned events)
 {
-    struct scraper *s = watcher->data;
-    bool alive = !(events & EV_READ) || receive(s);
+    struct scraper *s = arg;
+    bool alive = !(events & LOOP_READ) || receive(s);
     bool sending = s->out_at < s->out_size;
     alive = alive && (!sending || transmit(s));
     if (!alive) {
         scraper_end(s);
         return;
     }
-    int wanted = s->out_at < s->out_size ? EV_READ | EV_WRITE : EV_READ;
-    ev_io_stop(loop, watcher);
-    ev_io_set(watcher, watcher->fd, wanted);
-    ev_io_start(loop, watcher);
+    watch_set(&s->io, s->out_at < s->out_size ? LOOP_READ | LOOP_WRITE : LOOP_READ);
 }
 
-static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_deadline(void *arg)
 {
-    (void)loop;
-    (void)events;
-    scraper_end(timer->data);
+    scraper_end(arg);
 }
 
-static void on_accept(struct ev_loop *loop, ev_io *watcher, int events)
+static void on_taken(void *arg, udptun_socket socket, const struct udptun_endpoint *from)
 {
-    (void)events;
-    struct metrics_http *m = watcher->data;
-    int fd = accept4(watcher->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
-        /* It stays readable, and the loop must not turn for nothing. */
-        ev_io_stop(loop, watcher);
-        ev_timer_set(&m->pause, ACCEPT_PAUSE_S, 0.);
-        ev_timer_start(loop, &m->pause);
-    }
-    if (fd < 0)
-        return;
+    (void)from;
+    struct metrics_http *m = arg;
     struct scraper *s = m->count < MAX_SCRAPERS ? calloc(1, sizeof *s) : NULL;
     if (!s) {
-        close(fd);
+        socket_close(socket);
         return;
     }
     s->http = m;
     http_parser_init(&s->parser, HTTP_REQUEST);
     s->parser.data = s;
-    ev_io_init(&s->io, on_io, fd, EV_READ);
-    ev_timer_init(&s->deadline, on_deadline, REQUEST_TIME_S, 0.);
-    s->io.data = s->deadline.data = s;
+    watch_init(&s->io, m->control->loop, on_ready, s);
+    timer_init(&s->deadline, m->control->loop, on_deadline, s);
+    if (watch_start(&s->io, socket, LOOP_READ) < 0) {
+        socket_close(socket);
+        free(s);
+        return;
+    }
     list_append(&m->scrapers, &s->node);
     m->count++;
-    ev_io_start(loop, &s->io);
-    ev_timer_start(loop, &s->deadline);
+    timer_start(&s->deadline, REQUEST_TIME_US);
 }
 
-static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
-{
-    (void)events;
-    struct metrics_http *m = timer->data;
-    ev_io_start(loop, &m->accepting);
-}
+static const struct accepting_ops accepting_ops = {.taken = on_taken};
 
 /* ---- the listener ---------------------------------------------------------------------------- */
-
-static socklen_t to_sockaddr(const struct udptun_endpoint *ep, struct sockaddr_storage *to)
-{
-    memset(to, 0, sizeof *to);
-    if (ep->family == UDPTUN_ENDPOINT_IP4) {
-        struct sockaddr_in *in = (struct sockaddr_in *)to;
-        in->sin_family = AF_INET;
-        in->sin_port = htons(ep->port);
-        memcpy(&in->sin_addr, ep->ip, sizeof in->sin_addr);
-        return sizeof *in;
-    }
-    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)to;
-    in6->sin6_family = AF_INET6;
-    in6->sin6_port = htons(ep->port);
-    in6->sin6_scope_id = ep->scope;
-    memcpy(&in6->sin6_addr, ep->ip, sizeof in6->sin6_addr);
-    return sizeof *in6;
-}
 
 static bool parse_place(const char *text, struct udptun_endpoint *place)
 {
@@ -269,21 +227,17 @@ static bool parse_place(const char *text, struct udptun_endpoint *place)
 static int listen_tcp(struct metrics_http *m, const char *where, struct udptun_error *err)
 {
     struct udptun_endpoint place;
-    struct sockaddr_storage address;
-    int yes = 1;
     if (!parse_place(where, &place))
         return error_set(err, UDPTUN_E_INVALID, "metrics",
                          "--metrics %.64s: HOST:PORT or unix:PATH is expected", where);
     if (!endpoint_is_loopback(&place))
         log_write(m->control->log, UDPTUN_LOG_WARN, "metrics",
                   "whoever can reach %.64s can read the names and numbers of all tunnels", where);
-    socklen_t address_size = to_sockaddr(&place, &address);
-    m->fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (m->fd < 0 || setsockopt(m->fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) < 0 ||
-        bind(m->fd, (struct sockaddr *)&address, address_size) < 0 || listen(m->fd, BACKLOG) < 0)
-        return error_set_errno(err, errno == EADDRINUSE ? UDPTUN_E_PORT_IN_USE : UDPTUN_E_SYSTEM,
-                               errno, NULL, "--metrics %.64s", where);
-    return 0;
+    int failure = socket_listen_both(&place, &m->listening);
+    if (failure == 0)
+        return 0;
+    int code = io_of(failure) == IO_IN_USE ? UDPTUN_E_PORT_IN_USE : UDPTUN_E_SYSTEM;
+    return error_set_errno(err, code, failure, NULL, "--metrics %.64s", where);
 }
 
 struct metrics_http *metrics_http_open(struct control *control, const char *where,
@@ -295,27 +249,24 @@ struct metrics_http *metrics_http_open(struct control *control, const char *wher
         return NULL;
     }
     m->control = control;
-    m->fd = m->listener.socket = -1;
+    m->listening = m->listener.socket = NO_SOCKET;
     list_init(&m->scrapers);
-    ev_init(&m->accepting, on_accept);
-    ev_init(&m->pause, on_pause_over);
-    m->pause.data = m;
+    accepting_init(&m->accepting, control->loop, &accepting_ops, m, ACCEPT_BATCH);
     const struct command_access access = {
         .parents = true, .mode = 0660, .owner = NO_OWNER, .program = "udptund"};
     int rc;
     if (strncmp(where, "unix:", 5) == 0 && where[5]) {
         rc = command_listener_open(&m->listener, where + 5, &access, err);
-        m->fd = m->listener.socket;
+        m->listening = m->listener.socket;
     } else {
         rc = listen_tcp(m, where, err);
     }
+    if (rc == 0 && accepting_start(&m->accepting, m->listening) < 0)
+        rc = error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
     if (rc < 0) {
         metrics_http_close(m);
         return NULL;
     }
-    ev_io_init(&m->accepting, on_accept, m->fd, EV_READ);
-    m->accepting.data = m;
-    ev_io_start(control->loop, &m->accepting);
     log_write(control->log, UDPTUN_LOG_INFO, "metrics", "metrics on %s", where);
     return m;
 }
@@ -324,13 +275,12 @@ void metrics_http_close(struct metrics_http *m)
 {
     if (!m)
         return;
-    ev_io_stop(m->control->loop, &m->accepting);
-    ev_timer_stop(m->control->loop, &m->pause);
+    accepting_stop(&m->accepting);
     LIST_FOREACH_SAFE (node, &m->scrapers)
         scraper_end(list_entry(node, struct scraper, node));
-    if (m->listener.socket >= 0)
+    if (m->listener.socket != NO_SOCKET)
         command_listener_close(&m->listener);
-    else if (m->fd >= 0)
-        close(m->fd);
+    else if (m->listening != NO_SOCKET)
+        socket_close(m->listening);
     free(m);
 }

@@ -2,12 +2,11 @@
 /* watchers.c - see watchers.h. */
 #include "daemon/control/report/watchers.h"
 
-#include <time.h>
-
 #include "daemon/control/report/status_reply.h"
 #include "daemon/control/socket/command_conn.h"
 #include "daemon/control/socket/command_socket.h"
 #include "daemon/control/store/state.h"
+#include "daemon/platform/clock.h"
 
 #define TOPIC(name) (1u << UDPTUN__CONTROL__TOPIC__##name)
 
@@ -108,11 +107,8 @@ void watchers_log(struct control *control, enum udptun_log_level level, const ch
 {
     Udptun__Control__LogEvent event = UDPTUN__CONTROL__LOG_EVENT__INIT;
     event_data data = UDPTUN__CONTROL__EVENT_DATA__INIT;
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
     event.has_time = 1;
-    long whole_ms = now.tv_nsec / 1000000;
-    event.time = (double)now.tv_sec + (double)whole_ms / 1e3;
+    event.time = (double)clock_wall_ms() / 1e3;
     event.level = (char *)(uintptr_t)log_level_name(level);
     event.module = (char *)(uintptr_t)module;
     event.message = (char *)(uintptr_t)text;
@@ -128,10 +124,10 @@ static bool watches_stats(const struct command_conn *conn)
     return (conn->watch.topics & TOPIC(STATS)) && !conn->ended && !conn->closing;
 }
 
-static void on_stats(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_stats(void *arg)
 {
-    (void)events;
-    struct control *control = ((struct watchers *)timer->data)->control;
+    struct watchers *e = arg;
+    struct control *control = e->control;
     event_data data = UDPTUN__CONTROL__EVENT_DATA__INIT;
     bool watched = false;
     LIST_FOREACH (node, &control->socket->connections) {
@@ -147,8 +143,8 @@ static void on_stats(struct ev_loop *loop, ev_timer *timer, int events)
     }
     if (data.stats)
         protobuf_c_message_free_unpacked(&data.stats->base, NULL);
-    if (!watched)
-        ev_timer_stop(loop, timer);
+    if (watched)
+        timer_start(&e->stats, STATS_TIME_US);
 }
 
 void watchers_watch(struct command_conn *conn, unsigned topics)
@@ -158,18 +154,17 @@ void watchers_watch(struct command_conn *conn, unsigned topics)
     conn->watch.lost_topics &= topics;
     if (conn->watch.lost_topics == 0)
         conn->watch.lost = 0;
-    if (topics & TOPIC(STATS) && !ev_is_active(&control->watchers->stats))
-        ev_timer_again(control->loop, &control->watchers->stats);
+    if (topics & TOPIC(STATS) && !timer_is_on(&control->watchers->stats))
+        timer_start(&control->watchers->stats, STATS_TIME_US);
 }
 
 void watchers_init(struct watchers *e, struct control *control)
 {
     e->control = control;
-    ev_timer_init(&e->stats, on_stats, 0., STATS_TIME_S);
-    e->stats.data = e;
+    timer_init(&e->stats, control->loop, on_stats, e);
 }
 
 void watchers_stop(struct watchers *e)
 {
-    ev_timer_stop(e->control->loop, &e->stats);
+    timer_stop(&e->stats);
 }

@@ -7,12 +7,10 @@
  * waits for a watcher is bounded: beyond WATCHER_HIGH bytes events of the topics state and config
  * are left out, beyond WATCHER_LOW those of log; when there is room again the event `overflow`
  * says so, before any other. Of stats only the newest is of use, so a watcher that has not read
- * the last is not sent another. A watcher that reads nothing for WATCHER_TIME_S is cut off.
+ * the last is not sent another. A watcher that reads nothing for WATCHER_TIME_US is cut off.
  */
 #ifndef CONTROL_WATCHERS_H
 #define CONTROL_WATCHERS_H
-
-#include <ev.h>
 
 #include <udptun/engine.h>
 
@@ -20,15 +18,15 @@
 #include "daemon/control/store/objects.h"
 #include "proto/control/messages.h"
 
-#define WATCHER_LOW  ((size_t)64 << 10)
-#define WATCHER_HIGH ((size_t)256 << 10)
-#define STATS_TIME_S 1. /* between two events of stats */
+#define WATCHER_LOW   ((size_t)64 << 10)
+#define WATCHER_HIGH  ((size_t)256 << 10)
+#define STATS_TIME_US 1000000 /* between two events of stats */
 
 struct control;
 
 struct watchers {
     struct control *control;
-    ev_timer stats; /* active while somebody watches stats */
+    struct timer stats; /* active while somebody watches stats */
 };
 
 void watchers_init(struct watchers *e, struct control *control);

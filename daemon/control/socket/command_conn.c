@@ -6,38 +6,37 @@
  * wait. While a call is under way up to IN_HIGH bytes are read ahead, so that a client that goes
  * away is noticed and does not hold its place. A message that was begun has COMMAND_MESSAGE_TIME_S
  * to end. When framing is lost (too large, garbage) the error is sent, what still comes is read and
- * thrown away for LINGER_TIME_S, so that a client that writes before it reads finds the error and
+ * thrown away for LINGER_TIME_US, so that a client that writes before it reads finds the error and
  * not a broken pipe, and the connection is closed. A client that closed its sending side still gets
  * the answers to what it sent (in the middle of a message: the error), and the events that it asked
  * for, as long as it can read them.
  */
 #include "daemon/control/socket/command_conn.h"
 
-#include <errno.h>
-#include <math.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "daemon/control/socket/command_socket.h"
 #include "daemon/control/socket/dispatch.h"
 #include "daemon/control/store/state.h"
+#include "daemon/platform/clock.h"
+#include "daemon/platform/local.h"
 #include "daemon/service/command_slots.h"
 
-#define READ_SIZE     ((size_t)16 << 10)
-#define OUT_HIGH      ((size_t)64 << 10)
-#define IN_HIGH       ((size_t)64 << 10)
-#define LINGER_TIME_S 2.
+#define READ_SIZE      ((size_t)16 << 10)
+#define OUT_HIGH       ((size_t)64 << 10)
+#define IN_HIGH        ((size_t)64 << 10)
+#define LINGER_TIME_US UINT64_C(2000000)
 
-/* Of the loop's time, which datagrams share. Messages are taken for SLICE_S, then everything else
+#define US_PER_S UINT64_C(1000000)
+
+/* Of the loop's time, which datagrams share. Messages are taken for SLICE_US, then everything else
  * has its turn. After one that was refused, the connection waits PAUSE_FACTOR times as long as it
  * took: a client that sends such for ever has little of the loop. */
-#define SLICE_S      0.0002
-#define PAUSE_FACTOR 20.
-#define PAUSE_MIN_S  0.005
-#define PAUSE_MAX_S  1.
+#define SLICE_US     UINT64_C(200)
+#define PAUSE_FACTOR 20
+#define PAUSE_MIN_US UINT64_C(5000)
+#define PAUSE_MAX_US US_PER_S
 
 static size_t out_waiting(const struct command_conn *c)
 {
@@ -51,7 +50,7 @@ size_t command_conn_waiting(const struct command_conn *c)
 
 static bool may_take(const struct command_conn *c)
 {
-    return !c->call && !c->closing && !c->ended && !ev_is_active(&c->pause) &&
+    return !c->call && !c->closing && !c->ended && !timer_is_on(&c->pause) &&
            out_waiting(c) < OUT_HIGH;
 }
 
@@ -91,15 +90,13 @@ static void command_conn_free(struct command_conn *c)
 void command_conn_end(struct command_conn *c)
 {
     if (!c->ended) {
-        struct ev_loop *loop = c->server->control->loop;
         c->ended = true;
-        ev_io_stop(loop, &c->readable);
-        ev_io_stop(loop, &c->writable);
-        ev_timer_stop(loop, &c->deadline);
-        ev_timer_stop(loop, &c->lookout);
-        ev_timer_stop(loop, &c->pause);
-        close(c->readable.fd);
-        command_socket_keep_spares(c->server);
+        watch_stop(&c->io);
+        timer_stop(&c->deadline);
+        timer_stop(&c->lookout);
+        timer_stop(&c->pause);
+        socket_close(c->io.socket);
+        accepting_refill(&c->server->accepting);
         if (c->call)
             call_abandon(c->call);
         c->call = NULL;
@@ -108,28 +105,19 @@ void command_conn_end(struct command_conn *c)
         command_conn_free(c);
 }
 
-static void set_deadline(struct command_conn *c, double seconds)
-{
-    struct ev_loop *loop = c->server->control->loop;
-    ev_timer_stop(loop, &c->deadline);
-    ev_timer_set(&c->deadline, seconds, 0.);
-    ev_timer_start(loop, &c->deadline);
-}
-
 static void flush(struct command_conn *c)
 {
     while (out_waiting(c) > 0 && !c->ended) {
-        ssize_t n = send(c->writable.fd, c->out + c->out_at, out_waiting(c), MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && errno == EAGAIN)
+        size_t sent;
+        int failure = socket_write(c->io.socket, c->out + c->out_at, out_waiting(c), &sent);
+        if (io_of(failure) == IO_AGAIN)
             break;
-        if (n < 0) {
+        if (failure) {
             command_conn_end(c);
             return;
         }
-        c->out_at += (size_t)n;
-        ev_timer_stop(c->server->control->loop, &c->lookout); /* it reads: settle() looks anew */
+        c->out_at += sent;
+        timer_stop(&c->lookout); /* it reads: settle() looks again */
     }
     c->server->room(c);
     if (out_waiting(c) > 0)
@@ -138,7 +126,7 @@ static void flush(struct command_conn *c)
     c->out = NULL;
     c->out_size = c->out_room = c->out_at = 0;
     if (c->closing)
-        shutdown(c->writable.fd, SHUT_WR);
+        socket_end(c->io.socket);
 }
 
 /* Takes over `bytes`. */
@@ -157,13 +145,10 @@ static void queue(struct command_conn *c, struct envelope_bytes bytes)
 /* Have the lookout run while there is something to look out for. */
 static void look_out(struct command_conn *c)
 {
-    struct ev_loop *loop = c->server->control->loop;
-    if (!c->half_closed && !(c->watch.topics && out_waiting(c) > 0)) {
-        ev_timer_stop(loop, &c->lookout);
-    } else if (!ev_is_active(&c->lookout)) {
-        ev_timer_set(&c->lookout, WATCHER_TIME_S, 0.);
-        ev_timer_start(loop, &c->lookout);
-    }
+    if (!c->half_closed && !(c->watch.topics && out_waiting(c) > 0))
+        timer_stop(&c->lookout);
+    else if (!timer_is_on(&c->lookout))
+        timer_start(&c->lookout, WATCHER_TIME_US);
 }
 
 bool command_conn_queue_event(struct command_conn *c, struct envelope_bytes bytes)
@@ -178,7 +163,7 @@ bool command_conn_queue_event(struct command_conn *c, struct envelope_bytes byte
     if (room) {
         memcpy(c->out + c->out_size, bytes.data, bytes.size);
         c->out_size += bytes.size;
-        ev_io_start(c->server->control->loop, &c->writable);
+        watch_set(&c->io, c->io.events | LOOP_WRITE);
         look_out(c);
     }
     free(bytes.data);
@@ -194,7 +179,7 @@ static void lose_framing(struct command_conn *c, int code, const char *why)
     fds_in_close(&c->fds);
     queue(c, dispatch_error(c, code, why));
     if (!c->ended)
-        set_deadline(c, LINGER_TIME_S);
+        timer_start(&c->deadline, LINGER_TIME_US);
 }
 
 /* The message from `start` on is whole; `refused` (NULL: not so) is why it is not read. */
@@ -210,34 +195,33 @@ static void take_one(struct command_conn *c, size_t start, const char *refused)
     queue(c, dispatch_error(c, UDPTUN_E_BAD_REQUEST, refused));
 }
 
-static void start_pause(struct command_conn *c, double seconds)
+static void start_pause(struct command_conn *c, uint64_t pause_us)
 {
-    struct ev_loop *loop = c->server->control->loop;
-    if (c->ended || c->closing)
-        return;
-    ev_timer_set(&c->pause, seconds, 0.);
-    ev_timer_start(loop, &c->pause);
+    if (!c->ended && !c->closing)
+        timer_start(&c->pause, pause_us);
 }
 
-/* A message was taken, and `since` is when this turn began. */
-static void share_time(struct command_conn *c, double since)
+/* A message was taken, and `since_us` is when this turn began. */
+static void share_time(struct command_conn *c, uint64_t since_us)
 {
-    double turn_s = ev_time() - since;
+    uint64_t turn_us = clock_us() - since_us;
     if (c->refused) {
-        double pause_s = PAUSE_FACTOR * (c->spent_s + turn_s);
-        start_pause(c, pause_s < PAUSE_MIN_S ? PAUSE_MIN_S : fmin(pause_s, PAUSE_MAX_S));
-    } else if (turn_s > SLICE_S && !c->call) {
-        start_pause(c, 0.);
+        uint64_t pause_us = PAUSE_FACTOR * (c->spent_us + turn_us);
+        if (pause_us < PAUSE_MIN_US)
+            pause_us = PAUSE_MIN_US;
+        start_pause(c, pause_us < PAUSE_MAX_US ? pause_us : PAUSE_MAX_US);
+    } else if (turn_us > SLICE_US && !c->call) {
+        start_pause(c, 0);
     }
     c->refused = false;
-    c->spent_s = 0.;
+    c->spent_us = 0;
 }
 
 /* The messages that stand whole in `in`, as many as may be taken now. */
 static void take_messages(struct command_conn *c)
 {
     size_t start = 0; /* of the message being scanned */
-    double since = ev_time();
+    uint64_t since_us = clock_us();
     while (may_take(c) && c->scanned < c->in_size) {
         size_t used, skipped;
         bool begun = scan_inside(&c->scan);
@@ -252,13 +236,13 @@ static void take_messages(struct command_conn *c)
         case SCAN_MESSAGE:
             take_one(c, start, NULL);
             start = c->scanned;
-            share_time(c, since);
+            share_time(c, since_us);
             break;
         case SCAN_TOO_DEEP:
             take_one(c, start, "nested deeper than 16");
             start = c->scanned;
             c->refused = true;
-            share_time(c, since);
+            share_time(c, since_us);
             break;
         case SCAN_TOO_LARGE:
             lose_framing(c, UDPTUN_E_BAD_REQUEST, "message is larger than 1 MiB");
@@ -270,7 +254,7 @@ static void take_messages(struct command_conn *c)
     }
     if (c->ended || c->closing)
         return;
-    c->spent_s += ev_time() - since;
+    c->spent_us += clock_us() - since_us;
     c->in_size -= start;
     c->scanned -= start;
     fds_shift(&c->fds, start);
@@ -282,20 +266,19 @@ static void take_messages(struct command_conn *c)
         c->in_room = 0;
     }
     if (start > 0 || !scan_inside(&c->scan))
-        ev_timer_stop(c->server->control->loop, &c->deadline);
-    if (scan_inside(&c->scan) && !ev_is_active(&c->deadline))
-        set_deadline(c, COMMAND_MESSAGE_TIME_S);
+        timer_stop(&c->deadline);
+    if (scan_inside(&c->scan) && !timer_is_on(&c->deadline))
+        timer_start(&c->deadline, COMMAND_MESSAGE_TIME_S * US_PER_S);
 }
 
 /* Watch for what can be done now, take messages that can be taken, free it when it ended. */
 static void settle(struct command_conn *c)
 {
-    struct ev_loop *loop = c->server->control->loop;
     if (may_take(c) && c->in_size > c->scanned)
         take_messages(c);
     if (c->half_closed && may_take(c) && scan_inside(&c->scan))
         lose_framing(c, UDPTUN_E_BAD_REQUEST, "the message ends in the middle");
-    if (c->half_closed && !c->call && !ev_is_active(&c->pause) && !c->watch.topics &&
+    if (c->half_closed && !c->call && !timer_is_on(&c->pause) && !c->watch.topics &&
         out_waiting(c) == 0)
         command_conn_end(c);
     c->busy = false;
@@ -303,22 +286,8 @@ static void settle(struct command_conn *c)
         command_conn_free(c);
         return;
     }
-    if (may_read(c))
-        ev_io_start(loop, &c->readable);
-    else
-        ev_io_stop(loop, &c->readable);
-    if (out_waiting(c) > 0)
-        ev_io_start(loop, &c->writable);
-    else
-        ev_io_stop(loop, &c->writable);
+    watch_set(&c->io, (may_read(c) ? LOOP_READ : 0u) | (out_waiting(c) > 0 ? LOOP_WRITE : 0u));
     look_out(c);
-}
-
-/* Nobody is left to be answered when the other direction is closed as well. */
-static bool is_gone(const struct command_conn *c)
-{
-    struct pollfd gone = {.fd = c->readable.fd};
-    return poll(&gone, 1, 0) != 0;
 }
 
 /* False when the connection is broken. */
@@ -332,7 +301,7 @@ static bool receive(struct command_conn *c)
         to = c->in + c->in_size;
     }
     size_t got;
-    int failure = fds_receive(&c->fds, c->readable.fd, to, READ_SIZE, c->in_size, &got);
+    int failure = fds_receive(&c->fds, c->io.socket, to, READ_SIZE, c->in_size, &got);
     if (c->closing)
         fds_in_close(&c->fds);
     if (failure)
@@ -341,46 +310,32 @@ static bool receive(struct command_conn *c)
         c->in_size += got;
     if (got == 0) {
         c->half_closed = true;
-        return !is_gone(c);
+        return !local_is_gone(c->io.socket);
     }
     return true;
 }
 
-static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+static void on_ready(void *arg, unsigned events)
 {
-    (void)loop;
-    (void)events;
-    struct command_conn *c = watcher->data;
+    struct command_conn *c = arg;
     c->busy = true;
-    if (!receive(c))
+    if (events & LOOP_READ && !receive(c))
         command_conn_end(c);
+    if (events & LOOP_WRITE && !c->ended)
+        flush(c);
     settle(c);
 }
 
-static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
+static void on_pause(void *arg)
 {
-    (void)loop;
-    (void)events;
-    struct command_conn *c = watcher->data;
-    c->busy = true;
-    flush(c);
-    settle(c);
-}
-
-static void on_pause(struct ev_loop *loop, ev_timer *timer, int events)
-{
-    (void)loop;
-    (void)events;
-    struct command_conn *c = timer->data;
+    struct command_conn *c = arg;
     c->busy = true;
     settle(c);
 }
 
-static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_deadline(void *arg)
 {
-    (void)loop;
-    (void)events;
-    struct command_conn *c = timer->data;
+    struct command_conn *c = arg;
     c->busy = true;
     if (c->closing)
         command_conn_end(c);
@@ -390,17 +345,15 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
 }
 
 /* Nothing was sent since it was started, or nothing can be read any more. */
-static void on_lookout(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_lookout(void *arg)
 {
-    (void)loop;
-    (void)events;
-    struct command_conn *c = timer->data;
+    struct command_conn *c = arg;
     bool stuck = c->watch.topics && out_waiting(c) > 0;
     c->busy = true;
     if (stuck)
         log_write(c->server->control->log, UDPTUN_LOG_WARN, "control",
                   "a watcher of user %u does not read and is cut off", (unsigned)c->peer.uid);
-    if (stuck || is_gone(c))
+    if (stuck || local_is_gone(c->io.socket))
         command_conn_end(c);
     settle(c);
 }
@@ -423,23 +376,26 @@ void command_conn_send_and_end(struct command_conn *c)
     command_conn_end(c);
 }
 
-int command_conn_open(struct command_socket *server, int fd, const struct command_peer *peer)
+int command_conn_open(struct command_socket *server, udptun_socket socket,
+                      const struct command_peer *peer)
 {
+    struct loop *loop = server->control->loop;
     struct command_conn *c = calloc(1, sizeof *c);
     if (!c)
         return UDPTUN_E_NOMEM;
     c->server = server;
     c->peer = *peer;
     scan_init(&c->scan);
-    ev_io_init(&c->readable, on_readable, fd, EV_READ);
-    ev_io_init(&c->writable, on_writable, fd, EV_WRITE);
-    ev_init(&c->deadline, on_deadline);
-    ev_init(&c->lookout, on_lookout);
-    ev_init(&c->pause, on_pause);
-    c->pause.data = c;
-    c->readable.data = c->writable.data = c->deadline.data = c->lookout.data = c;
+    watch_init(&c->io, loop, on_ready, c);
+    timer_init(&c->deadline, loop, on_deadline, c);
+    timer_init(&c->lookout, loop, on_lookout, c);
+    timer_init(&c->pause, loop, on_pause, c);
+    int rc = watch_start(&c->io, socket, LOOP_READ);
+    if (rc < 0) {
+        free(c);
+        return rc;
+    }
     list_append(&server->connections, &c->node);
     server->count++;
-    ev_io_start(server->control->loop, &c->readable);
     return 0;
 }

@@ -5,8 +5,9 @@
 
 #include "daemon/control/socket/command_socket.h"
 
-/* Takes over `fd` unless it fails: 0 or UDPTUN_E_NOMEM. */
-int command_conn_open(struct command_socket *server, int fd, const struct command_peer *peer);
+/* Takes over `socket` unless it fails: 0 or UDPTUN_E_NOMEM. */
+int command_conn_open(struct command_socket *server, udptun_socket socket,
+                      const struct command_peer *peer);
 
 /* Closes it and frees it, at once or when the function that is using it returns. */
 void command_conn_end(struct command_conn *conn);

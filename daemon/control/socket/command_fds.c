@@ -9,7 +9,7 @@
 void fds_close(struct fds *fds)
 {
     for (unsigned i = 0; i < fds->count; i++) {
-        if (fds->fd[i] >= 0)
+        if (fds->fd[i] != NO_SOCKET)
             socket_close(fds->fd[i]);
     }
     fds->count = 0;

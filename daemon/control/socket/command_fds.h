@@ -20,7 +20,7 @@
 
 struct fds {
     unsigned count;
-    int fd[FDS_PER_MESSAGE];
+    udptun_socket fd[FDS_PER_MESSAGE]; /* NO_SOCKET: taken */
 };
 
 /* Descriptors that wait for their message; offsets are those of the connection's input. */

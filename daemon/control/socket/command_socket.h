@@ -9,10 +9,9 @@
 #ifndef CONTROL_COMMAND_SOCKET_H
 #define CONTROL_COMMAND_SOCKET_H
 
-#include <ev.h>
-
 #include "daemon/control/socket/command_fds.h"
 #include "daemon/control/socket/peer.h"
+#include "daemon/platform/accepting.h"
 #include "daemon/platform/process/command_listener.h"
 #include "daemon/service/command_slots.h"
 #include "proto/control/envelope.h"
@@ -20,13 +19,12 @@
 
 #define COMMAND_SOCKET_MAX_CONNECTIONS 256
 #define COMMAND_SOCKET_REFUSED         8 /* refused connections that are still open for a moment */
-#define COMMAND_SOCKET_SPARES          4 /* connections that can still come when descriptors ran out */
 
 struct control;
 struct call;
 struct command_conn;
 
-#define WATCHER_TIME_S COMMAND_READER_TIME_S /* for a watcher to read something */
+#define WATCHER_TIME_US (COMMAND_READER_TIME_S * UINT64_C(1000000)) /* to read something */
 
 /* What a connection watches; part of struct command_conn. */
 struct watcher {
@@ -42,15 +40,11 @@ struct command_socket {
     struct command_listener listener;
     struct list connections;
     unsigned count;
-    ev_io accepting;
-    ev_timer pause;                      /* accepting goes on after it when descriptors ran out */
-    ev_tstamp refusal_logged;            /* a user who insists does not fill the log */
-    int refused[COMMAND_SOCKET_REFUSED]; /* the latest, in a ring; -1: none */
+    struct accepting accepting; /* with spares, for who comes to see why no descriptors are left */
+    uint64_t refusal_logged_us; /* a user who insists does not fill the log */
+    udptun_socket refused[COMMAND_SOCKET_REFUSED]; /* the latest, in a ring; NO_SOCKET: none */
     unsigned next_refused;
-    ev_timer forget; /* closes them */
-    /* Descriptors held for nothing but their numbers: given up to accept somebody who comes to see
-     * why there are none left, had again before anything else gets them. -1: given up. */
-    int spares[COMMAND_SOCKET_SPARES];
+    struct timer forget; /* closes them */
 };
 
 struct command_conn {
@@ -66,28 +60,26 @@ struct command_conn {
     size_t out_size, out_room, out_at;
     struct fds_in fds; /* of messages that were not taken yet */
     struct watcher watch;
-    bool busy;        /* a function of command_socket.c is using it: end it later */
-    bool ended;       /* to be freed as soon as it is not busy */
-    bool half_closed; /* the client sends no more */
-    bool closing;     /* framing is lost: send what waits, take nothing more */
-    bool refused;     /* the latest call failed */
-    double spent_s;   /* on the message that is being received, so far */
-    ev_timer pause;   /* messages are taken again when it ends */
-    ev_io readable, writable;
-    ev_timer deadline; /* for a message to end, or a closing connection to be closed */
-    ev_timer lookout;  /* for a watcher to read, or a half-closed client to be gone */
+    bool busy;             /* a function of command_socket.c is using it: end it later */
+    bool ended;            /* to be freed as soon as it is not busy */
+    bool half_closed;      /* the client sends no more */
+    bool closing;          /* framing is lost: send what waits, take nothing more */
+    bool refused;          /* the latest call failed */
+    uint64_t spent_us;     /* on the message that is being received, so far */
+    struct timer pause;    /* messages are taken again when it ends */
+    struct io_watch io;    /* its socket is the connection's */
+    struct timer deadline; /* for a message to end, or a closing connection to be closed */
+    struct timer lookout;  /* for a watcher to read, or a half-closed client to be gone */
 };
 
-/* Takes over `listener`. `room` as in the struct. */
-void command_socket_start(struct command_socket *server, struct control *control,
-                          struct command_listener *listener,
-                          void (*room)(struct command_conn *conn));
+/* Takes over `listener`. `room` as in the struct. UDPTUN_OK or UDPTUN_E_NOMEM;
+ * command_socket_stop() in either case. */
+int command_socket_start(struct command_socket *server, struct control *control,
+                         struct command_listener *listener,
+                         void (*room)(struct command_conn *conn));
 
 /* Ends every connection; calls under way lose theirs. */
 void command_socket_stop(struct command_socket *server);
-
-/* A descriptor was closed: spares that were given up are had again. */
-void command_socket_keep_spares(struct command_socket *server);
 
 /* Send the answer to the connection's call, which is over with this; takes over `bytes`. The
  * connection may be gone afterwards. */

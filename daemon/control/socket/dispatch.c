@@ -3,12 +3,12 @@
  * that a handler is only called by who may, with parameters of the right kind. */
 #include "daemon/control/socket/dispatch.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/control/socket/command_socket.h"
 #include "daemon/control/store/state.h"
+#include "daemon/platform/result.h"
 #include "proto/control/peek.h"
 
 static const struct {
@@ -18,12 +18,6 @@ static const struct {
     [LOAD_OBJECT] = {DISPATCH_MAX_VALUES, 64, SCAN_MAX_SIZE},
     [LOAD_OBJECTS] = {DISPATCH_MAX_VALUES, DISPATCH_MAX_CONTAINERS, SCAN_MAX_SIZE},
 };
-
-/* "EADDRINUSE"; NULL for 0 and for a number without a name. */
-static const char *errno_name(int number)
-{
-    return number > 0 ? strerrorname_np(number) : NULL;
-}
 
 /* An answer about `request` (NULL: about nothing that could be read). */
 static struct envelope_bytes encode_error(enum encoding encoding, const envelope_msg *request,
@@ -46,7 +40,7 @@ static struct envelope_bytes encode_error(enum encoding encoding, const envelope
     reply.error = &error;
     error.code = (char *)(uintptr_t)error_name(code);
     error.field = err->field[0] ? (char *)(uintptr_t)err->field : NULL;
-    error.errno_ = (char *)(uintptr_t)errno_name(err->sys_errno);
+    error.errno_ = (char *)(uintptr_t)io_name(err->sys_errno);
     struct envelope_bytes bytes;
     envelope_encode(encoding, &reply, &bytes);
     return bytes;

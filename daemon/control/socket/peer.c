@@ -2,7 +2,7 @@
 /* peer.c - see peer.h. */
 #include "daemon/control/socket/peer.h"
 
-bool peer_identify(udptun_socket socket, gid_t group, struct command_peer *peer)
+bool peer_identify(udptun_socket socket, uint32_t group, struct command_peer *peer)
 {
     struct local_user user;
     if (local_peer(socket, &user) != 0)

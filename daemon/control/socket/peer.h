@@ -4,7 +4,7 @@
 #define CONTROL_PEER_H
 
 #include <stdbool.h>
-#include <sys/types.h>
+#include <stdint.h>
 
 #include "daemon/platform/local.h"
 #include "proto/control/messages.h"
@@ -17,14 +17,14 @@ enum role {
 };
 
 struct command_peer {
-    uid_t uid;
+    uint32_t uid;
     enum role role;
     bool exempt; /* root or the daemon's own user: no cap per user */
 };
 
 /* The credentials that the system vouches for, taken when the peer connected. Members of
  * `group`, supplementary groups included, are operators. False when the system does not tell. */
-bool peer_identify(udptun_socket socket, gid_t group, struct command_peer *peer);
+bool peer_identify(udptun_socket socket, uint32_t group, struct command_peer *peer);
 
 /* "operator". */
 const char *role_name(enum role role);

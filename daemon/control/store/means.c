@@ -2,20 +2,19 @@
 /* means.c - see means.h. */
 #include "daemon/control/store/means.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "daemon/control/store/identities.h"
 #include "daemon/control/store/tunnel_message.h"
+#include "daemon/platform/socket.h"
 
 #define FD_DEVICE "fd:"
 
 void means_fini(struct means *m)
 {
     if (m->has_fd)
-        close(m->fd);
+        socket_close(m->fd);
     explicit_bzero(m, sizeof *m);
 }
 
@@ -68,7 +67,7 @@ bool object_has_fd(const ProtobufCMessage *message)
     return strncmp(device_of(message), FD_DEVICE, sizeof FD_DEVICE - 1) == 0;
 }
 
-void object_take_fd(const ProtobufCMessage *message, int *fds, size_t count,
+void object_take_fd(const ProtobufCMessage *message, udptun_socket *fds, size_t count,
                     const ProtobufCMessage *present, const struct means *present_means,
                     struct means *m)
 {
@@ -79,12 +78,11 @@ void object_take_fd(const ProtobufCMessage *message, int *fds, size_t count,
     unsigned long n = strtoul(number, &end, 10);
     if (*end)
         return;
-    if (n < count && fds[n] >= 0) {
+    if (n < count && fds[n] != NO_SOCKET) {
         m->fd = fds[n];
         m->has_fd = true;
-        fds[n] = -1;
+        fds[n] = NO_SOCKET;
     } else if (strcmp(device_of(present), device_of(message)) == 0 && present_means->has_fd) {
-        m->fd = fcntl(present_means->fd, F_DUPFD_CLOEXEC, 0);
-        m->has_fd = m->fd >= 0;
+        m->has_fd = socket_copy(present_means->fd, &m->fd) == 0;
     }
 }

@@ -19,7 +19,7 @@ struct means {
     bool exposed; /* others than its owner may read the key file */
     uint8_t key[32];
     bool has_fd;
-    int fd;               /* its own */
+    udptun_socket fd;     /* its own */
     size_t identity_size; /* 0: no session to go on with is known */
     uint8_t identity[UDPTUN_IDENTITY_SIZE];
 };
@@ -47,7 +47,7 @@ bool object_has_fd(const ProtobufCMessage *message);
 /* Take the descriptor that it names out of the `count` of `fds`, those of a message; what is taken
  * becomes -1 there. Without one, that of the `present` object (NULL: none) stays in use, if its
  * device reads the same. Where there is neither, nothing is taken, and the engine will say so. */
-void object_take_fd(const ProtobufCMessage *message, int *fds, size_t count,
+void object_take_fd(const ProtobufCMessage *message, udptun_socket *fds, size_t count,
                     const ProtobufCMessage *present, const struct means *present_means,
                     struct means *m);
 

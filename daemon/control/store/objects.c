@@ -67,7 +67,7 @@ void objects_set(struct objects *o, struct object *object, ProtobufCMessage *mes
     free_message(object->message);
     object->message = message;
     object->last_error[0] = '\0';
-    object->retry_delay_s = 0;
+    object->retry_delay_us = 0;
     if (message || object->of_file)
         return;
     size_t at = (size_t)(object - o->items);

@@ -26,8 +26,8 @@ struct object {
     struct means means;        /* as they were when it was configured */
     bool of_file;              /* the name is in the config file */
     char last_error[256];      /* why the engine does not have it; "" while it does */
-    double retry_at_s;         /* with `last_error`: when it is tried again, by the loop's clock */
-    double retry_delay_s;      /* before that; 0: it has not failed */
+    uint64_t retry_at_us;      /* with `last_error`: when it is tried again, by clock_us() */
+    uint64_t retry_delay_us;   /* before that; 0: it has not failed */
 };
 
 struct objects {

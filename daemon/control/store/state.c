@@ -2,21 +2,14 @@
 /* state.c - see state.h. */
 #include "daemon/control/store/state.h"
 
-#include <time.h>
-
-static uint64_t monotonic_s(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec;
-}
+#include "daemon/platform/clock.h"
 
 void control_start_clock(struct control *control)
 {
-    control->started_s = monotonic_s();
+    control->started_us = clock_us();
 }
 
 uint64_t control_uptime_s(const struct control *control)
 {
-    return monotonic_s() - control->started_s;
+    return (clock_us() - control->started_us) / 1000000;
 }

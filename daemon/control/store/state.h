@@ -9,8 +9,6 @@
 #ifndef CONTROL_STATE_H
 #define CONTROL_STATE_H
 
-#include <ev.h>
-
 #include <udptun/engine.h>
 
 #include "daemon/control/store/identities.h"
@@ -18,6 +16,7 @@
 #include "daemon/control/store/store.h"
 #include "daemon/control/store/unwritten.h"
 #include "daemon/control/store/worker.h"
+#include "daemon/platform/loop.h"
 #include "daemon/service/log.h"
 
 struct action;
@@ -29,7 +28,7 @@ struct waits;
 struct watchers;
 
 struct control {
-    struct ev_loop *loop;
+    struct loop *loop;
     struct log *log;
     udptun_engine *engine;
     struct objects objects;
@@ -46,7 +45,7 @@ struct control {
     struct metrics_http *metrics;                          /* NULL: none */
     const struct action *(*find_action)(const char *name); /* NULL: there is none */
     const char *config_path;                               /* NULL: no config file */
-    uint64_t started_s;                                    /* by the monotonic clock */
+    uint64_t started_us;                                   /* by clock_us() */
     bool stopping;
     void (*shutdown)(void *arg);
     void (*reloading)(void *arg, bool begun);

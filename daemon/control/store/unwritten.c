@@ -8,7 +8,7 @@
 
 #include "daemon/control/store/state.h"
 
-#define RETRY_S 1.
+#define RETRY_US 1000000
 
 struct unwritten_name *unwritten_find(const struct unwritten *u, const char *name)
 {
@@ -28,29 +28,29 @@ bool unwritten_any(const struct unwritten *u)
     return false;
 }
 
-static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_retry(void *arg)
 {
-    (void)events;
-    struct unwritten *u = timer->data;
+    struct unwritten *u = arg;
     struct control *control = u->control;
     if (unwritten_any(u))
         u->write(control);
     identities_retry(&control->identities);
-    if (!unwritten_any(u) && !identities_reason(&control->identities, NULL))
-        ev_timer_stop(loop, timer);
+    if (unwritten_any(u) || identities_reason(&control->identities, NULL))
+        unwritten_retry(u);
+    else
+        timer_stop(&u->retry);
 }
 
 void unwritten_init(struct unwritten *u, struct control *control,
                     void (*write)(struct control *control))
 {
     *u = (struct unwritten){.control = control, .write = write};
-    ev_timer_init(&u->retry, on_retry, RETRY_S, RETRY_S);
-    u->retry.data = u;
+    timer_init(&u->retry, control->loop, on_retry, u);
 }
 
 void unwritten_fini(struct unwritten *u)
 {
-    ev_timer_stop(u->control->loop, &u->retry);
+    timer_stop(&u->retry);
     free(u->names);
     u->names = NULL;
     u->count = 0;
@@ -101,8 +101,8 @@ void unwritten_written(struct unwritten *u)
 
 void unwritten_retry(struct unwritten *u)
 {
-    if (!ev_is_active(&u->retry) && !u->control->stopping)
-        ev_timer_again(u->control->loop, &u->retry);
+    if (!timer_is_on(&u->retry) && !u->control->stopping)
+        timer_start(&u->retry, RETRY_US);
 }
 
 const char *unwritten_reason(const struct unwritten *u, const char *name)

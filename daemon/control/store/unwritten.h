@@ -11,11 +11,11 @@
 #ifndef CONTROL_UNWRITTEN_H
 #define CONTROL_UNWRITTEN_H
 
-#include <ev.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "daemon/control/store/objects.h"
+#include "daemon/platform/loop.h"
 #include "proto/error.h"
 
 struct control;
@@ -31,9 +31,10 @@ struct unwritten {
     struct unwritten_name *names;
     size_t count;
     char reason[256]; /* of the latest attempt */
-    ev_timer retry;
+    struct timer retry;
 };
 
+/* The control's loop is set. */
 void unwritten_init(struct unwritten *u, struct control *control,
                     void (*write)(struct control *control));
 void unwritten_fini(struct unwritten *u);

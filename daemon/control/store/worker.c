@@ -8,8 +8,7 @@
 #include <udptun/error.h>
 
 struct worker {
-    struct ev_loop *loop;
-    ev_async wake;
+    struct loop *loop;
     struct thread *thread; /* NULL: not started */
     struct mailbox *there; /* read by the thread */
     struct mailbox *back;  /* read by the loop */
@@ -42,21 +41,19 @@ static void run_job(struct letter *letter)
     mailbox_post(job->worker->back, letter);
 }
 
-static void on_wake(struct ev_loop *loop, ev_async *watcher, int events)
+void worker_collect(struct worker *w)
 {
-    (void)loop;
-    (void)events;
-    struct worker *w = watcher->data;
-    mailbox_run(w->back);
+    if (w)
+        mailbox_run(w->back);
 }
 
 static void wake(void *arg)
 {
     struct worker *w = arg;
-    ev_async_send(w->loop, &w->wake);
+    loop_wake(w->loop);
 }
 
-struct worker *worker_new(struct ev_loop *loop)
+struct worker *worker_new(struct loop *loop)
 {
     struct worker *w = calloc(1, sizeof *w);
     if (!w)
@@ -70,9 +67,6 @@ struct worker *worker_new(struct ev_loop *loop)
         free(w);
         return NULL;
     }
-    ev_async_init(&w->wake, on_wake);
-    w->wake.data = w;
-    ev_async_start(loop, &w->wake);
     return w;
 }
 
@@ -100,7 +94,6 @@ void worker_free(struct worker *w)
         mailbox_call(w->there, stop, w); /* behind the jobs */
     thread_join(w->thread);
     mailbox_run(w->back);
-    ev_async_stop(w->loop, &w->wake);
     mailbox_free(w->there);
     mailbox_free(w->back);
     free(w);

@@ -7,8 +7,7 @@
 #ifndef CONTROL_WORKER_H
 #define CONTROL_WORKER_H
 
-#include <ev.h>
-
+#include "daemon/platform/loop.h"
 #include "daemon/platform/thread.h"
 
 struct worker;
@@ -20,13 +19,17 @@ struct worker_job {
     void (*done)(struct worker_job *job); /* on the loop's thread, once, after `run` */
 };
 
-/* NULL when memory is short. */
-struct worker *worker_new(struct ev_loop *loop);
+/* `loop` is woken when a job is done; its turn is to call worker_collect(). NULL when memory is
+ * short. */
+struct worker *worker_new(struct loop *loop);
+
+/* Call `done` of the jobs that are done. NULL is accepted. */
+void worker_collect(struct worker *worker);
 
 /* Waits for the jobs submitted, calls `done` of each, and ends the thread. NULL is accepted. */
 void worker_free(struct worker *worker);
 
-/* 0, or a negative code: no thread could be had, and `job` was not taken. */
+/* 0, or a negative code: no thread was started, and `job` was not taken. */
 int worker_submit(struct worker *worker, struct worker_job *job);
 
 #endif

@@ -144,7 +144,16 @@ int socket_bind(udptun_socket s, const struct udptun_endpoint *at)
     return bind(s, &sa.any, size) < 0 ? socket_making_error() : 0;
 }
 
-int socket_listen(const struct udptun_endpoint *at, udptun_socket *made)
+static int bind_both(udptun_socket s, const struct udptun_endpoint *at)
+{
+    union socket_address sa;
+    socklen_t size = sockaddr_from_endpoint(&sa, at);
+    return bind(s, &sa.any, size) < 0 ? socket_making_error() : 0;
+}
+
+static int listen_at(const struct udptun_endpoint *at,
+                     int (*bind_it)(udptun_socket, const struct udptun_endpoint *),
+                     udptun_socket *made)
 {
     int family = sockaddr_family(at), on = 1;
     *made = NO_SOCKET;
@@ -152,10 +161,20 @@ int socket_listen(const struct udptun_endpoint *at, udptun_socket *made)
     if (failure)
         return failure;
     setsockopt(*made, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    failure = socket_bind(*made, at);
+    failure = bind_it(*made, at);
     if (failure == 0 && listen(*made, BACKLOG) < 0)
         failure = socket_making_error();
     return failure ? give_up(made, failure) : 0;
+}
+
+int socket_listen(const struct udptun_endpoint *at, udptun_socket *made)
+{
+    return listen_at(at, socket_bind, made);
+}
+
+int socket_listen_both(const struct udptun_endpoint *at, udptun_socket *made)
+{
+    return listen_at(at, bind_both, made);
 }
 
 /* Whether the socket file is one that nobody serves any more. */
