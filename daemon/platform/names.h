@@ -20,12 +20,13 @@ struct names;
 
 /* ---- the hosts file ------------------------------------------------------------------------ */
 
-/* The system's hosts file. It is read by the first lookup, and again when it has changed. For one
+/* The system's hosts file, which is read now, and again by a lookup that finds it changed. For one
  * thread. NULL: out of memory. */
 struct hosts *hosts_new(void);
 /* NULL is accepted. */
 void hosts_free(struct hosts *hosts);
-/* The addresses of `name` in the file's order, without port: at most `max`. Returns how many. */
+/* The addresses of `name` in the file's order, without port: at most `max`. Returns how many. A
+ * large file that has changed is read in the background and counts some time later. */
 size_t hosts_find(struct hosts *hosts, const char *name, struct udptun_endpoint *addresses,
                   size_t max);
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -619,23 +620,41 @@ static unsigned long long bytes_read(void)
 static void large_hosts_file_is_not_read_for_each_lookup(void **state)
 {
     (void)state;
+    struct udptun_endpoint ep;
     char *text = many_hosts(150000);
     size_t size = strlen(text);
     assert_true(own_net_file("/etc/hosts", text));
-    struct answer a = ask("ad149999.test");
-    ASSERT_ANSWER(a, "0.0.0.0:53");
+    free(text);
     unsigned long long before = bytes_read();
+    while (hosts_find(hosts, "ad149999.test", &ep, 1) == 0)
+        usleep(1000); /* a thread reads it */
     for (int i = 0; i < 100; i++) {
         char name[32];
         snprintf(name, sizeof name, "ad%d.test", i);
-        a = ask(name);
+        struct answer a = ask(name);
         ASSERT_ANSWER(a, "0.0.0.0:53");
     }
     assert_true(bytes_read() - before < size);
-    free(text);
     assert_true(own_net_file("/etc/hosts", "192.0.2.77 inhosts.test\n192.0.2.78 new.test\n"));
-    a = ask("new.test"); /* but when it has changed */
+    struct answer a = ask("new.test"); /* but when it has changed */
     ASSERT_ANSWER(a, "192.0.2.78:53");
+}
+
+static void reader_of_hosts_may_outlive_its_use(void **state)
+{
+    (void)state;
+    struct udptun_endpoint ep;
+    char *text = many_hosts(20000);
+    assert_true(own_net_file("/etc/hosts", text));
+    free(text);
+    struct hosts *other = hosts_new();
+    assert_int_equal(hosts_find(other, "ad19999.test", &ep, 1), 1);
+    text = many_hosts(30000);
+    assert_true(own_net_file("/etc/hosts", text));
+    free(text);
+    hosts_find(other, "ad19999.test", &ep, 1); /* starts to read */
+    hosts_free(other);
+    assert_true(own_net_file("/etc/hosts", "192.0.2.77 inhosts.test\n"));
 }
 
 int main(void)
@@ -670,6 +689,7 @@ int main(void)
         TEST(heir_knows_the_last_addresses),
         TEST(hosts_file_is_read_as_it_is_written),
         TEST(large_hosts_file_is_not_read_for_each_lookup),
+        TEST(reader_of_hosts_may_outlive_its_use),
     };
     if (!own_net_enter() || !own_net_file("/etc/hosts", "192.0.2.77 inhosts.test\n") ||
         !own_net_file("/etc/resolv.conf", "nameserver 127.0.0.1\n")) {

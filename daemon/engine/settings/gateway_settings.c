@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "daemon/engine/settings/tunnel_settings.h"
+#include "daemon/platform/network.h"
 #include "proto/error.h"
 #include "proto/versioned.h"
 
@@ -163,8 +164,12 @@ static int check_dns(struct gateway_settings *c, struct udptun_error *err)
     why = host_port_parse(c->given.dns, false, &c->dns);
     if (!why && c->dns.port == 0)
         why = "port 0 cannot be asked";
-    if (!why && c->dns.ep.family == UDPTUN_ENDPOINT_NONE &&
-        (c->tcp == GATEWAY_DIRECT || c->udp == GATEWAY_DIRECT))
+    enum io what = IO_OK;
+    if (!why && (c->tcp == GATEWAY_DIRECT || c->udp == GATEWAY_DIRECT))
+        what = network_address_of(&c->dns, &c->dns.ep);
+    if (what == IO_NO_DEVICE)
+        return error_set_errno(err, io_code(what), io_error(what), "dns", "dns: %s", c->given.dns);
+    if (what != IO_OK)
         why = "must be ADDRESS:PORT when tcp or udp is direct, for no far end can look up the name";
     if (!why && c->dns.ep.family != UDPTUN_ENDPOINT_NONE &&
         (endpoint_is_unspecified(&c->dns.ep) || endpoint_is_multicast(&c->dns.ep) ||

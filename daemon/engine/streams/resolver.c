@@ -148,6 +148,14 @@ static struct cached_name *entry_for(struct resolver *r, const char *name, size_
     return e;
 }
 
+/* How long a lookup waits for an answer where there are stale addresses: not at all when name
+ * servers failed just before. */
+static uint64_t patience_us(const struct cached_name *e)
+{
+    uint64_t waited_us = e->owner->loop->now_us - e->asked_us;
+    return e->recheck_us || waited_us >= STALE_WAIT_US ? 0 : STALE_WAIT_US - waited_us;
+}
+
 struct resolver_lookup *resolver_lookup(struct resolver *r, const char *name, size_t name_len,
                                         uint16_t port, resolver_done *done, void *arg)
 {
@@ -169,7 +177,7 @@ struct resolver_lookup *resolver_lookup(struct resolver *r, const char *name, si
     if (!e->asking || entry_is_fresh(e))
         entry_ready(e);
     else if (entry_is_usable(e) && !timer_is_on(&e->patience))
-        timer_start(&e->patience, STALE_WAIT_US);
+        timer_start(&e->patience, patience_us(e));
     return lookup;
 }
 

@@ -132,6 +132,7 @@ static void entry_succeeded(struct cached_name *e, const struct udptun_endpoint 
         e->failure = e->count ? NULL : "out of memory";
     e->expires_us = now_us + (e->count ? age_s * 1000000 : NEGATIVE_US);
     e->stale_us = e->expires_us + STALE_US;
+    e->recheck_us = 0;
     entry_ready(e);
 }
 
@@ -207,6 +208,7 @@ static void entry_ask(struct cached_name *e)
         entries_restart(r);
     timer_stop(&r->idle);
     e->asking = true;
+    e->asked_us = r->loop->now_us;
     r->asking++;
     set_pending(e, !entry_is_usable(e));
     ask_names(e);

@@ -36,9 +36,10 @@ struct cached_name {
     bool asking;           /* name servers are being asked, and will call */
     bool pending;          /* ... and nothing is known yet: counted in resolver.pending */
     size_t lookups;        /* waiting or ready */
+    uint64_t asked_us;     /* when the last question began */
     uint64_t expires_us;   /* fresh until then */
     uint64_t stale_us;     /* addresses are good for nothing after that */
-    uint64_t recheck_us;   /* a question failed: not asked again before */
+    uint64_t recheck_us;   /* the last question failed: not asked again before; 0: it did not */
     struct timer patience; /* how long waiters wait where there are stale addresses */
     const char *failure;   /* static; NULL where there are addresses, or nothing is known */
     size_t count;

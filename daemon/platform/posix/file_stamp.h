@@ -4,7 +4,6 @@
 #define PLATFORM_POSIX_FILE_STAMP_H
 
 #include <stdbool.h>
-#include <string.h>
 #include <sys/stat.h>
 
 /* All zero: there is no such file. */
@@ -19,7 +18,6 @@ struct file_stamp {
 static inline struct file_stamp file_stamp_of(const struct stat *st)
 {
     struct file_stamp stamp;
-    memset(&stamp, 0, sizeof stamp); /* its padding is compared as well */
     stamp.device = st->st_dev;
     stamp.inode = st->st_ino;
     stamp.size = st->st_size;
@@ -36,15 +34,13 @@ static inline struct file_stamp file_stamp_of(const struct stat *st)
 static inline struct file_stamp file_stamp_at(const char *path)
 {
     struct stat st;
-    memset(&st, 0, sizeof st);
-    if (stat(path, &st) < 0)
-        memset(&st, 0, sizeof st);
-    return file_stamp_of(&st);
+    return stat(path, &st) == 0 ? file_stamp_of(&st) : (struct file_stamp){0};
 }
 
 static inline bool file_stamp_equal(const struct file_stamp *a, const struct file_stamp *b)
 {
-    return memcmp(a, b, sizeof *a) == 0;
+    return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+           a->changed_s == b->changed_s && a->changed_ns == b->changed_ns;
 }
 
 #endif

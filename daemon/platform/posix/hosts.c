@@ -4,14 +4,15 @@
  *
  * Lists against advertisements have a hundred thousand lines and more, so the file is not read for
  * each lookup: its text is kept with an open hash table of where the names are in it. A lookup
- * costs a stat(), which tells whether the file has changed.
+ * costs a stat(), which tells whether the file has changed. A large file that has changed is read
+ * by a thread, which ends with that; until then the file of before counts.
  *
  * Limits: a file of MAX_SIZE, and NAMES_MAX_ADDRESSES of one name, which bounds the work for a name
  * that stands in every line.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <strings.h>
 #include <unistd.h>
@@ -19,145 +20,179 @@
 #include "daemon/platform/names.h"
 #include "daemon/platform/network.h"
 #include "daemon/platform/posix/file_stamp.h"
+#include "daemon/platform/thread.h"
 
 #define HOSTS_PATH "/etc/hosts"
 
-enum { MAX_SIZE = 64 * 1024 * 1024 };
+enum { MAX_SIZE = 64 * 1024 * 1024, MAX_READ_ON_LOOP = 64 * 1024 };
+
+struct slot {
+    uint32_t at; /* where the name begins in the text; 0: free, for a line begins with an address */
+    uint32_t hash; /* so that the text is looked at for a likely match alone */
+};
+
+/* A file as it was read. */
+struct index {
+    struct file_stamp stamp;
+    char *text; /* the file and a NUL */
+    size_t size;
+    struct slot *slots; /* NULL: there is no name */
+    size_t mask;        /* slots less one, a power of two less one */
+};
 
 struct hosts {
-    struct file_stamp stamp; /* of what was read */
-    char *text;              /* the file and a NUL */
-    size_t size;
-    uint32_t *slots; /* where a name begins in `text`; 0: free, since a line begins with an address
-                      */
-    size_t mask;     /* slots less one, a power of two less one */
+    struct index index;
+    struct thread *reader; /* NULL: none */
+    struct index read;     /* the reader's until it is done */
+    atomic_bool is_done;
+};
+
+/* The names of a file in its order, while it is indexed. */
+struct found {
+    struct slot *names;
+    size_t count, room;
 };
 
 static bool is_blank(char c)
 {
-    return c == ' ' || c == '\t' || c == '\r';
+    return c == ' ' || c == '\t' || c == '\r' || c == '\0';
 }
 
 static bool ends_name(char c)
 {
-    return is_blank(c) || c == '\n' || c == '#' || c == '\0';
+    return is_blank(c) || c == '\n' || c == '#';
 }
 
-static size_t name_len_at(const char *text)
+/* FNV-1a of the lower case of what stands before the end of a name. */
+static uint32_t hash_name(const char *name, const char *end, size_t *len)
 {
-    size_t len = 0;
-    while (!ends_name(text[len]))
-        len++;
-    return len;
+    uint32_t hash = 0x811c9dc5;
+    const char *at = name;
+    for (; at < end && !ends_name(*at); at++) {
+        unsigned char c = (unsigned char)*at;
+        hash = (hash ^ (c >= 'A' && c <= 'Z' ? c | 0x20u : c)) * 0x01000193;
+    }
+    *len = (size_t)(at - name);
+    return hash ^ hash >> 15;
 }
 
-/* FNV-1a of the lower case. */
-static size_t hash_name(const char *name, size_t len)
+static bool is_name(const struct index *x, uint32_t at, const char *name, size_t len)
 {
-    uint64_t hash = 0xcbf29ce484222325;
-    for (size_t i = 0; i < len; i++)
-        hash = (hash ^ (uint64_t)tolower((unsigned char)name[i])) * 0x100000001b3;
-    return (size_t)(hash ^ hash >> 32);
+    return strncasecmp(x->text + at, name, len) == 0 && ends_name(x->text[at + len]);
 }
 
-static bool is_name(const struct hosts *h, uint32_t at, const char *name, size_t len)
+static void add_name(struct index *x, const struct slot *name)
 {
-    return strncasecmp(h->text + at, name, len) == 0 && ends_name(h->text[at + len]);
-}
-
-static void add_name(struct hosts *h, size_t at, size_t len)
-{
-    size_t slot = hash_name(h->text + at, len) & h->mask, same = 0;
-    while (h->slots[slot]) {
-        if (is_name(h, h->slots[slot], h->text + at, len) && ++same == NAMES_MAX_ADDRESSES)
+    size_t slot = name->hash & x->mask, same = 0;
+    for (; x->slots[slot].at; slot = (slot + 1) & x->mask)
+        if (x->slots[slot].hash == name->hash && ++same == NAMES_MAX_ADDRESSES)
             return;
-        slot = (slot + 1) & h->mask;
+    x->slots[slot] = *name;
+}
+
+static bool note_name(struct found *f, size_t at, uint32_t hash)
+{
+    if (f->count == f->room) {
+        size_t room = f->room ? 2 * f->room : 64;
+        struct slot *names = (struct slot *)realloc(f->names, room * sizeof *names);
+        if (!names)
+            return false;
+        f->names = names;
+        f->room = room;
     }
-    h->slots[slot] = (uint32_t)at;
+    f->names[f->count++] = (struct slot){(uint32_t)at, hash};
+    return true;
 }
 
-/* Call add_name() for the names of the file; without a table, count them. */
-static size_t each_name(struct hosts *h)
+/* Names of one line, which begins with an address and ends at `end`. */
+static bool note_line(const struct index *x, const char *line, const char *end, struct found *f)
 {
-    size_t count = 0, at = 0;
-    while (at < h->size) {
-        bool is_address = true;
-        for (; at < h->size && h->text[at] != '\n' && h->text[at] != '#';) {
-            size_t len = name_len_at(h->text + at);
-            if (len && !is_address && ++count && h->slots)
-                add_name(h, at, len);
-            if (len)
-                is_address = false;
-            at += len ? len : 1;
-        }
-        while (at < h->size && h->text[at] != '\n')
-            at++;
-        at++;
+    bool is_address = true;
+    while (line < end && *line != '#') {
+        size_t len;
+        uint32_t hash = hash_name(line, end, &len);
+        if (len && !is_address && !note_name(f, (size_t)(line - x->text), hash))
+            return false;
+        is_address = is_address && len == 0;
+        line += len ? len : 1;
     }
-    return count;
+    return true;
 }
 
-static void forget(struct hosts *h)
+/* Without memory for all there are no names. */
+static void index_text(struct index *x)
 {
-    free(h->text);
-    free(h->slots);
-    *h = (struct hosts){0};
+    struct found f = {0};
+    size_t slots = 16;
+    bool is_whole = true;
+    const char *line = x->text, *all = x->text + x->size;
+    while (is_whole && line < all) {
+        const char *end = (const char *)memchr(line, '\n', (size_t)(all - line));
+        end = end ? end : all;
+        is_whole = note_line(x, line, end, &f);
+        line = end + 1;
+    }
+    while (slots < f.count + f.count / 2)
+        slots *= 2;
+    x->mask = slots - 1;
+    x->slots = is_whole ? (struct slot *)calloc(slots, sizeof *x->slots) : NULL;
+    for (size_t i = 0; x->slots && i < f.count; i++)
+        add_name(x, &f.names[i]);
+    free(f.names);
 }
 
-/* A zero byte would end the text early; it separates like a blank. */
-static bool read_text(struct hosts *h, int fd, size_t size)
+static void forget(struct index *x)
 {
-    h->text = (char *)malloc(size + 1);
-    while (h->text && h->size < size) {
-        ssize_t got = read(fd, h->text + h->size, size - h->size);
+    free(x->text);
+    free(x->slots);
+    *x = (struct index){0};
+}
+
+static bool read_text(struct index *x, int fd, size_t size)
+{
+    x->text = (char *)malloc(size + 1);
+    while (x->text && x->size < size) {
+        ssize_t got = read(fd, x->text + x->size, size - x->size);
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)
             break;
-        h->size += (size_t)got;
+        x->size += (size_t)got;
     }
-    if (!h->text)
-        return false;
-    for (size_t i = 0; i < h->size; i++)
-        if (h->text[i] == '\0')
-            h->text[i] = ' ';
-    h->text[h->size] = '\0';
-    return true;
+    if (x->text)
+        x->text[x->size] = '\0';
+    return x->text != NULL;
 }
 
 /* A file that cannot be read has no names in it. */
-static void load(struct hosts *h)
+static void load(struct index *x)
 {
     struct stat st;
+    forget(x);
+    x->stamp = file_stamp_at(HOSTS_PATH);
     int fd = open(HOSTS_PATH, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    forget(h);
     if (fd < 0)
         return;
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
-        h->stamp = file_stamp_of(&st);
-        if (st.st_size <= MAX_SIZE && read_text(h, fd, (size_t)st.st_size)) {
-            size_t slots = 16, names = each_name(h);
-            while (slots < 2 * names)
-                slots *= 2;
-            h->mask = slots - 1;
-            h->slots = (uint32_t *)calloc(slots, sizeof *h->slots);
-            if (h->slots)
-                each_name(h);
-        }
+        x->stamp = file_stamp_of(&st);
+        if (st.st_size <= MAX_SIZE && read_text(x, fd, (size_t)st.st_size))
+            index_text(x);
     }
     close(fd);
 }
 
 /* The address of the line that `at` is in. */
-static bool address_of_line(const struct hosts *h, uint32_t at, struct udptun_endpoint *ep)
+static bool address_of_line(const struct index *x, uint32_t at, struct udptun_endpoint *ep)
 {
     char ip[ENDPOINT_TEXT_SIZE];
-    const char *line = h->text + at;
-    while (line > h->text && line[-1] != '\n')
+    const char *line = x->text + at;
+    while (line > x->text && line[-1] != '\n')
         line--;
-    while (is_blank(*line))
+    while (line < x->text + at && is_blank(*line))
         line++;
-    size_t len = name_len_at(line);
+    size_t len = 0;
+    while (!ends_name(line[len]))
+        len++;
     if (len >= sizeof ip)
         return false;
     memcpy(ip, line, len);
@@ -165,31 +200,66 @@ static bool address_of_line(const struct hosts *h, uint32_t at, struct udptun_en
     return network_parse_ip(ip, ep);
 }
 
+/* ---- the interface ------------------------------------------------------------------------- */
+
+static void run_reader(void *arg)
+{
+    struct hosts *h = (struct hosts *)arg;
+    load(&h->read);
+    atomic_store(&h->is_done, true);
+}
+
+static void take_over(struct hosts *h)
+{
+    thread_join(h->reader);
+    h->reader = NULL;
+    forget(&h->index);
+    h->index = h->read;
+    h->read = (struct index){0};
+}
+
+/* Where no thread can be started the file is read here. */
+static void read_again(struct hosts *h, const struct file_stamp *stamp)
+{
+    atomic_store(&h->is_done, false);
+    if (stamp->size <= MAX_READ_ON_LOOP || thread_start(&h->reader, run_reader, h) != 0)
+        load(&h->index);
+}
+
 struct hosts *hosts_new(void)
 {
-    return (struct hosts *)calloc(1, sizeof(struct hosts));
+    struct hosts *h = (struct hosts *)calloc(1, sizeof *h);
+    if (h)
+        load(&h->index);
+    return h;
 }
 
 void hosts_free(struct hosts *h)
 {
     if (!h)
         return;
-    forget(h);
+    if (h->reader)
+        take_over(h);
+    forget(&h->index);
     free(h);
 }
 
 size_t hosts_find(struct hosts *h, const char *name, struct udptun_endpoint *addresses, size_t max)
 {
     struct file_stamp stamp = file_stamp_at(HOSTS_PATH);
-    size_t len = strlen(name), count = 0;
-    if (!file_stamp_equal(&stamp, &h->stamp))
-        load(h);
-    if (!h->slots || len == 0)
+    const struct index *x = &h->index;
+    size_t len, count = 0;
+    uint32_t hash = hash_name(name, name + strlen(name), &len);
+    if (h->reader && atomic_load(&h->is_done))
+        take_over(h);
+    if (!h->reader && !file_stamp_equal(&stamp, &x->stamp))
+        read_again(h, &stamp);
+    if (!x->slots || len == 0 || name[len])
         return 0;
-    for (size_t slot = hash_name(name, len) & h->mask; h->slots[slot] && count < max;
-         slot = (slot + 1) & h->mask)
-        if (is_name(h, h->slots[slot], name, len) &&
-            address_of_line(h, h->slots[slot], &addresses[count]))
+    for (size_t slot = hash & x->mask; x->slots[slot].at && count < max;
+         slot = (slot + 1) & x->mask)
+        if (x->slots[slot].hash == hash && is_name(x, x->slots[slot].at, name, len) &&
+            address_of_line(x, x->slots[slot].at, &addresses[count]))
             count++;
     return count;
 }

@@ -40,7 +40,7 @@
  * A name server that is dead costs TRY_TIMEOUT_MS before the next one is asked; c-ares doubles the
  * time in each further round, and an answer that is late still counts.
  */
-enum { TRY_TIMEOUT_MS = 500, TRIES = 4 };
+enum { TRY_TIMEOUT_MS = 250, TRIES = 5 };
 
 enum {
     OTHER_FAMILY_US = 50 * 1000, /* RFC 8305 section 3, "Resolution Delay" */
