@@ -48,7 +48,7 @@ struct hosts {
 };
 
 /* The names of a file in its order, while it is indexed. */
-struct found {
+struct name_list {
     struct slot *names;
     size_t count, room;
 };
@@ -90,7 +90,7 @@ static void add_name(struct index *x, const struct slot *name)
     x->slots[slot] = *name;
 }
 
-static bool note_name(struct found *f, size_t at, uint32_t hash)
+static bool note_name(struct name_list *f, size_t at, uint32_t hash)
 {
     if (f->count == f->room) {
         size_t room = f->room ? 2 * f->room : 64;
@@ -105,7 +105,7 @@ static bool note_name(struct found *f, size_t at, uint32_t hash)
 }
 
 /* Names of one line, which begins with an address and ends at `end`. */
-static bool note_line(const struct index *x, const char *line, const char *end, struct found *f)
+static bool note_line(const struct index *x, const char *line, const char *end, struct name_list *f)
 {
     bool is_address = true;
     while (line < end && *line != '#') {
@@ -122,7 +122,7 @@ static bool note_line(const struct index *x, const char *line, const char *end, 
 /* Without memory for all there are no names. */
 static void index_text(struct index *x)
 {
-    struct found f = {0};
+    struct name_list f = {0};
     size_t slots = 16;
     bool is_whole = true;
     const char *line = x->text, *all = x->text + x->size;
