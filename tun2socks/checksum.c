@@ -35,15 +35,16 @@ uint16_t checksum_fold(checksum_sum sum)
     return (uint16_t)sum;
 }
 
-checksum_sum checksum_add_parts(checksum_sum sum, const struct iovec *parts, int count, size_t skip)
+checksum_sum checksum_add_parts(checksum_sum sum, const struct io_span *parts, int count,
+                                size_t skip)
 {
     bool odd = false;
     for (int i = 0; i < count; i++) {
-        size_t size = parts[i].iov_len, left_out = skip < size ? skip : size;
+        size_t size = parts[i].size, left_out = skip < size ? skip : size;
         skip -= left_out;
         size -= left_out;
         uint16_t piece =
-            checksum_fold(checksum_add(0, (const uint8_t *)parts[i].iov_base + left_out, size));
+            checksum_fold(checksum_add(0, (const uint8_t *)parts[i].data + left_out, size));
         if (odd) /* its bytes lie in the other halves of the words (RFC 1071 section 2 B) */
             piece = (uint16_t)(piece << 8 | piece >> 8);
         sum += piece;

@@ -5,8 +5,8 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/uio.h>
 
+#include "daemon/platform/span.h"
 #include "proto/endpoint.h"
 
 /* A sum is kept as the machine reads 16-bit words from memory, so that it is stored with memcpy
@@ -17,7 +17,7 @@ typedef uint64_t checksum_sum;
 checksum_sum checksum_add(checksum_sum sum, const void *data, size_t size);
 
 /* All parts but `skip` bytes at the start; pieces may have odd sizes. */
-checksum_sum checksum_add_parts(checksum_sum sum, const struct iovec *parts, int count,
+checksum_sum checksum_add_parts(checksum_sum sum, const struct io_span *parts, int count,
                                 size_t skip);
 
 /* The pseudo header of TCP, UDP and ICMPv6 (RFC 9293 section 3.1, RFC 8200 section 8.1). */

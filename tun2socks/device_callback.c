@@ -7,7 +7,7 @@
 
 struct callback_device {
     struct device base;
-    void (*write)(void *arg, const struct iovec *parts, int count);
+    void (*write)(void *arg, const struct io_span *parts, int count);
     void *arg;
 };
 
@@ -19,14 +19,14 @@ static ssize_t callback_read(struct device *d, void *data, struct packet_offload
     return DEVICE_AGAIN;
 }
 
-static ssize_t callback_write(struct device *d, const struct iovec *parts, int count,
+static ssize_t callback_write(struct device *d, const struct io_span *parts, int count,
                               const struct packet_offload *offload)
 {
     struct callback_device *c = (struct callback_device *)d;
     (void)offload;
     size_t size = 0;
     for (int i = 0; i < count; i++)
-        size += parts[i].iov_len;
+        size += parts[i].size;
     c->write(c->arg, parts, count);
     return (ssize_t)size;
 }
@@ -40,7 +40,8 @@ static const struct device_ops callback_ops = {
     .read = callback_read, .write = callback_write, .close = callback_close};
 
 struct device *device_open_callback(uint32_t mtu,
-                                    void (*write)(void *arg, const struct iovec *parts, int count),
+                                    void (*write)(void *arg, const struct io_span *parts,
+                                                  int count),
                                     void *arg, struct udptun_error *err)
 {
     struct callback_device *c = calloc(1, sizeof *c);

@@ -33,12 +33,12 @@ static size_t write_header(uint8_t *to, const struct udptun_endpoint *source,
 }
 
 /* Bytes `from` to `from + size` of two parts. */
-static void slice(const struct iovec parts[2], size_t from, size_t size, struct iovec to[2])
+static void slice(const struct io_span parts[2], size_t from, size_t size, struct io_span to[2])
 {
     for (int i = 0; i < 2; i++) {
-        size_t length = parts[i].iov_len, skipped = from < length ? from : length;
+        size_t length = parts[i].size, skipped = from < length ? from : length;
         size_t piece = length - skipped < size ? length - skipped : size;
-        to[i] = (struct iovec){(uint8_t *)parts[i].iov_base + skipped, piece};
+        to[i] = (struct io_span){(const uint8_t *)parts[i].data + skipped, piece};
         from -= skipped;
         size -= piece;
     }
@@ -46,11 +46,11 @@ static void slice(const struct iovec parts[2], size_t from, size_t size, struct 
 
 static bool send_fragments(struct tun2socks *t, const struct udptun_endpoint *source,
                            const struct udptun_endpoint *app, uint8_t protocol,
-                           const struct iovec parts[2])
+                           const struct io_span parts[2])
 {
     const struct packet_offload none = {0};
     size_t header_size = app->family == UDPTUN_ENDPOINT_IP4 ? IP4_HEADER_SIZE : HEADERS_SIZE;
-    size_t total = parts[0].iov_len + parts[1].iov_len;
+    size_t total = parts[0].size + parts[1].size;
     size_t step = (path_mtu(t, app) - header_size) / FRAGMENT_UNIT * FRAGMENT_UNIT;
     uint32_t id = t->next_fragment_id++;
     for (size_t offset = 0; offset < total; offset += step) {
@@ -58,7 +58,7 @@ static bool send_fragments(struct tun2socks *t, const struct udptun_endpoint *so
         size_t piece = total - offset < step ? total - offset : step;
         bool more = offset + piece < total;
         size_t written = write_header(header, source, app, protocol, piece, id, offset, more);
-        struct iovec all[3] = {{header, written}};
+        struct io_span all[3] = {{header, written}};
         slice(parts, offset, piece, all + 1);
         if (!stack_write(t, all, 3, &none))
             return false;
@@ -74,10 +74,10 @@ bool fragment_fits(const struct tun2socks *t, const struct udptun_endpoint *app,
 
 bool fragment_message(struct tun2socks *t, const struct udptun_endpoint *source,
                       const struct udptun_endpoint *app, uint8_t protocol,
-                      const struct iovec parts[2], const struct packet_offload *offload)
+                      const struct io_span parts[2], const struct packet_offload *offload)
 {
     uint8_t header[IP6_HEADER_SIZE];
-    size_t total = parts[0].iov_len + parts[1].iov_len;
+    size_t total = parts[0].size + parts[1].size;
     size_t most = app->family == UDPTUN_ENDPOINT_IP4 ? UINT16_MAX - IP4_HEADER_SIZE : UINT16_MAX;
     if (!t->device || total > most) {
         stack_drop(t, TUN2SOCKS_DROP_DEVICE);
@@ -90,8 +90,8 @@ bool fragment_message(struct tun2socks *t, const struct udptun_endpoint *source,
             ? packet_write_ip4_fragment(header, source, app, protocol, total,
                                         (uint16_t)t->next_fragment_id++, 0, false)
             : packet_write_ip(header, source, app, protocol, total);
-    struct iovec all[3] = {{header, ip_size}, parts[0], parts[1]};
-    return stack_write(t, all, parts[1].iov_len ? 3 : 2, offload);
+    struct io_span all[3] = {{header, ip_size}, parts[0], parts[1]};
+    return stack_write(t, all, parts[1].size ? 3 : 2, offload);
 }
 
 bool fragment_send(struct tun2socks *t, const struct udptun_endpoint *source,
@@ -119,6 +119,6 @@ bool fragment_send(struct tun2socks *t, const struct udptun_endpoint *source,
             value = UINT16_MAX;
     }
     memcpy(udp + UDP_CHECKSUM_OFFSET, &value, sizeof value);
-    struct iovec parts[2] = {{udp, sizeof udp}, {(void *)(uintptr_t)data, size}};
+    struct io_span parts[2] = {{udp, sizeof udp}, {data, size}};
     return fragment_message(t, source, app, PROTOCOL_UDP, parts, &offload);
 }

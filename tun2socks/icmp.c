@@ -20,14 +20,14 @@ enum {
 
 /* An ICMP message in two parts, of which parts[0] begins with the 8 bytes of the ICMP header. */
 static void send_icmp(struct tun2socks *t, const struct udptun_endpoint *source,
-                      const struct udptun_endpoint *app, struct iovec parts[2])
+                      const struct udptun_endpoint *app, struct io_span parts[2])
 {
     const struct packet_offload none = {0};
     bool is_ip4 = app->family == UDPTUN_ENDPOINT_IP4;
     uint8_t protocol = is_ip4 ? PROTOCOL_ICMP : PROTOCOL_ICMP6;
-    size_t size = parts[0].iov_len + parts[1].iov_len;
+    size_t size = parts[0].size + parts[1].size;
     checksum_sum sum = is_ip4 ? 0 : checksum_pseudo(source, app, protocol, size);
-    uint8_t *icmp = parts[0].iov_base;
+    uint8_t *icmp = (uint8_t *)(uintptr_t)parts[0].data;
     memset(icmp + 2, 0, 2);
     uint16_t value = checksum_end(checksum_add_parts(sum, parts, 2, 0));
     memcpy(icmp + 2, &value, sizeof value);
@@ -37,7 +37,7 @@ static void send_icmp(struct tun2socks *t, const struct udptun_endpoint *source,
     }
     uint8_t header[IP6_HEADER_SIZE]; /* no link cuts it: so it needs no identification */
     size_t ip_size = packet_write_ip(header, source, app, protocol, size);
-    struct iovec all[3] = {{header, ip_size}, parts[0], parts[1]};
+    struct io_span all[3] = {{header, ip_size}, parts[0], parts[1]};
     stack_write(t, all, 3, &none);
 }
 
@@ -48,9 +48,8 @@ static void answer_echo(struct tun2socks *t, const struct packet *p)
     uint8_t header[ICMP_HEADER_SIZE];
     memcpy(header, p->transport, sizeof header);
     header[0] = p->source.family == UDPTUN_ENDPOINT_IP4 ? ECHO4_REPLY : ECHO6_REPLY;
-    struct iovec parts[2] = {
-        {header, sizeof header},
-        {(uint8_t *)(uintptr_t)p->transport + sizeof header, p->transport_size - sizeof header}};
+    struct io_span parts[2] = {{header, sizeof header},
+                               {p->transport + sizeof header, p->transport_size - sizeof header}};
     send_icmp(t, &p->destination, &p->source, parts);
 }
 
@@ -168,7 +167,7 @@ void icmp_error(struct tun2socks *t, const struct udptun_endpoint *source,
     writer_u32(&w, is_ip4 && mtu > UINT16_MAX ? UINT16_MAX : mtu); /* only TOO_BIG has one */
     w.at += packet_write_ip(w.at, source, destination, protocol, size);
     writer_bytes(&w, quoted, 8);
-    struct iovec parts[2] = {{message, writer_size(&w)}, {message, 0}};
+    struct io_span parts[2] = {{message, writer_size(&w)}, {message, 0}};
     send_icmp(t, destination, source, parts);
 }
 
@@ -181,6 +180,6 @@ void icmp_problem(struct tun2socks *t, const struct packet *p)
     writer_u8(&w, p->problem_code);
     writer_u16(&w, 0);
     writer_u32(&w, p->problem_at);
-    struct iovec parts[2] = {{header, sizeof header}, {(uint8_t *)(uintptr_t)p->data, quoted}};
+    struct io_span parts[2] = {{header, sizeof header}, {p->data, quoted}};
     send_icmp(t, &p->destination, &p->source, parts);
 }

@@ -137,7 +137,7 @@ void stack_drop(struct tun2socks *t, enum tun2socks_drop why);
 /* A packet of a new flow is of the host's own sockets: it is counted, and to be dropped. */
 bool stack_is_own(struct tun2socks *t, const struct packet *p);
 /* Write a packet; false when it was dropped (and counted). */
-bool stack_write(struct tun2socks *t, const struct iovec *parts, int count,
+bool stack_write(struct tun2socks *t, const struct io_span *parts, int count,
                  const struct packet_offload *offload);
 /* A buffer for `size` bytes with one reference, or NULL. */
 struct packet_buffer *stack_buffer(size_t size);
@@ -182,7 +182,7 @@ void tcp_send_trim(struct tun2socks *t);
 /* ---- tcp_out.c */
 /* A packet of TCP as lwIP makes it, of `size` bytes; parts[0] begins with its headers. Complete it
  * and write it, in segments that reach the app. */
-void tcp_out(struct tun2socks *t, const struct iovec *parts, int count, size_t size);
+void tcp_out(struct tun2socks *t, const struct io_span *parts, int count, size_t size);
 /* What the flow's SYN and the way to the app allow; lwIP's side is open. */
 void tcp_out_start(struct tun2socks_flow *flow);
 /* A router on the way to `app` refused a packet of a flow with this sequence number. What is under
@@ -213,7 +213,7 @@ bool fragment_send(struct tun2socks *t, const struct udptun_endpoint *source,
 /* The same of any message in two parts, whose checksum stands or is `offload`'s. */
 bool fragment_message(struct tun2socks *t, const struct udptun_endpoint *source,
                       const struct udptun_endpoint *app, uint8_t protocol,
-                      const struct iovec parts[2], const struct packet_offload *offload);
+                      const struct io_span parts[2], const struct packet_offload *offload);
 /* Whether a message of that size goes as one packet. There is a device. */
 bool fragment_fits(const struct tun2socks *t, const struct udptun_endpoint *app, size_t size);
 

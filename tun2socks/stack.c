@@ -82,7 +82,7 @@ bool stack_is_own(struct tun2socks *t, const struct packet *p)
     return true;
 }
 
-bool stack_write(struct tun2socks *t, const struct iovec *parts, int count,
+bool stack_write(struct tun2socks *t, const struct io_span *parts, int count,
                  const struct packet_offload *offload)
 {
     ssize_t size = t->device ? t->device->ops->write(t->device, parts, count, offload) : 0;
@@ -122,13 +122,13 @@ void stack_buffer_free(struct packet_buffer *buffer)
 static err_t on_output(struct netif *netif, struct pbuf *p)
 {
     struct tun2socks *t = netif->state;
-    struct iovec parts[DEVICE_MAX_PARTS];
+    struct io_span parts[DEVICE_MAX_PARTS];
     int count = 0;
     size_t size = 0;
     for (struct pbuf *q = p; q; q = q->next) {
         if (count == DEVICE_MAX_PARTS)
             return ERR_BUF;
-        parts[count++] = (struct iovec){q->payload, q->len};
+        parts[count++] = (struct io_span){q->payload, q->len};
         size += q->len;
     }
     if (!t->device)

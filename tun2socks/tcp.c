@@ -172,7 +172,7 @@ static void send_reset(struct tun2socks *t, const struct packet *syn)
     uint16_t value = checksum_end(checksum_add(sum, tcp, sizeof tcp));
     memcpy(tcp + TCP_CHECKSUM_OFFSET, &value, sizeof value);
     size_t ip_size = packet_write_ip(ip, &syn->destination, &syn->source, PROTOCOL_TCP, sizeof tcp);
-    struct iovec parts[2] = {{ip, ip_size}, {tcp, sizeof tcp}};
+    struct io_span parts[2] = {{ip, ip_size}, {tcp, sizeof tcp}};
     stack_write(t, parts, 2, &none);
 }
 

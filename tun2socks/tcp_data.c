@@ -131,13 +131,13 @@ static void taken(struct tun2socks_flow *flow, size_t size)
 bool tcp_data_push(struct tun2socks_flow *flow)
 {
     while (flow->first && !flow->is_blocked) {
-        struct iovec parts[DEVICE_MAX_PARTS];
+        struct io_span parts[DEVICE_MAX_PARTS];
         size_t offset = flow->first_offset, offered = 0;
         int count = 0;
         for (struct packet_buffer *b = flow->first; b && count < DEVICE_MAX_PARTS; b = b->link) {
             const struct pbuf *p = &b->custom.pbuf;
             parts[count++] =
-                (struct iovec){(uint8_t *)p->payload + offset, (size_t)p->len - offset};
+                (struct io_span){(const uint8_t *)p->payload + offset, (size_t)p->len - offset};
             offered += p->len - offset;
             offset = 0;
         }

@@ -67,7 +67,7 @@ static void identify(struct tun2socks *t, struct outgoing *out, size_t count)
 }
 
 /* One packet; `segment_size` 0: the device leaves it whole. */
-static void write_whole(struct tun2socks *t, struct outgoing *out, const struct iovec *parts,
+static void write_whole(struct tun2socks *t, struct outgoing *out, const struct io_span *parts,
                         int count, uint16_t segment_size)
 {
     struct packet_offload offload = {.segment_size = segment_size};
@@ -88,18 +88,19 @@ static void write_whole(struct tun2socks *t, struct outgoing *out, const struct 
 }
 
 /* Bytes `from` to `from + size` of `parts`, in `to`. Returns how many parts they are. */
-static int slice(const struct iovec *parts, int count, size_t from, size_t size, struct iovec *to)
+static int slice(const struct io_span *parts, int count, size_t from, size_t size,
+                 struct io_span *to)
 {
     int made = 0;
     for (int i = 0; i < count && size > 0; i++) {
-        if (from >= parts[i].iov_len) {
-            from -= parts[i].iov_len;
+        if (from >= parts[i].size) {
+            from -= parts[i].size;
             continue;
         }
-        size_t piece = parts[i].iov_len - from;
+        size_t piece = parts[i].size - from;
         if (piece > size)
             piece = size;
-        to[made++] = (struct iovec){(uint8_t *)parts[i].iov_base + from, piece};
+        to[made++] = (struct io_span){(const uint8_t *)parts[i].data + from, piece};
         from = 0;
         size -= piece;
     }
@@ -107,14 +108,14 @@ static int slice(const struct iovec *parts, int count, size_t from, size_t size,
 }
 
 /* What a device does that cuts segments. */
-static void write_cut(struct tun2socks *t, const struct outgoing *out, const struct iovec *parts,
+static void write_cut(struct tun2socks *t, const struct outgoing *out, const struct io_span *parts,
                       int count, size_t segment_size)
 {
     struct reader r = reader_of(out->tcp + SEQUENCE_AT, 4);
     uint32_t sequence = reader_u32(&r);
     for (size_t at = 0; at < out->payload_size; at += segment_size) {
         uint8_t headers[MAX_HEADERS];
-        struct iovec pieces[DEVICE_MAX_PARTS + 1] = {{headers, out->header_size}};
+        struct io_span pieces[DEVICE_MAX_PARTS + 1] = {{headers, out->header_size}};
         size_t left = out->payload_size - at, size = left < segment_size ? left : segment_size;
         memcpy(headers, out->ip, out->header_size);
         struct outgoing piece;
@@ -150,10 +151,10 @@ static void look_for_black_hole(struct tun2socks_flow *flow)
         flow->segment_size = SAFE_SEGMENT6;
 }
 
-void tcp_out(struct tun2socks *t, const struct iovec *parts, int count, size_t size)
+void tcp_out(struct tun2socks *t, const struct io_span *parts, int count, size_t size)
 {
     struct outgoing out;
-    read_headers(&out, parts[0].iov_base, size);
+    read_headers(&out, (uint8_t *)(uintptr_t)parts[0].data, size);
     struct tun2socks_flow *flow = flow_of(t, &out);
     size_t segment_size = out.payload_size;
     if (flow) {

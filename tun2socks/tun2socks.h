@@ -20,11 +20,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/uio.h>
+#include <sys/types.h>
 
 #include <udptun/error.h>
 
 #include "daemon/platform/result.h"
+#include "daemon/platform/span.h"
 
 #include "proto/endpoint.h"
 
@@ -44,7 +45,7 @@ struct tun2socks_stream_host {
                            const struct udptun_endpoint *destination, void **stream);
     /* Take bytes of the app: how many were taken; when not all were, tun2socks_writable() says
      * when to try again. Negative: the stream is broken (the app gets a reset). */
-    ssize_t (*stream_write)(void *stream, const struct iovec *parts, int count);
+    ssize_t (*stream_write)(void *stream, const struct io_span *parts, int count);
     /* The app sends no more. */
     void (*stream_end)(void *stream);
     /* tun2socks_buffer() is no longer 0. */

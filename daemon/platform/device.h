@@ -19,10 +19,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
-#include <sys/uio.h>
 
 #include <udptun/error.h>
 #include <udptun/loop.h>
+
+#include "daemon/platform/span.h"
 
 struct loop;
 
@@ -52,7 +53,7 @@ struct device_ops {
     /* The size of the packet read into `data` (PACKET_MAX_SIZE bytes), or enum device_result. */
     ssize_t (*read)(struct device *d, void *data, struct packet_offload *offload);
     /* The size written (then it is not 0), or enum device_result. At most DEVICE_MAX_PARTS. */
-    ssize_t (*write)(struct device *d, const struct iovec *parts, int count,
+    ssize_t (*write)(struct device *d, const struct io_span *parts, int count,
                      const struct packet_offload *offload);
     void (*close)(struct device *d);
     /* Call readable(arg) on the loop while there is something to read. UDPTUN_OK or
@@ -95,7 +96,8 @@ struct device *device_open_pipe(udptun_socket *peer, struct udptun_error *err);
 struct device *device_open_unix(const char *path, uint32_t mtu, struct udptun_error *err);
 /* Packets go to `write`; they come by tun2socks_packet(). */
 struct device *device_open_callback(uint32_t mtu,
-                                    void (*write)(void *arg, const struct iovec *parts, int count),
+                                    void (*write)(void *arg, const struct io_span *parts,
+                                                  int count),
                                     void *arg, struct udptun_error *err);
 
 #endif

@@ -18,6 +18,7 @@
 #include <udptun/loop.h>
 
 #include "daemon/platform/result.h"
+#include "daemon/platform/span.h"
 #include "proto/endpoint.h"
 
 #define NO_SOCKET ((udptun_socket)-1)
@@ -83,11 +84,6 @@ void socket_unlink_local(const char *path);
 int socket_accept(udptun_socket listening, struct udptun_endpoint *peer, udptun_socket *made);
 
 /* ---- reading and writing ------------------------------------------------------------------- */
-
-struct io_span {
-    const void *data;
-    size_t size; /* in bytes */
-};
 
 /* `*got` is 0 at the end of the stream, and in case of a failure. */
 int socket_read(udptun_socket socket, void *to, size_t size, size_t *got);

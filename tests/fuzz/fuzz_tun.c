@@ -31,16 +31,16 @@ struct world {
     uint64_t now_us;
 };
 
-static void on_packet(void *arg, const struct iovec *parts, int count)
+static void on_packet(void *arg, const struct io_span *parts, int count)
 {
     static uint8_t whole[2 * PACKET_MAX_SIZE];
     struct packet p;
     enum tun2socks_drop cause;
     size_t size = 0;
     (void)arg;
-    for (int i = 0; i < count; size += parts[i++].iov_len) {
-        if (parts[i].iov_len)
-            memcpy(whole + size, parts[i].iov_base, parts[i].iov_len);
+    for (int i = 0; i < count; size += parts[i++].size) {
+        if (parts[i].size)
+            memcpy(whole + size, parts[i].data, parts[i].size);
     }
     if (!packet_parse(&p, whole, size, false, &cause) && cause != TUN2SOCKS_DROP_ADDRESS)
         abort(); /* what goes out is well formed */
@@ -62,12 +62,12 @@ static enum io on_open(void *arg, struct tun2socks_flow *flow, const struct udpt
     return IO_REFUSED;
 }
 
-static ssize_t on_write(void *stream, const struct iovec *parts, int count)
+static ssize_t on_write(void *stream, const struct io_span *parts, int count)
 {
     struct stream *s = stream;
     size_t size = 0;
     for (int i = 0; i < count; i++)
-        size += parts[i].iov_len;
+        size += parts[i].size;
     if (s->takes == 1)
         return -1;
     return (ssize_t)(size < s->takes ? size : s->takes);

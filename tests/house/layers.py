@@ -107,8 +107,8 @@ ENGINE_SYMBOLS = re.compile(
 SYSTEM = re.compile(
     r"#\s*(?:el)?if.*\b(?:_WIN32|__linux__|__APPLE__|__ANDROID__|__unix__|__FreeBSD__)\b"
     r"|#\s*include\s*<(?:ev|errno|fcntl|unistd|pthread|signal|poll|termios|malloc|pwd|grp|ifaddrs"
-    r"|sys/(?!types\.h|uio\.h)\w+|net/\w+|netinet/\w+|linux/\w+)\.h>"
-    r"|\berrno\b|\bev_\w+|\bstruct sockaddr\w*"
+    r"|sys/(?!types\.h)\w+|net/\w+|netinet/\w+|linux/\w+)\.h>"
+    r"|\berrno\b|\bev_\w+|\bstruct (?:sockaddr\w*|iovec\b)"
     r"|(?<!static int )\b(?:send|sendto|sendmsg|recv|recvfrom|recvmsg)\((?!b, peer)")
 SYSTEM_ALLOWED = (
     "daemon/platform/", "lwip/", "docs/examples/",

@@ -231,6 +231,7 @@ class Layers(unittest.TestCase):
     def test_system_outside_of_the_platform(self):
         for line, word in (("#include <errno.h>", "errno.h"), ("#ifdef _WIN32\n#endif", "_WIN32"),
                            ("#include <ev.h>", "ev.h"), ("struct sockaddr_in;", "sockaddr_in"),
+                           ("#include <sys/uio.h>", "uio.h"), ("struct iovec;", "iovec"),
                            ("long send(int);\nlong x(void);\nlong x(void) { return send(1); }",
                             "send(")):
             self.assert_fault({"tun2socks/x.c": line + "\n"}, "names a system", word,

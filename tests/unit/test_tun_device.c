@@ -37,7 +37,7 @@ static void pair(int fds[2])
 static void passes(struct device *d, int peer)
 {
     struct packet_offload offload;
-    struct iovec parts[2] = {{(void *)(uintptr_t) "head", 4}, {(void *)(uintptr_t) "tail", 4}};
+    struct io_span parts[2] = {{(void *)(uintptr_t) "head", 4}, {(void *)(uintptr_t) "tail", 4}};
     assert_int_equal(d->ops->read(d, room, &offload), DEVICE_AGAIN);
     assert_int_equal(send(peer, "one", 3, 0), 3);
     assert_int_equal(send(peer, "twotwo", 6, 0), 6);
@@ -61,7 +61,7 @@ static void a_descriptor(void **state)
     passes(d, fds[1]);
     while (send(fd_device_of(d)->fd, room, 1000, MSG_DONTWAIT) > 0) /* full */
         continue;
-    struct iovec part = {room, 1000};
+    struct io_span part = {room, 1000};
     assert_int_equal(d->ops->write(d, &part, 1, &(struct packet_offload){0}), DEVICE_AGAIN);
     close(fds[1]);
     struct packet_offload offload;
@@ -129,7 +129,7 @@ static void a_prefix_is_read_and_written(void **state)
     assert_int_equal(d->ops->read(d, room, &offload), DEVICE_AGAIN);
     for (unsigned version = 4; version <= 6; version += 2) {
         uint8_t packet[3] = {(uint8_t)(version << 4), 1, 2}, prefix[DEVICE_PREFIX_SIZE];
-        struct iovec part = {packet, sizeof packet};
+        struct io_span part = {packet, sizeof packet};
         assert_true(d->ops->write(d, &part, 1, &(struct packet_offload){0}) > 0);
         assert_int_equal(recv(fds[1], room, sizeof room, MSG_DONTWAIT), 7);
         tun_write_prefix(prefix, version == 6);
@@ -156,7 +156,7 @@ static void a_pipe(void **state)
     struct device *d = device_open_pipe(&peer, NULL);
     assert_non_null(d);
     passes(d, peer);
-    struct iovec part = {room, PACKET_MAX_SIZE}; /* the largest there is */
+    struct io_span part = {room, PACKET_MAX_SIZE}; /* the largest there is */
     assert_int_equal(d->ops->write(d, &part, 1, &(struct packet_offload){0}), PACKET_MAX_SIZE);
     assert_int_equal(recv(peer, room, sizeof room, MSG_DONTWAIT), PACKET_MAX_SIZE);
     d->ops->close(d);
@@ -180,7 +180,7 @@ static void a_socket_takes_one_peer_after_the_other(void **state)
     char folder[] = "/tmp/udptun-device-XXXXXX", path[64];
     struct packet_offload offload;
     struct udptun_error err = {0};
-    struct iovec part = {room, 3};
+    struct io_span part = {room, 3};
     assert_non_null(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/packets", folder);
     struct device *d = device_open_unix(path, 0, &err);
@@ -247,7 +247,7 @@ static void a_virtio_header(void **state)
     for (unsigned version = 4; version <= 6; version += 2) {
         uint8_t head[60] = {(uint8_t)(version << 4)}, data[3000] = {0};
         uint16_t ip_size = version == 4 ? 20 : 40;
-        struct iovec parts[2] = {{head, ip_size + 20u}, {data, sizeof data}};
+        struct io_span parts[2] = {{head, ip_size + 20u}, {data, sizeof data}};
         offload = (struct packet_offload){.checksum_wanted = true,
                                           .checksum_start = ip_size,
                                           .checksum_offset = 16,
@@ -281,7 +281,7 @@ static void a_virtio_header(void **state)
         assert_true(f.base.has_prefix && !f.base.is_prefix_unknown && offload.checksum_is_good);
         assert_memory_equal(room, both.packet, 100);
     }
-    struct iovec part = {both.packet, sizeof both.packet};
+    struct io_span part = {both.packet, sizeof both.packet};
     assert_true(tun_vnet_write(&f.base, &part, 1, &(struct packet_offload){0}) > 0);
     assert_int_equal(recv(fds[1], room, sizeof room, MSG_DONTWAIT), sizeof both);
     assert_memory_equal(room, both.prefix, sizeof both.prefix);

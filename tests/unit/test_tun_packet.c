@@ -45,7 +45,7 @@ static void checksum_does_not_depend_on_the_cuts(void **state)
     uint16_t whole = checksum_fold(checksum_add(0, payload + 3, 997));
     for (size_t a = 0; a < 40; a++) {
         for (size_t b = 0; b < 40; b++) {
-            struct iovec parts[3] = {
+            struct io_span parts[3] = {
                 {payload, 3 + a}, {payload + 3 + a, b}, {payload + 3 + a + b, 997 - a - b}};
             assert_int_equal(checksum_fold(checksum_add_parts(0, parts, 3, 3)), whole);
         }

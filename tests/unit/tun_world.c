@@ -9,20 +9,20 @@
 #include "tun2socks/checksum.h"
 #include "tun2socks/packet.h"
 
-static void on_packet(void *arg, const struct iovec *parts, int count)
+static void on_packet(void *arg, const struct io_span *parts, int count)
 {
     struct world *w = arg;
     size_t size = 0, at = 0;
     for (int i = 0; i < count; i++)
-        size += parts[i].iov_len;
+        size += parts[i].size;
     struct world_packet *p = malloc(sizeof *p + size);
     if (!p)
         return;
     p->next = NULL;
     p->size = size;
-    for (int i = 0; i < count; at += parts[i++].iov_len) {
-        if (parts[i].iov_len)
-            memcpy(p->data + at, parts[i].iov_base, parts[i].iov_len);
+    for (int i = 0; i < count; at += parts[i++].size) {
+        if (parts[i].size)
+            memcpy(p->data + at, parts[i].data, parts[i].size);
     }
     *w->last = p;
     w->last = &p->next;
@@ -54,15 +54,15 @@ static enum io on_open(void *arg, struct tun2socks_flow *flow, const struct udpt
     return IO_OK;
 }
 
-static ssize_t on_write(void *stream, const struct iovec *parts, int count)
+static ssize_t on_write(void *stream, const struct io_span *parts, int count)
 {
     struct world_stream *s = stream;
     size_t taken = 0;
     if (s->is_broken)
         return -1;
     for (int i = 0; i < count && s->accept_bytes; i++) {
-        const uint8_t *data = parts[i].iov_base;
-        for (size_t k = 0; k < parts[i].iov_len && s->accept_bytes; k++, taken++) {
+        const uint8_t *data = parts[i].data;
+        for (size_t k = 0; k < parts[i].size && s->accept_bytes; k++, taken++) {
             s->wrong += data[k] != world_pattern(s->received++);
             if (s->accept_bytes != SIZE_MAX)
                 s->accept_bytes--;

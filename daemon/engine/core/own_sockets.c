@@ -7,67 +7,79 @@
 #include "daemon/platform/datagram.h"
 
 struct own_socket {
-    int32_t next; /* the next descriptor of its bucket, -1: none */
+    struct table_node by_socket;
+    struct list by_port;
+    udptun_socket socket;
     uint16_t port;
-    bool is_used, is_stream;
+    bool is_stream;
 };
+
+static struct list *bucket_of(struct own_sockets *o, uint16_t port)
+{
+    return &o->by_port[port % OWN_SOCKETS_BUCKETS];
+}
+
+/* The system gives out the values, so nobody can choose those that collide. */
+static uint64_t hash_of(udptun_socket socket)
+{
+    return (uint64_t)socket * UINT64_C(0x9e3779b97f4a7c15) >> 16;
+}
+
+static bool is_socket(const struct table_node *node, const void *key)
+{
+    return table_entry(node, const struct own_socket, by_socket)->socket ==
+           *(const udptun_socket *)key;
+}
+
+static void forget(struct own_sockets *o, struct own_socket *s)
+{
+    table_remove(&o->by_socket, &s->by_socket);
+    list_remove(&s->by_port);
+    free(s);
+}
 
 void own_sockets_init(struct own_sockets *o)
 {
-    *o = (struct own_sockets){0};
+    table_init(&o->by_socket);
     for (size_t i = 0; i < OWN_SOCKETS_BUCKETS; i++)
-        o->buckets[i] = -1;
+        list_init(&o->by_port[i]);
 }
 
 void own_sockets_fini(struct own_sockets *o)
 {
-    free(o->by_fd);
-    own_sockets_init(o);
+    for (size_t i = 0; i < OWN_SOCKETS_BUCKETS; i++)
+        LIST_FOREACH_SAFE (node, &o->by_port[i])
+            forget(o, list_entry(node, struct own_socket, by_port));
+    table_fini(&o->by_socket);
 }
 
-static int32_t *bucket_of(struct own_sockets *o, uint16_t port)
+/* What is known by that value, or room for it. NULL: out of memory. */
+static struct own_socket *find_or_make(struct own_sockets *o, udptun_socket socket)
 {
-    return &o->buckets[port % OWN_SOCKETS_BUCKETS];
+    struct table_node *node = table_find(&o->by_socket, hash_of(socket), is_socket, &socket);
+    if (node)
+        return table_entry(node, struct own_socket, by_socket);
+    struct own_socket *s = (struct own_socket *)calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    s->socket = socket;
+    if (table_insert(&o->by_socket, &s->by_socket, hash_of(socket)) < 0) {
+        free(s);
+        return NULL;
+    }
+    list_init(&s->by_port);
+    return s;
 }
 
-static void forget(struct own_sockets *o, int32_t fd)
+void own_sockets_add(struct own_sockets *o, udptun_socket socket)
 {
-    struct own_socket *s = &o->by_fd[fd];
-    int32_t *at = bucket_of(o, s->port);
-    while (*at != fd)
-        at = &o->by_fd[*at].next;
-    *at = s->next;
-    s->is_used = false;
-}
-
-static bool make_room(struct own_sockets *o, size_t count)
-{
-    if (count <= o->count)
-        return true;
-    size_t room = o->count ? o->count : 64;
-    while (room < count)
-        room *= 2;
-    struct own_socket *grown = (struct own_socket *)realloc(o->by_fd, room * sizeof *grown);
-    if (!grown)
-        return false;
-    for (size_t i = o->count; i < room; i++)
-        grown[i] = (struct own_socket){0};
-    o->by_fd = grown;
-    o->count = room;
-    return true;
-}
-
-void own_sockets_add(struct own_sockets *o, int fd)
-{
-    uint16_t port = socket_own(fd).port;
-    if (port == 0 || !make_room(o, (size_t)fd + 1))
+    uint16_t port = socket_own(socket).port;
+    struct own_socket *s = port ? find_or_make(o, socket) : NULL;
+    if (!s)
         return;
-    if (o->by_fd[fd].is_used)
-        forget(o, fd);
-    int32_t *bucket = bucket_of(o, port);
-    o->by_fd[fd] = (struct own_socket){
-        .next = *bucket, .port = port, .is_used = true, .is_stream = socket_is_stream(fd)};
-    *bucket = fd;
+    s->port = port;
+    s->is_stream = socket_is_stream(socket);
+    list_move(bucket_of(o, port), &s->by_port); /* a socket before it may have had its value */
 }
 
 /* Asked of the system, since a host gets and loses addresses. */
@@ -84,16 +96,14 @@ static bool is_of_this_host(const struct udptun_endpoint *ep)
 
 bool own_sockets_has(struct own_sockets *o, bool is_stream, const struct udptun_endpoint *source)
 {
-    int32_t next;
-    for (int32_t fd = *bucket_of(o, source->port); fd >= 0; fd = next) {
-        const struct own_socket *s = &o->by_fd[fd];
-        next = s->next;
+    LIST_FOREACH_SAFE (node, bucket_of(o, source->port)) {
+        struct own_socket *s = list_entry(node, struct own_socket, by_port);
         if (s->port != source->port || s->is_stream != is_stream)
             continue;
-        struct udptun_endpoint local = socket_own(fd);
+        struct udptun_endpoint local = socket_own(s->socket);
         local = endpoint_unmapped(&local);
-        if (local.port != source->port || socket_is_stream(fd) != is_stream)
-            forget(o, fd); /* it was closed, and the descriptor may be another's now */
+        if (local.port != source->port || socket_is_stream(s->socket) != is_stream)
+            forget(o, s); /* it was closed, and its value may be another's now */
         else if (endpoint_same_ip(&local, source) ||
                  (local.family == source->family && endpoint_is_unspecified(&local) &&
                   is_of_this_host(source)))

@@ -24,18 +24,18 @@ struct held_packet {
 
 /* ---- to the app */
 
-static void on_packet(void *arg, const struct iovec *parts, int count)
+static void on_packet(void *arg, const struct io_span *parts, int count)
 {
     struct gateway *t = (struct gateway *)arg;
     const struct udptun_tun2socks_config *c = &t->config->given;
-    const uint8_t *data = (const uint8_t *)parts[0].iov_base;
+    const uint8_t *data = (const uint8_t *)parts[0].data;
     size_t size = 0;
     if (t->is_closing)
         return;
     for (int i = 0; i < count; i++) {
         if (count > 1)
-            memcpy(t->packet + size, parts[i].iov_base, parts[i].iov_len);
-        size += parts[i].iov_len;
+            memcpy(t->packet + size, parts[i].data, parts[i].size);
+        size += parts[i].size;
     }
     engine_enter_app(t->engine);
     c->packet(c->arg, gateway_name(t), count > 1 ? t->packet : data, size);

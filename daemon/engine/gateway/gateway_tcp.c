@@ -120,14 +120,13 @@ static enum io stream_open(void *arg, struct tun2socks_flow *flow,
     return IO_OK;
 }
 
-static ssize_t stream_write(void *stream, const struct iovec *parts, int count)
+static ssize_t stream_write(void *stream, const struct io_span *parts, int count)
 {
     struct gateway_stream *s = (struct gateway_stream *)stream;
     size_t offered = 0, sent;
     for (int i = 0; i < count; i++)
-        offered += parts[i].iov_len;
-    enum io what = io_of(socket_write_spans(s->socket, (const struct io_span *)(const void *)parts,
-                                            (size_t)count, &sent));
+        offered += parts[i].size;
+    enum io what = io_of(socket_write_spans(s->socket, parts, (size_t)count, &sent));
     if (what != IO_OK && what != IO_AGAIN)
         return -1;
     if (sent < offered)

@@ -254,7 +254,7 @@ void egress_packets_send(struct egress_packets *p, struct egress *egress,
     writer_u16(&w, to->port);
     writer_u16(&w, (uint16_t)total);
     writer_u16(&w, 0);
-    struct iovec parts[3] = {{ip, ip_size}, {udp, sizeof udp}, {(void *)(uintptr_t)data, size}};
+    struct io_span parts[3] = {{ip, ip_size}, {udp, sizeof udp}, {data, size}};
     if (to->family ==
         UDPTUN_ENDPOINT_IP6) { /* IPv4 does without, and nothing changes bytes in here */
         checksum_sum sum = checksum_pseudo(&source, to, PROTOCOL_UDP, total);
@@ -263,8 +263,7 @@ void egress_packets_send(struct egress_packets *p, struct egress *egress,
         memcpy(udp + 6, &value, sizeof value);
     }
     size_t sent;
-    enum io what = io_of(
-        socket_write_spans(p->way.socket, (const struct io_span *)(const void *)parts, 3, &sent));
+    enum io what = io_of(socket_write_spans(p->way.socket, parts, 3, &sent));
     if (what == IO_OK)
         return;
     enum udptun_machine_drop cause = UDPTUN_MACHINE_DROP_ERROR;

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "daemon/platform/posix/device_fd.h"
+#include "daemon/platform/posix/vector.h"
 #include "proto/error.h"
 
 enum {
@@ -58,14 +59,14 @@ ssize_t tun_vnet_read(struct device *d, void *data, struct packet_offload *offlo
     return size - before;
 }
 
-ssize_t tun_vnet_write(struct device *d, const struct iovec *parts, int count,
+ssize_t tun_vnet_write(struct device *d, const struct io_span *parts, int count,
                        const struct packet_offload *offload)
 {
     struct virtio_net_hdr header = {0};
     uint8_t prefix[DEVICE_PREFIX_SIZE];
-    struct iovec all[DEVICE_MAX_PARTS + 2] = {{prefix, sizeof prefix}, {&header, sizeof header}};
+    struct io_span all[DEVICE_MAX_PARTS + 2] = {{prefix, sizeof prefix}, {&header, sizeof header}};
     memcpy(all + 2, parts, (size_t)count * sizeof *parts);
-    bool is_ip6 = *(const uint8_t *)parts[0].iov_base >> 4 == 6;
+    bool is_ip6 = *(const uint8_t *)parts[0].data >> 4 == 6;
     tun_write_prefix(prefix, is_ip6);
     if (offload->checksum_wanted) {
         header.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
@@ -75,10 +76,11 @@ ssize_t tun_vnet_write(struct device *d, const struct iovec *parts, int count,
     if (offload->segment_size) {
         header.gso_type = is_ip6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4;
         header.gso_size = offload->segment_size;
-        header.hdr_len = (uint16_t)parts[0].iov_len;
+        header.hdr_len = (uint16_t)parts[0].size;
     }
     int fd = fd_device_of(d)->fd;
-    ssize_t size = d->has_prefix ? writev(fd, all, count + 2) : writev(fd, all + 1, count + 1);
+    ssize_t size = d->has_prefix ? writev(fd, vector_of(all), count + 2)
+                                 : writev(fd, vector_of(all + 1), count + 1);
     return size > 0 ? size : device_fd_result(d);
 }
 

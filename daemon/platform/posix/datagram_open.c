@@ -5,6 +5,7 @@
 
 #include "daemon/platform/datagram.h"
 #include "daemon/platform/posix/address.h"
+#include "daemon/platform/posix/vector.h"
 
 int udp_open(const struct udptun_endpoint *at, const struct socket_rules *rules, unsigned wants,
              udptun_socket *made)
@@ -73,7 +74,7 @@ int udp_send(udptun_socket s, const struct udptun_endpoint *to, const struct io_
              size_t count)
 {
     union socket_address sa;
-    struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)parts};
+    struct msghdr message = {.msg_iov = vector_of(parts)};
     message.msg_iovlen = (__typeof__(message.msg_iovlen))count; /* int on some systems */
     if (to) {
         message.msg_name = &sa;

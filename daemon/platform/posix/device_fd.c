@@ -4,6 +4,7 @@
  * information and a virtio header, or a socket that keeps packets apart. Any other is refused.
  */
 #include "daemon/platform/posix/device_fd.h"
+#include "daemon/platform/posix/vector.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -60,19 +61,19 @@ ssize_t device_fd_read(struct device *d, void *data, struct packet_offload *offl
     return size;
 }
 
-ssize_t device_fd_write(struct device *d, const struct iovec *parts, int count,
+ssize_t device_fd_write(struct device *d, const struct io_span *parts, int count,
                         const struct packet_offload *offload)
 {
     uint8_t prefix[DEVICE_PREFIX_SIZE];
-    struct iovec all[DEVICE_MAX_PARTS + 1] = {{prefix, sizeof prefix}};
+    struct io_span all[DEVICE_MAX_PARTS + 1] = {{prefix, sizeof prefix}};
     (void)offload;
     if (d->has_prefix) {
-        tun_write_prefix(prefix, *(const uint8_t *)parts[0].iov_base >> 4 == 6);
+        tun_write_prefix(prefix, *(const uint8_t *)parts[0].data >> 4 == 6);
         memcpy(all + 1, parts, (size_t)count * sizeof *parts);
         parts = all;
         count++;
     }
-    ssize_t size = writev(fd_device_of(d)->fd, parts, count);
+    ssize_t size = writev(fd_device_of(d)->fd, vector_of(parts), count);
     return size > 0 ? size : device_fd_result(d);
 }
 

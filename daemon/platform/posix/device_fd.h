@@ -27,7 +27,7 @@ enum { DEVICE_PREFIX_SIZE = 4 };
 
 /* One packet from and to the descriptor, plain or with the prefix. */
 ssize_t device_fd_read(struct device *d, void *data, struct packet_offload *offload);
-ssize_t device_fd_write(struct device *d, const struct iovec *parts, int count,
+ssize_t device_fd_write(struct device *d, const struct io_span *parts, int count,
                         const struct packet_offload *offload);
 /* While that is unknown: find out whether the device has a prefix, by the first bytes of a packet
  * of DEVICE_PREFIX_SIZE or more. */
@@ -61,7 +61,7 @@ void tun_write_prefix(uint8_t prefix[DEVICE_PREFIX_SIZE], bool is_ip6);
 
 /* As device_fd_read() and _write(), with a virtio header before each packet. Per platform. */
 ssize_t tun_vnet_read(struct device *d, void *data, struct packet_offload *offload);
-ssize_t tun_vnet_write(struct device *d, const struct iovec *parts, int count,
+ssize_t tun_vnet_write(struct device *d, const struct io_span *parts, int count,
                        const struct packet_offload *offload);
 
 #endif

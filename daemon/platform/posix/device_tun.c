@@ -24,7 +24,7 @@ ssize_t tun_vnet_read(struct device *d, void *data, struct packet_offload *offlo
     return device_fd_read(d, data, offload);
 }
 
-ssize_t tun_vnet_write(struct device *d, const struct iovec *parts, int count,
+ssize_t tun_vnet_write(struct device *d, const struct io_span *parts, int count,
                        const struct packet_offload *offload)
 {
     return device_fd_write(d, parts, count, offload);

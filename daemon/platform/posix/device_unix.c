@@ -59,7 +59,7 @@ static ssize_t unix_read(struct device *d, void *data, struct packet_offload *of
     return size;
 }
 
-static ssize_t unix_write(struct device *d, const struct iovec *parts, int count,
+static ssize_t unix_write(struct device *d, const struct io_span *parts, int count,
                           const struct packet_offload *offload)
 {
     struct unix_device *u = (struct unix_device *)(void *)d;
@@ -67,8 +67,7 @@ static ssize_t unix_write(struct device *d, const struct iovec *parts, int count
     (void)offload;
     if (u->base.fd == u->listen_fd)
         return DEVICE_AGAIN;
-    socket_write_spans(u->base.fd, (const struct io_span *)(const void *)parts, (size_t)count,
-                       &sent);
+    socket_write_spans(u->base.fd, parts, (size_t)count, &sent);
     return sent > 0 ? (ssize_t)sent
                     : DEVICE_AGAIN; /* that the peer is gone is for the next read to find */
 }

@@ -9,17 +9,12 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "daemon/platform/posix/address.h"
+#include "daemon/platform/posix/vector.h"
 
 enum { BACKLOG = 512 };
-
-_Static_assert(sizeof(struct io_span) == sizeof(struct iovec) &&
-                   offsetof(struct io_span, data) == offsetof(struct iovec, iov_base) &&
-                   offsetof(struct io_span, size) == offsetof(struct iovec, iov_len),
-               "a span is what the system takes");
 
 /* ---- rules --------------------------------------------------------------------------------- */
 
@@ -263,7 +258,7 @@ int socket_write(udptun_socket s, const void *data, size_t size, size_t *sent)
 
 int socket_write_spans(udptun_socket s, const struct io_span *spans, size_t count, size_t *sent)
 {
-    struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)spans};
+    struct msghdr message = {.msg_iov = vector_of(spans)};
     message.msg_iovlen = (__typeof__(message.msg_iovlen))count; /* int on some systems */
     ssize_t result = sendmsg(s, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     *sent = result < 0 ? 0 : (size_t)result;
