@@ -63,6 +63,9 @@ static int check_way(struct controller *c, const struct udptun_endpoint *proxy, 
         return UDPTUN_OK;
     case ROUTE_LOCAL:
         return invalid(err, "proxyIp", text, "is an address of this machine");
+    case ROUTE_BROADCAST:
+        return invalid(err, "proxyIp", text,
+                       "is the broadcast address of a network of this machine");
     case ROUTE_NONE:
         break;
     }

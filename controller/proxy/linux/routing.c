@@ -242,7 +242,10 @@ int routing_find(struct routing *r, const struct udptun_endpoint *to, uint32_t m
     if (mark)
         nl_put_u32(&m, RTA_MARK, mark);
     int rc = nl_talk(&r->nl, &m, note_type, &type);
-    *kind = type == RTN_UNICAST ? ROUTE_REMOTE : type == RTN_LOCAL ? ROUTE_LOCAL : ROUTE_NONE;
+    *kind = type == RTN_UNICAST     ? ROUTE_REMOTE
+            : type == RTN_LOCAL     ? ROUTE_LOCAL
+            : type == RTN_BROADCAST ? ROUTE_BROADCAST
+                                    : ROUTE_NONE;
     if (rc == -ENETUNREACH || rc == -EHOSTUNREACH || rc == -EACCES || rc == -EINVAL)
         *kind = ROUTE_NONE; /* no route, or one of the types unreachable, prohibit, blackhole */
     else if (rc < 0)

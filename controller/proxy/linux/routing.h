@@ -70,8 +70,9 @@ int routing_set(struct routing *r, const struct plan *plan, bool *repaired,
                 struct udptun_error *err);
 
 enum route_kind {
-    ROUTE_NONE,  /* unreachable */
-    ROUTE_LOCAL, /* an address of this machine */
+    ROUTE_NONE,      /* unreachable */
+    ROUTE_LOCAL,     /* an address of this machine */
+    ROUTE_BROADCAST, /* of a network of this machine */
     ROUTE_REMOTE,
 };
 

@@ -3,6 +3,7 @@
  * egress_socket.c - the sockets of a binding: opened by the first datagram that needs one, and
  * closed with it. egress.c reads and writes them.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "daemon/engine/server/egress.h"
@@ -63,6 +64,20 @@ static bool is_apart(const struct tunnel *t, const struct udptun_endpoint *to)
     return (rules->mark != SOCKET_NO_MARK || rules->bind_device[0]) && endpoint_is_loopback(to);
 }
 
+/* In the log and in the status: a range of ports may be used up. */
+static void tell_failure(struct tunnel *t, int failure)
+{
+    char cause[IO_TEXT_SIZE], text[128];
+    if (io_of(failure) == IO_IN_USE && t->config->port_low)
+        snprintf(text, sizeof text, "no free port in portRange %u-%u for a flow",
+                 (unsigned)t->config->port_low, (unsigned)t->config->port_high);
+    else
+        snprintf(text, sizeof text, "cannot open a socket for a flow: %s", io_text(failure, cause));
+    tunnel_note_error(t, text);
+    engine_log_gated(t->engine, &t->server->limit_gate, UDPTUN_LOG_WARN, "server", "%s: %s",
+                     tunnel_name(t), text);
+}
+
 /* 0, or the failure, which has been logged. */
 static int open_socket(struct egress *egress, const struct udptun_endpoint *to)
 {
@@ -79,9 +94,7 @@ static int open_socket(struct egress *egress, const struct udptun_endpoint *to)
             socket_close(socket);
     }
     if (failure) {
-        char text[IO_TEXT_SIZE];
-        engine_log_gated(t->engine, &t->server->limit_gate, UDPTUN_LOG_WARN, "server",
-                         "%s: no socket for a flow: %s", tunnel_name(t), io_text(failure, text));
+        tell_failure(t, failure);
         return failure;
     }
     if (is_loopback && find_socket(egress, to->family, false))

@@ -214,6 +214,8 @@ int settings_try_mark(const struct socket_rules *rules, struct udptun_error *err
     int failure = socket_try_mark(rules->mark);
     enum io what = io_of(failure);
     int code = what == IO_DENIED || what == IO_UNSUPPORTED ? io_code(what) : UDPTUN_E_SYSTEM;
+    if (what == IO_DENIED)
+        return error_set(err, code, "mark", "mark: setting it needs CAP_NET_ADMIN");
     return failure ? error_set_errno(err, code, failure, "mark", "mark") : UDPTUN_OK;
 }
 

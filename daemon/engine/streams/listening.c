@@ -4,12 +4,28 @@
 
 #include <string.h>
 
+#include "daemon/engine/core/path_guard.h"
 #include "daemon/platform/datagram.h"
 #include "daemon/platform/network.h"
 
 void listening_init(struct listening *l)
 {
     *l = (struct listening){.kind = URL_NONE, .socket = NO_SOCKET};
+}
+
+static bool has_ip6(void)
+{
+    const struct udptun_endpoint loopback = {.family = UDPTUN_ENDPOINT_IP6, .ip = {[15] = 1}};
+    return path_has_address(&loopback);
+}
+
+/* Why the system does not have an address, and what helps; NULL: it says so itself. */
+static const char *missing_address(const struct url *url, enum io what)
+{
+    bool is_ip6 = url->kind != URL_UNIX && url->host.ep.family == UDPTUN_ENDPOINT_IP6;
+    if (is_ip6 && (what == IO_NO_ADDRESS || what == IO_NO_FAMILY) && !has_ip6())
+        return "IPv6 is switched off on this host (net.ipv6.conf.all.disable_ipv6)";
+    return what == IO_NO_ADDRESS ? "this host does not have the address" : NULL;
 }
 
 static int failed(const struct url *url, int failure, struct udptun_error *err)
@@ -29,7 +45,8 @@ static int failed(const struct url *url, int failure, struct udptun_error *err)
         return code;
     }
     char cause[IO_TEXT_SIZE];
-    error_set(err, code, "listen", "listen: %s: %s", text, io_text(failure, cause));
+    const char *why = missing_address(url, io_of(failure));
+    error_set(err, code, "listen", "listen: %s: %s", text, why ? why : io_text(failure, cause));
     if (err)
         err->sys_errno = failure;
     return code;

@@ -171,6 +171,17 @@ static int set_address4(int fd, struct ifreq *request, const char *text, struct 
     return UDPTUN_OK;
 }
 
+static int ip6_failed(int cause, const char *text, struct udptun_error *err)
+{
+    /* The caller could set an IPv4 address: it is not that it may not. */
+    if (cause == EACCES || cause == EAFNOSUPPORT)
+        return error_set(err, UDPTUN_E_SYSTEM, "address6",
+                         "address6: %s: IPv6 is switched off on this host "
+                         "(net.ipv6.conf.all.disable_ipv6, .default.disable_ipv6)",
+                         text);
+    return error_set_errno(err, UDPTUN_E_SYSTEM, cause, "address6", "address6: %s", text);
+}
+
 static int set_address6(const char *name, const char *text, struct udptun_error *err)
 {
     struct in6_ifreq request = {.ifr6_ifindex = (int)if_nametoindex(name)};
@@ -181,7 +192,7 @@ static int set_address6(const char *name, const char *text, struct udptun_error 
     request.ifr6_prefixlen = prefix;
     int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0), code = UDPTUN_OK;
     if (fd < 0 || (ioctl(fd, SIOCSIFADDR, &request) < 0 && errno != EEXIST))
-        code = error_set_errno(err, UDPTUN_E_SYSTEM, errno, "address6", "address6: %s", text);
+        code = ip6_failed(errno, text, err);
     if (fd >= 0)
         close(fd);
     return code;
@@ -261,7 +272,13 @@ struct device *device_open_tun(const struct tun_device_config *config, char noti
         int code = cause == EPERM   ? UDPTUN_E_PERMISSION
                    : cause == EBUSY ? UDPTUN_E_CONFLICT
                                     : UDPTUN_E_SYSTEM;
-        error_set_errno(err, code, cause, "device", "tun:%s", config->name);
+        if (code == UDPTUN_E_PERMISSION)
+            error_set(err, code, "device",
+                      "tun:%s: making a TUN device needs CAP_NET_ADMIN: run as root, or give it by "
+                      "AmbientCapabilities=CAP_NET_ADMIN",
+                      config->name);
+        else
+            error_set_errno(err, code, cause, "device", "tun:%s", config->name);
         goto fail;
     }
     if (!traits.has_vnet_header)

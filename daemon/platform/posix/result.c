@@ -3,6 +3,7 @@
 #include "daemon/platform/result.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 enum io io_of(int os_error)
 {
@@ -125,7 +126,23 @@ int io_error(enum io what)
     return EIO;
 }
 
+/* Where the system's own text would be taken for that of a proxy or server. NULL: elsewhere. */
+static const char *own_text(int os_error)
+{
+    switch (os_error) {
+    case EMFILE:
+        return "this process has too many open files; raise its limit (LimitNOFILE=, ulimit -n)";
+    case ENFILE:
+        return "this host has too many open files";
+    }
+    return NULL;
+}
+
 char *io_text(int os_error, char text[IO_TEXT_SIZE])
 {
-    return errno_text(os_error, text);
+    const char *own = own_text(os_error);
+    if (!own)
+        return errno_text(os_error, text);
+    snprintf(text, IO_TEXT_SIZE, "%s", own);
+    return text;
 }
