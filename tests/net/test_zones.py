@@ -4,10 +4,8 @@
     app ─ fe80::a%… ─ client: udp-local ─ fe80::b%client ─ router: udp-server ─ fe80::d%third ─ third
 """
 
-import json
 import socket
 import struct
-import sys
 import unittest
 
 from harness import GUARD_S, NetTest, poll
@@ -128,7 +126,14 @@ class Zones(NetTest):
         self.net._ip(self.net.third, "link add soon0 type veth peer name soon1", "link set soon0 up",
                      "addr add fe80::e/64 dev soon0 nodad")
         daemon.wait_state("soon", "listening")
-        print("    " + json.dumps(daemon.status("soon")["listen"]), file=sys.stderr)
+        self.net._ip(self.net.third, "link del soon0")
+        daemon.wait_state("soon", "failed")
+        self.net._ip(self.net.third, "link add soon0 type veth peer name soon1", "link set soon0 up",
+                     "addr add fe80::e/64 dev soon0 nodad")
+        daemon.wait_state("soon", "listening")
+        sock = self.net.third.socket(socket.AF_INET6, socket.SOCK_STREAM)
+        self.addCleanup(sock.close)
+        sock.connect(("fe80::e", SERVER_PORT, 0, self.index_of(self.net.third, "soon0")))
 
 
 if __name__ == "__main__":

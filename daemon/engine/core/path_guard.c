@@ -12,7 +12,8 @@ bool path_has_address(const struct udptun_endpoint *own)
     int failure = udp_open(own, NULL, 0, &socket);
     if (failure == 0)
         socket_close(socket);
-    return io_of(failure) != IO_NO_ADDRESS;
+    /* IO_NO_DEVICE: its zone is gone. */
+    return io_of(failure) != IO_NO_ADDRESS && io_of(failure) != IO_NO_DEVICE;
 }
 
 static void look(void *arg)

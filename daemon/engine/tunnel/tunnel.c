@@ -72,12 +72,27 @@ static bool has_listen_address(const struct tunnel *t)
            endpoint_is_unspecified(&own) || path_has_address(&own);
 }
 
+static void unlisten(struct tunnel *t);
+
+/* An interface that was named came again with another number, which the socket does not know. */
+static bool listen_in_new_zone(struct tunnel *t)
+{
+    struct listening now;
+    if (!endpoint_zone_name(t->config->listen.host.host) ||
+        listening_open(&now, &t->config->listen, NULL) != UDPTUN_OK)
+        return false;
+    unlisten(t);
+    listening_close(&t->listening);
+    listening_move(&t->listening, &now);
+    return t->role->listen(t) == UDPTUN_OK;
+}
+
 /* The socket stays: it hears again when the host has the address again. */
 static void check_listen_address(struct tunnel *t)
 {
     char place[ENDPOINT_TEXT_SIZE], reason[ENDPOINT_TEXT_SIZE + 64];
     bool was_gone = t->listen_check_us > 0;
-    if (has_listen_address(t)) {
+    if (has_listen_address(t) || listen_in_new_zone(t)) {
         timer_stop(&t->listen_check);
         t->listen_check_us = 0;
         if (was_gone)
