@@ -16,4 +16,8 @@ uint64_t clock_us(void);
 uint64_t clock_wall_us(void);
 uint64_t clock_wall_ms(void);
 
+/* The time now as "2024-05-01T12:00:00Z". Returns `text`. */
+#define CLOCK_TEXT_SIZE 32
+char *clock_wall_text(char text[CLOCK_TEXT_SIZE]);
+
 #endif

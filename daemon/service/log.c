@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "daemon/platform/clock.h"
 #include "daemon/platform/result.h"
@@ -137,12 +136,9 @@ static size_t as_json(char line[LINE_SIZE], enum udptun_log_level level, const c
 static size_t as_text(char line[LINE_SIZE], enum udptun_log_level level, const char *module,
                       const char *text)
 {
-    time_t now = time(NULL);
-    struct tm tm;
-    char when[32];
-    strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
-    int size =
-        snprintf(line, LINE_SIZE, "%s %-5s %s: %s", when, log_level_name(level), module, text);
+    char when[CLOCK_TEXT_SIZE];
+    int size = snprintf(line, LINE_SIZE, "%s %-5s %s: %s", clock_wall_text(when),
+                        log_level_name(level), module, text);
     size_t used = size < LINE_SIZE - 1 ? (size_t)size : LINE_SIZE - 2;
     line[used] = '\n';
     return used + 1;

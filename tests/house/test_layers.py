@@ -232,6 +232,7 @@ class Layers(unittest.TestCase):
         for line, word in (("#include <errno.h>", "errno.h"), ("#ifdef _WIN32\n#endif", "_WIN32"),
                            ("#include <ev.h>", "ev.h"), ("struct sockaddr_in;", "sockaddr_in"),
                            ("#include <sys/uio.h>", "uio.h"), ("struct iovec;", "iovec"),
+                           ("int getpid(void);", "getpid("),
                            ("long send(int);\nlong x(void);\nlong x(void) { return send(1); }",
                             "send(")):
             self.assert_fault({"tun2socks/x.c": line + "\n"}, "names a system", word,

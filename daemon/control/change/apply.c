@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* apply.c - objects of either kind to and from the engine. */
+#include <sodium.h>
 #include <string.h>
 
 #include "daemon/control/change/apply.h"
@@ -23,7 +24,7 @@ bool control_needs_identity(const struct control *control, ProtobufCMessage *mes
         !keeps_session(control, tunnel))
         return false;
     int rc = udptun_identity(control->engine, tunnel->name, running, &size);
-    explicit_bzero(running, sizeof running);
+    sodium_memzero(running, sizeof running);
     return rc < 0;
 }
 
@@ -35,7 +36,7 @@ static void keep_session(struct control *control, const char *name)
     if (udptun_identity(control->engine, name, identity, &size) < 0) /* a server has none */
         return;
     identity_save(&control->identities, name, identity, size);
-    explicit_bzero(identity, sizeof identity);
+    sodium_memzero(identity, sizeof identity);
 }
 
 static void on_state(void *arg, const char *name, enum udptun_state state, const char *reason)
@@ -83,8 +84,8 @@ static int apply_tunnel(struct control *control, const tunnel_msg *tunnel,
         config.engine.identity = NULL;
         rc = udptun_configure(control->engine, &config.engine, changed, err);
     }
-    explicit_bzero(config.key, sizeof config.key);
-    explicit_bzero(identity, sizeof identity);
+    sodium_memzero(config.key, sizeof config.key);
+    sodium_memzero(identity, sizeof identity);
     if (rc < 0)
         tunnel_message_error_path(err, path);
     return rc;

@@ -3,6 +3,7 @@
  * one for the same name takes its place. */
 #include "daemon/control/store/identities.h"
 
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +47,7 @@ void identities_init(struct identities *i, struct store *store, struct worker *w
 static void job_free(struct identity_job *j)
 {
     list_remove(&j->node);
-    explicit_bzero(j, sizeof *j);
+    sodium_memzero(j, sizeof *j);
     free(j);
 }
 
@@ -67,7 +68,7 @@ size_t identity_load(struct store *store, const char *name, uint8_t to[UDPTUN_ID
     if (folder_read(store->folder, file, UDPTUN_IDENTITY_SIZE, &identity, &size, NULL) < 0)
         return 0;
     memcpy(to, identity, size);
-    explicit_bzero(identity, size);
+    sodium_memzero(identity, size);
     free(identity);
     return size;
 }

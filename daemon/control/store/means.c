@@ -2,6 +2,7 @@
 /* means.c - see means.h. */
 #include "daemon/control/store/means.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +16,7 @@ void means_fini(struct means *m)
 {
     if (m->has_fd)
         socket_close(m->fd);
-    explicit_bzero(m, sizeof *m);
+    sodium_memzero(m, sizeof *m);
 }
 
 bool object_has_key_file(const ProtobufCMessage *message)

@@ -2,6 +2,7 @@
 /* object_check.c - see object_check.h. */
 #include "daemon/control/store/object_check.h"
 
+#include <sodium.h>
 #include <string.h>
 
 #include "daemon/control/store/gateway_message.h"
@@ -16,6 +17,6 @@ int object_check(ProtobufCMessage *message, const struct means *means, const cha
     if (!object_tunnel(message))
         return gateway_message_read(object_tun2socks(message), means, path, &tun2socks, err);
     int rc = tunnel_message_read(object_tunnel(message), means, path, &config, err);
-    explicit_bzero(config.key, sizeof config.key);
+    sodium_memzero(config.key, sizeof config.key);
     return rc;
 }

@@ -2,8 +2,7 @@
 /* identity.c - what lets a udp-local go on with its session after a restart. */
 #include "daemon/engine/settings/identity.h"
 
-#include <time.h>
-
+#include "daemon/platform/clock.h"
 #include "proto/buffer.h"
 #include "proto/error.h"
 
@@ -27,9 +26,7 @@ size_t identity_format(const struct identity *identity, uint8_t to[UDPTUN_IDENTI
 /* Above every start before, also when the clock was set back meanwhile. */
 static uint64_t next_incarnation(uint64_t last)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    uint64_t now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    uint64_t now_ms = clock_wall_ms();
     return now_ms > last ? now_ms : last + 1;
 }
 
