@@ -38,7 +38,7 @@ static void on_tunnel_removed(void *arg, udptun_client *client,
         tunnels_restore(&c->tunnels);
     if (job->changed && reply->error.code == 0)
         value = json_pack("{s:b}", "changed", 1);
-    client_command_return_reply(job->command, reply, value, CLIENT_COMMAND_NO_STATUS);
+    client_command_return_reply(job->command, reply, value, CLIENT_COMMAND_NO_STATUS, NULL);
     json_decref(job->instances);
     free(job);
 }
@@ -59,7 +59,7 @@ static void on_instance_removed(void *arg, udptun_client *client,
     if (reply->error.code < 0) {
         if (job->changed)
             tunnels_restore(&job->command->controller->tunnels);
-        client_command_return_reply(job->command, reply, NULL, CLIENT_COMMAND_NO_STATUS);
+        client_command_return_reply(job->command, reply, NULL, CLIENT_COMMAND_NO_STATUS, NULL);
         json_decref(job->instances);
         free(job);
         return;
@@ -128,7 +128,7 @@ static void on_exported(void *arg, udptun_client *client, const struct udptun_cl
     json_t *config =
         reply->error.code == 0 ? json_loads(reply->value ? reply->value : "{}", 0, NULL) : NULL;
     if (!config) {
-        client_command_return_reply(job->command, reply, NULL, CLIENT_COMMAND_NO_STATUS);
+        client_command_return_reply(job->command, reply, NULL, CLIENT_COMMAND_NO_STATUS, NULL);
         json_decref(job->instances);
         free(job);
         return;

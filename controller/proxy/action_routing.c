@@ -7,70 +7,55 @@
  * comes when that changes, and not along with the reply: such clients take what one read brings for
  * one object.
  */
-#include <string.h>
-
 #include "controller/proxy/actions.h"
 #include "controller/proxy/controller.h"
+#include "controller/proxy/traffic_file.h"
 
-static int invalid(struct udptun_error *err, const char *name, const char *text, const char *why)
+static int refuse_proxy(const struct udptun_endpoint *proxy, const char *why,
+                        struct udptun_error *err)
 {
-    char field[sizeof err->field];
-    snprintf(field, sizeof field, "parameters.%s", name);
-    return error_set(err, UDPTUN_E_INVALID, field, "%s: %s%.80s%s%s", field, text ? "'" : "",
-                     text ? text : "", text ? "' " : "", why);
-}
-
-static int take_address(const struct client_command *command, const char *name, bool required,
-                        struct udptun_endpoint *address, struct udptun_error *err)
-{
-    const json_t *value = json_object_get(command->parameters, name);
-    *address = (struct udptun_endpoint){0};
-    if (!value || json_is_null(value))
-        return required ? invalid(err, name, NULL, "is missing") : UDPTUN_OK;
-    const char *text = json_string_value(value);
-    if (!text)
-        return invalid(err, name, NULL, "must be a string");
-    if (!endpoint_parse_ip(text, address))
-        return invalid(err, name, text, "is no IP address");
-    *address = endpoint_unmapped(address);
-    return UDPTUN_OK;
+    char text[ENDPOINT_TEXT_SIZE];
+    return error_set(err, UDPTUN_E_INVALID, "parameters.proxyIp", "parameters.proxyIp: '%s' %s",
+                     traffic_format_ip(proxy, text), why);
 }
 
 /* The address is one at which a proxy can be. */
 static int check_proxy(const struct controller *c, const struct udptun_endpoint *proxy,
-                       const char *text, struct udptun_error *err)
+                       struct udptun_error *err)
 {
     if (endpoint_is_loopback(proxy) || endpoint_is_unspecified(proxy) ||
         endpoint_is_multicast(proxy) || endpoint_is_broadcast(proxy) ||
         endpoint_is_link_local(proxy))
-        return invalid(err, "proxyIp", text, "is no address of a proxy on the network");
+        return refuse_proxy(proxy, "is no address of a proxy on the network", err);
     if (device_address_covers(&c->device.address, proxy) ||
         device_address_covers(&c->device.address6, proxy))
-        return invalid(err, "proxyIp", text, "is on the TUN device's own network");
+        return refuse_proxy(proxy, "is on the TUN device's own network", err);
     return UDPTUN_OK;
 }
 
-/* It can be reached without the device. */
-static int check_way(struct controller *c, const struct udptun_endpoint *proxy, const char *text,
-                     struct udptun_error *err)
+/* One of them can be reached without the device, and none is an address of ours. */
+static int check_ways(struct controller *c, const struct traffic_settings *settings,
+                      struct udptun_error *err)
 {
-    enum route_kind kind;
-    int rc = routing_find(&c->routing, proxy, c->mark, &kind, err);
-    if (rc < 0)
-        return rc;
-    switch (kind) {
-    case ROUTE_REMOTE:
-        return UDPTUN_OK;
-    case ROUTE_LOCAL:
-        return invalid(err, "proxyIp", text, "is an address of this machine");
-    case ROUTE_BROADCAST:
-        return invalid(err, "proxyIp", text,
-                       "is the broadcast address of a network of this machine");
-    case ROUTE_NONE:
-        break;
+    bool has_way = false;
+    char text[ENDPOINT_TEXT_SIZE];
+    for (size_t i = 0; i < settings->proxy_count; i++) {
+        enum route_kind kind;
+        int rc = routing_find(&c->routing, &settings->proxies[i], c->mark, &kind, NULL, err);
+        if (rc == 0 && kind == ROUTE_LOCAL)
+            rc = refuse_proxy(&settings->proxies[i], "is an address of this machine", err);
+        if (rc == 0 && kind == ROUTE_BROADCAST)
+            rc = refuse_proxy(&settings->proxies[i],
+                              "is the broadcast address of a network of this machine", err);
+        if (rc < 0)
+            return rc;
+        has_way = has_way || kind == ROUTE_REMOTE;
     }
+    if (has_way)
+        return UDPTUN_OK;
     return error_set(err, UDPTUN_E_ROUTING, "parameters.proxyIp",
-                     "there is no route to the proxy %s: the machine has no default route", text);
+                     "there is no route to the proxy %s: the machine has no default route",
+                     traffic_format_ip(&settings->proxies[0], text));
 }
 
 /* Another client that is still there has the routing: told so, and true. */
@@ -78,7 +63,7 @@ static bool is_held(struct client_command *command)
 {
     const struct controller *c = command->controller;
     struct udptun_error err;
-    if (!c->routed || c->holder.id == 0 || c->holder.id == command->who.id)
+    if (!c->traffic.routed || c->holder.id == 0 || c->holder.id == command->who.id)
         return false;
     error_set(&err, UDPTUN_E_CONFLICT, NULL, "the routing is held by process %ld of user %ld",
               (long)c->holder.pid, (long)c->holder.uid);
@@ -88,24 +73,26 @@ static bool is_held(struct client_command *command)
     return true;
 }
 
+static void reply_with_status(struct client_command *command)
+{
+    client_command_return_with(command, NULL, (int)command->controller->status,
+                               traffic_warnings(&command->controller->traffic));
+}
+
 void proxy_action_configure_routing(struct client_command *command)
 {
     struct controller *c = command->controller;
-    struct udptun_endpoint proxy, router;
+    struct traffic_settings settings;
     struct udptun_error err;
-    int rc = take_address(command, "proxyIp", true, &proxy, &err);
-    /* The device is the route; a router on it adds nothing. */
-    if (rc == 0)
-        rc = take_address(command, "routerIp", false, &router, &err);
-    const char *text = json_string_value(json_object_get(command->parameters, "proxyIp"));
-    if (rc == 0)
-        rc = check_proxy(c, &proxy, text, &err);
+    int rc = traffic_settings_read(command->parameters, &settings, &err);
+    for (size_t i = 0; i < settings.proxy_count && rc == 0; i++)
+        rc = check_proxy(c, &settings.proxies[i], &err);
     if (rc == 0 && is_held(command))
         return;
     if (rc == 0)
-        rc = check_way(c, &proxy, text, &err);
+        rc = check_ways(c, &settings, &err);
     if (rc == 0)
-        rc = controller_route(c, &proxy, &err);
+        rc = traffic_route(&c->traffic, &settings, &err);
     if (rc < 0) {
         client_command_fail(command, &err);
         return;
@@ -113,7 +100,7 @@ void proxy_action_configure_routing(struct client_command *command)
     c->holder = (struct client_who){0}; /* told by the reply */
     controller_update_status(c);
     c->holder = command->who;
-    client_command_return(command, NULL, (int)c->status);
+    reply_with_status(command);
 }
 
 void proxy_action_reset_routing(struct client_command *command)
@@ -122,7 +109,7 @@ void proxy_action_reset_routing(struct client_command *command)
     struct udptun_error err;
     if (is_held(command))
         return;
-    int rc = controller_unroute(c, &err);
+    int rc = traffic_unroute(&c->traffic, &err);
     c->holder = (struct client_who){0};
     controller_update_status(c);
     if (rc < 0)

@@ -83,7 +83,7 @@ static void on_configured(void *arg, udptun_client *client, const struct udptun_
     }
     struct client_command *command = job->command;
     configure_free(job);
-    client_command_return_reply(command, reply, value, CLIENT_COMMAND_NO_STATUS);
+    client_command_return_reply(command, reply, value, CLIENT_COMMAND_NO_STATUS, NULL);
 }
 
 /* udptund answers one call of a connection at a time, so a call that waits has a connection of its
@@ -207,7 +207,9 @@ static void on_status(void *arg, udptun_client *client, const struct udptun_clie
 {
     (void)client;
     struct client_command *command = arg;
-    client_command_return_reply(command, reply, NULL, (int)command->controller->status);
+    struct controller *c = command->controller;
+    client_command_return_reply(command, reply, NULL, (int)c->status,
+                                traffic_warnings(&c->traffic));
 }
 
 void proxy_action_get_status(struct client_command *command)

@@ -60,13 +60,21 @@ static void add_status(json_t *rest, int connection_status)
         json_object_set_new(rest, "connectionStatus", json_integer(connection_status));
 }
 
-void client_command_return(struct client_command *command, json_t *value, int connection_status)
+void client_command_return_with(struct client_command *command, json_t *value,
+                                int connection_status, json_t *warnings)
 {
     json_t *rest = json_object();
     if (value)
         json_object_set_new(rest, "returnValue", value);
     add_status(rest, connection_status);
+    if (warnings)
+        json_object_set_new(rest, "warnings", warnings);
     finish(command, UDPTUN_OK, rest);
+}
+
+void client_command_return(struct client_command *command, json_t *value, int connection_status)
+{
+    client_command_return_with(command, value, connection_status, NULL);
 }
 
 /* The number on the wire; our codes without one are UNEXPECTED. */
@@ -109,12 +117,13 @@ void client_command_fail_memory(struct client_command *command)
 
 void client_command_return_reply(struct client_command *command,
                                  const struct udptun_client_reply *reply, json_t *value,
-                                 int connection_status)
+                                 int connection_status, json_t *warnings)
 {
     static const char *const members[] = {"returnValue", "errorMessage", "error"};
     json_t *whole = reply->json ? json_loads(reply->json, 0, NULL) : NULL;
     if (!whole) {
         json_decref(value);
+        json_decref(warnings);
         if (reply->error.code < 0)
             client_command_fail(command, &reply->error);
         else
@@ -130,6 +139,8 @@ void client_command_return_reply(struct client_command *command,
     if (value)
         json_object_set_new(rest, "returnValue", value);
     add_status(rest, connection_status);
+    if (warnings)
+        json_object_set_new(rest, "warnings", warnings);
     json_decref(whole);
     finish(command, status_code(reply->error.code), rest);
 }

@@ -35,16 +35,19 @@ void client_command_refuse(struct controller *c, const struct client_who *who, c
 /* Done. `value`, which may be NULL, is taken over; `connection_status` or CLIENT_COMMAND_NO_STATUS.
  */
 void client_command_return(struct client_command *command, json_t *value, int connection_status);
+/* With a list of warnings, which may be NULL and is taken over. */
+void client_command_return_with(struct client_command *command, json_t *value,
+                                int connection_status, json_t *warnings);
 void client_command_fail(struct client_command *command, const struct udptun_error *err);
 /* As client_command_fail(), with further members of the reply's "error", which is taken over. */
 void client_command_fail_with(struct client_command *command, const struct udptun_error *err,
                               json_t *more);
 void client_command_fail_memory(struct client_command *command);
 /* As udptund replied: status, messages and returnValue. `value` (may be NULL, taken over) in the
- * place of its returnValue. */
+ * place of its returnValue; `warnings` as above. */
 void client_command_return_reply(struct client_command *command,
                                  const struct udptun_client_reply *reply, json_t *value,
-                                 int connection_status);
+                                 int connection_status, json_t *warnings);
 
 /* {"statusCode":0,"action":"statusChanged","connectionStatus":n} */
 void client_command_push_status(struct controller *c, uint64_t client, int connection_status);

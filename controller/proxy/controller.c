@@ -2,7 +2,6 @@
 /* controller.c - see controller.h. */
 #include "controller/proxy/controller.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -29,23 +28,20 @@ static void enter_status(struct controller *c, enum connection_status status, co
 
 void controller_update_status(struct controller *c)
 {
-    struct udptun_error err = {0};
-    enum route_kind kind = ROUTE_NONE;
-    if (!c->routed)
+    char why[256];
+    if (!c->traffic.routed)
         enter_status(c, STATUS_DISCONNECTED, "");
     else if (!proxy_device_exists(&c->device))
         enter_status(c, STATUS_RECONNECTING, "the TUN device is gone");
-    else if (routing_find(&c->routing, &c->proxy, c->mark, &kind, &err) < 0)
-        enter_status(c, STATUS_RECONNECTING, err.message);
-    else if (kind != ROUTE_REMOTE)
-        enter_status(c, STATUS_RECONNECTING, "there is no route to the proxy");
-    else if (!tunnels_in_place(&c->tunnels))
-        enter_status(c, STATUS_RECONNECTING, "udptund is gone");
+    else if (!traffic_has_way(&c->traffic, why, sizeof why) ||
+             !tunnels_in_place(&c->tunnels, why, sizeof why))
+        enter_status(c, STATUS_RECONNECTING, why);
     else
         enter_status(c, STATUS_CONNECTED, "");
 }
 
-/* ---- routing --------------------------------------------------------------------------------- */
+/* ---- the network
+ * --------------------------------------------------------------------------------- */
 
 int controller_have_device(struct controller *c, struct udptun_error *err)
 {
@@ -57,69 +53,11 @@ int controller_have_device(struct controller *c, struct udptun_error *err)
     return rc;
 }
 
-static int apply(struct controller *c, const struct udptun_endpoint *proxy, bool *repaired,
-                 struct udptun_error *err)
-{
-    struct plan plan;
-    int rc = controller_have_device(c, err);
-    if (rc == 0)
-        rc = proxy_device_up(&c->device, err);
-    if (rc < 0)
-        return rc;
-    plan_make(&plan, proxy, c->device.index, c->mark, c->routing.has_ip6);
-    return routing_set(&c->routing, &plan, repaired, err);
-}
-
-static int unroute(struct controller *c, struct udptun_error *err)
-{
-    struct udptun_error ignored;
-    int rc = routing_set(&c->routing, NULL, NULL, err);
-    int down = proxy_device_down(&c->device, rc < 0 ? &ignored : err);
-    c->routed = false;
-    return rc < 0 ? rc : down;
-}
-
-int controller_unroute(struct controller *c, struct udptun_error *err)
-{
-    bool was_routed = c->routed;
-    int rc = unroute(c, err);
-    if (was_routed)
-        log_write(c->log, UDPTUN_LOG_INFO, "proxy", "routing reset");
-    return rc;
-}
-
-int controller_route(struct controller *c, const struct udptun_endpoint *proxy,
-                     struct udptun_error *err)
-{
-    struct udptun_error ignored;
-    int rc = apply(c, proxy, NULL, err);
-    if (rc < 0 && c->routed)
-        apply(c, &c->proxy, NULL, &ignored);
-    else if (rc < 0)
-        unroute(c, &ignored);
-    if (rc < 0)
-        return rc;
-    char text[INET6_ADDRSTRLEN] = "";
-    c->routed = true;
-    c->proxy = *proxy;
-    inet_ntop(proxy->family == UDPTUN_ENDPOINT_IP4 ? AF_INET : AF_INET6, proxy->ip, text,
-              sizeof text);
-    log_write(c->log, UDPTUN_LOG_INFO, "proxy", "all but %s is routed into %s", text,
-              c->device.name);
-    return UDPTUN_OK;
-}
-
 /* The network changed; by us, too. */
 static void on_network(void *arg)
 {
     struct controller *c = arg;
-    struct udptun_error err;
-    bool repaired = false;
-    if (c->routed && apply(c, &c->proxy, &repaired, &err) < 0)
-        log_write(c->log, UDPTUN_LOG_ERROR, "proxy", "cannot keep the routing: %s", err.message);
-    else if (repaired)
-        log_write(c->log, UDPTUN_LOG_WARN, "proxy",
-                  "parts of the routing were taken away by somebody, and are back");
+    traffic_keep(&c->traffic);
     controller_update_status(c);
 }
 
@@ -171,9 +109,7 @@ static int open_all(struct controller *c, const struct proxy_options *o, struct 
     int rc = routing_open(&c->routing, err);
     c->device.nl = &c->routing.nl;
     if (rc == 0)
-        rc = routing_set(&c->routing, NULL, NULL, err);
-    if (rc == 0)
-        rc = proxy_device_clear(&c->routing.nl, err);
+        rc = traffic_open(&c->traffic, c, o->state_path, err);
     if (rc == 0)
         rc = route_watch_open(&c->netwatch, c->loop, on_network, c, err);
     if (rc == 0)
@@ -208,9 +144,8 @@ int controller_open(struct controller *c, struct ev_loop *loop, struct log *log,
 
 void controller_close(struct controller *c)
 {
-    struct udptun_error err;
-    if (c->routed && controller_unroute(c, &err) < 0)
-        log_write(c->log, UDPTUN_LOG_ERROR, "proxy", "%s", err.message);
+    if (c->traffic.controller)
+        traffic_close(&c->traffic);
     if (c->clients.loop)
         controller_update_status(c); /* "disconnected", before the connection ends */
     udptund_close(&c->udptund);

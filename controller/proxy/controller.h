@@ -3,12 +3,14 @@
 /*
  * controller.h - ProxyController as a whole: its state, and what may change it.
  *
- *     VPN client ─▶ clients.c ─▶ client_command.c ┬▶ action_routing.c ─▶ controller.c
+ *     VPN client ─▶ clients.c ─▶ client_command.c ┬▶ action_routing.c ─▶ traffic.c
  *                                          └▶ action_tunnel.c, action_remove.c ─▶ tunnels.c, udptund.c
- *     controller.c ┬▶ plan.c: what is to be ─▶ routing.c: netlink
- *                  └▶ device.c: the TUN device
+ *     traffic.c ┬▶ survey.c: the network as it is
+ *               ├▶ plan.c: what the routing is to be ─▶ routing.c: netlink
+ *               ├▶ firewall.c ─▶ nf.c: nf_tables
+ *               └▶ device.c: the TUN device
  *     tunnels.c, tunnels_restore.c ─▶ udptund.c ─▶ libclient ─▶ udptund, with the device's descriptor
- *     route_watch.c ─▶ controller.c: put right what somebody changed, tell the client
+ *     route_watch.c ─▶ traffic.c: put right what somebody changed, tell the client
  *
  * Everything is on one libev loop. Netlink is spoken synchronously, udptund never.
  */
@@ -24,6 +26,7 @@
 #include "controller/proxy/linux/route_watch.h"
 #include "controller/proxy/linux/routing.h"
 #include "controller/proxy/options.h"
+#include "controller/proxy/traffic.h"
 #include "controller/proxy/tunnels.h"
 #include "controller/proxy/udptund.h"
 #include "controller/proxy/wait_call.h"
@@ -51,9 +54,8 @@ struct controller {
     struct tunnels tunnels;
     struct configure *on_device_job; /* has the device reserved; NULL: none (configure.h) */
 
-    bool routed;
-    struct udptun_endpoint proxy; /* while routed */
-    struct client_who holder;     /* who configured the routing; id 0: gone, or nobody */
+    struct traffic traffic;
+    struct client_who holder; /* who configured the routing; id 0: gone, or nobody */
     enum connection_status status;
 };
 
@@ -65,11 +67,6 @@ void controller_close(struct controller *c);
 
 /* The device is there: made now if it could not be before. */
 int controller_have_device(struct controller *c, struct udptun_error *err);
-
-/* Route all but what goes to `proxy` into the device, or leave everything as it was. */
-int controller_route(struct controller *c, const struct udptun_endpoint *proxy,
-                     struct udptun_error *err);
-int controller_unroute(struct controller *c, struct udptun_error *err);
 
 /* Something may have changed: work the status out anew, and tell the client that holds the routing
  * if it is another. */

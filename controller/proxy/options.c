@@ -176,5 +176,8 @@ enum options_result proxy_options_parse(struct proxy_options *o, int argc, char 
         return usage("unexpected argument", argv[optind]);
     if (!o->socket_path)
         o->socket_path = DEFAULT_SOCKET;
+    static char state_path[4200];
+    snprintf(state_path, sizeof state_path, "%s.routing", o->socket_path);
+    o->state_path = state_path;
     return OPTIONS_RUN;
 }

@@ -13,7 +13,8 @@
 
 struct proxy_options {
     const char *socket_path;
-    uid_t owner; /* of the socket; NO_OWNER: the process's own user */
+    uid_t owner;            /* of the socket; NO_OWNER: the process's own user */
+    const char *state_path; /* of the file that outlives a crash: beside the socket */
     const char *log_file;
     bool daemonize;
     const char *udptund; /* its socket; NULL: libclient knows where */

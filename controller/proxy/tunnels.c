@@ -2,6 +2,7 @@
 /* tunnels.c - see tunnels.h. */
 #include "controller/proxy/tunnels.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -106,8 +107,9 @@ void tunnels_forget(struct tunnels *t, const char *name)
     controller_update_status(t->controller);
 }
 
-bool tunnels_in_place(const struct tunnels *t)
+bool tunnels_in_place(const struct tunnels *t, char *why, size_t size)
 {
+    snprintf(why, size, "udptund is gone");
     LIST_FOREACH (node, &t->list) {
         if (list_entry(node, struct kept_tunnel, node)->on_device)
             return !t->missing;

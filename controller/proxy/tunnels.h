@@ -60,8 +60,9 @@ struct kept_tunnel *tunnels_on_device(struct tunnels *t);
 void tunnels_remember(struct tunnels *t, json_t *object, json_t *tun2socks, bool on_device);
 void tunnels_forget(struct tunnels *t, const char *name);
 
-/* Whether traffic that goes into the device is taken by udptund, as far as we had it do so. */
-bool tunnels_in_place(const struct tunnels *t);
+/* Whether traffic that goes into the device is taken by udptund, as far as we had it do so; else
+ * `why` it is not. */
+bool tunnels_in_place(const struct tunnels *t, char *why, size_t size);
 
 /* The connection to udptund is lost. */
 void tunnels_lost(struct tunnels *t);

@@ -20,7 +20,13 @@ static struct plan plan_for(const char *proxy, uint32_t mark, bool has_ip6)
     struct plan plan;
     struct udptun_endpoint ep;
     assert_true(endpoint_parse_ip(proxy, &ep));
-    plan_make(&plan, &ep, DEVICE, mark, has_ip6);
+    const struct wish wish = {.aside = {ep},
+                              .aside_count = 1,
+                              .device = DEVICE,
+                              .device_name = "tun0",
+                              .mark = mark,
+                              .has_ip6 = has_ip6};
+    plan_make(&plan, &wish, NULL);
     return plan;
 }
 
@@ -84,6 +90,66 @@ static void everything_else_goes_into_the_device_in_both_families(void **state)
     }
 }
 
+static void strict_leaves_the_main_table_out_and_comes_first(void **state)
+{
+    (void)state;
+    struct plan plan;
+    struct survey survey = {.networks = {{.family = AF_INET,
+                                          .prefix_size = 24,
+                                          .to = {192, 168, 7},
+                                          .device = 3,
+                                          .name = "eth0",
+                                          .is_lan = true},
+                                         {.family = AF_INET,
+                                          .prefix_size = 24,
+                                          .to = {203, 0, 113},
+                                          .device = 3,
+                                          .name = "eth0"}},
+                            .network_count = 2};
+    struct wish wish = {.device = DEVICE, .device_name = "tun0", .strict = true, .allow_lan = true};
+    for (int with_lan = 1; with_lan >= 0; with_lan--) {
+        size_t near = 0, lan = 0;
+        wish.allow_lan = with_lan;
+        plan_make(&plan, &wish, &survey);
+        for (size_t i = 0; i < plan.rule_count; i++) {
+            assert_true(plan.rules[i].priority <= PLAN_END - PLAN_STRICT);
+            assert_int_not_equal(plan.rules[i].table, RT_TABLE_MAIN);
+        }
+        for (size_t i = 0; i < plan.route_count; i++) {
+            near += plan.routes[i].table == PLAN_NEAR_TABLE;
+            lan += plan.routes[i].table == PLAN_LAN_TABLE;
+        }
+        assert_int_equal(near, 2);
+        assert_int_equal(lan, with_lan);
+    }
+}
+
+static void a_lan_is_private_and_not_wide(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *to;
+        uint8_t prefix_size;
+        bool is_lan;
+    } all[] = {
+        {"10.0.0.0", 8, false},    {"10.0.0.0", 15, false},    {"10.0.0.0", 16, true},
+        {"172.16.0.0", 16, true},  {"172.31.0.0", 16, true},   {"172.32.0.0", 16, false},
+        {"192.168.0.0", 16, true}, {"192.168.0.0", 15, false}, {"192.167.0.0", 16, false},
+        {"100.64.0.0", 16, true},  {"100.127.0.0", 16, true},  {"100.128.0.0", 16, false},
+        {"169.254.0.0", 16, true}, {"203.0.113.0", 24, false}, {"0.0.0.0", 1, false},
+        {"fc00::", 7, true},       {"fd00::", 8, true},        {"fe00::", 8, false},
+        {"fe80::", 10, true},      {"fe80::", 9, false},       {"fec0::", 10, false},
+        {"2001:db8::", 64, false}, {"::", 1, false},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        struct udptun_endpoint ep;
+        assert_true(endpoint_parse_ip(all[i].to, &ep));
+        uint8_t family = ep.family == UDPTUN_ENDPOINT_IP4 ? AF_INET : AF_INET6;
+        if (survey_is_lan(family, ep.ip, all[i].prefix_size) != all[i].is_lan)
+            fail_msg("%s/%u", all[i].to, all[i].prefix_size);
+    }
+}
+
 static void without_ip6_there_is_nothing_of_it(void **state)
 {
     (void)state;
@@ -109,7 +175,25 @@ static void a_rule_leads_into_the_device_only_behind_those_that_keep_out_of_it(v
 static void what_is_told_to_the_kernel_is_known_again(void **state)
 {
     (void)state;
-    const struct plan plan = plan_for("2001:db8::2", MARK, true);
+    struct plan plan;
+    const struct survey survey = {.networks = {{.family = AF_INET,
+                                                .prefix_size = 20,
+                                                .to = {10, 1, 16},
+                                                .device = 3,
+                                                .name = "eth0",
+                                                .is_lan = true}},
+                                  .network_count = 1};
+    struct wish wish = {.aside_count = 1,
+                        .device = DEVICE,
+                        .device_name = "tun0",
+                        .mark = MARK,
+                        .has_ip6 = true,
+                        .strict = true,
+                        .allow_lan = true,
+                        .dns = true,
+                        .firewall = true};
+    assert_true(endpoint_parse_ip("2001:db8::2", &wish.aside[0]));
+    plan_make(&plan, &wish, &survey);
     struct nl_message m;
     for (size_t i = 0; i < plan.rule_count; i++) {
         struct plan_rule rule;
@@ -153,8 +237,9 @@ static void what_others_made_is_not_taken_for_ours(void **state)
     plan_route_encode(&plan.routes[0], RTM_NEWROUTE, &m);
     ((struct rtmsg *)NLMSG_DATA(&m.header))->rtm_protocol = RTPROT_BOOT;
     assert_false(plan_route_decode(&m.header, &route));
-    plan_route_encode(&plan.routes[0], RTM_NEWROUTE, &m);
-    ((struct rtmsg *)NLMSG_DATA(&m.header))->rtm_dst_len = 24;
+    struct plan_route away = plan.routes[0];
+    away.table = PLAN_NEAR_TABLE + 1;
+    plan_route_encode(&away, RTM_NEWROUTE, &m);
     assert_false(plan_route_decode(&m.header, &route));
 }
 
@@ -208,6 +293,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_proxy_stays_outside_in_its_own_family_only),
         cmocka_unit_test(everything_else_goes_into_the_device_in_both_families),
+        cmocka_unit_test(strict_leaves_the_main_table_out_and_comes_first),
+        cmocka_unit_test(a_lan_is_private_and_not_wide),
         cmocka_unit_test(without_ip6_there_is_nothing_of_it),
         cmocka_unit_test(a_rule_leads_into_the_device_only_behind_those_that_keep_out_of_it),
         cmocka_unit_test(what_is_told_to_the_kernel_is_known_again),

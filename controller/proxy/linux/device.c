@@ -100,9 +100,19 @@ int proxy_device_make(struct proxy_device *d, struct udptun_error *err)
     return rc;
 }
 
-int proxy_device_clear(struct nl *nl, struct udptun_error *err)
+int proxy_device_clear(struct proxy_device *d, bool adopt, struct udptun_error *err)
 {
-    return link_delete_ours(nl, err);
+    uint32_t index = adopt ? if_nametoindex(d->name) : 0;
+    bool found = false;
+    int rc = link_delete_ours(d->nl, index, &found, err);
+    if (rc == 0 && found)
+        d->index = index;
+    return rc;
+}
+
+bool proxy_device_is_read(const struct proxy_device *d)
+{
+    return link_has_carrier(d->nl, d->index);
 }
 
 void proxy_device_destroy(struct proxy_device *d)

@@ -42,14 +42,17 @@ bool device_address_parse(const char *text, struct device_address *address);
 /* `ip` is in its network. */
 bool device_address_covers(const struct device_address *address, const struct udptun_endpoint *ip);
 
-/* Delete every device that bears our alias: what a crash has left. */
-int proxy_device_clear(struct nl *nl, struct udptun_error *err);
+/* Delete every device that bears our alias: what a crash has left. With `adopt` that of our name is
+ * not deleted: it is ours again. */
+int proxy_device_clear(struct proxy_device *d, bool adopt, struct udptun_error *err);
 
 /* Have it, down. One that is there already is left as it is. UDPTUN_E_CONFLICT: the name is taken;
  * UDPTUN_E_PERMISSION. */
 int proxy_device_make(struct proxy_device *d, struct udptun_error *err);
 /* It is there, under our name and index. */
 bool proxy_device_exists(const struct proxy_device *d);
+/* Some program is attached to it. */
+bool proxy_device_is_read(const struct proxy_device *d);
 /* Delete it. */
 void proxy_device_destroy(struct proxy_device *d);
 

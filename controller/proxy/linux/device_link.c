@@ -75,6 +75,26 @@ int link_set_up(struct nl *nl, uint32_t index, bool up, struct udptun_error *err
                 err);
 }
 
+static void note_carrier(void *arg, const struct nlmsghdr *message)
+{
+    bool *carrier = arg;
+    const struct rtattr *a[IFLA_CARRIER + 1];
+    if (message->nlmsg_type != RTM_NEWLINK)
+        return;
+    nl_parse(message, sizeof(struct ifinfomsg), a, IFLA_CARRIER);
+    if (a[IFLA_CARRIER] && RTA_PAYLOAD(a[IFLA_CARRIER]) >= 1)
+        *carrier = *(const uint8_t *)RTA_DATA(a[IFLA_CARRIER]) != 0;
+}
+
+bool link_has_carrier(struct nl *nl, uint32_t index)
+{
+    struct nl_message m;
+    bool carrier = true; /* if it cannot be asked, nothing is wrong with it */
+    begin_link(&m, RTM_GETLINK, index);
+    nl_talk(nl, &m, note_carrier, &carrier);
+    return carrier;
+}
+
 static void begin_address(struct nl_message *m, uint16_t type, uint16_t flags, uint32_t index,
                           const struct device_address *address)
 {
@@ -134,7 +154,7 @@ static void note_ours(void *arg, const struct nlmsghdr *message)
         found->index[found->count++] = (uint32_t)head->ifi_index;
 }
 
-int link_delete_ours(struct nl *nl, struct udptun_error *err)
+int link_delete_ours(struct nl *nl, uint32_t kept, bool *found_kept, struct udptun_error *err)
 {
     struct nl_message m;
     struct found found = {0};
@@ -143,7 +163,11 @@ int link_delete_ours(struct nl *nl, struct udptun_error *err)
     int rc = nl_talk(nl, &m, note_ours, &found);
     if (rc < 0 && rc != -EINTR)
         return nl_error(nl, rc, UDPTUN_E_SYSTEM, err, "cannot read the list of devices");
-    for (size_t i = 0; i < found.count; i++)
-        link_delete(nl, found.index[i]);
+    for (size_t i = 0; i < found.count; i++) {
+        if (found.index[i] == kept)
+            *found_kept = true;
+        else
+            link_delete(nl, found.index[i]);
+    }
     return UDPTUN_OK;
 }

@@ -10,6 +10,9 @@ int link_prepare(struct nl *nl, uint32_t index, uint32_t mtu, struct udptun_erro
 int link_set_mtu(struct nl *nl, uint32_t index, uint32_t mtu, struct udptun_error *err);
 int link_set_up(struct nl *nl, uint32_t index, bool up, struct udptun_error *err);
 
+/* Of a TUN device: a program is attached. */
+bool link_has_carrier(struct nl *nl, uint32_t index);
+
 /* One that is there already, or gone already, is no error. */
 int link_add_address(struct nl *nl, uint32_t index, const struct device_address *address,
                      struct udptun_error *err);
@@ -17,7 +20,8 @@ int link_delete_address(struct nl *nl, uint32_t index, const struct device_addre
                         struct udptun_error *err);
 
 void link_delete(struct nl *nl, uint32_t index);
-/* Every one with our alias. */
-int link_delete_ours(struct nl *nl, struct udptun_error *err);
+/* Every one with our alias but that with the index `kept` (0: none); `*found`: there is that one.
+ */
+int link_delete_ours(struct nl *nl, uint32_t kept, bool *found, struct udptun_error *err);
 
 #endif

@@ -4,6 +4,7 @@
 #include "controller/proxy/linux/route_watch.h"
 
 #include <errno.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
@@ -35,6 +36,22 @@ static void on_settled(struct ev_loop *loop, ev_timer *watcher, int events)
     w->changed(w->arg);
 }
 
+/* What others do to nf_tables: one that flushes its rules takes ours along. */
+static void watch_firewall(struct route_watch *w)
+{
+    static const int group = NFNLGRP_NFTABLES;
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_NETFILTER);
+    const struct sockaddr_nl any = {.nl_family = AF_NETLINK};
+    if (fd >= 0 && bind(fd, (const struct sockaddr *)&any, sizeof any) == 0 &&
+        setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) == 0) {
+        ev_io_init(&w->firewall, on_readable, fd, EV_READ);
+        w->firewall.data = w;
+        ev_io_start(w->loop, &w->firewall);
+    } else if (fd >= 0) {
+        close(fd);
+    }
+}
+
 int route_watch_open(struct route_watch *w, struct ev_loop *loop, void (*changed)(void *arg),
                      void *arg, struct udptun_error *err)
 {
@@ -56,6 +73,7 @@ int route_watch_open(struct route_watch *w, struct ev_loop *loop, void (*changed
     ev_timer_init(&w->settle, on_settled, SETTLE_S, 0.);
     w->readable.data = w->settle.data = w;
     ev_io_start(loop, &w->readable);
+    watch_firewall(w);
     return UDPTUN_OK;
 }
 
@@ -65,6 +83,10 @@ void route_watch_close(struct route_watch *w)
         return;
     ev_io_stop(w->loop, &w->readable);
     ev_timer_stop(w->loop, &w->settle);
+    if (ev_is_active(&w->firewall)) {
+        ev_io_stop(w->loop, &w->firewall);
+        close(w->firewall.fd);
+    }
     close(w->readable.fd);
     w->loop = NULL;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* route_watch.h - tells that links, addresses, routes or rules have changed, once they have
- * settled.
+/* route_watch.h - tells that links, addresses, routes, rules or nf_tables have changed, once they
+ * have settled.
  */
 #ifndef PROXY_LINUX_ROUTE_WATCH_H
 #define PROXY_LINUX_ROUTE_WATCH_H
@@ -12,6 +12,7 @@
 struct route_watch {
     struct ev_loop *loop;
     ev_io readable;
+    ev_io firewall; /* not active where the kernel has no nf_tables */
     ev_timer settle;
     void (*changed)(void *arg);
     void *arg;

@@ -92,11 +92,14 @@ static int dump_family(struct routing *r, uint8_t family, struct present *presen
     int rc = nl_talk(&r->nl, &m, note_rule, present);
     if (rc < 0)
         return rc;
-    struct rtmsg *route = nl_begin(&m, RTM_GETROUTE, NLM_F_DUMP, sizeof *route);
-    route->rtm_family = family;
-    nl_put_u32(&m, RTA_TABLE, PLAN_TABLE);
-    rc = nl_talk(&r->nl, &m, note_route, present);
-    return rc == -ENOENT ? 0 : rc; /* there is no such table */
+    for (uint32_t table = PLAN_TABLE; table <= PLAN_NEAR_TABLE && rc == 0; table++) {
+        struct rtmsg *route = nl_begin(&m, RTM_GETROUTE, NLM_F_DUMP, sizeof *route);
+        route->rtm_family = family;
+        nl_put_u32(&m, RTA_TABLE, table);
+        rc = nl_talk(&r->nl, &m, note_route, present);
+        rc = rc == -ENOENT ? 0 : rc; /* there is no such table */
+    }
+    return rc;
 }
 
 static int dump(struct routing *r, struct present *present, struct udptun_error *err)
@@ -131,6 +134,8 @@ static int add_routes(struct routing *r, const struct plan *plan, bool *added,
         /* A device without IPv6: the unreachable route stands for it. */
         bool without = route->family == AF_INET6 && route->device &&
                        (rc == -EACCES || rc == -EINVAL || rc == -ENODEV);
+        /* A network of others, which may be gone since it was looked at. */
+        without = without || (route->table != PLAN_TABLE && rc < 0);
         if (rc < 0 && rc != -EEXIST && !without)
             return nl_error(&r->nl, rc, UDPTUN_E_ROUTING, err,
                             route->family == AF_INET6 ? "cannot add the IPv6 route into the device"
@@ -151,7 +156,7 @@ static int add_rules(struct routing *r, const struct plan *plan, bool into, bool
 {
     for (size_t i = 0; i < plan->rule_count; i++) {
         const struct plan_rule *rule = &plan->rules[i];
-        if ((rule->priority == PLAN_INTO) != into)
+        if (plan_rule_is_into(rule) != into)
             continue;
         int rc = change_rule(r, rule, RTM_NEWRULE);
         *added = *added || rc == 0;
@@ -168,7 +173,7 @@ static int delete_rules(struct routing *r, const struct present *present, const 
     int result = 0;
     for (size_t i = 0; i < present->rule_count; i++) {
         const struct plan_rule *rule = &present->rules[i];
-        if ((rule->priority == PLAN_INTO) != into || plan_has_rule(plan, rule))
+        if (plan_rule_is_into(rule) != into || plan_has_rule(plan, rule))
             continue;
         int rc = change_rule(r, rule, RTM_DELRULE);
         if (rc < 0 && rc != -ENOENT && result == 0)
@@ -222,30 +227,50 @@ int routing_set(struct routing *r, const struct plan *plan, bool *repaired,
 
 /* ---- a look ---------------------------------------------------------------------------------- */
 
-static void note_type(void *arg, const struct nlmsghdr *message)
+bool routing_is_set(struct routing *r)
 {
-    uint8_t *type = arg;
-    if (message->nlmsg_type == RTM_NEWROUTE)
-        *type = ((const struct rtmsg *)NLMSG_DATA(message))->rtm_type;
+    struct present present = {0};
+    struct udptun_error ignored;
+    bool is_set = dump(r, &present, &ignored) == 0 && present.rule_count > 0;
+    forget(&present);
+    return is_set;
+}
+
+struct way {
+    uint8_t type;
+    uint32_t device;
+};
+
+static void note_way(void *arg, const struct nlmsghdr *message)
+{
+    struct way *way = arg;
+    const struct rtattr *a[RTA_OIF + 1];
+    const struct rtmsg *head = NLMSG_DATA(message);
+    if (message->nlmsg_type != RTM_NEWROUTE)
+        return;
+    nl_parse(message, sizeof *head, a, RTA_OIF);
+    *way = (struct way){.type = head->rtm_type, .device = nl_get_u32(a[RTA_OIF])};
 }
 
 int routing_find(struct routing *r, const struct udptun_endpoint *to, uint32_t mark,
-                 enum route_kind *kind, struct udptun_error *err)
+                 enum route_kind *kind, uint32_t *device, struct udptun_error *err)
 {
     struct nl_message m;
     bool is_ip4 = to->family == UDPTUN_ENDPOINT_IP4;
-    uint8_t type = RTN_UNSPEC;
+    struct way way = {.type = RTN_UNSPEC};
     struct rtmsg *head = nl_begin(&m, RTM_GETROUTE, 0, sizeof *head);
     head->rtm_family = is_ip4 ? AF_INET : AF_INET6;
     head->rtm_dst_len = is_ip4 ? 32 : 128;
     nl_put(&m, RTA_DST, to->ip, is_ip4 ? 4 : 16);
     if (mark)
         nl_put_u32(&m, RTA_MARK, mark);
-    int rc = nl_talk(&r->nl, &m, note_type, &type);
-    *kind = type == RTN_UNICAST     ? ROUTE_REMOTE
-            : type == RTN_LOCAL     ? ROUTE_LOCAL
-            : type == RTN_BROADCAST ? ROUTE_BROADCAST
-                                    : ROUTE_NONE;
+    int rc = nl_talk(&r->nl, &m, note_way, &way);
+    *kind = way.type == RTN_UNICAST     ? ROUTE_REMOTE
+            : way.type == RTN_LOCAL     ? ROUTE_LOCAL
+            : way.type == RTN_BROADCAST ? ROUTE_BROADCAST
+                                        : ROUTE_NONE;
+    if (device)
+        *device = way.device;
     if (rc == -ENETUNREACH || rc == -EHOSTUNREACH || rc == -EACCES || rc == -EINVAL)
         *kind = ROUTE_NONE; /* no route, or one of the types unreachable, prohibit, blackhole */
     else if (rc < 0)

@@ -69,6 +69,9 @@ void routing_close(struct routing *r);
 int routing_set(struct routing *r, const struct plan *plan, bool *repaired,
                 struct udptun_error *err);
 
+/* Rules of ours are there. */
+bool routing_is_set(struct routing *r);
+
 enum route_kind {
     ROUTE_NONE,      /* unreachable */
     ROUTE_LOCAL,     /* an address of this machine */
@@ -76,8 +79,9 @@ enum route_kind {
     ROUTE_REMOTE,
 };
 
-/* How an address is reached outside of the device; `mark` as in the plan. 0 or a code. */
+/* How an address is reached by a socket with `mark`, which as in the plan keeps outside of the
+ * device; `*device` (may be NULL): the index of the device. 0 or a code. */
 int routing_find(struct routing *r, const struct udptun_endpoint *to, uint32_t mark,
-                 enum route_kind *kind, struct udptun_error *err);
+                 enum route_kind *kind, uint32_t *device, struct udptun_error *err);
 
 #endif
