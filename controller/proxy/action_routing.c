@@ -2,12 +2,18 @@
 /*
  * action_routing.c - configureRouting, resetRouting, getDeviceName.
  *
+ *     configureRouting  ->  [applyConfig: the instance's `dns`]  ->  routes and rules  ->  reply
+ *
  * Existing clients send parameters of their own beside those below (isAutoConnect): what is not
  * known here is left alone. The reply to configureRouting says that it is connected; statusChanged
  * comes when that changes, and not along with the reply: such clients take what one read brings for
  * one object.
  */
+#include <stdlib.h>
+#include <string.h>
+
 #include "controller/proxy/actions.h"
+#include "controller/proxy/configure.h"
 #include "controller/proxy/controller.h"
 #include "controller/proxy/traffic_file.h"
 
@@ -73,34 +79,112 @@ static bool is_held(struct client_command *command)
     return true;
 }
 
-static void reply_with_status(struct client_command *command)
+/* A configureRouting on its way. */
+struct routing_job {
+    struct client_command *command;
+    struct traffic_settings settings;
+    bool dns_is_new; /* udptund has been told of it */
+};
+
+/* All but what needs an answer of udptund. */
+static int check_settings(struct controller *c, const struct traffic_settings *settings,
+                          struct udptun_error *err)
 {
-    client_command_return_with(command, NULL, (int)command->controller->status,
-                               traffic_warnings(&command->controller->traffic));
+    int rc = 0;
+    for (size_t i = 0; i < settings->proxy_count && rc == 0; i++)
+        rc = check_proxy(c, &settings->proxies[i], err);
+    if (rc == 0 && settings->dns[0] && !tunnels_on_device(&c->tunnels))
+        rc = error_set(err, UDPTUN_E_INVALID, "parameters.dns",
+                       "parameters.dns: no tun2socks instance that was configured here is on %s",
+                       c->device.name);
+    return rc;
 }
 
-void proxy_action_configure_routing(struct client_command *command)
+/* Undone if the instance on the device would send its own traffic into it. */
+static int route(struct controller *c, const struct traffic_settings *settings,
+                 struct udptun_error *err)
 {
+    struct udptun_error ignored;
+    const struct traffic_settings before = c->traffic.settings;
+    bool was_routed = c->traffic.routed;
+    int rc = traffic_route(&c->traffic, settings, err);
+    const struct kept_tunnel *tunnel = tunnels_on_device(&c->tunnels);
+    if (rc < 0 || !tunnel)
+        return rc;
+    rc = configure_check_proxies(c, tunnel->tun2socks, "parameters.proxyIp", err);
+    if (rc < 0 && was_routed)
+        traffic_route(&c->traffic, &before, &ignored);
+    else if (rc < 0)
+        traffic_unroute(&c->traffic, &ignored);
+    return rc;
+}
+
+/* The last step; `err` has what failed before, or code 0. */
+static void routing_finish(struct routing_job *job, struct udptun_error *err)
+{
+    struct client_command *command = job->command;
     struct controller *c = command->controller;
-    struct traffic_settings settings;
-    struct udptun_error err;
-    int rc = traffic_settings_read(command->parameters, &settings, &err);
-    for (size_t i = 0; i < settings.proxy_count && rc == 0; i++)
-        rc = check_proxy(c, &settings.proxies[i], &err);
-    if (rc == 0 && is_held(command))
+    char before[TRAFFIC_DNS_SIZE];
+    bool held = err->code == 0 && is_held(command); /* by another since we asked, and told so */
+    strcpy(before, traffic_dns(&c->traffic));
+    int rc = err->code;
+    if (rc == 0 && !held)
+        rc = route(c, &job->settings, err);
+    /* udptund is told what is in force, if that is not what it knows. */
+    const char *known = job->dns_is_new ? job->settings.dns : before;
+    if (strcmp(known, traffic_dns(&c->traffic)) != 0)
+        tunnels_set_dns(&c->tunnels, traffic_dns(&c->traffic), NULL, NULL);
+    free(job);
+    if (held)
         return;
-    if (rc == 0)
-        rc = check_ways(c, &settings, &err);
-    if (rc == 0)
-        rc = traffic_route(&c->traffic, &settings, &err);
     if (rc < 0) {
-        client_command_fail(command, &err);
+        client_command_fail(command, err);
         return;
     }
     c->holder = (struct client_who){0}; /* told by the reply */
     controller_update_status(c);
     c->holder = command->who;
-    reply_with_status(command);
+    client_command_return_with(command, NULL, (int)c->status, traffic_warnings(&c->traffic));
+}
+
+static void on_dns_set(void *arg, udptun_client *client, const struct udptun_client_reply *reply)
+{
+    (void)client;
+    struct routing_job *job = arg;
+    struct udptun_error err = reply->error;
+    job->dns_is_new = err.code == 0;
+    if (err.code < 0 && strstr(err.field, "dns")) {
+        const char *why = strstr(reply->error.message, "dns: ");
+        error_set(&err, err.code, "parameters.dns", "parameters.dns: %s",
+                  why ? why + strlen("dns: ") : reply->error.message);
+    }
+    routing_finish(job, &err);
+}
+
+void proxy_action_configure_routing(struct client_command *command)
+{
+    struct controller *c = command->controller;
+    struct udptun_error err = {0};
+    struct routing_job *job = calloc(1, sizeof *job);
+    if (!job) {
+        client_command_fail_memory(command);
+        return;
+    }
+    job->command = command;
+    int rc = traffic_settings_read(command->parameters, &job->settings, &err);
+    if (rc == 0)
+        rc = check_settings(c, &job->settings, &err);
+    if (rc == 0 && is_held(command)) {
+        free(job);
+        return;
+    }
+    if (rc == 0)
+        rc = check_ways(c, &job->settings, &err);
+    /* The server first: questions must not meet an instance that does not answer them. */
+    if (rc == 0 && job->settings.dns[0] && strcmp(job->settings.dns, traffic_dns(&c->traffic)) != 0)
+        tunnels_set_dns(&c->tunnels, job->settings.dns, on_dns_set, job);
+    else
+        routing_finish(job, &err);
 }
 
 void proxy_action_reset_routing(struct client_command *command)
@@ -109,7 +193,10 @@ void proxy_action_reset_routing(struct client_command *command)
     struct udptun_error err;
     if (is_held(command))
         return;
+    bool had_dns = traffic_dns(&c->traffic)[0] != '\0';
     int rc = traffic_unroute(&c->traffic, &err);
+    if (had_dns)
+        tunnels_set_dns(&c->tunnels, "", NULL, NULL);
     c->holder = (struct client_who){0};
     controller_update_status(c);
     if (rc < 0)

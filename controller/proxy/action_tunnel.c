@@ -18,6 +18,7 @@
 #include "controller/proxy/actions.h"
 #include "controller/proxy/configure.h"
 #include "controller/proxy/controller.h"
+#include "controller/proxy/tunnels_state.h"
 
 /* Longer than udptund lets a configure wait for the tunnel, so that its own answer comes first. */
 static const double GRACE_S = 10.;
@@ -76,10 +77,16 @@ static void on_configured(void *arg, udptun_client *client, const struct udptun_
         if (whole || !job->merge)
             tunnels_remember(&c->tunnels, whole ? whole : json_incref(job->tunnel), NULL, false);
     }
-    if (job->changed && reply->value) {
+    if (reply->value)
         value = json_loads(reply->value, 0, NULL);
-        if (value)
-            json_object_set_new(value, "changed", json_true());
+    if (value)
+        tunnels_state_note(&c->tunnels, json_object_get(value, "tunnel"));
+    controller_update_status(c);
+    if (value && job->changed) {
+        json_object_set_new(value, "changed", json_true());
+    } else {
+        json_decref(value); /* udptund's own is the reply */
+        value = NULL;
     }
     struct client_command *command = job->command;
     configure_free(job);
@@ -134,7 +141,7 @@ static void on_applied(void *arg, udptun_client *client, const struct udptun_cli
     tunnels_remember(&c->tunnels, json_incref(job->tunnel), json_incref(job->tun2socks),
                      job->on_device);
     if (job->on_device)
-        tunnels_device_in_place(&c->tunnels);
+        tunnels_device_in_place(&c->tunnels); /* and its state is asked for, before the tunnel's */
     configure_release_device(job); /* tunnels.c knows now who has it, however long we wait */
     ask_for_tunnel(job);
 }
@@ -153,7 +160,9 @@ static void apply_both(struct configure *job)
         configure_fail(job, &err);
         return;
     }
-    json_t *parameters = tunnels_config(job->tunnel, job->tun2socks);
+    json_t *whole = tunnels_effective(job->tun2socks, job->on_device, traffic_dns(&c->traffic));
+    json_t *parameters = tunnels_config(job->tunnel, whole);
+    json_decref(whole);
     udptund_call(&c->udptund, "applyConfig", parameters, job->on_device ? c->device.fd : -1, 0.,
                  on_applied, job);
     json_decref(parameters);

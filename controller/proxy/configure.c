@@ -92,6 +92,46 @@ static int check_no_loop(const struct configure *job, struct udptun_error *err)
     return UDPTUN_OK;
 }
 
+/* An address that is not by routing outside of the device is in it. */
+static bool leads_into_device(struct controller *c, const struct udptun_endpoint *ip)
+{
+    struct udptun_error ignored;
+    enum route_kind kind;
+    uint32_t device = 0;
+    return routing_find(&c->routing, ip, 0, &kind, &device, &ignored) == 0 &&
+           kind == ROUTE_REMOTE && device == c->device.index;
+}
+
+int configure_check_proxies(struct controller *c, const json_t *tun2socks, const char *field,
+                            struct udptun_error *err)
+{
+    static const char *const ways[] = {"tcp", "udp"};
+    if (json_object_get(tun2socks, "bindDevice") || json_object_get(tun2socks, "mark"))
+        return UDPTUN_OK;
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        const char *url = json_string_value(json_object_get(tun2socks, ways[i]));
+        const char *host = url ? strstr(url, "://") : NULL;
+        struct udptun_endpoint ep;
+        if (!host)
+            continue;
+        host = strrchr(host, '@') ? strrchr(host, '@') + 1 : host + 3;
+        /* A name may lead anywhere, at any time; udptund finds out when it uses it. */
+        if (!endpoint_parse(host, &ep))
+            continue;
+        ep = endpoint_unmapped(&ep);
+        if (endpoint_is_loopback(&ep) || !leads_into_device(c, &ep))
+            continue;
+        char path[sizeof err->field];
+        snprintf(path, sizeof path, "%s%s%s", field, strcmp(field, "parameters.proxyIp") ? "." : "",
+                 strcmp(field, "parameters.proxyIp") ? ways[i] : "");
+        return error_set(err, UDPTUN_E_INVALID, path,
+                         "%s: the proxy %.72s of the instance would be reached through %s, and its "
+                         "traffic would go in circles; name its address in proxyIp or proxyIps",
+                         path, host, c->device.name);
+    }
+    return UDPTUN_OK;
+}
+
 /* The device, and what a tun2socks part may leave out. A descriptor is one that a merge found at
  * udptund: ours. */
 static int complete_tun2socks(struct configure *job, const char *name, struct udptun_error *err)
@@ -109,6 +149,9 @@ static int complete_tun2socks(struct configure *job, const char *name, struct ud
         return UDPTUN_OK;
     json_object_set_new(job->tun2socks, "device", json_string("fd:0"));
     int rc = check_no_loop(job, err);
+    if (rc == 0 && c->traffic.routed)
+        rc = configure_check_proxies(job->command->controller, job->tun2socks,
+                                     "parameters.tun2socks", err);
     if (rc == 0)
         rc = check_address(job, "address", &c->device.address, err);
     if (rc == 0)
@@ -180,6 +223,20 @@ static void merge_into(json_t **object, const json_t *list, const json_t *known)
     }
 }
 
+/* The DNS server of the routing is in udptund's object, but not in the client's. */
+static void leave_out_dns(struct configure *job, const json_t *given, const json_t *known)
+{
+    const char *dns = json_string_value(json_object_get(job->tun2socks, "dns"));
+    const char *routed = traffic_dns(&job->command->controller->traffic);
+    if (json_object_get(given, "dns") || !dns || strcmp(dns, routed) != 0)
+        return;
+    json_t *own = json_object_get(known, "dns");
+    if (own)
+        json_object_set(job->tun2socks, "dns", own);
+    else
+        json_object_del(job->tun2socks, "dns");
+}
+
 int configure_merge(struct configure *job, const json_t *config, struct udptun_error *err)
 {
     const char *name = json_string_value(json_object_get(job->tunnel, "name"));
@@ -187,6 +244,8 @@ int configure_merge(struct configure *job, const json_t *config, struct udptun_e
     merge_into(&job->tunnel, json_object_get(config, "udpTunnels"), known ? known->object : NULL);
     merge_into(&job->tun2socks, json_object_get(config, "tun2socks"),
                known ? known->tun2socks : NULL);
+    leave_out_dns(job, json_object_get(job->command->parameters, "tun2socks"),
+                  known ? known->tun2socks : NULL);
     return complete_tun2socks(job, name, err);
 }
 

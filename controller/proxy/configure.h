@@ -32,6 +32,11 @@ int configure_read(struct configure *job, struct udptun_error *err);
  * without a merge. 0, or a code with the field. */
 int configure_merge(struct configure *job, const json_t *config, struct udptun_error *err);
 
+/* While the routing is in force: no proxy of an instance on our device is reached through the
+ * device. `field` is that of the instance, or "parameters.proxyIp". */
+int configure_check_proxies(struct controller *c, const json_t *tun2socks, const char *field,
+                            struct udptun_error *err);
+
 /* Whether the job has the device reserved. */
 bool configure_has_device(const struct configure *job);
 /* Others may reserve it; without effect for a job that has it not. */

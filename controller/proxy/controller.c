@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "controller/proxy/client_command.h"
+#include "controller/proxy/tunnels_state.h"
 
 static const char *const status_names[] = {
     [STATUS_CONNECTED] = "connected",
@@ -89,6 +90,13 @@ static void on_connected(void *arg)
 {
     struct controller *c = arg;
     tunnels_restore(&c->tunnels);
+    tunnels_state_look(&c->tunnels);
+}
+
+static void on_event(void *arg, const char *json)
+{
+    struct controller *c = arg;
+    tunnels_state_event(&c->tunnels, json);
 }
 
 static void on_lost(void *arg, const struct udptun_error *why)
@@ -99,7 +107,8 @@ static void on_lost(void *arg, const struct udptun_error *why)
     controller_update_status(c);
 }
 
-static const struct udptund_ops udptund_ops = {.connected = on_connected, .lost = on_lost};
+static const struct udptund_ops udptund_ops = {
+    .connected = on_connected, .event = on_event, .lost = on_lost};
 
 /* ---- life ------------------------------------------------------------------------------------ */
 

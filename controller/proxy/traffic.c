@@ -27,7 +27,7 @@ static void make_wish(const struct traffic *t, const struct traffic_settings *se
                       struct wish *wish)
 {
     const struct controller *c = t->controller;
-    memset(wish, 0, sizeof *wish); /* it is compared byte by byte */
+    *wish = (struct wish){0};
     for (size_t i = 0; i < settings->proxy_count; i++)
         add_aside(wish, &settings->proxies[i]);
     for (size_t i = 0; i < t->relay_count; i++)
@@ -67,7 +67,7 @@ static int apply(struct traffic *t, const struct traffic_settings *settings, boo
     plan_make(plan, &wish, &t->survey);
     rc = routing_set(&c->routing, plan, &rules_repaired, err);
     /* What is new since the last time is not repaired. */
-    if (repaired && rules_repaired && memcmp(plan, &t->last, sizeof *plan) == 0)
+    if (repaired && rules_repaired && plan_is_same(plan, &t->last))
         *repaired = true;
     t->last = *plan;
     free(plan);
@@ -156,6 +156,11 @@ void traffic_set_relays(struct traffic *t, const struct udptun_endpoint *relays,
     memcpy(t->relays, relays, count * sizeof *relays);
     t->relay_count = count;
     traffic_keep(t);
+}
+
+const char *traffic_dns(const struct traffic *t)
+{
+    return t->routed ? t->settings.dns : "";
 }
 
 /* ---- what is said ---------------------------------------------------------------------------- */
@@ -268,6 +273,7 @@ void traffic_close(struct traffic *t)
     struct udptun_error err;
     if (t->routed && traffic_unroute(t, &err) < 0)
         log_write(t->controller->log, UDPTUN_LOG_ERROR, "proxy", "%s", err.message);
+    firewall_forget(&t->firewall);
     json_decref(t->warned);
     t->warned = NULL;
 }

@@ -60,6 +60,9 @@ void traffic_keep(struct traffic *t);
 /* The addresses of relays now. */
 void traffic_set_relays(struct traffic *t, const struct udptun_endpoint *relays, size_t count);
 
+/* The DNS server of the routing, "HOST:PORT"; "": none. */
+const char *traffic_dns(const struct traffic *t);
+
 /* The proxy can be reached; else `why` it cannot. */
 bool traffic_has_way(struct traffic *t, char *why, size_t size);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "controller/proxy/controller.h"
+#include "controller/proxy/tunnels_state.h"
 
 static const char *name_of(const json_t *object)
 {
@@ -14,11 +15,28 @@ static const char *name_of(const json_t *object)
     return name ? name : "";
 }
 
+/* A proxy names relays when the first app sends a datagram, and there is no event of it. */
+static const double LOOK_S = 1.;
+
+static void on_look(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+    (void)events;
+    struct tunnels *t = watcher->data;
+    const struct kept_tunnel *tunnel = tunnels_on_device(t);
+    const char *udp = tunnel ? json_string_value(json_object_get(tunnel->tun2socks, "udp")) : NULL;
+    if (udp && strncmp(udp, "socks5:", 7) == 0)
+        tunnels_state_look(t);
+    else
+        ev_timer_stop(loop, watcher);
+}
+
 void tunnels_init(struct tunnels *t, struct controller *c)
 {
     *t = (struct tunnels){.controller = c};
     list_init(&t->list);
     tunnels_restore_init(t);
+    ev_timer_init(&t->look, on_look, 0., LOOK_S);
+    t->look.data = t;
 }
 
 static void kept_tunnel_free(struct tunnels *t, struct kept_tunnel *tunnel)
@@ -34,6 +52,7 @@ static void kept_tunnel_free(struct tunnels *t, struct kept_tunnel *tunnel)
 void tunnels_fini(struct tunnels *t)
 {
     ev_timer_stop(t->controller->loop, &t->retry);
+    ev_timer_stop(t->controller->loop, &t->look);
     while (!list_empty(&t->list))
         kept_tunnel_free(t, list_entry(t->list.next, struct kept_tunnel, node));
 }
@@ -111,8 +130,9 @@ bool tunnels_in_place(const struct tunnels *t, char *why, size_t size)
 {
     snprintf(why, size, "udptund is gone");
     LIST_FOREACH (node, &t->list) {
-        if (list_entry(node, struct kept_tunnel, node)->on_device)
-            return !t->missing;
+        const struct kept_tunnel *tunnel = list_entry(node, struct kept_tunnel, node);
+        if (tunnel->on_device)
+            return !t->missing && tunnels_state_is_up(tunnel, why, size);
     }
     return true;
 }
@@ -121,6 +141,15 @@ uint32_t tunnels_mtu(const json_t *tun2socks)
 {
     json_int_t mtu = json_integer_value(json_object_get(tun2socks, "mtu"));
     return mtu > 0 && mtu <= UINT16_MAX ? (uint32_t)mtu : 0;
+}
+
+json_t *tunnels_effective(json_t *tun2socks, bool on_device, const char *dns)
+{
+    if (!tun2socks || !on_device || !dns[0])
+        return json_incref(tun2socks);
+    json_t *whole = json_copy(tun2socks);
+    json_object_set_new(whole, "dns", json_string(dns));
+    return whole;
 }
 
 static json_t *list_of(json_t *object)
@@ -137,17 +166,47 @@ json_t *tunnels_config(json_t *tunnel, json_t *tun2socks)
                      list_of(tun2socks));
 }
 
+static void on_dns_set(void *arg, udptun_client *client, const struct udptun_client_reply *reply)
+{
+    (void)client;
+    const struct tunnels *t = arg;
+    if (reply->error.code < 0)
+        log_write(t->controller->log, UDPTUN_LOG_WARN, "proxy",
+                  "cannot change the DNS server of the instance on the device: %s",
+                  reply->error.message);
+}
+
+void tunnels_set_dns(struct tunnels *t, const char *dns, udptun_client_reply_fn done, void *arg)
+{
+    const struct kept_tunnel *tunnel = tunnels_on_device(t);
+    if (!tunnel) /* done is given only if there is one */
+        return;
+    json_t *whole = tunnels_effective(tunnel->tun2socks, true, dns);
+    json_t *parameters = tunnels_config(NULL, whole);
+    json_decref(whole);
+    /* Without a descriptor: it keeps its own. */
+    udptund_call(&t->controller->udptund, "applyConfig", parameters, -1, 0.,
+                 done ? done : on_dns_set, done ? arg : t);
+    json_decref(parameters);
+}
+
 /* ---- what the device goes through ------------------------------------------------------------ */
 
 void tunnels_lost(struct tunnels *t)
 {
     t->missing = true;
+    LIST_FOREACH (node, &t->list) {
+        struct kept_tunnel *tunnel = list_entry(node, struct kept_tunnel, node);
+        tunnel->state[0] = tunnel->tun2socks_state[0] = '\0';
+    }
 }
 
 void tunnels_device_in_place(struct tunnels *t)
 {
     t->missing = false;
     t->new_device = false;
+    tunnels_state_look(t);
+    ev_timer_again(t->controller->loop, &t->look);
     controller_update_status(t->controller);
 }
 

@@ -17,6 +17,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <udptun/client.h>
 
 #include "proto/list.h"
 
@@ -24,11 +25,12 @@ struct controller;
 
 struct kept_tunnel {
     struct list node;
-    json_t *object;                 /* without tun2socks, merge and wait */
-    json_t *tun2socks;              /* its instance, or NULL */
-    bool on_device;                 /* that is on our device */
-    bool object_due, tun2socks_due; /* the restoration under way has yet to set it up */
-    bool told;                      /* that it cannot be set up again, since it last could */
+    json_t *object;                      /* without tun2socks, merge and wait */
+    json_t *tun2socks;                   /* its instance, or NULL */
+    bool on_device;                      /* that is on our device */
+    bool object_due, tun2socks_due;      /* the restoration under way has yet to set it up */
+    bool told;                           /* that it cannot be set up again, since it last could */
+    char state[16], tun2socks_state[16]; /* as udptund says; "": not known */
 };
 
 struct tunnels {
@@ -37,6 +39,10 @@ struct tunnels {
     ev_timer retry;
     bool missing;    /* what is on the device: udptund is gone, or what it has is not known yet */
     bool new_device; /* the instance on the device has lost it */
+
+    /* Of tunnels_state.c. */
+    bool looking, look_again; /* udptund is asked for the state of everything */
+    ev_timer look;            /* while the instance on the device has a proxy for datagrams */
 
     /* Of tunnels_restore.c. */
     bool restoring;         /* a round is under way */
@@ -76,6 +82,12 @@ void tunnels_device_is_new(struct tunnels *t);
 
 /* The MTU that an instance asks for, 0: none. */
 uint32_t tunnels_mtu(const json_t *tun2socks);
+/* `tun2socks` (NULL: none) as it is to be at udptund: with the DNS server of the routing ("": none)
+ * if it is on the device. A new reference. */
+json_t *tunnels_effective(json_t *tun2socks, bool on_device, const char *dns);
+/* Tell udptund the DNS server of the instance on the device; "": the instance's own, if it has one.
+ * `done` (NULL: a failure is logged) as in udptund_call(). */
+void tunnels_set_dns(struct tunnels *t, const char *dns, udptun_client_reply_fn done, void *arg);
 /* {"config":{"udpTunnels":[tunnel],"tun2socks":[tun2socks]}} for applyConfig; either may be NULL.
  */
 json_t *tunnels_config(json_t *tunnel, json_t *tun2socks);

@@ -163,7 +163,9 @@ static void restore_next(struct tunnels *t)
         }
         t->under_way = tunnel;
         t->device_under_way = on_device;
-        json_t *parameters = tunnels_config(object, tun2socks);
+        json_t *whole = tunnels_effective(tun2socks, on_device, traffic_dns(&c->traffic));
+        json_t *parameters = tunnels_config(object, whole);
+        json_decref(whole);
         udptund_call(&c->udptund, "applyConfig", parameters, on_device ? c->device.fd : -1, 0.,
                      on_applied, t);
         json_decref(parameters);

@@ -97,6 +97,11 @@ static void on_hello(void *arg, udptun_client *client, const struct udptun_clien
     u->granted = udptun_client_get_generation(client);
     u->pause_s = RETRY_MIN_S;
     settle_waiting(u, NULL);
+    if (!u->client) /* a callback closed us */
+        return;
+    struct udptun_error ignored; /* then the connection is lost, and the next one subscribes */
+    if (u->ops->event)
+        udptun_client_subscribe(u->client, "state", false, NULL, NULL, NULL, &ignored);
     u->ops->connected(u->arg);
 }
 
@@ -123,6 +128,14 @@ static void on_retry(struct ev_loop *loop, ev_timer *watcher, int events)
     struct udptund *u = watcher->data;
     if (u->kept && !u->granted)
         greet(u);
+}
+
+static void on_event(void *arg, udptun_client *client, const char *json)
+{
+    (void)client;
+    const struct udptund *u = arg;
+    if (u->ops->event)
+        u->ops->event(u->arg, json);
 }
 
 static void on_state(void *arg, udptun_client *client, enum udptun_client_state state,
@@ -153,6 +166,7 @@ int udptund_open(struct udptund *u, struct ev_loop *loop, const char *path,
     config.socket_path = path;
     config.timeout_ms = CALL_TIMEOUT_MS;
     config.state = on_state;
+    config.event = on_event;
     config.arg = u;
     u->client = udptun_client_new(&config, err);
     if (!u->client)

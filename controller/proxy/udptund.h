@@ -20,6 +20,8 @@
 struct udptund_ops {
     /* The role was granted on a new connection: whatever we set may be gone. */
     void (*connected)(void *arg);
+    /* An event of topic "state", as JSON text. NULL: they are not subscribed to. */
+    void (*event)(void *arg, const char *json);
     /* A connection that was kept is lost. */
     void (*lost)(void *arg, const struct udptun_error *why);
 };

@@ -154,6 +154,12 @@ static void add_leave(struct chain_draft *d, const char *chain, uint32_t hook)
         nf_accept(b);
     }
     accept_asides(d, chain);
+    /* A hook goes on with the device that a packet had before it was routed once more. */
+    if (d->wish->dns && hook == NF_INET_LOCAL_OUT) {
+        struct nf_batch *b = rule(d, chain);
+        nf_match_mark(b, WISH_DNS_MARK, true);
+        nf_accept(b);
+    }
     if (d->wish->dns)
         add_dns(d, chain, DNS_DROP);
     if (!d->wish->strict)
@@ -165,6 +171,16 @@ static void add_leave(struct chain_draft *d, const char *chain, uint32_t hook)
     nf_drop(rule(d, chain));
 }
 
+/* A question that is bound to another device is steered in vain. */
+static void add_last(struct chain_draft *d)
+{
+    nf_add_chain(d->batch, "last", "filter", NF_INET_POST_ROUTING, FILTER);
+    struct nf_batch *b = rule(d, "last");
+    nf_match_mark(b, WISH_DNS_MARK, true);
+    nf_match_out(b, d->wish->device, false);
+    nf_drop(b);
+}
+
 static void build(struct chain_draft *d)
 {
     nf_add_table_anew(d->batch, true);
@@ -173,20 +189,12 @@ static void build(struct chain_draft *d)
         nf_add_chain(d->batch, "steer", "route", NF_INET_LOCAL_OUT, MANGLE);
         accept_asides(d, "steer");
         add_dns(d, "steer", DNS_MARK);
+        add_last(d);
     }
     if (d->wish->dns || d->wish->strict) {
         add_leave(d, "leave", NF_INET_LOCAL_OUT);
         add_leave(d, "pass", NF_INET_FORWARD);
     }
-}
-
-static bool is_set_for(const struct firewall *f, const struct wish *wish,
-                       const struct survey *survey)
-{
-    return memcmp(&f->wish, wish, sizeof *wish) == 0 &&
-           f->survey.network_count == survey->network_count &&
-           memcmp(f->survey.networks, survey->networks,
-                  survey->network_count * sizeof survey->networks[0]) == 0;
 }
 
 static int remove_table(struct firewall *f, struct nf_batch *batch)
@@ -198,29 +206,51 @@ static int remove_table(struct firewall *f, struct nf_batch *batch)
     return rc == -EOPNOTSUPP || rc == -EPERM ? 0 : rc; /* then there is none of ours */
 }
 
+/* The batch is what was committed last. */
+static bool is_last(const struct firewall *f, const struct nf_batch *batch)
+{
+    return f->last && f->last_size == batch->size &&
+           memcmp(f->last, batch->bytes, batch->size) == 0;
+}
+
+static void keep_last(struct firewall *f, const struct nf_batch *batch)
+{
+    free(f->last);
+    f->last_size = batch->size;
+    f->last = malloc(batch->size);
+    if (f->last)
+        memcpy(f->last, batch->bytes, batch->size);
+}
+
+static int set_table(struct firewall *f, struct chain_draft *d, bool *repaired)
+{
+    nf_begin(d->batch, TABLE);
+    build(d);
+    bool was_set = f->rules > 0 && is_last(f, d->batch);
+    if (was_set && nf_count_rules(TABLE) == d->rules)
+        return 0;
+    keep_last(f, d->batch);
+    int rc = nf_commit(d->batch);
+    f->rules = rc == 0 ? d->rules : 0;
+    if (repaired && was_set && rc == 0)
+        *repaired = true;
+    return rc;
+}
+
 int firewall_set(struct firewall *f, const struct wish *wish, const struct survey *survey,
                  bool *repaired)
 {
-    bool was_set = wish && f->rules > 0 && is_set_for(f, wish, survey);
-    if (was_set && nf_count_rules(TABLE) == f->rules)
-        return 0;
     struct nf_batch *batch = malloc(sizeof *batch);
     struct chain_draft d = {.batch = batch, .wish = wish, .survey = survey};
     if (!batch)
         return -ENOMEM;
-    int rc;
-    if (wish) {
-        nf_begin(batch, TABLE);
-        build(&d);
-        rc = nf_commit(batch);
-        f->rules = rc == 0 ? d.rules : 0;
-        f->wish = *wish;
-        f->survey = *survey;
-        if (repaired)
-            *repaired = *repaired || (was_set && rc == 0);
-    } else {
-        rc = remove_table(f, batch);
-    }
+    int rc = wish ? set_table(f, &d, repaired) : remove_table(f, batch);
     free(batch);
     return rc;
+}
+
+void firewall_forget(struct firewall *f)
+{
+    free(f->last);
+    *f = (struct firewall){0};
 }

@@ -6,7 +6,8 @@
  *     chain refuse   prerouting   packets for the device's address from another device: dropped
  *     chain steer    output       `dns`: questions that would leave by another device are marked,
  *                                 and so routed once more, into ours
- *     chain leave    output       `dns`: port 53 that still would leave elsewhere: dropped
+ *     chain last     postrouting  `dns`: marked questions that leave elsewhere all the same: dropped
+ *     chain leave    output       `dns`: port 53 that is not marked and would leave elsewhere: dropped
  *                                 `strict`: all that would leave elsewhere: dropped
  *     chain pass     forward      the same for packets of others (containers, virtual machines)
  *
@@ -32,14 +33,16 @@
 #include "controller/proxy/linux/wish.h"
 
 struct firewall {
-    int rules; /* how many we have set; 0: the table is not there, or is not known to be */
-    struct wish wish;
-    struct survey survey; /* its networks: what they were set for */
+    int rules;  /* how many we have set; 0: the table is not there, or is not known to be */
+    char *last; /* the batch that did it; NULL: not known */
+    size_t last_size;
 };
 
 /* Make the table be as `wish` says (NULL: be gone), unless it is. 0 or -errno; -EOPNOTSUPP: the
  * kernel has no nf_tables. `*repaired` (may be NULL): somebody had taken it away. */
 int firewall_set(struct firewall *f, const struct wish *wish, const struct survey *survey,
                  bool *repaired);
+/* Free what is remembered; the table stays as it is. */
+void firewall_forget(struct firewall *f);
 
 #endif

@@ -232,6 +232,16 @@ bool plan_has_route(const struct plan *plan, const struct plan_route *route)
     return false;
 }
 
+bool plan_is_same(const struct plan *a, const struct plan *b)
+{
+    bool same = a->rule_count == b->rule_count && a->route_count == b->route_count;
+    for (size_t i = 0; same && i < a->rule_count; i++)
+        same = plan_has_rule(b, &a->rules[i]);
+    for (size_t i = 0; same && i < a->route_count; i++)
+        same = plan_has_route(b, &a->routes[i]);
+    return same;
+}
+
 static size_t address_size(uint8_t family)
 {
     return family == AF_INET ? 4 : 16;

@@ -81,6 +81,9 @@ void plan_make(struct plan *plan, const struct wish *wish, const struct survey *
 bool plan_has_rule(const struct plan *plan, const struct plan_rule *rule);
 bool plan_has_route(const struct plan *plan, const struct plan_route *route);
 
+/* Both have the same rules and routes. */
+bool plan_is_same(const struct plan *a, const struct plan *b);
+
 /* The rule leads into the device. */
 bool plan_rule_is_into(const struct plan_rule *rule);
 
