@@ -92,7 +92,9 @@ static void leave_state(struct udptun_conn *c)
     case CONN_AWAIT_HELLO:
     case CONN_AWAIT_CONFIRM:
         room_leave(state == CONN_AWAIT_HELLO ? &c->m->silent : &c->m->proved, c);
-        machine_log(c->m, UDPTUN_MACHINE_LOG_WARN, "%s is not let in: %s", c->peer, c->reason);
+        /* One that came and went without a word is a balancer's check of our health. */
+        machine_log(c->m, c->rx_bytes ? UDPTUN_MACHINE_LOG_WARN : UDPTUN_MACHINE_LOG_DEBUG,
+                    "%s did not join a session: %s", c->peer, c->reason);
         break;
     case CONN_UP:
         leg_detach(c);

@@ -376,7 +376,7 @@ static void refused_with_keys(const uint8_t *server, const uint8_t *local)
     configure(&p.w, &p.local);
     p.client = udp_client(p.local_seen.port);
     assert_int_equal(send(p.client, "x", 1, 0), 1);
-    world_wait_log(&p.w, "is not let in: its handshake is not proved by our key");
+    world_wait_log(&p.w, "did not join a session: its handshake is not proved by our key");
     /* The user of the local is told what to look at. */
     while (!strstr(status_of(&p.w, "local").last_error, "is the key the same?"))
         nap();
