@@ -36,6 +36,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 MUST(host.ep.port == host.port);
                 round_trip(&host.ep);
             }
+            bool has_zone = host.ep.scope != 0 || endpoint_zone_name(host.host);
+            host_port_drop_zone(&host);
+            MUST(host.ep.scope == 0 && !endpoint_zone_name(host.host));
+            MUST(!has_zone || host.ep.family == UDPTUN_ENDPOINT_IP6);
         }
     }
     uint16_t port;

@@ -3,8 +3,9 @@
  * fuzz_tun.c - IP packets for tun2socks, from an app without manners.
  *
  * The input is a list of records: what to do, how many bytes, the bytes. A packet goes in as it is
- * or with its lengths and checksums put right, so that what lies behind them is reached; other
- * records are the host's: streams connect, are refused, take bytes or not, end, and time passes.
+ * or with its lengths and checksums put right, so that what lies behind them is reached, perhaps
+ * with the acknowledgement that the stack awaits; other records are the host's: streams connect,
+ * are refused, take bytes or not, end, and time passes.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,7 @@ struct world {
     struct udptun_endpoint app; /* of the last datagram */
     struct udptun_endpoint destination;
     uint64_t now_us;
+    uint32_t next; /* sequence number after the last segment that came out */
 };
 
 static void on_packet(void *arg, const struct io_span *parts, int count)
@@ -37,13 +39,21 @@ static void on_packet(void *arg, const struct io_span *parts, int count)
     struct packet p;
     enum tun2socks_drop cause;
     size_t size = 0;
-    (void)arg;
     for (int i = 0; i < count; size += parts[i++].size) {
         if (parts[i].size)
             memcpy(whole + size, parts[i].data, parts[i].size);
     }
-    if (!packet_parse(&p, whole, size, false, &cause) && cause != TUN2SOCKS_DROP_ADDRESS)
+    bool is_parsed = packet_parse(&p, whole, size, false, &cause);
+    if (!is_parsed && cause != TUN2SOCKS_DROP_ADDRESS)
         abort(); /* what goes out is well formed */
+    if (is_parsed && !p.is_fragment && p.protocol == PROTOCOL_TCP &&
+        p.transport_size >= TCP_HEADER_SIZE) {
+        struct reader r = reader_of(p.transport + 4, 4);
+        uint32_t head_size = (uint32_t)(p.transport[12] >> 4) * 4;
+        ((struct world *)arg)->next = reader_u32(&r) + (uint32_t)p.transport_size - head_size +
+                                      !!(p.tcp_flags & TCP_FLAG_SYN) +
+                                      !!(p.tcp_flags & TCP_FLAG_FIN);
+    }
 }
 
 static enum io on_open(void *arg, struct tun2socks_flow *flow, const struct udptun_endpoint *source,
@@ -166,6 +176,16 @@ static void put_right(uint8_t *data, size_t size)
     memcpy(transport + at, &value, 2);
 }
 
+/* Of a segment: that of all that came out. */
+static void acknowledge(const struct world *w, uint8_t *data, size_t size)
+{
+    size_t ip_size = size && data[0] >> 4 == 6 ? 40 : 20;
+    if (size < ip_size + 20 || data[ip_size == 20 ? 9 : 6] != PROTOCOL_TCP)
+        return;
+    struct writer out = writer_of(data + ip_size + 8, 4);
+    writer_u32(&out, w->next);
+}
+
 static void do_record(struct world *w, uint8_t what, const uint8_t *data, size_t size)
 {
     struct stream *s = &w->streams[what >> 4 & (STREAMS - 1)];
@@ -178,6 +198,8 @@ static void do_record(struct world *w, uint8_t what, const uint8_t *data, size_t
         break;
     case 1:
     case 2:
+        if ((what & 0x0f) == 2)
+            acknowledge(w, copy, size);
         put_right(copy, size);
         tun2socks_packet(w->t, copy, size);
         break;
