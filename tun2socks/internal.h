@@ -48,6 +48,7 @@ struct refused_syn {
 
 struct tun2socks {
     struct tun2socks_config config;
+    bool is_whole;         /* tun2socks_dont_fragment() */
     struct device *device; /* NULL: lost */
     struct netif netif;
     struct tcp_pcb *listener;    /* of any address; its port follows the packets */

@@ -40,6 +40,7 @@ static bool parse_ip4(struct packet *p, struct reader *r, enum tun2socks_drop *c
     p->is_fragment = (fragment & 0x3fff) != 0;
     p->fragment_offset = (size_t)(fragment & 0x1fff) * 8;
     p->fragment_more = fragment & 0x2000;
+    p->dont_fragment = fragment & 0x4000;
     return true;
 }
 

@@ -48,6 +48,7 @@ struct packet {
     uint32_t fragment_id;
     size_t fragment_offset; /* bytes */
     bool fragment_more;
+    bool dont_fragment; /* IPv4: its sender asked for that */
     struct udptun_endpoint source, destination;
     const uint8_t *transport; /* TCP, UDP or ICMP header */
     size_t transport_size;    /* that header and what follows */

@@ -209,6 +209,8 @@ static bool take_packet(struct tun2socks *t, struct packet_buffer *buffer, size_
             icmp_problem(t, &p);
         return false;
     }
+    if (origin == FROM_FRAGMENTS)
+        p.dont_fragment = false; /* the header is ours */
     if (p.source.family == UDPTUN_ENDPOINT_IP6)
         path_seen(t, &p, origin != FROM_FRAGMENTS);
     if (p.is_fragment) {

@@ -148,6 +148,10 @@ void tun2socks_failed(struct tun2socks_flow *flow);
 /* ---- the host about datagrams ------------------------------------------------------------------
  */
 
+/* From inside datagrams->datagram(): its sender asked routers not to fragment it (IPv4's DF), so it
+ * wants to know where it does not pass. */
+bool tun2socks_dont_fragment(const struct tun2socks *t);
+
 /* A datagram for the app at `app`, from `source`: any address of the same family. False: it was
  * dropped, and counted. */
 bool tun2socks_datagram(struct tun2socks *t, const struct udptun_endpoint *app,

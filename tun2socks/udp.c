@@ -100,9 +100,15 @@ void udp_packet(struct tun2socks *t, const struct packet *p)
     }
     b->is_dns = b->is_dns && p->destination.port == PORT_DNS;
     touch(t, b);
+    t->is_whole = p->dont_fragment;
     t->config.datagrams->datagram(t->config.arg, &b->host, &p->source, &p->destination,
                                   p->transport + UDP_HEADER_SIZE,
                                   p->transport_size - UDP_HEADER_SIZE);
+}
+
+bool tun2socks_dont_fragment(const struct tun2socks *t)
+{
+    return t->is_whole;
 }
 
 bool tun2socks_datagram(struct tun2socks *t, const struct udptun_endpoint *app,

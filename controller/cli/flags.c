@@ -64,6 +64,8 @@ const struct flag flags[] = {
           "who may answer: endpoint-independent, address, address-port (endpoint-independent)",
           "endpoint-independent address address-port"),
     FIELD("port-range", "portRange", TEXT, "LOW-HIGH", GROUP_SERVER, "external ports", NULL),
+    FIELD("port-preservation", "portPreservation", BOOL, NULL, GROUP_SERVER,
+          "external port like that of the client's source: the same, else its parity", NULL),
     FIELD("heartbeat-interval", "heartbeatInterval", INTEGER, "SECONDS", GROUP_LOCAL,
           "between heartbeats (10)", NULL),
     FIELD("dead-interval", "deadInterval", INTEGER, "SECONDS", GROUP_LOCAL,

@@ -30,7 +30,7 @@ local PARAMETERS = {
     [1] = "heartbeat interval, ms", [2] = "dead interval, ms", [3] = "session kept for, ms",
     [4] = "most bindings", [5] = "idle time of a binding, ms", [6] = "oldest datagram, ms",
     [7] = "copies", [8] = "copied up to, bytes", [9] = "most data legs",
-    [10] = "serial of the settings",
+    [10] = "serial of the settings", [11] = "capabilities",
 }
 local GOODBYES = { [0] = "over", [1] = "back soon" }
 local CLOSINGS = {
@@ -68,6 +68,8 @@ local F = {
     binding = ProtoField.uint64("udpt.binding", "Binding"),
     flags = ProtoField.uint8("udpt.flags", "Flags", base.HEX),
     label = ProtoField.uint64("udpt.label", "Label", base.HEX),
+    source_port = ProtoField.uint16("udpt.source_port", "Source port"),
+    dont_fragment = ProtoField.bool("udpt.dont_fragment", "Don't fragment"),
     sequence = ProtoField.uint32("udpt.sequence", "Sequence number"),
     peer4 = ProtoField.ipv4("udpt.peer.ipv4", "Address"),
     peer6 = ProtoField.ipv6("udpt.peer.ipv6", "Address"),
@@ -336,6 +338,12 @@ local function dissect_inline(r, summary)
     local binding = r:varint(F.binding)
     if flags % 4 >= 2 then
         r:field(F.label, 8)
+    end
+    if flags % 8 >= 4 then
+        r:field(F.source_port, 2)
+    end
+    if flags % 16 >= 8 then
+        r.tree:add(F.dont_fragment, true):set_generated()
     end
     if flags % 2 == 1 then
         r:field(F.sequence, 4)

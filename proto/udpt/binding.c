@@ -158,7 +158,7 @@ static struct udptun_binding *adopt(struct udptun_session *s, uint64_t id, uint6
 }
 
 struct udptun_binding *binding_remote(struct udptun_session *s, uint64_t id, uint64_t label,
-                                      uint16_t want4, uint16_t want6)
+                                      uint16_t source_port, uint16_t want4, uint16_t want6)
 {
     struct udptun_machine *m = s->m;
     struct udptun_binding *b = s->orphans.count > 0 ? adopt(s, id, label) : NULL;
@@ -171,6 +171,7 @@ struct udptun_binding *binding_remote(struct udptun_session *s, uint64_t id, uin
         closing_add(s, id, UDPTUN_CLOSE_LIMIT);
         return NULL;
     }
+    b->source_port = source_port;
     if (m->ops->binding_opened(m->arg, b, want4, want6) != 0) {
         binding_free(b, UDPTUN_CLOSE_LIMIT, true);
         return NULL;
@@ -184,6 +185,16 @@ void udptun_binding_close(struct udptun_binding *b, uint64_t now_us)
     machine_enter(m, now_us);
     binding_free(b, UDPTUN_CLOSE_HOST, true);
     machine_leave(m);
+}
+
+void udptun_binding_set_source_port(struct udptun_binding *b, uint16_t port)
+{
+    b->source_port = port;
+}
+
+uint16_t udptun_binding_source_port(const struct udptun_binding *b)
+{
+    return b->source_port;
 }
 
 void *udptun_binding_host(struct udptun_binding *b)
@@ -217,9 +228,15 @@ void udptun_binding_external(struct udptun_binding *b, const struct udptun_endpo
 void udptun_binding_error(struct udptun_binding *b, const struct udptun_dest *peer,
                           enum udptun_machine_error code, uint32_t value, uint64_t now_us)
 {
+    binding_count_error(b, code);
+    udptun_binding_warn(b, peer, code, value, now_us);
+}
+
+void udptun_binding_warn(struct udptun_binding *b, const struct udptun_dest *peer,
+                         enum udptun_machine_error code, uint32_t value, uint64_t now_us)
+{
     struct udptun_machine *m = b->session->m;
     machine_enter(m, now_us);
-    binding_count_error(b, code);
     control_error(b, peer, code, value);
     machine_leave(m);
 }

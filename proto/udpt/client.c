@@ -243,6 +243,7 @@ static void agree(struct udptun_session *s, const struct hello *hello, const str
     s->params.resume_ms = w->params.resume_ms;
     s->params.max_flows = w->params.max_flows;
     s->params.max_legs = w->params.max_legs;
+    s->params.capabilities = w->params.capabilities;
 }
 
 void client_heard(struct udptun_conn *c)

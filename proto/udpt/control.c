@@ -211,7 +211,7 @@ static bool heard_open(struct udptun_conn *c, struct reader *r)
     if (b)
         binding_tell_external(b);
     else if (!binding_has_ended(s, binding))
-        binding_remote(s, binding, label, port4, port6);
+        binding_remote(s, binding, label, 0, port4, port6);
     return true;
 }
 
@@ -271,7 +271,8 @@ static bool heard_error(struct udptun_conn *c, struct reader *r)
     struct udptun_binding *b = binding_find(s, binding);
     if (!b || code < UDPTUN_MACHINE_PORT_UNREACHABLE || code > UDPTUN_MACHINE_LIMIT)
         return true;
-    binding_count_error(b, (enum udptun_machine_error)code);
+    if (code != UDPTUN_MACHINE_TOO_BIG) /* which may have been sent: the host knows whom it tells */
+        binding_count_error(b, (enum udptun_machine_error)code);
     m->ops->error(m->arg, b, &dest, (enum udptun_machine_error)code,
                   value > UINT32_MAX ? 0 : (uint32_t)value);
     return true;

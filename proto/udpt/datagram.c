@@ -67,6 +67,31 @@ bool datagram_held_now(const struct udptun_binding *b)
     return false;
 }
 
+/* Whether the far end, a server, offered it. */
+static bool has_capability(const struct udptun_binding *b, enum udpt_capability capability)
+{
+    const struct udptun_session *s = b->session;
+    return s->m->config.role == UDPTUN_MACHINE_LOCAL && (s->params.capabilities & capability);
+}
+
+/* What goes along with an inline datagram. */
+static void fill_inline(const struct udptun_binding *b, struct inline_header *h,
+                        const uint32_t *sequence)
+{
+    if (b->session->m->config.role == UDPTUN_MACHINE_LOCAL && !b->confirmed) {
+        h->flags |= INLINE_LABEL;
+        if (b->source_port && has_capability(b, CAPABILITY_SOURCE_PORT))
+            h->flags |= INLINE_PORT;
+        h->port = b->source_port;
+    }
+    if (h->dest.dont_fragment && has_capability(b, CAPABILITY_DONT_FRAGMENT))
+        h->flags |= INLINE_WHOLE;
+    if (sequence) {
+        h->flags |= INLINE_SEQUENCE;
+        h->sequence = *sequence;
+    }
+}
+
 /* One datagram into the output of `c`, by its short id where one is live. */
 static bool write_datagram(struct udptun_binding *b, struct udptun_conn *c, uint64_t since_us,
                            const struct udptun_dest *dest, const uint8_t *data, size_t size,
@@ -76,15 +101,13 @@ static bool write_datagram(struct udptun_binding *b, struct udptun_conn *c, uint
     struct peer *p = peer_of(b, dest);
     uint64_t id = FRAME_INLINE;
     struct inline_header header = {.binding = b->id, .label = b->label, .dest = *dest};
-    bool live = p && announce_live(p, sequence != NULL, &id);
+    bool announced = p && announce_live(p, sequence != NULL, &id);
+    /* Only an inline datagram can say that it is not to be fragmented. */
+    bool live = announced && !(dest->dont_fragment && has_capability(b, CAPABILITY_DONT_FRAGMENT));
     size_t head_size = live && sequence ? sizeof *sequence : 0;
     if (!live) {
-        if (b->session->m->config.role == UDPTUN_MACHINE_LOCAL && !b->confirmed)
-            header.flags = INLINE_LABEL;
-        if (sequence) {
-            header.flags |= INLINE_SEQUENCE;
-            header.sequence = *sequence;
-        }
+        id = FRAME_INLINE;
+        fill_inline(b, &header, sequence);
         head_size = frame_inline_size(&header);
     }
     size_t whole = frame_size(id, head_size + size);
@@ -101,7 +124,7 @@ static bool write_datagram(struct udptun_binding *b, struct udptun_conn *c, uint
         memcpy(to + at + head_size, data, size);
     conn_commit(c, whole);
     leg_count_sent(c, whole);
-    if (p && !live)
+    if (p && !announced)
         announce_used(p);
     return true;
 }

@@ -269,6 +269,7 @@ struct udptun_binding {
     struct list in_idle;    /* session.idle or session.lone, least recently used first */
     struct table_node node; /* session.by_id */
     uint64_t id, label;
+    uint16_t source_port; /* of the source at the client; 0: not known */
     uint64_t created_us, used_us;
     bool confirmed;           /* local: the server said OPENED, the label need not go along */
     uint32_t told_generation; /* server: the control leg on which OPENED was said */
@@ -581,7 +582,7 @@ void caps_count(struct udptun_session *s);     /* it has more or fewer bindings 
 struct udptun_binding *binding_new(struct udptun_session *s, uint64_t id, uint64_t label);
 struct udptun_binding *binding_find(struct udptun_session *s, uint64_t id);
 struct udptun_binding *binding_remote(struct udptun_session *s, uint64_t id, uint64_t label,
-                                      uint16_t want4, uint16_t want6);
+                                      uint16_t source_port, uint16_t want4, uint16_t want6);
 void binding_free(struct udptun_binding *b, enum udptun_close_reason reason, bool tell);
 void binding_orphan_all(struct udptun_session *s); /* the client was restarted */
 void binding_touch(struct udptun_binding *b);

@@ -185,13 +185,14 @@ static bool inline_datagram(struct udptun_conn *c, struct reader *body)
     struct inline_header h;
     frame_get_inline(body, &h);
     struct udptun_session *s = c->session;
-    if (body->failed || h.binding == 0 ||
-        (h.dest.ep.family == UDPTUN_ENDPOINT_NAME && s->m->config.role == UDPTUN_MACHINE_LOCAL))
+    bool is_clients = h.dest.ep.family == UDPTUN_ENDPOINT_NAME || h.flags & INLINE_PORT ||
+                      h.flags & INLINE_WHOLE; /* not for a server to say */
+    if (body->failed || h.binding == 0 || (is_clients && s->m->config.role == UDPTUN_MACHINE_LOCAL))
         return false;
     struct udptun_binding *b = binding_find(s, h.binding);
     if (!b && s->m->config.role == UDPTUN_MACHINE_SERVER) {
         if (!binding_has_ended(s, h.binding))
-            b = binding_remote(s, h.binding, h.label, 0, 0);
+            b = binding_remote(s, h.binding, h.label, h.port, 0, 0);
         else if (announce_may_complain(s)) /* a late one, or the client does not know */
             control_close(s, h.binding, UDPTUN_CLOSE_PEER);
     } else if (b && h.flags & INLINE_LABEL) {

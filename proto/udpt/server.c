@@ -69,7 +69,8 @@ void server_hello(struct udptun_conn *c)
                    .max_flows = m->config.max_flows_per_session,
                    .flow_timeout_ms = m->config.flow_timeout_ms,
                    .max_queue_delay_ms = m->config.max_queue_delay_ms,
-                   .max_legs = UDPTUN_MACHINE_MAX_LEGS - 1},
+                   .max_legs = UDPTUN_MACHINE_MAX_LEGS - 1,
+                   .capabilities = CAPABILITY_SOURCE_PORT | CAPABILITY_DONT_FRAGMENT},
     };
     machine_random(m, welcome.nonce, sizeof welcome.nonce);
     if (version >= UDPT_VERSION_SHARES && !s) { /* one that is only joined needs no share */

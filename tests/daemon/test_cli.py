@@ -198,7 +198,7 @@ class WithoutDaemon(unittest.TestCase):
                      "maxQueueDelayMs maxQueueBytes redundancy redundancyMaxSize minVersion mark bindDevice "
                      "ephemeral enabled",
             "server": "listen target keyFile insecure egress allowTargets denyTargets filtering "
-                      "portRange resumeTimeout flowTimeout maxSessions maxFlows "
+                      "portRange portPreservation resumeTimeout flowTimeout maxSessions maxFlows "
                       "maxFlowsPerSession maxQueueDelayMs maxQueueBytes minVersion mark bindDevice "
                       "ephemeral enabled",
             "tun2socks": "device address address6 mtu tcp udp icmpEcho blockQuic maxTcpFlows "

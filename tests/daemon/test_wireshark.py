@@ -218,8 +218,9 @@ class MadeUp(TestCase):
 
     def test_every_vector_is_understood(self):
         stream = self.stream()
-        for name in ("inline-ip4", "inline-ip6-label", "inline-name-sequence", "announce",
-                     "announced", "ack", "clock", "close", "closed", "goodbye"):
+        for name in ("inline-ip4", "inline-ip6-label", "inline-name-sequence", "inline-port",
+                     "inline-whole", "announce", "announced", "ack", "clock", "close", "closed",
+                     "goodbye"):
             stream.say(TO_SERVER, self.vectors.pop(name))
         refused = self.capture.stream()
         refused.say(TO_SERVER, self.vectors["hello"])
@@ -247,12 +248,14 @@ class MadeUp(TestCase):
                                               "the server is stopping"][::-1])
         self.assertEqual({bytes.fromhex(v.replace(":", "")) for v in found["udpt.payload"]},
                          {b"hello"})
-        self.assertEqual(len(found["udpt.payload"]), 4)
+        self.assertEqual(len(found["udpt.payload"]), 6)
         self.assertEqual(found["udpt.peer"], ["192.0.2.1:53"])  # of the announced id
         self.assertEqual(found["udpt.peer.ipv6"], ["2001:db8::1"])
         self.assertEqual(found["udpt.peer.name"], ["example.org"])
         self.assertEqual(found["udpt.sequence"], ["9"])
-        self.assertEqual(found["udpt.label"], ["0x0102030405060708"])
+        self.assertEqual(found["udpt.label"], ["0x0102030405060708"] * 2)
+        self.assertEqual(found["udpt.source_port"], ["40001"])
+        self.assertEqual(len(found["udpt.dont_fragment"]), 1)
         self.assertEqual(found["udpt.ack.received"], ["20000"])
         self.assertEqual(found["udpt.ack.delay_us"], ["1500"])
         self.assertEqual(found["udpt.time"], ["123456"])

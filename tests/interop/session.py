@@ -56,13 +56,13 @@ class Session:
         """Datagrams go on any data leg, on the control leg while there is no other."""
         return max((n for n, leg in self.legs.items() if not leg.left), default=0)
 
-    def datagram(self, binding, address, payload, legs=None, label=None, sequence=None):
-        """Send one by the shortest form there is; on several `legs` as copies."""
+    def datagram(self, binding, address, payload, legs=None, label=None, sequence=None, **more):
+        """Send one by the shortest form there is; on several `legs` as copies. `more` is inline's."""
         legs = legs or [self.a_data_leg()]
         if sequence is None and len(legs) > 1:
             sequence = self.next_sequence.get(binding, 0)
             self.next_sequence[binding] = sequence + 1
-        data = inline(binding, address, payload, label, sequence)
+        data = inline(binding, address, payload, label, sequence, **more)
         for ident, (*meaning, flags, acknowledged) in self.announced.items():
             if acknowledged and meaning == [binding, address] and label is None \
                     and (flags == SEQUENCE) == (sequence is not None):
@@ -132,7 +132,7 @@ class Session:
             r = Reader(body)
             sequence = r.uint(4) if flags & SEQUENCE else None
             self.on_datagram(leg, ident, {"binding": binding, "address": address, "label": None,
-                                          "sequence": sequence, "payload": r.rest()})
+                                          "port": None, "whole": False, "sequence": sequence, "payload": r.rest()})
         # an id that is not known: dropped
 
     def on_datagram(self, leg, ident, fields):

@@ -69,6 +69,20 @@ class Handshake(Interop):
             read_message(stream)
         self.assertEqual(self.status()["sessions"], 0)
 
+    def test_capabilities(self):
+        """What a client may use, and that it works."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.real_server(portPreservation=True)
+        client = self.our_client().established()
+        self.assertEqual(client.welcome["parameters"][wire.CAPABILITIES],
+                         wire.SOURCE_PORT | wire.DONT_FRAGMENT)
+        peer, source = self.opened(client, port=port)
+        self.assertEqual(source[1], port)
+        client.datagram(1, peer.address, b"whole", whole=True)
+        self.assertEqual(peer.receive(), (b"whole", source))
+
     def test_legs(self):
         self.real_server()
         client = self.our_client().established(data_legs=32)

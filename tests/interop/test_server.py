@@ -66,6 +66,31 @@ class Handshake(Relay):
         self.assertEqual(server.hellos[0]["parameters"],
                          {1: 3000, 2: 9000, 5: 50000, 6: 70, 7: 2, 8: 99})
 
+    def test_the_source_port_is_told_to_a_server_that_asks(self):
+        for capabilities in (0, wire.DONT_FRAGMENT, wire.SOURCE_PORT, wire.SOURCE_PORT | 1 << 20):
+            with self.subTest(capabilities):
+                server = self.our_server()
+                server.parameters = {**server.parameters, wire.CAPABILITIES: capabilities}
+                program = Udp(self)
+                self.real_local(server)
+                program.send(b"first", self.entrance)
+                first = server.wait("DATAGRAM", payload=b"first")
+                asked = capabilities & wire.SOURCE_PORT
+                self.assertEqual(first["port"], program.address[1] if asked else None)
+                self.assertFalse(first["whole"])
+
+    def test_a_server_says_neither(self):
+        """The flags are the client's: an error of the leg, and the session goes on."""
+        server = self.our_server()
+        self.relayed(server)
+        for more in ({"port": 7}, {"whole": True}):
+            one = server.only()
+            leg = one.a_data_leg()
+            generation = one.legs[leg].generation
+            one.send(wire.inline(1, self.target.address, b"x", **more), leg)
+            server.until(lambda: leg in one.legs and one.legs[leg].generation > generation)
+            self.through(server, b"goes on")
+
     def test_a_server_without_the_key(self):
         """Its WELCOME proves nothing, so nothing is sent to it, and it is tried again."""
         server = self.our_server()

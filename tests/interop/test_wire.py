@@ -64,6 +64,8 @@ class Vectors(unittest.TestCase):
                                                 label=0x0102030405060708),
                 "inline-name-sequence": wire.inline(7, ("example.org", 5000), b"hello",
                                                     sequence=9),
+                "inline-port": wire.inline(7, peer, b"hello", label=0x0102030405060708, port=40001),
+                "inline-whole": wire.inline(7, peer, b"hello", whole=True),
                 "announced": wire.frame(4, b"hello"),
                 "announce": wire.control("ANNOUNCE", id=4, binding=7, address=peer, flags=0),
                 "ack": wire.control("ACK", entries=[(2, 3, 20000, 1500)]),
@@ -81,10 +83,11 @@ class Vectors(unittest.TestCase):
                 elif ident == 1:
                     d = wire.read_inline(wire.Reader(body))
                     self.assertEqual(wire.inline(d["binding"], d["address"], d["payload"],
-                                                 d["label"], d["sequence"]), data)
+                                                 d["label"], d["sequence"], d["port"],
+                                                 d["whole"]), data)
 
     def test_every_vector_was_looked_at(self):
-        self.assertEqual(len(self.page), 21)
+        self.assertEqual(len(self.page), 23)
 
     def test_frames_byte_by_byte(self):
         stream = b"".join(self.page[n] for n in ("announce", "inline-ip4", "ack", "announced"))

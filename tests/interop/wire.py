@@ -15,7 +15,9 @@ MESSAGE_MAX = 512
 NO_KEY = bytes(32)
 FRAME_MAX = 65827
 CONTROL_MAX = 1024
-SEQUENCE, LABEL = 1, 2  # flags of an inline datagram; SEQUENCE is also that of an announcement
+SEQUENCE, LABEL, PORT, WHOLE = 1, 2, 4, 8  # flags of an inline datagram; SEQUENCE is also that of an announcement
+CAPABILITIES = 11  # a parameter of WELCOME: a sum of
+SOURCE_PORT, DONT_FRAGMENT = 1, 2
 
 
 class Malformed(Exception):
@@ -98,7 +100,7 @@ def read_parameters(r):
         i, value = r.varint(), Reader(r.take(r.varint()))
         if i in values:
             raise Malformed(f"parameter {i} twice")
-        values[i] = value.rest() if i > 9 else value.varint()
+        values[i] = value.rest() if i > 11 else value.varint()
         if value.left():
             raise Malformed(f"parameter {i} is longer than its value")
     return values
@@ -201,20 +203,24 @@ def frame(ident, body, length_size=0, id_size=0):
     return varint(len(inside), length_size) + inside
 
 
-def inline(binding, where, payload, label=None, sequence=None):
-    flags = (SEQUENCE if sequence is not None else 0) | (LABEL if label is not None else 0)
+def inline(binding, where, payload, label=None, sequence=None, port=None, whole=False):
+    flags = (SEQUENCE if sequence is not None else 0) | (LABEL if label is not None else 0) \
+        | (PORT if port is not None else 0) | (WHOLE if whole else 0)
     return frame(1, uint(flags, 1) + varint(binding)
                  + (uint(label, 8) if label is not None else b"")
+                 + (uint(port, 2) if port is not None else b"")
                  + (uint(sequence, 4) if sequence is not None else b"")
                  + address(where) + payload)
 
 
 def read_inline(r):
     flags = r.uint(1)
-    if flags & ~(SEQUENCE | LABEL):
+    if flags & ~(SEQUENCE | LABEL | PORT | WHOLE):
         raise Malformed(f"flags {flags}")
     d = {"binding": r.varint(),
          "label": r.uint(8) if flags & LABEL else None,
+         "port": r.uint(2) if flags & PORT else None,
+         "whole": bool(flags & WHOLE),
          "sequence": r.uint(4) if flags & SEQUENCE else None,
          "address": read_address(r)}
     if d["binding"] == 0:

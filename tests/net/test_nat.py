@@ -4,6 +4,8 @@
     app ─UDP ASSOCIATE─▶ udp-local ═══▶ udp-server ─UDP─▶ third, router, another flow
 """
 
+import errno
+import socket
 import unittest
 
 from association import Association
@@ -11,6 +13,8 @@ from harness import GUARD_S, ROUTER, ROUTER6, SERVER, SERVER6, THIRD, THIRD6, Ne
 from proxy import ip
 
 PORT = 7000
+IP_MTU_DISCOVER, IP_MTU = 10, 14  # linux/in.h
+IP_PMTUDISC_DONT, IP_PMTUDISC_DO = 0, 2
 
 
 class NatTest(NetTest):
@@ -122,6 +126,154 @@ class Nat(NatTest):
         poll("an error to be told",
              lambda: self.client.status("near")["dropped"]["error"] > 0)
         self.assertEqual(self.mapped(app, target), mapped)
+
+
+class NatPorts(NatTest):
+    """portPreservation: REQ-4, and never REQ-3's port overloading."""
+
+    @classmethod
+    def build(cls):
+        cls.server, cls.client = cls.net.daemon("server"), cls.net.daemon("client")
+        cls.configure_server()
+        cls.target = cls.net.third.udp(THIRD, 9000)
+        status = cls.client.configure(name="near", role="local", listen="udp://0.0.0.0:0",
+                                      target=f"{THIRD}:9000", server=f"{SERVER}:{PORT}",
+                                      wait=GUARD_S)
+        cls.port = int(status["listen"].rsplit(":", 1)[1])
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.target.close()
+        super().tearDownClass()
+
+    def external_ports(self, port, count=8):
+        """The external ports of apps that all have the same port, on addresses of their own."""
+        ports = []
+        for i in range(1, count + 1):
+            app = self.bound(self.net.client, f"127.0.0.{i}", port)
+            app.sendto(b"question", ("127.0.0.1", self.port))
+            data, source = self.target.recvfrom(100)
+            self.assertEqual(data, b"question")
+            self.target.sendto(b"answer %d" % i, source)
+            self.assertEqual(app.recv(100), b"answer %d" % i)
+            ports.append(source[1])
+            app.close()
+        return ports
+
+    def test_req_4_the_same_port_else_its_parity(self):
+        self.configure_server(portPreservation=True)
+        for port in (20002, 20005):
+            ports = self.external_ports(port)
+            self.assertEqual(ports[0], port)
+            self.assertEqual(len(set(ports)), len(ports), "REQ-3: no port has two flows")
+            self.assertEqual({p % 2 for p in ports}, {port % 2}, ports)
+
+    def test_req_4_within_a_port_range(self):
+        self.configure_server(portPreservation=True, portRange="30001-30040")
+        for port in (20012, 30015):
+            ports = self.external_ports(port)
+            self.assertEqual(ports[0] == port, port > 30000)
+            self.assertTrue(all(30001 <= p <= 30040 for p in ports), ports)
+            self.assertEqual(len(set(ports)), len(ports))
+            self.assertEqual({p % 2 for p in ports}, {port % 2}, ports)
+
+    def test_a_range_without_the_parity_is_used_all_the_same(self):
+        self.configure_server(portPreservation=True, portRange="30101-30101")
+        self.assertEqual(self.external_ports(20022, count=1), [30101])
+
+    def test_ports_are_not_kept_by_default(self):
+        self.assertNotEqual(set(self.external_ports(20032)) & {20032}, {20032})
+
+    def test_privileged_ports_are_not_taken(self):
+        """REQ-3a is not met there: a service of the host's own may begin to listen any time."""
+        self.configure_server(portPreservation=True)
+        self.assertGreaterEqual(min(self.external_ports(700)), 1024)
+
+
+class NatFragments(NatTest):
+    """REQ-13 and REQ-14: apps behind a TUN device, and paths that carry less than they send.
+
+        app ─▶ tun0 ─▶ udp-local ═══▶ udp-server ─(MTU 1400)─▶ router ─▶ third
+    """
+
+    @classmethod
+    def build(cls):
+        super().build()
+        cls.client.call("configureTun2socks", {"name": "apps", "device": "tun:tun0", "tcp": "reject",
+                                               "address": "10.85.0.1/24", "udp": "tunnel:near"})
+        ip(cls.net.client, "route", "add", THIRD, "dev", "tun0")
+        ip(cls.net.server, "link", "set", "eth0", "mtu", "1400")
+        ip(cls.net.router, "link", "set", "server", "mtu", "1400")
+
+    def app_that(self, discovers):
+        """A socket behind the device, connected to the target, and what it can send without
+        fragments, as its host thinks."""
+        target = self.bound(self.net.third, THIRD)
+        app = self.bound(self.net.client, "10.85.0.1")
+        app.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, discovers)
+        app.connect(target.getsockname())
+        return app, target
+
+    def mtu_of(self, app):
+        return app.getsockopt(socket.IPPROTO_IP, IP_MTU)
+
+    def arrives(self, app, target, size):
+        app.send(bytes(size))
+        self.assertEqual(len(target.recv(70000)), size)
+
+    def is_told(self, app, target, size, mtu):
+        app.send(bytes(size))
+        with self.assertRaises(OSError) as caught:
+            app.recv(100)
+        self.assertEqual(caught.exception.errno, errno.EMSGSIZE)
+        self.assertEqual(self.mtu_of(app), mtu)
+        target.setblocking(False)
+        with self.assertRaises(BlockingIOError):
+            target.recv(70000)
+        target.setblocking(True)
+        target.settimeout(GUARD_S)
+
+    def test_req_13_too_big_is_told(self):
+        app, target = self.app_that(IP_PMTUDISC_DO)
+        self.arrives(app, target, 1400 - 28)
+        self.is_told(app, target, 1401 - 28, 1400)
+        self.arrives(app, target, 1400 - 28)
+        self.assertEqual(self.server.status("far")["dropped"]["oversize"], 1)
+        ip(self.net.client, "route", "flush", "cache")
+
+    def test_z_req_13_by_a_router_on_the_way(self):
+        """The last: what the server has learnt of the path holds for a moment."""
+        ip(self.net.router, "link", "set", "third", "mtu", "1350")
+        self.addCleanup(ip, self.net.router, "link", "set", "third", "mtu", "1500")
+        self.addCleanup(ip, self.net.server, "route", "flush", "cache")
+        self.addCleanup(ip, self.net.client, "route", "flush", "cache")
+        app, target = self.app_that(IP_PMTUDISC_DO)
+        self.arrives(app, target, 1350 - 28)
+        self.is_told(app, target, 1390 - 28, 1350)
+        self.arrives(app, target, 1350 - 28)
+
+    def test_req_13a_without_df_it_is_fragmented(self):
+        app, target = self.app_that(IP_PMTUDISC_DONT)
+        for size in (1372, 1373, 1472, 1473, 9000, 60000):
+            self.arrives(app, target, size)
+
+    def test_what_linux_marks_by_itself_is_not_lost(self):
+        """By default DF is on every datagram, of any size on such a device: the app did not ask."""
+        target = self.bound(self.net.third, THIRD)
+        app = self.bound(self.net.client, "10.85.0.1")
+        for size in (60000, 9000, 1473, 1):
+            app.sendto(bytes(size), target.getsockname())
+            self.assertEqual(len(target.recv(70000)), size)
+        ip(self.net.client, "route", "flush", "cache")
+
+    def test_req_14_fragments_from_outside(self):
+        app, target = self.app_that(IP_PMTUDISC_DONT)
+        app.send(b"open")
+        _, source = target.recvfrom(100)
+        target.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT)
+        for size in (1373, 9000, 60000):
+            target.sendto(bytes(size), source)
+            self.assertEqual(len(app.recv(70000)), size)
 
 
 class NatAddresses(NatTest):

@@ -72,6 +72,7 @@ static void every_return_value_is_that_of_an_action(void **state)
 static const char full_server[] =
     "{\"name\":\"s\",\"role\":\"server\",\"listen\":\"127.0.0.1:0\",\"target\":\"127.0.0.1:7\","
     "\"key\":\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\",\"insecure\":true,"
+    "\"portPreservation\":true,"
     "\"egress\":\"direct\",\"allowTargets\":[\"10.0.0.0/8\",\"[::1]:5\"],\"denyTargets\":[],"
     "\"filtering\":\"endpoint-independent\",\"portRange\":\"2000-3000\",\"resumeTimeout\":0,"
     "\"flowTimeout\":11,\"maxSessions\":12,\"maxFlows\":13,\"maxFlowsPerSession\":14,"
@@ -93,7 +94,7 @@ static void a_server_arrives_field_by_field(void **state)
     assert_string_equal(e->target, "127.0.0.1:7");
     for (unsigned i = 0; i < 32; i++)
         assert_int_equal(e->key[i], i);
-    assert_true(e->insecure && e->allow_given && !e->enabled);
+    assert_true(e->insecure && e->port_preservation && e->allow_given && !e->enabled);
     assert_string_equal(e->egress, "direct");
     assert_int_equal(e->allow_count, 2);
     assert_string_equal(e->allow_targets[1], "[::1]:5");

@@ -179,6 +179,7 @@ static void fields_of_the_other_role(void **state)
     (void)state;
     static const char *const list[] = {"192.0.2.0/24"};
     BAD_LOCAL(insecure = true, "insecure");
+    BAD_LOCAL(port_preservation = true, "portPreservation");
     BAD_LOCAL(egress = "direct", "egress");
     BAD_LOCAL(filtering = "endpoint-independent", "filtering");
     BAD_LOCAL(port_range = "2000-3000", "portRange");

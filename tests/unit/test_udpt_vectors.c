@@ -283,8 +283,10 @@ static void inline_frames(void **state)
         {"inline-ip4", 0, false, false},
         {"inline-ip6-label", INLINE_LABEL, true, false},
         {"inline-name-sequence", INLINE_SEQUENCE, false, true},
+        {"inline-port", INLINE_LABEL | INLINE_PORT, false, false},
+        {"inline-whole", INLINE_WHOLE, false, false},
     };
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
         struct udptun_endpoint ep = {
             .family = UDPTUN_ENDPOINT_IP4, .port = 53, .ip = {192, 0, 2, 1}};
         if (CASES[i].v6)
@@ -293,6 +295,7 @@ static void inline_frames(void **state)
         struct inline_header h = {.flags = CASES[i].flags,
                                   .binding = 7,
                                   .label = 0x0102030405060708,
+                                  .port = 40001,
                                   .sequence = 9,
                                   .dest = CASES[i].by_name
                                               ? udptun_dest_of_name("example.org", 11, 5000)
@@ -315,6 +318,8 @@ static void inline_frames(void **state)
         frame_get_inline(&r, &got);
         assert_int_equal(reader_left(&r), 5);
         assert_int_equal(got.binding, 7);
+        assert_int_equal(got.port, h.flags & INLINE_PORT ? h.port : 0);
+        assert_int_equal(got.dest.dont_fragment, (h.flags & INLINE_WHOLE) != 0);
         assert_true(endpoint_equal(&got.dest.ep, &h.dest.ep));
         for (size_t cut = 0; cut < size; cut++)
             assert_int_equal(frame_parse(frame, cut, &id, &r, &whole), FRAME_PARTIAL);

@@ -172,6 +172,54 @@ static void our_ends_found_their_session_in_version_2(void **state)
     free(p);
 }
 
+/* Ten datagrams to one peer, the even ones not to be fragmented; by then it is announced. */
+static void send_ten(struct pair *p, struct udptun_binding *b)
+{
+    static const uint8_t data[] = "datagram";
+    struct udptun_endpoint ep = {.family = UDPTUN_ENDPOINT_IP4, .port = 53, .ip = {192, 0, 2, 1}};
+    struct udptun_dest peer = udptun_dest_of(&ep);
+    for (int i = 0; i < 10; i++) {
+        peer.dont_fragment = i % 2 == 0;
+        assert_int_equal(udptun_binding_send(b, &peer, data, sizeof data, p->now_us), UDPTUN_OK);
+        pair_run(p, S_US / 10);
+    }
+}
+
+/* The server offers `capabilities` alone. */
+static void use(uint64_t capabilities)
+{
+    struct pair *p = (struct pair *)calloc(1, sizeof *p);
+    int code;
+    assert_non_null(p);
+    pair_init(p);
+    pair_start(p, SERVER);
+    pair_start(p, LOCAL);
+    pair_run(p, S_US);
+    udptun_session_next(p->ends[LOCAL].m, NULL)->params.capabilities &= capabilities;
+    struct udptun_binding *b = udptun_binding_open(p->ends[LOCAL].m, 1, p->now_us, &code);
+    udptun_binding_set_source_port(b, 40001);
+    send_ten(p, b);
+    const struct udptun_session *theirs = udptun_session_next(p->ends[SERVER].m, NULL);
+    assert_int_equal(udptun_binding_source_port(udptun_binding_after(theirs, 0)),
+                     capabilities & CAPABILITY_SOURCE_PORT ? 40001 : 0);
+    assert_int_equal(p->received_count, 10);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(p->received[i].dont_fragment,
+                         i % 2 == 0 && (capabilities & CAPABILITY_DONT_FRAGMENT) != 0);
+    assert_int_equal(p->ends[LOCAL].hangups, 0);
+    pair_fini(p);
+    free(p);
+}
+
+static void capabilities_are_used_where_they_are_offered(void **state)
+{
+    (void)state;
+    use(0);
+    use(CAPABILITY_SOURCE_PORT);
+    use(CAPABILITY_DONT_FRAGMENT);
+    use(CAPABILITY_SOURCE_PORT | CAPABILITY_DONT_FRAGMENT);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -184,6 +232,7 @@ int main(void)
         TEST(a_share_of_low_order_founds_nothing),
         TEST(nothing_is_founded_behind_a_welcome_that_knew_the_session),
         cmocka_unit_test(our_ends_found_their_session_in_version_2),
+        cmocka_unit_test(capabilities_are_used_where_they_are_offered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -57,6 +57,7 @@ static void datagram(void *arg, struct udptun_binding *b, const struct udptun_de
     *d = (struct pair_datagram){.at_server = e->is_server,
                                 .binding = info.id,
                                 .peer = peer->ep,
+                                .dont_fragment = peer->dont_fragment,
                                 .size = size,
                                 .digest = pair_digest(data, size)};
     memcpy(d->first, data, size < sizeof d->first ? size : sizeof d->first);

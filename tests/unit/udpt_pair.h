@@ -38,6 +38,7 @@ struct pair_datagram {
     bool at_server;
     uint64_t binding;
     struct udptun_endpoint peer;
+    bool dont_fragment;
     size_t size;
     uint8_t first[16];
     uint32_t digest;

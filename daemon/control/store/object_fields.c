@@ -26,6 +26,7 @@ static const struct object_field tunnel_fields[] = {
     {"key", FIELD_APART, 0, AUTHORITY_ANY},
     {"key_file", FIELD_TEXT, TUNNEL(key_file), AUTHORITY_ADMIN},
     {"insecure", FIELD_BOOL, TUNNEL(insecure), AUTHORITY_ANY},
+    {"port_preservation", FIELD_BOOL, TUNNEL(port_preservation), AUTHORITY_ANY},
     {"egress", FIELD_TEXT, TUNNEL(egress), AUTHORITY_PATH},
     {"allow_targets", FIELD_APART, 0, AUTHORITY_ANY},
     {"deny_targets", FIELD_APART, 0, AUTHORITY_ANY},

@@ -70,6 +70,7 @@ static void datagram(struct gateway *t, void **binding, const struct udptun_endp
     struct udptun_dest dest = destination->family == UDPTUN_ENDPOINT_NAME
                                   ? udptun_dest_of_name(dns->host, strlen(dns->host), dns->port)
                                   : udptun_dest_of(destination);
+    dest.dont_fragment = tun2socks_dont_fragment(t->stack) && udp_local_may_be_whole(&dest, size);
     udp_local_send(&t->front, source, &dest, (const uint8_t *)data, size);
     tunnel_touch(t->front.tunnel);
 }

@@ -31,6 +31,7 @@ struct send_call {
     const struct udptun_address *peer;
     const void *data;
     size_t size;
+    bool dont_fragment;
     int code;
 };
 
@@ -83,7 +84,27 @@ static void deliver(struct front *front, struct flow *flow, const struct udptun_
     engine_leave_app(t->engine);
 }
 
-const struct front_ops front_app_ops = {.deliver = deliver, .closed = NULL};
+/* The app learns what it asked to be told alone; all else is in the counters. */
+static void failed(struct front *front, struct flow *flow, const struct udptun_dest *peer,
+                   enum udptun_machine_error code, uint32_t value)
+{
+    struct tunnel *t = front->tunnel;
+    const struct udptun_callbacks *callbacks = tunnel_callbacks(t);
+    if (t->dead || code != UDPTUN_MACHINE_TOO_BIG || !callbacks->too_big)
+        return;
+    struct udptun_address source = to_address(&flow->source), to = to_address(&peer->ep);
+    char name[HOST_NAME_SIZE];
+    if (peer->name) {
+        memcpy(name, peer->name, peer->name_len);
+        name[peer->name_len] = '\0';
+        to.name = name;
+    }
+    engine_enter_app(t->engine);
+    callbacks->too_big(callbacks->arg, tunnel_name(t), &source, &to, value);
+    engine_leave_app(t->engine);
+}
+
+const struct front_ops front_app_ops = {.deliver = deliver, .failed = failed, .closed = NULL};
 
 static int hold(const struct send_call *call, const struct udptun_endpoint *source,
                 const struct udptun_dest *dest)
@@ -117,6 +138,7 @@ static int send_datagram(const struct send_call *call)
         call->size > UDPTUN_MACHINE_MAX_PAYLOAD_IP6 || (call->size && !call->data))
         return UDPTUN_E_INVALID;
     struct udptun_endpoint source = to_endpoint(call->source);
+    dest.dont_fragment = call->dont_fragment && udp_local_may_be_whole(&dest, call->size);
     struct front *front = &t->local->app;
     if (e->in_app > 0 && (e->in_write > 0 || !udp_local_has_flow(front, &source)))
         return hold(call, &source, &dest);
@@ -135,7 +157,16 @@ static void run_send(void *arg)
 int udptun_send(udptun_engine *engine, const char *name, const struct udptun_address *source,
                 const struct udptun_address *peer, const void *data, size_t size)
 {
-    struct send_call call = {engine, name, source, peer, data, size, UDPTUN_OK};
+    struct send_call call = {engine, name, source, peer, data, size, false, UDPTUN_OK};
+    engine_call(engine, run_send, &call);
+    return call.code;
+}
+
+int udptun_send_unfragmented(udptun_engine *engine, const char *name,
+                             const struct udptun_address *source, const struct udptun_address *peer,
+                             const void *data, size_t size)
+{
+    struct send_call call = {engine, name, source, peer, data, size, true, UDPTUN_OK};
     engine_call(engine, run_send, &call);
     return call.code;
 }

@@ -82,6 +82,7 @@ static struct flow *open_flow(struct front *front, const struct udptun_endpoint 
     struct udptun_binding *b = udptun_binding_open(t->machine, label, t->engine->loop.now_us, code);
     if (!b)
         return NULL;
+    udptun_binding_set_source_port(b, source->port);
     struct flow *flow = (struct flow *)udptun_binding_host(b);
     flow->head = (struct flow_head){.owner = {on_unsent}, .tunnel = t, .binding = b};
     flow->source = *source;
@@ -131,6 +132,13 @@ void udp_local_close_flows(struct front *front)
         struct flow *flow = list_entry(front->flows.next, struct flow, in_front);
         udptun_binding_close(flow->head.binding, front->tunnel->engine->loop.now_us);
     }
+}
+
+bool udp_local_may_be_whole(const struct udptun_dest *dest, size_t size)
+{
+    enum { LEAST_MTU = 1280, UDP_HEADER = 8, IP4_HEADER = 20, IP6_HEADER = 40 };
+    size_t header = dest->ep.family == UDPTUN_ENDPOINT_IP6 ? IP6_HEADER : IP4_HEADER;
+    return header + UDP_HEADER + size > LEAST_MTU;
 }
 
 int udp_local_send(struct front *front, const struct udptun_endpoint *source,
@@ -251,10 +259,12 @@ static void on_binding_closed(void *arg, struct udptun_binding *b, enum udptun_c
 static void on_error(void *arg, struct udptun_binding *b, const struct udptun_dest *peer,
                      enum udptun_machine_error code, uint32_t value)
 {
-    (void)arg;
+    struct tunnel *t = (struct tunnel *)arg;
     struct flow *flow = (struct flow *)udptun_binding_host(b);
     if (flow->front && flow->front->ops->failed)
         flow->front->ops->failed(flow->front, flow, peer, code, value);
+    else if (code == UDPTUN_MACHINE_TOO_BIG) /* all else the machine has counted */
+        udptun_machine_count_drop(t->machine, b, UDPTUN_MACHINE_DROP_OVERSIZE);
 }
 
 static enum udptun_state state_of(enum udptun_machine_state state)

@@ -87,6 +87,10 @@ extern const struct role_ops udp_local_role;
 int udp_local_send(struct front *front, const struct udptun_endpoint *source,
                    const struct udptun_dest *dest, const uint8_t *data, size_t size);
 
+/* Whether a datagram to `dest` may be marked dont_fragment: a network carries 1,280 bytes in one
+ * piece or makes its own arrangements, so only a larger packet is. */
+bool udp_local_may_be_whole(const struct udptun_dest *dest, size_t size);
+
 /* The flow of `source`, if it has one, is answered from our address `own`: that to which its
  * latest datagram came. */
 void udp_local_set_own(struct front *front, const struct udptun_endpoint *source,

@@ -59,8 +59,11 @@ static void report(struct egress *egress, const struct udptun_dest *dest, enum i
 
 static void failed(void *arg, const struct udptun_endpoint *to, enum io why, uint32_t mtu)
 {
+    struct egress *egress = (struct egress *)arg;
     struct udptun_dest dest = udptun_dest_of(to);
-    report((struct egress *)arg, &dest, why, mtu);
+    if (why == IO_TOO_BIG)
+        egress_routes_forget(egress->head.tunnel->server->routes);
+    report(egress, &dest, why, mtu);
 }
 
 static void read_socket(struct egress *egress, udptun_socket socket)
@@ -103,6 +106,32 @@ static bool refused(struct egress *egress, const struct udptun_endpoint *to,
     return true;
 }
 
+/*
+ * A client that asked for it learns that a datagram is too big for its path (RFC 4787 REQ-13).
+ * True: so it is not sent. Linux sets DF on whatever its device takes, on a TUN device packets of
+ * any size, and no network carries more than ETHERNET_MTU on any path: those are answered, and sent
+ * in fragments as well, or an app that never asked would lose them.
+ */
+static bool is_too_big(struct egress *egress, const struct udptun_endpoint *to,
+                       const struct udptun_dest *asked, size_t size)
+{
+    enum { UDP_HEADER = 8, IP4_HEADER = 20, IP6_HEADER = 40, ETHERNET_MTU = 1500 };
+    struct tunnel *t = egress->head.tunnel;
+    size_t header = to->family == UDPTUN_ENDPOINT_IP6 ? IP6_HEADER : IP4_HEADER;
+    size_t packet = header + UDP_HEADER + size;
+    uint32_t mtu = egress_route_mtu(t->server->routes, to);
+    if (mtu == 0 || packet <= mtu)
+        return false;
+    if (packet > ETHERNET_MTU) {
+        udptun_binding_warn(egress->head.binding, asked, UDPTUN_MACHINE_TOO_BIG, mtu,
+                            t->engine->loop.now_us);
+        return false;
+    }
+    udptun_binding_error(egress->head.binding, asked, UDPTUN_MACHINE_TOO_BIG, mtu,
+                         t->engine->loop.now_us);
+    return true;
+}
+
 static bool is_shortage(enum io what)
 {
     return io_is_shortage(what) || what == IO_IN_USE;
@@ -124,6 +153,8 @@ void egress_send(struct egress *egress, const struct udptun_endpoint *to,
         egress_packets_send(t->server->packets, egress, &plain, asked, data, size);
         return;
     }
+    if (asked->dont_fragment && is_too_big(egress, &plain, asked, size))
+        return;
     const struct egress_socket *s = egress_socket_to(egress, &plain, &failure);
     if (!s) {
         udptun_binding_error(egress->head.binding, asked,

@@ -71,10 +71,18 @@ void egress_sockets_close(struct egress *egress);
 /* ---- egress_port.c ------------------------------------------------------------------------------
  */
 
-/* A UDP socket that meets `rules`, of `family` on port `want`, or where that is taken, 0 or out of
- * range, on any of the tunnel's range. 0 or the system's error number. */
+/* What a client would like its external port to be. */
+struct port_wish {
+    uint16_t port; /* 0: any */
+    bool parity;   /* else one of the parity of `like` (RFC 4787 REQ-4) */
+    uint16_t like;
+};
+
+/* A UDP socket that meets `rules`, of `family`, on a port of the tunnel's range, as near to the
+ * wish as can be. 0 or the system's error number. */
 int egress_bind(struct tunnel *t, const struct socket_rules *rules,
-                enum udptun_endpoint_family family, uint16_t want, udptun_socket *made);
+                enum udptun_endpoint_family family, const struct port_wish *wish,
+                udptun_socket *made);
 
 /* ---- egress_lookup.c ----------------------------------------------------------------------------
  */

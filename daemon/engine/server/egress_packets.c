@@ -248,7 +248,10 @@ void egress_packets_send(struct egress_packets *p, struct egress *egress,
         return;
     }
     uint8_t ip[IP6_HEADER_SIZE], udp[UDP_HEADER_SIZE];
-    size_t ip_size = packet_write_ip(ip, &source, to, PROTOCOL_UDP, total);
+    bool may_be_cut = to->family == UDPTUN_ENDPOINT_IP4 && !asked->dont_fragment;
+    size_t ip_size =
+        may_be_cut ? packet_write_ip4_fragment(ip, &source, to, PROTOCOL_UDP, total, 0, 0, false)
+                   : packet_write_ip(ip, &source, to, PROTOCOL_UDP, total);
     struct writer w = writer_of(udp, sizeof udp);
     writer_u16(&w, source.port);
     writer_u16(&w, to->port);

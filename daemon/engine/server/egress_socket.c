@@ -48,13 +48,19 @@ static int keep_socket(struct egress *egress, uint8_t family, bool is_loopback,
     return 0;
 }
 
-/* The port that the client had, else that of the flow's first socket. */
-static uint16_t port_wanted(const struct egress *egress, uint8_t family)
+/* The port that the client had, else that of the flow's first socket, else as the tunnel is set to,
+ * that of the client's source. */
+static struct port_wish wish_of(const struct egress *egress, uint8_t family)
 {
+    bool preserves = egress->head.tunnel->config->given.port_preservation;
+    uint16_t source = udptun_binding_source_port(egress->head.binding);
     uint16_t want = family == UDPTUN_ENDPOINT_IP4 ? egress->want4 : egress->want6;
-    if (want != 0 || egress->first.family == UDPTUN_ENDPOINT_NONE)
-        return want;
-    return egress->first.port;
+    if (want == 0 && egress->first.family != UDPTUN_ENDPOINT_NONE)
+        want = egress->first.port;
+    if (want == 0 && preserves)
+        want = source;
+    return (struct port_wish){
+        .port = want, .parity = preserves && want != 0, .like = source ? source : want};
 }
 
 /* Whether `to` is reached by a socket without the tunnel's mark and device. */
@@ -83,11 +89,11 @@ static int open_socket(struct egress *egress, const struct udptun_endpoint *to)
 {
     struct tunnel *t = egress->head.tunnel;
     struct socket_rules all = tunnel_rules(t), rules = socket_rules_for(&all, to);
+    struct port_wish wish = wish_of(egress, to->family);
     bool is_loopback = is_apart(t, to);
     udptun_socket socket;
-    int failure =
-        egress_bind(t, is_loopback ? &rules : &all, (enum udptun_endpoint_family)to->family,
-                    port_wanted(egress, to->family), &socket);
+    int failure = egress_bind(t, is_loopback ? &rules : &all,
+                              (enum udptun_endpoint_family)to->family, &wish, &socket);
     if (failure == 0) {
         failure = keep_socket(egress, to->family, is_loopback, socket);
         if (failure)

@@ -54,7 +54,8 @@ enum entry_change tunnel_settings_compare(const struct tunnel_settings *from,
     bool same = same_numbers(a, b) && same_text(a->target, b->target) &&
                 same_text(a->tcp_proxy, b->tcp_proxy) && same_text(a->key_file, b->key_file) &&
                 same_text(a->port_range, b->port_range) && from->filtering == to->filtering &&
-                a->insecure == b->insecure && a->allow_given == b->allow_given &&
+                a->insecure == b->insecure && a->port_preservation == b->port_preservation &&
+                a->allow_given == b->allow_given &&
                 same_list(a->allow_targets, a->allow_count, b->allow_targets, b->allow_count) &&
                 same_list(a->deny_targets, a->deny_count, b->deny_targets, b->deny_count);
     return same ? ENTRY_SAME : ENTRY_LIVE;

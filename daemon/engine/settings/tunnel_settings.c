@@ -226,6 +226,8 @@ static int check_local(struct tunnel_settings *config, struct udptun_error *err)
     struct udptun_tunnel_config *given = &config->given;
     if (given->insecure)
         return not_of_role(err, "insecure", UDPTUN_LOCAL);
+    if (given->port_preservation)
+        return not_of_role(err, "portPreservation", UDPTUN_LOCAL);
     if (given->egress)
         return not_of_role(err, "egress", UDPTUN_LOCAL);
     if (given->allow_count || given->allow_given)

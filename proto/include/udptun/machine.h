@@ -77,6 +77,9 @@ struct udptun_dest {
     struct udptun_endpoint ep;
     const char *name; /* with UDPTUN_ENDPOINT_NAME: the host name, not NUL-terminated; else NULL */
     size_t name_len;  /* 1 to 255 then */
+    /* Towards the server: rather tell UDPTUN_MACHINE_TOO_BIG than send it in fragments. Without a
+     * server that knows this it is sent as any other. */
+    bool dont_fragment;
 };
 
 /* A destination of a host name that the server resolves. */
@@ -285,6 +288,12 @@ struct udptun_binding *udptun_binding_open(struct udptun_machine *m, uint64_t la
                                            uint64_t now_us, int *code);
 void udptun_binding_close(struct udptun_binding *b, uint64_t now_us);
 
+/* local: the port of the source, which the server may take for the external port (RFC 4787 REQ-4).
+ * To be set before its first datagram is sent. server: what the client said, 0 where it said none.
+ */
+void udptun_binding_set_source_port(struct udptun_binding *b, uint16_t port);
+uint16_t udptun_binding_source_port(const struct udptun_binding *b);
+
 /* The host's bytes behind the binding, binding_host_size of them. */
 void *udptun_binding_host(struct udptun_binding *b);
 
@@ -295,6 +304,9 @@ void udptun_binding_external(struct udptun_binding *b, const struct udptun_endpo
 /* server: tell the client that a datagram to `peer` could not be delivered, and count it. */
 void udptun_binding_error(struct udptun_binding *b, const struct udptun_dest *peer,
                           enum udptun_machine_error code, uint32_t value, uint64_t now_us);
+/* The same for a datagram that was sent nevertheless: nothing is counted. */
+void udptun_binding_warn(struct udptun_binding *b, const struct udptun_dest *peer,
+                         enum udptun_machine_error code, uint32_t value, uint64_t now_us);
 
 /*
  * Send a datagram of `b`: local, to `peer`; server, truly from `peer`. It is copied. 0, or it was

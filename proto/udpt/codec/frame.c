@@ -98,7 +98,8 @@ void frame_get_address(struct reader *r, struct udptun_dest *dest)
 size_t frame_inline_size(const struct inline_header *h)
 {
     return 1 + varint_size(h->binding) + (h->flags & INLINE_LABEL ? 8 : 0) +
-           (h->flags & INLINE_SEQUENCE ? 4 : 0) + frame_address_size(&h->dest);
+           (h->flags & INLINE_PORT ? 2 : 0) + (h->flags & INLINE_SEQUENCE ? 4 : 0) +
+           frame_address_size(&h->dest);
 }
 
 void frame_put_inline(struct writer *w, const struct inline_header *h)
@@ -107,6 +108,8 @@ void frame_put_inline(struct writer *w, const struct inline_header *h)
     writer_varint(w, h->binding);
     if (h->flags & INLINE_LABEL)
         writer_u64(w, h->label);
+    if (h->flags & INLINE_PORT)
+        writer_u16(w, h->port);
     if (h->flags & INLINE_SEQUENCE)
         writer_u32(w, h->sequence);
     frame_put_address(w, &h->dest);
@@ -115,12 +118,15 @@ void frame_put_inline(struct writer *w, const struct inline_header *h)
 void frame_get_inline(struct reader *r, struct inline_header *h)
 {
     *h = (struct inline_header){.flags = reader_u8(r)};
-    if (h->flags & ~(INLINE_SEQUENCE | INLINE_LABEL))
+    if (h->flags & ~(INLINE_SEQUENCE | INLINE_LABEL | INLINE_PORT | INLINE_WHOLE))
         r->failed = true;
     h->binding = reader_varint(r);
     if (h->flags & INLINE_LABEL)
         h->label = reader_u64(r);
+    if (h->flags & INLINE_PORT)
+        h->port = reader_u16(r);
     if (h->flags & INLINE_SEQUENCE)
         h->sequence = reader_u32(r);
     frame_get_address(r, &h->dest);
+    h->dest.dont_fragment = h->flags & INLINE_WHOLE;
 }

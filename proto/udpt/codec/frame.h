@@ -33,6 +33,8 @@ enum frame_id { FRAME_CONTROL = 0, FRAME_INLINE = 1, FRAME_FIRST_ANNOUNCED = 2 }
 enum inline_flag {
     INLINE_SEQUENCE = 1, /* a sequence number follows: a copy may come on another leg */
     INLINE_LABEL = 2,    /* the binding's label follows */
+    INLINE_PORT = 4,     /* client, CAPABILITY_SOURCE_PORT: the source's port follows */
+    INLINE_WHOLE = 8,    /* client, CAPABILITY_DONT_FRAGMENT: struct udptun_dest.dont_fragment */
 };
 
 /* Bits of an announcement's flags. Others must be 0. */
@@ -106,6 +108,7 @@ struct inline_header {
     uint8_t flags;
     uint64_t binding;
     uint64_t label;    /* with INLINE_LABEL */
+    uint16_t port;     /* with INLINE_PORT */
     uint32_t sequence; /* with INLINE_SEQUENCE */
     struct udptun_dest dest;
 };

@@ -7,7 +7,7 @@
 
 #include "proto/buffer.h"
 
-enum { PARAMS = 11 }; /* ids are below this */
+enum { PARAMS = 12 }; /* ids are below this */
 
 static const uint8_t MAGIC[4] = {'U', 'D', 'P', 'T'};
 
@@ -113,6 +113,7 @@ static void params_map(struct udpt_params *p, uint64_t *slots[PARAMS])
     slots[8] = &p->redundancy_max_size;
     slots[9] = &p->max_legs;
     slots[10] = &p->settings_serial;
+    slots[11] = &p->capabilities;
 }
 
 void params_put(struct writer *w, const struct udpt_params *params)

@@ -77,6 +77,12 @@ struct udpt_params {
     uint64_t redundancy_max_size; /* 8, HELLO */
     uint64_t max_legs;            /* 9, WELCOME: data legs that the server takes */
     uint64_t settings_serial;     /* 10, HELLO and SETTINGS: grows with each change of them */
+    uint64_t capabilities;        /* 11, WELCOME: enum udpt_capability, what the client may use */
+};
+
+enum udpt_capability {
+    CAPABILITY_SOURCE_PORT = 1,   /* the ports of sources, for the choice of external ports */
+    CAPABILITY_DONT_FRAGMENT = 2, /* datagrams that are to pass whole or not at all */
 };
 
 struct hello {

@@ -187,8 +187,12 @@ struct udptun_callbacks {
     /* The engine is done with the stream and forgets it; the app closes it. Also called after
      * udptun_stream_closed(), so it is the one place to free. */
     void (*stream_close)(void *arg, void *stream_arg);
+    /* local: a datagram of udptun_send_unfragmented() was too big on its way to `peer`. `mtu` is
+     * the largest IP packet that passes, 0: not known. */
+    void (*too_big)(void *arg, const char *name, const struct udptun_address *source,
+                    const struct udptun_address *peer, uint32_t mtu);
     /* NULL. Room for callbacks to come: this struct is part of another and keeps its size. */
-    void (*reserved[8])(void);
+    void (*reserved[7])(void);
 };
 
 /*
@@ -247,6 +251,8 @@ struct udptun_tunnel_config {
                             server by themselves. udptun_remove() ends sessions in any case */
     int64_t min_version; /* (1) lowest version of UDPT that is accepted, 1 or 2. From 2 on, somebody
                             who reads the connection and has the key cannot take the session over */
+    bool port_preservation; /* server (false): try the port of the client's source, else its parity,
+                               as the external port */
 };
 
 UDPTUN_API void udptun_tunnel_config_init_sized(struct udptun_tunnel_config *config,
@@ -312,6 +318,16 @@ UDPTUN_API int udptun_identity(udptun_engine *engine, const char *name, void *to
 UDPTUN_API int udptun_send(udptun_engine *engine, const char *name,
                            const struct udptun_address *source, const struct udptun_address *peer,
                            const void *data, size_t size);
+
+/*
+ * The same for an app that finds out what its path carries (QUIC, RFC 8899): a datagram that makes
+ * an IP packet of more than 1,280 bytes is rather answered by callbacks.too_big than sent on in
+ * fragments. A udp-server that does not know this sends it as any other.
+ */
+UDPTUN_API int udptun_send_unfragmented(udptun_engine *engine, const char *name,
+                                        const struct udptun_address *source,
+                                        const struct udptun_address *peer, const void *data,
+                                        size_t size);
 
 /* The stream asked for by callbacks.stream_open is up. */
 UDPTUN_API void udptun_stream_opened(udptun_stream *stream);
