@@ -331,6 +331,26 @@ static void silent_address_does_not_hold_up_the_next(void **state)
     close(silent.listener);
 }
 
+static void answer_for_ip6(struct ev_loop *l, ev_timer *timer, int events)
+{
+    (void)l;
+    (void)timer;
+    (void)events;
+    dns.silent_about_ip6 = false; /* the question is asked again */
+}
+
+/* RFC 8305 section 3: an address that becomes known later is tried as well. */
+static void silent_address_does_not_hold_up_one_that_is_known_later(void **state)
+{
+    ev_timer timer;
+    dns.silent_about_ip6 = true;
+    ev_timer_init(&timer, answer_for_ip6, 0.1, 0.0);
+    ev_now_update(loop);
+    ev_timer_start(loop, &timer);
+    silent_address_does_not_hold_up_the_next(state);
+    ev_timer_stop(loop, &timer);
+}
+
 static void refusal_names_address_and_cause(void **state)
 {
     (void)state;
@@ -931,6 +951,7 @@ int main(void)
         TEST(direct_to_either_family),
         TEST(direct_to_a_name_falls_back_to_the_other_family),
         TEST(silent_address_does_not_hold_up_the_next),
+        TEST(silent_address_does_not_hold_up_one_that_is_known_later),
         TEST(refusal_names_address_and_cause),
         TEST(refusal_by_both_families_is_told_once),
         TEST(unknown_name_is_told),

@@ -41,6 +41,10 @@ void dial_attempts_start(struct dial_attempts *a, struct loop *loop,
                          const struct udptun_endpoint *eps, size_t count,
                          const struct socket_rules *rules, dial_attempts_done *done, void *arg);
 
+/* More addresses became known: those that are new are tried as well. Harmless when the attempts
+ * have ended. */
+void dial_attempts_add(struct dial_attempts *a, const struct udptun_endpoint *eps, size_t count);
+
 /* Ends every attempt; harmless on one that was zeroed or has ended. */
 void dial_attempts_stop(struct dial_attempts *a);
 

@@ -25,7 +25,7 @@
 #include "daemon/platform/loop.h"
 #include "daemon/platform/network.h"
 
-enum { PEEK_SIZE = 4096, RELAY_LOOKUP_US = 2000000 };
+enum { PEEK_SIZE = 4096, RELAY_LOOKUP_US = 2000000, NEWS_US = 250000 };
 
 struct dialer {
     struct loop *loop;
@@ -34,6 +34,8 @@ struct dialer {
     void *arg;
     struct timer deadline;
     struct timer start;    /* of zero: leads from dial_start() into the loop */
+    struct timer news;     /* until the resolver is asked whether it knows more by now */
+    uint64_t news_us;      /* how long that is */
     struct timer patience; /* while the name of a UDP relay is looked up */
     struct resolver_lookup *lookup;
     struct dial_attempts attempts;
@@ -58,6 +60,7 @@ void dial_cancel(struct dialer *d)
     timer_stop(&d->deadline);
     timer_stop(&d->start);
     timer_stop(&d->patience);
+    timer_stop(&d->news);
     watch_stop(&d->watch);
     if (d->lookup)
         resolver_cancel(d->lookup);
@@ -344,8 +347,23 @@ static void on_connected(void *arg, udptun_socket socket, const struct udptun_en
         fail_by(d, failure, endpoint_format(to, where));
         return;
     }
+    timer_stop(&d->news);
     d->socket = socket;
     hop_reached(d);
+}
+
+/* The other family's addresses, or fresh ones for those that were stale, may have come since. */
+static void on_news(void *arg)
+{
+    struct dialer *d = (struct dialer *)arg;
+    const struct host_port *host = &hop_of(d)->host;
+    struct udptun_endpoint eps[RESOLVER_MAX_ADDRESSES];
+    size_t count;
+    if (resolver_cached(d->config.resolver, host->host, strlen(host->host), host->port, eps,
+                        RESOLVER_MAX_ADDRESSES, &count))
+        dial_attempts_add(&d->attempts, eps, count);
+    d->news_us *= 2;
+    timer_start(&d->news, d->news_us);
 }
 
 static void connect_to(struct dialer *d, const struct udptun_endpoint *eps, size_t count)
@@ -358,10 +376,13 @@ static void on_resolved(void *arg, const struct udptun_endpoint *eps, size_t cou
 {
     struct dialer *d = (struct dialer *)arg;
     d->lookup = NULL;
-    if (count == 0)
+    if (count == 0) {
         fail(d, UDPTUN_E_UNREACHABLE, io_error(IO_HOST_UNREACHABLE), NULL, failure);
-    else
-        connect_to(d, eps, count);
+        return;
+    }
+    d->news_us = NEWS_US;
+    timer_start(&d->news, d->news_us);
+    connect_to(d, eps, count);
 }
 
 static void on_ready(void *arg, unsigned events)
@@ -432,6 +453,7 @@ struct dialer *dial_start(struct loop *loop, const struct dial_config *config, d
     timer_init(&d->deadline, loop, on_deadline, d);
     timer_init(&d->start, loop, on_start, d);
     timer_init(&d->patience, loop, on_patience_over, d);
+    timer_init(&d->news, loop, on_news, d);
     watch_init(&d->watch, loop, on_ready, d);
     timer_start(&d->deadline, (uint64_t)timeout_ms * 1000);
     timer_start(&d->start, 0);
