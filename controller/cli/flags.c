@@ -116,6 +116,8 @@ const struct flag flags[] = {
           "SO_BINDTODEVICE of outgoing sockets (admin)", NULL),
     FIELD("ephemeral", "ephemeral", BOOL, NULL, OBJECT, "not kept over a restart", NULL),
     FIELD("enabled", "enabled", BOOL, NULL, OBJECT, "--no-enabled: configured, not running", NULL),
+    FIELD("keep-disabled", "keepDisabled", BOOL, NULL, GROUP_TUN2SOCKS,
+          "with a device fd:N: kept over a restart, disabled until it gets another", NULL),
     OPTION("wait", 0, INTEGER, "SECONDS", OBJECT, "return when it is established", NULL),
 };
 

@@ -148,6 +148,10 @@ static int complete_tun2socks(struct configure *job, const char *name, struct ud
     if (!job->on_device)
         return UDPTUN_OK;
     json_object_set_new(job->tun2socks, "device", json_string("fd:0"));
+    /* A secret that udptund alone knows is there after its restart, and we hand over the device. */
+    if (!json_object_get(job->tun2socks, "keepDisabled") &&
+        !json_is_true(json_object_get(job->tun2socks, "ephemeral")))
+        json_object_set_new(job->tun2socks, "keepDisabled", json_true());
     int rc = check_no_loop(job, err);
     if (rc == 0 && c->traffic.routed)
         rc = configure_check_proxies(job->command->controller, job->tun2socks,

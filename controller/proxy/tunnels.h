@@ -2,10 +2,10 @@
 /*
  * tunnels.h - what udptund was told to run through us, so that it can be told again.
  *
- * udptund keeps no object whose device is a descriptor, and no ephemeral one: after its restart the
- * tun2socks instance on our device is gone. When the connection to it comes back, what is missing
- * there is set up again, each tunnel for itself (tunnels_restore.c); what is there is left as it
- * is, for others may have changed it.
+ * udptund keeps no descriptor, and no ephemeral object: after its restart the tun2socks instance on
+ * our device is disabled (`keepDisabled`) until the descriptor is handed over again. When the
+ * connection to it comes back, what is missing there is set up again, each tunnel for itself
+ * (tunnels_restore.c); what is there is left as it is, for others may have changed it.
  *
  * The device has one reader: at most one instance at a time is on it (configure.h). Its descriptor
  * stays open here meanwhile, so that packets wait rather than fail while udptund restarts.

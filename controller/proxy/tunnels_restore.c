@@ -49,6 +49,20 @@ static bool is_listed(const json_t *list, const json_t *object)
     return false;
 }
 
+/* The instance was kept over udptund's restart, but for its device. */
+static bool has_lost_device(const json_t *list, const json_t *object)
+{
+    size_t i;
+    json_t *one;
+    json_array_foreach(list, i, one)
+    {
+        const char *device = json_string_value(json_object_get(one, "device"));
+        if (strcmp(name_of(one), name_of(object)) == 0)
+            return device && strcmp(device, "fd:none") == 0;
+    }
+    return false;
+}
+
 static bool is_due(const struct kept_tunnel *tunnel)
 {
     return tunnel->object_due || tunnel->tun2socks_due;
@@ -63,6 +77,9 @@ static void find_due(struct tunnels *t, const json_t *config)
         struct kept_tunnel *tunnel = list_entry(node, struct kept_tunnel, node);
         bool lost_device = tunnel->on_device && t->new_device;
         tunnel->object_due = !is_listed(present, tunnel->object);
+        /* Secrets that we do not know are redacted in what we have; udptund keeps its own. */
+        lost_device =
+            lost_device || (tunnel->on_device && has_lost_device(present_tun, tunnel->tun2socks));
         tunnel->tun2socks_due =
             tunnel->tun2socks && (lost_device || !is_listed(present_tun, tunnel->tun2socks));
         if (tunnel->on_device && !is_due(tunnel))

@@ -124,6 +124,7 @@ static int start_of_state(struct control *control, ProtobufCMessage *message,
     }
     struct udptun_error why;
     struct means means = {0};
+    object_lose_fd(message);
     int rc = start_object(control, message, "", &means, &why);
     if (add_object(control, message, &means, false, err) < 0)
         return err ? err->code : UDPTUN_E_NOMEM;

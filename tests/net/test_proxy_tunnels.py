@@ -141,6 +141,23 @@ class Tunnels(NetTest):
         poll("both to be back", lambda: self.names() == ["away", "apps"])
         self.assertEqual(self.daemon.call("exportConfig", {"showSecrets": True}), config)
 
+    def test_secrets_that_only_udptund_knows_come_back(self):
+        """Another ProxyController made the instance: this one has seen the proxy's password redacted."""
+        self.configure({"tcp": "socks5://user:secret@127.0.0.1:1"}, key=KEY)
+        self.controller.stop()
+        self.controller.start()
+        self.client = self.controller.client(self)
+        self.client.call("configureUdpTunnel", name="away", merge=True, tun2socks={"mtu": 1400})
+        before = self.daemon.call("exportConfig", {"showSecrets": True})
+        self.assertEqual(before["tun2socks"][0]["tcp"], "socks5://user:secret@127.0.0.1:1")
+        for end in ("kill", "stop"):
+            getattr(self.daemon, end)()
+            self.daemon.start()
+            poll("the instance to run", lambda: self.daemon.call(
+                "getStatus", {"name": "away.tun"})["tun2socks"][0]["state"] == "established")
+            self.assertEqual(self.daemon.call("exportConfig", {"showSecrets": True}), before)
+            self.assertEqual(self.mtu(), 1400)
+
     def instance(self, name):
         config = self.daemon.call("exportConfig")
         return next(one for one in config["tun2socks"] if one["name"] == name)

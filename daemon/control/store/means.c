@@ -68,6 +68,26 @@ bool object_has_fd(const ProtobufCMessage *message)
     return strncmp(device_of(message), FD_DEVICE, sizeof FD_DEVICE - 1) == 0;
 }
 
+bool object_waits_for_fd(const ProtobufCMessage *message)
+{
+    if (!object_has_fd(message))
+        return false;
+    const tun2socks_msg *instance = (const tun2socks_msg *)message;
+    return instance->has_keep_disabled && instance->keep_disabled;
+}
+
+void object_lose_fd(ProtobufCMessage *message)
+{
+    char *none = object_waits_for_fd(message) ? strdup(FD_DEVICE "none") : NULL;
+    if (!none)
+        return;
+    tun2socks_msg *instance = (tun2socks_msg *)message;
+    free(instance->device);
+    instance->device = none;
+    instance->has_enabled = true;
+    instance->enabled = false;
+}
+
 void object_take_fd(const ProtobufCMessage *message, udptun_socket *fds, size_t count,
                     const ProtobufCMessage *present, const struct means *present_means,
                     struct means *m)

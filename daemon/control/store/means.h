@@ -44,6 +44,12 @@ void means_read_identity(struct means *m, struct store *store, const char *name)
 /* The object's device is `fd:N`. */
 bool object_has_fd(const ProtobufCMessage *message);
 
+/* Its device is a descriptor, and it is kept over a restart without one. */
+bool object_waits_for_fd(const ProtobufCMessage *message);
+/* At the start: such an object has no descriptor. Its device becomes "fd:none", and it is disabled.
+ */
+void object_lose_fd(ProtobufCMessage *message);
+
 /* Take the descriptor that it names out of the `count` of `fds`, those of a message; what is taken
  * becomes -1 there. Without one, that of the `present` object (NULL: none) stays in use, if its
  * device reads the same. Where there is neither, nothing is taken, and the engine will say so. */

@@ -71,6 +71,7 @@ static const struct object_field tun2socks_fields[] = {
     {"bind_device", FIELD_TEXT, TUN2SOCKS(bind_device), AUTHORITY_ADMIN},
     {"ephemeral", FIELD_APART, 0, AUTHORITY_ANY},
     {"enabled", FIELD_BOOL, TUN2SOCKS(enabled), AUTHORITY_ANY},
+    {"keep_disabled", FIELD_APART, 0, AUTHORITY_ANY},
     {"merge", FIELD_APART, 0, AUTHORITY_ANY},
     {"wait", FIELD_APART, 0, AUTHORITY_ANY},
 };

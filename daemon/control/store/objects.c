@@ -107,7 +107,7 @@ bool object_is_ephemeral(const ProtobufCMessage *message)
         message ? codec_field(message->descriptor, "ephemeral") : NULL;
     bool said = field && codec_has(message, field) &&
                 *(const protobuf_c_boolean *)((const char *)message + field->offset);
-    return said || object_has_fd(message);
+    return said || (object_has_fd(message) && !object_waits_for_fd(message));
 }
 
 bool object_keeps(bool of_file, const ProtobufCMessage *message)

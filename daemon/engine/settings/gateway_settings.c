@@ -116,7 +116,7 @@ static int check_device(struct gateway_settings *c, struct udptun_error *err)
             return invalid(err, "device", "a path must follow unix:");
     } else if ((c->place = behind(device, "fd:"))) {
         c->kind = GATEWAY_DEVICE_FD;
-        if (c->given.fd < 0)
+        if (c->given.fd < 0 && c->given.enabled)
             return invalid(err, "device", "no descriptor came with it");
     } else if (strcmp(device, "pipe") == 0) {
         c->kind = GATEWAY_DEVICE_PIPE;
