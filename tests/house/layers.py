@@ -113,6 +113,7 @@ SYSTEM = re.compile(
 # Calls that a system may not have, by their names: their headers are those of C.
 SYSTEM_CALLS = re.compile(r"\b(?:clock_gettime|gmtime_r|localtime_r|explicit_bzero|gete?[ug]id|getpid"
                           r"|realpath|strerrorname_np)\(")
+SYSTEM_DONE = ("proto/", "tun2socks/", "daemon/")  # nothing of these is left to move
 SYSTEM_CALLS_IN = ("tun2socks/", "daemon/")  # proto/ is PURE
 SYSTEM_ALLOWED = (
     "daemon/platform/", "lwip/", "docs/examples/",
@@ -293,7 +294,8 @@ def check_system(path, text, is_own):
     match = SYSTEM.search(code)
     if not match and path.startswith(SYSTEM_CALLS_IN):
         match = SYSTEM_CALLS.search(code)
-    if match and path not in SYSTEM_LEFT:
+    is_left = path in SYSTEM_LEFT and not path.startswith(SYSTEM_DONE)
+    if match and not is_left:
         yield f"{path}: names a system outside of daemon/platform: {match.group().strip()}"
     elif is_own and path in SYSTEM_LEFT and not match:
         yield f"{path}: names no system any more; take it off SYSTEM_LEFT"
