@@ -30,6 +30,9 @@ unit_test(engine_stream test_engine_stream.c engine_fixture.c LIBS udptun_static
 unit_test(filter test_filter.c ${ENGINE_DIR}/settings/filter.c)
 unit_test(engine_filtering test_engine_filtering.c engine_fixture.c
           LIBS udptun_static Threads::Threads)
+unit_test(engine_unfragmented test_engine_unfragmented.c engine_fixture.c own_net.c
+          LIBS udptun_static Threads::Threads)
+set_tests_properties(unit.engine_unfragmented PROPERTIES SKIP_RETURN_CODE 77)
 unit_test(engine_identity test_engine_identity.c engine_fixture.c
           LIBS udptun_static Threads::Threads)
 unit_test(engine_socks5 test_engine_socks5.c engine_fixture.c LIBS udptun_static Threads::Threads)
