@@ -38,7 +38,8 @@ bool tunnels_state_is_up(const struct kept_tunnel *tunnel, char *why, size_t siz
 {
     bool tunnel_is_up = is_up(tunnel->state);
     const char *state = tunnel_is_up ? tunnel->tun2socks_state : tunnel->state;
-    if (tunnel_is_up && is_up(tunnel->tun2socks_state))
+    /* An instance is degraded when its proxy is not reached or its tunnel does not run. */
+    if (tunnel_is_up && strcmp(tunnel->tun2socks_state, "established") == 0)
         return true;
     snprintf(why, size, "'%s' is %s",
              text_of(tunnel_is_up ? tunnel->tun2socks : tunnel->object, "name"),
@@ -78,9 +79,10 @@ static void note_relays(struct tunnels *t, const json_t *status)
     {
         struct udptun_endpoint relay;
         const char *text = json_string_value(one);
-        if (count == TRAFFIC_MAX_RELAYS || !text || !endpoint_parse_ip(text, &relay))
+        if (count == TRAFFIC_MAX_RELAYS || !text || !endpoint_parse(text, &relay))
             continue;
         relay = endpoint_unmapped(&relay);
+        relay.port = 0;
         if (!endpoint_is_loopback(&relay) && !endpoint_is_unspecified(&relay) &&
             !endpoint_is_multicast(&relay) && !endpoint_is_broadcast(&relay))
             relays[count++] = relay;

@@ -19,6 +19,7 @@ import proxy
 from harness import GUARD_S, ROUTER, SERVER, SERVER6, THIRD, Namespace, NetTest, need, poll
 from test_leaks import COUNTERS, IP_UNICAST_IF, Leaks
 from test_proxy_client import PORT, TUN2SOCKS, TUNNEL
+from test_tun2socks_bad_proxies import PROXY_PORT, Proxy
 
 LOCAL = "127.0.0.53"
 NOBODY = "192.0.2.200"
@@ -206,6 +207,51 @@ class Status(NetTest):
                                    tun2socks={"name": "apps", **ways})
             self.assertEqual((reply["statusCode"], reply["error"]["field"]), (7, f"parameters.tun2socks.{way}"), reply)
             client.call("resetRouting")
+
+
+class Relay(NetTest):
+    """A proxy that names another address for datagrams (test_tun2socks_bad_proxies.Proxy)."""
+
+    RELAY = "198.51.100.77"
+
+    @classmethod
+    def build(cls):
+        cls.daemon = cls.net.daemon("client")
+        proxy.need_tun2socks(cls.daemon)
+        cls.net._ip(cls.net.server, f"addr add {cls.RELAY}/24 dev eth0")
+        cls.controller = proxy.ProxyController(cls.net, cls.net.client, udptund=cls.daemon.socket_path)
+        cls.proxy = Proxy(cls.net)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.proxy.stop()
+        super().tearDownClass()
+
+    def test_a_relay_named_by_the_proxy_stays_outside_as_the_proxy_does(self):
+        relay = self.net.server.udp(self.RELAY, 0)
+        self.addCleanup(relay.close)
+        relay.settimeout(0.1)
+        self.proxy.bound = b"\1" + socket.inet_aton(self.RELAY) + struct.pack("!H", relay.getsockname()[1])
+        client = self.controller.client(self)
+        url = f"socks5://{SERVER}:{PROXY_PORT}"
+        client.call("configureUdpTunnel", name="away", role="local", server=f"{SERVER}:7000",
+                    tun2socks={"name": "apps", "tcp": url, "udp": url})
+        client.call("configureRouting", proxyIp=SERVER)
+        self.assertEqual(proxy.way(self.net.client, self.RELAY), "tun0")
+        app = self.net.client.udp()
+        self.addCleanup(app.close)
+
+        def arrives():
+            app.sendto(b"through the relay", (THIRD, 9000))
+            try:
+                return b"through the relay" in relay.recv(2000)
+            except TimeoutError:
+                return False
+        poll("a datagram at the relay", arrives)
+        self.assertEqual(proxy.way(self.net.client, self.RELAY), "eth0")
+        self.assertEqual(self.daemon.call("getStatus", {"name": "apps"})["tun2socks"][0]["relays"],
+                         [f"{self.RELAY}:{relay.getsockname()[1]}"])
+        client.call("resetRouting")
 
 
 if __name__ == "__main__":

@@ -175,6 +175,8 @@ tun2socks_status_msg *status_of_tun2socks(struct control *control, const struct 
     SET(m, rx_bytes, status.rx_bytes);
     m->dropped = status_of_tun2socks_dropped(&status);
     SET(m, uptime, status.uptime_s);
+    for (size_t i = 0; i < status.relay_count; i++)
+        status_append(&m->relays, &m->n_relays, strdup(status.relays[i]));
     if (status.dns[0]) {
         m->dns = strdup(status.dns);
         SET(m, dns_questions, status.dns_questions);

@@ -46,6 +46,9 @@ static void fill(const struct gateway *t, struct udptun_tun2socks_status *s)
     format_route(s->tcp, c->tcp, &c->tcp_url, c->given.tcp);
     format_route(s->udp, c->udp, &c->udp_url, c->given.udp);
     s->uptime_s = (t->engine->loop.now_us - t->started_us) / 1000000;
+    s->relay_count = t->relay_count;
+    for (size_t i = 0; i < t->relay_count; i++)
+        endpoint_format(&t->relays[i], s->relays[i]);
     if (c->has_dns)
         snprintf(s->dns, sizeof s->dns, "%s", c->given.dns);
     if (t->dns) {

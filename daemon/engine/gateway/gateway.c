@@ -191,6 +191,7 @@ static void choose_udp(struct gateway *t)
                                                         [GATEWAY_TUNNEL] = &gateway_udp_tunnel_ops};
     t->udp = ops[t->config->udp];
     t->associated = -1;
+    t->relay_count = 0;
     t->unassociated_until_us = t->associate_after_us = 0;
 }
 

@@ -52,8 +52,10 @@ struct gateway {
     bool dns_pending;                  /* likewise of `dns` */
     struct front front;                /* GATEWAY_TUNNEL: a guest of the udp-local */
     int associated;                    /* GATEWAY_SOCKS5: 1, 0, or -1: not known */
-    uint64_t unassociated_until_us;    /* then a TCP connection is tried again */
-    uint64_t associate_after_us;       /* an attempt failed: no other before */
+    struct udptun_endpoint relays[UDPTUN_TUN2SOCKS_MAX_RELAYS]; /* that the proxy has named */
+    size_t relay_count;
+    uint64_t unassociated_until_us; /* then a TCP connection is tried again */
+    uint64_t associate_after_us;    /* an attempt failed: no other before */
     enum udptun_state state;
     uint64_t started_us;
     char device_name[160];

@@ -180,9 +180,23 @@ static bool keep(struct io_watch *w, udptun_socket socket)
     return false;
 }
 
+/* For who routes the machine's traffic: one of each address. */
+static void note_relay(struct gateway *t, const struct udptun_endpoint *relay)
+{
+    for (size_t i = 0; i < t->relay_count; i++) {
+        struct udptun_endpoint known = t->relays[i];
+        known.port = relay->port;
+        if (endpoint_equal(&known, relay))
+            return;
+    }
+    if (t->relay_count < UDPTUN_TUN2SOCKS_MAX_RELAYS)
+        t->relays[t->relay_count++] = *relay;
+}
+
 static bool connect_relay(struct socks5_binding *b)
 {
     struct gateway *t = b->gateway;
+    note_relay(t, &b->relay);
     struct socket_rules all = gateway_rules(t), rules = socket_rules_for(&all, &b->relay);
     struct udptun_endpoint any = {.family = b->relay.family};
     udptun_socket socket;

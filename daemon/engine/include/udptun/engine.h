@@ -423,8 +423,9 @@ UDPTUN_API int udptun_tun2socks_remove(udptun_engine *engine, const char *name,
 UDPTUN_API int udptun_tun2socks_packet(udptun_engine *engine, const char *name, const void *data,
                                        size_t size);
 
-#define UDPTUN_TUN2SOCKS_MAX_DROPS 24
-#define UDPTUN_URL_SIZE            320
+#define UDPTUN_TUN2SOCKS_MAX_DROPS  24
+#define UDPTUN_TUN2SOCKS_MAX_RELAYS 16
+#define UDPTUN_URL_SIZE             320
 
 struct udptun_tun2socks_status {
     char name[65];
@@ -456,6 +457,10 @@ struct udptun_tun2socks_status {
     uint64_t dns_shared;       /* that waited for the answer to an equal one */
     uint64_t dns_unanswered;   /* the server gave no answer, or it was no question */
     uint64_t dns_entries;      /* answers in the cache now */
+    /* udp "socks5://": the addresses that the proxy has named for datagrams, "HOST:PORT", the first
+     * ones only. Who routes the machine's traffic into the device keeps them outside. */
+    size_t relay_count;
+    char relays[UDPTUN_TUN2SOCKS_MAX_RELAYS][72];
 };
 
 /* Fill `status`. UDPTUN_E_NOT_FOUND. */
