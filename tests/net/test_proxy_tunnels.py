@@ -153,10 +153,11 @@ class Tunnels(NetTest):
         for end in ("kill", "stop"):
             getattr(self.daemon, end)()
             self.daemon.start()
-            poll("the instance to run", lambda: self.daemon.call(
-                "getStatus", {"name": "away.tun"})["tun2socks"][0]["state"] == "established")
-            self.assertEqual(self.daemon.call("exportConfig", {"showSecrets": True}), before)
-            self.assertEqual(self.mtu(), 1400)
+            # It runs before the change is on the disk, and with it in the configuration.
+            poll("the instance to be as it was",
+                 lambda: self.daemon.call("exportConfig", {"showSecrets": True}) == before)
+            status = self.daemon.call("getStatus", {"name": "away.tun"})["tun2socks"][0]
+            self.assertEqual((status["state"], self.mtu()), ("established", 1400))
 
     def instance(self, name):
         config = self.daemon.call("exportConfig")
