@@ -225,7 +225,6 @@ static void receive_all(struct udptun_client *client)
             connection_lost(client, &err);
             return;
         }
-        client->pause_ms = client->config.reconnect_min_ms;
         inbox_filled(&client->inbox, (size_t)got);
         if (!dispatch_inbox(client))
             return;

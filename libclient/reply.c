@@ -63,8 +63,18 @@ static struct request *request_of(struct udptun_client *client, const json_t *ro
     const json_t *id = json_object_get(root, "id");
     if (json_is_integer(id))
         return request_find(client, (uint64_t)json_integer_value(id));
+    /* A limit of connections is about no call: it parts from all of them. */
+    const json_t *status = json_object_get(root, "statusCode");
+    if (!id && json_integer_value(status) == -UDPTUN_E_LIMIT)
+        return NULL;
     /* The daemon could not make out the id: of what is outstanding it came to the oldest first. */
     return id ? NULL : request_oldest(client);
+}
+
+static void tell_event(struct udptun_client *client, const char *text)
+{
+    if (client->config.event)
+        client->config.event(client->config.arg, client, text);
 }
 
 static void answer(struct udptun_client *client, struct request *request, const json_t *root,
@@ -73,7 +83,8 @@ static void answer(struct udptun_client *client, struct request *request, const 
     struct udptun_client_reply reply = {.json = text};
     error_of(root, &reply.error);
 
-    if (reply.error.code == UDPTUN_OK && request->subscription) {
+    bool is_subscribed = reply.error.code == UDPTUN_OK && request->subscription;
+    if (is_subscribed) {
         free(client->subscription);
         client->subscription = request->subscription;
         request->subscription = NULL;
@@ -86,14 +97,12 @@ static void answer(struct udptun_client *client, struct request *request, const 
             error_set(&reply.error, UDPTUN_E_NOMEM, NULL, "out of memory");
     }
     reply.value = value;
+    client->pause_ms = client->config.reconnect_min_ms;
     request_complete(client, request, &reply);
     free(value);
-}
-
-static void tell_event(struct udptun_client *client, const char *text)
-{
-    if (client->config.event)
-        client->config.event(client->config.arg, client, text);
+    /* The first snapshot comes to the same callback as those of later connections. */
+    if (is_subscribed && !client->freed)
+        tell_event(client, text);
 }
 
 static int renewed(struct udptun_client *client, struct request *request, const json_t *root,
@@ -102,8 +111,10 @@ static int renewed(struct udptun_client *client, struct request *request, const 
     error_of(root, err);
     struct udptun_client_reply reply = {.error = *err, .json = text};
     request_complete(client, request, &reply);
-    if (err->code == UDPTUN_OK)
+    if (err->code == UDPTUN_OK) {
+        client->pause_ms = client->config.reconnect_min_ms;
         tell_event(client, text);
+    }
     return err->code;
 }
 

@@ -130,15 +130,14 @@ struct outcome {
     char *refusal; /* the reply, if it was an error */
 };
 
-/* The snapshot is printed here: events may follow it in the same read. */
+/* The snapshot follows, to on_event(). */
 static void on_subscribed(void *arg, udptun_client *client, const struct udptun_client_reply *reply)
 {
     struct outcome *outcome = arg;
     outcome->known = true;
     outcome->error = reply->error;
-    if (reply->error.code == UDPTUN_OK)
-        on_event(outcome->cli, client, reply->json);
-    else if (reply->json)
+    (void)client;
+    if (reply->error.code != UDPTUN_OK && reply->json)
         outcome->refusal = strdup(reply->json);
 }
 

@@ -5,6 +5,7 @@ import os
 import resource
 import socket
 import struct
+import time
 import unittest
 
 from daemon import DEADLINE_S, TestCase
@@ -290,6 +291,70 @@ class Connection(TestCase):
                 self.ok(c.call("removeUdpTunnel", {"name": tunnels[0]["name"]}))
         with self.d.client() as c:
             self.ok(c.call("hello"))
+
+    def test_a_wait_of_an_hour_changes_nobodys_answers(self):
+        """Neither those of other connections nor those of its own."""
+        self.c.send(json.dumps({"action": "configureUdpTunnel", "id": "w",
+                                "parameters": dict(TUNNEL, wait=3600)}))
+        for i in range(50):
+            reply = self.c.call("getStatus", {"name": "t"}, id=i)
+            self.assertEqual((reply["id"], reply["statusCode"]), (i, 0))
+            with self.d.client() as other:
+                self.ok(other.call("getStatus", {"name": "t"}))
+        self.assertEqual(self.c.call("configureUdpTunnel", dict(TUNNEL, enabled=False),
+                                     id="d")["statusCode"], 0)
+        reply = self.c.line()  # disabled is not waited for
+        self.assertEqual((reply["id"], reply["statusCode"]), ("w", 0))
+        self.assertEqual(self.c.call("hello", id=1)["id"], 1)
+
+    def test_a_wait_without_an_id_keeps_its_place(self):
+        self.c.send(json.dumps({"action": "configureUdpTunnel",
+                                "parameters": dict(TUNNEL, wait=0.2)}))
+        self.c.send('{"action":"hello"}')
+        self.assertEqual([self.c.line()["action"] for _ in range(2)],
+                         ["configureUdpTunnel", "hello"])
+
+    def test_waits_are_capped_and_go_with_their_connection(self):
+        def fill(c):
+            """How many waits of an hour it may have, and the refusal after them."""
+            for i in range(300):
+                c.send(json.dumps({"action": "configureUdpTunnel", "id": i,
+                                   "parameters": dict(TUNNEL, wait=3600)}))
+                c.send(json.dumps({"action": "hello", "id": "h"}))
+                reply = c.line()
+                if reply["id"] != "h":
+                    self.assertEqual(c.line()["id"], "h")
+                    return i, reply
+            raise AssertionError("no cap")
+
+        of_connection, refusal = fill(self.c)
+        self.assertGreater(of_connection, 1)
+        self.fails(refusal, 103, "LIMIT", "parameters.wait")
+        others, count = [self.c], of_connection
+        while count % of_connection == 0:
+            self.assertLess(len(others), 50)
+            others.append(self.d.client())
+            more, refusal = fill(others[-1])
+            if more == 0:
+                break
+            count += more
+        self.assertIn("user", refusal["errorMessage"])
+        # One goes: its places are free as soon as the daemon has noticed.
+        others.pop(1).close()
+        deadline = time.monotonic() + DEADLINE_S
+        while not self.waits_again(others[-1]):
+            self.assertLess(time.monotonic(), deadline, "the places of a lost client stay taken")
+        for c in others[1:]:
+            c.close()
+
+    def waits_again(self, c):
+        c.send(json.dumps({"action": "configureUdpTunnel", "id": "again",
+                           "parameters": dict(TUNNEL, wait=3600)}))
+        c.send(json.dumps({"action": "hello", "id": "h"}))
+        if c.line()["id"] == "h":
+            return True
+        c.line()
+        return False
 
     def test_descriptors_sent_along_are_not_kept(self):
         self.ok(self.c.call("hello"))

@@ -125,6 +125,67 @@ static void a_farewell_explains_the_lost_connection(void **state)
     udptun_client_free(client);
 }
 
+static void a_farewell_for_lack_of_room_reaches_every_call_and_the_state(void **state)
+{
+    struct far *far = *state;
+    struct seen link = {0}, first = {0}, second = {0};
+    udptun_client *client = client_to(far, false, &link);
+    call(client, "first", NULL, &first);
+    call(client, "second", NULL, &second);
+    udptun_client_process(client);
+    far_accept(far);
+    char text[4096];
+    far_hear(far, text); /* so that the close is no reset */
+    far_say(far, "{\"statusCode\":103,\"errorMessage\":\"too many connections\"}");
+    far_hang_up(far);
+    udptun_client_process(client);
+    assert_int_equal(first.error.code, UDPTUN_E_LIMIT);
+    assert_int_equal(second.error.code, UDPTUN_E_LIMIT);
+    assert_int_equal(link.error.code, UDPTUN_E_LIMIT);
+    udptun_client_free(client);
+    assert_int_equal(first.calls + second.calls, 2);
+}
+
+/* The pause before the next attempt, after a connection on which the daemon said `text`. */
+static int64_t pause_after(struct far *far, udptun_client *client, const char *text)
+{
+    while (udptun_client_get_fd(client) < 0) {
+        poll(NULL, 0, (int)udptun_client_get_timeout_ms(client));
+        udptun_client_process(client);
+    }
+    udptun_client_process(client);
+    far_accept(far);
+    far_say(far, text);
+    udptun_client_process(client);
+    far_hang_up(far);
+    udptun_client_process(client);
+    assert_int_equal(udptun_client_get_fd(client), -1);
+    return udptun_client_get_timeout_ms(client);
+}
+
+/* The pauses are 1, 2, 4, 8, 16 ms and so on. */
+static void the_pause_grows_until_a_call_is_served(void **state)
+{
+    struct far *far = *state;
+    struct udptun_client_config config;
+    udptun_client_config_init(&config);
+    config.socket_path = far->path;
+    config.reconnect = true;
+    config.reconnect_min_ms = 1;
+    config.reconnect_max_ms = 1 << 20;
+    udptun_client *client = udptun_client_new(&config, NULL);
+    assert_non_null(client);
+    int64_t pause_ms = 0;
+    for (int i = 0; i < 40 && pause_ms <= 8; i++)
+        pause_ms = pause_after(far, client, "{\"statusCode\":103,\"errorMessage\":\"too many\"}");
+    assert_true(pause_ms > 8); /* never, if hearing a refusal were enough */
+    struct seen served = {0};
+    call(client, "served", NULL, &served);
+    assert_true(pause_after(far, client, "{\"id\":1,\"statusCode\":0}") <= 1);
+    assert_int_equal(served.calls, 1);
+    udptun_client_free(client);
+}
+
 static void garbage_and_oversized_replies_end_the_connection(void **state)
 {
     struct far *far = *state;
@@ -415,7 +476,7 @@ static void a_reconnecting_client_waits_for_the_daemon_and_renews_its_subscripti
     far_say(far, "{\"id\":2,\"statusCode\":0}{\"event\":\"tunnel.state\",\"seq\":1}");
     udptun_client_process(client);
     assert_int_equal(subscribed.calls, 1);
-    assert_int_equal(link.events, 1);
+    assert_int_equal(link.events, 2); /* the reply, with the snapshot, and the event */
 
     call(client, "sent", NULL, &sent);
     udptun_client_process(client);
@@ -439,7 +500,7 @@ static void a_reconnecting_client_waits_for_the_daemon_and_renews_its_subscripti
     udptun_client_process(client);
     assert_int_equal(queued.error.code, UDPTUN_OK);
     assert_int_equal(subscribed.calls, 1);
-    assert_int_equal(link.events, 2);
+    assert_int_equal(link.events, 3);
     assert_non_null(strstr(link.event, "\"subscribe\""));
 
     /* A refused renewal is a lost connection, not a silent watcher. */
@@ -518,6 +579,8 @@ int main(void)
         TEST(an_error_reply_is_told_in_full),
         TEST(an_error_without_an_id_goes_to_the_oldest_call),
         TEST(a_farewell_explains_the_lost_connection),
+        TEST(a_farewell_for_lack_of_room_reaches_every_call_and_the_state),
+        TEST(the_pause_grows_until_a_call_is_served),
         TEST(garbage_and_oversized_replies_end_the_connection),
         TEST(a_disconnect_in_the_middle_fails_what_is_outstanding),
         TEST(a_missing_daemon_is_named_with_its_socket),

@@ -35,7 +35,7 @@ static void on_event(void *arg, udptun_client *client, const char *json)
     json_t *root = json_loads(json, 0, NULL);
     (void)client;
     if (json_object_get(root, "statusCode"))
-        take_status(feed, json_object_get(root, "returnValue")); /* the snapshot, renewed */
+        take_status(feed, json_object_get(root, "returnValue")); /* the snapshot */
     else if (strcmp(text_of(root, "event"), "stats") == 0)
         take_status(feed, json_object_get(root, "data"));
     else
@@ -60,9 +60,8 @@ static void on_subscribed(void *arg, udptun_client *client, const struct udptun_
 {
     struct feed *feed = arg;
     feed->subscribed = reply->error.code == UDPTUN_OK;
-    if (feed->subscribed)
-        on_event(arg, client, reply->json);
-    else if (reply->json)
+    (void)client;
+    if (!feed->subscribed && reply->json)
         model_note(feed->model, reply->error.message);
 }
 

@@ -23,6 +23,8 @@ static void start_configure(struct call *call, double wait_s)
         call_fail(call, &err);
     else if (!(wait_s >= 0. && wait_s <= MAX_WAIT_S))
         action_fail(call, UDPTUN_E_INVALID, "parameters.wait", "parameters.wait: out of range");
+    else if (wait_s > 0. && waits_check(call, &err) < 0)
+        call_fail(call, &err);
     else
         change_start(call->control, &change_configure, call, NULL);
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/control/socket/command_socket.h"
 #include "daemon/control/store/state.h"
 
 struct wait {
@@ -37,6 +38,7 @@ static struct call *wait_end(struct wait *w)
     timer_stop(&w->limit);
     list_remove(&w->node);
     free(w);
+    call->gone = NULL;
     return call;
 }
 
@@ -81,6 +83,34 @@ static void settle(struct wait *w, bool is_over)
     }
 }
 
+/* Nobody is there to be answered: the wait ends with its client. */
+static void on_gone(struct call *call, void *arg)
+{
+    struct udptun_error err;
+    (void)call;
+    error_set(&err, UDPTUN_E_CANCELLED, NULL, "the client has gone");
+    call_fail(wait_end(arg), &err);
+}
+
+int waits_check(const struct call *call, struct udptun_error *err)
+{
+    unsigned of_connection = 0, of_user = 0;
+    LIST_FOREACH (node, &call->control->waits->all) {
+        const struct command_conn *conn = list_entry(node, struct wait, node)->call->conn;
+        of_connection += conn == call->conn;
+        of_user += conn->peer.uid == call->conn->peer.uid;
+    }
+    if (of_connection >= WAITS_PER_CONNECTION)
+        return error_set(err, UDPTUN_E_LIMIT, "parameters.wait",
+                         "parameters.wait: this connection has %d waits already",
+                         WAITS_PER_CONNECTION);
+    if (of_user >= WAITS_PER_USER)
+        return error_set(err, UDPTUN_E_LIMIT, "parameters.wait",
+                         "parameters.wait: user %u has %d waits already",
+                         (unsigned)call->conn->peer.uid, WAITS_PER_USER);
+    return 0;
+}
+
 static void on_look(void *arg)
 {
     settle(arg, false);
@@ -95,7 +125,8 @@ void wait_start(struct call *call, const char *name, bool changed, double second
                 wait_answer *answer)
 {
     struct control *control = call->control;
-    struct wait *w = calloc(1, sizeof *w);
+    /* Without a client nobody is answered. */
+    struct wait *w = call->conn ? calloc(1, sizeof *w) : NULL;
     if (!w) {
         answer(call, name, changed);
         return;
@@ -110,6 +141,9 @@ void wait_start(struct call *call, const char *name, bool changed, double second
     list_append(&control->waits->all, &w->node);
     timer_start(&w->limit, (uint64_t)(seconds * 1e6));
     timer_start(&w->look, 0); /* it may be up already */
+    call->gone = on_gone;
+    call->gone_arg = w;
+    call_step_aside(call);
 }
 
 void wait_state(struct control *control, const char *name, enum udptun_state state)

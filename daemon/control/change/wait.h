@@ -17,7 +17,15 @@ struct waits {
 
 void waits_init(struct waits *w);
 
-/* `answer` it when object `name` is established (or listens), with TIMEOUT after `seconds`. */
+/* A wait is an object and two timers that its client keeps here for hours. */
+#define WAITS_PER_CONNECTION 16
+#define WAITS_PER_USER       128
+
+/* Whether the client of `call` may have one more: 0 or UDPTUN_E_LIMIT. */
+int waits_check(const struct call *call, struct udptun_error *err);
+
+/* The other requests of the connection go on meanwhile, and the wait ends when the connection does.
+ * `answer` it when object `name` is established (or listens), with TIMEOUT after `seconds`. */
 void wait_start(struct call *call, const char *name, bool changed, double seconds,
                 wait_answer *answer);
 

@@ -100,6 +100,8 @@ void command_conn_end(struct command_conn *c)
         if (c->call)
             call_abandon(c->call);
         c->call = NULL;
+        while (!list_empty(&c->aside))
+            call_abandon(list_entry(c->aside.next, struct call, aside));
     }
     if (!c->busy)
         command_conn_free(c);
@@ -278,8 +280,8 @@ static void settle(struct command_conn *c)
         take_messages(c);
     if (c->half_closed && may_take(c) && scan_inside(&c->scan))
         lose_framing(c, UDPTUN_E_BAD_REQUEST, "the message ends in the middle");
-    if (c->half_closed && !c->call && !timer_is_on(&c->pause) && !c->watch.topics &&
-        out_waiting(c) == 0)
+    if (c->half_closed && !c->call && list_empty(&c->aside) && !timer_is_on(&c->pause) &&
+        !c->watch.topics && out_waiting(c) == 0)
         command_conn_end(c);
     c->busy = false;
     if (c->ended) {
@@ -358,14 +360,28 @@ static void on_lookout(void *arg)
     settle(c);
 }
 
-void command_conn_reply(struct command_conn *c, struct envelope_bytes bytes)
+void command_conn_reply_aside(struct command_conn *c, struct envelope_bytes bytes)
 {
     bool nested = c->busy; /* answered while take_messages() is at work: it goes on by itself */
-    c->call = NULL;
     c->busy = true;
     queue(c, bytes);
     if (!nested)
         settle(c);
+}
+
+void command_conn_reply(struct command_conn *c, struct envelope_bytes bytes)
+{
+    c->call = NULL;
+    command_conn_reply_aside(c, bytes);
+}
+
+void command_conn_go_on(struct command_conn *c)
+{
+    c->call = NULL;
+    if (c->busy)
+        return;
+    c->busy = true;
+    settle(c);
 }
 
 void command_conn_send_and_end(struct command_conn *c)
@@ -385,6 +401,7 @@ int command_conn_open(struct command_socket *server, udptun_socket socket,
         return UDPTUN_E_NOMEM;
     c->server = server;
     c->peer = *peer;
+    list_init(&c->aside);
     scan_init(&c->scan);
     watch_init(&c->io, loop, on_ready, c);
     timer_init(&c->deadline, loop, on_deadline, c);

@@ -4,7 +4,8 @@
  *
  * Knows bytes, limits and order, not what a message means: each whole message goes to
  * dispatch_message(), which answers through command_conn_reply(), at once or later. A connection
- * takes its next message when the one before was answered, so that replies come in order.
+ * takes its next message when the one before was answered, so that replies come in order. A call
+ * with an id whose answer takes long may step aside: the next ones do not wait for it.
  */
 #ifndef CONTROL_COMMAND_SOCKET_H
 #define CONTROL_COMMAND_SOCKET_H
@@ -52,6 +53,7 @@ struct command_conn {
     struct command_socket *server;
     struct command_peer peer; /* `role` is what is in force, after a step down in `hello` */
     struct call *call;        /* taken and not yet answered; NULL: none */
+    struct list aside;        /* calls that stepped aside, not yet answered */
     struct scan scan;
     uint8_t *in; /* received, from the message being scanned on */
     size_t in_size, in_room;
@@ -84,5 +86,12 @@ void command_socket_stop(struct command_socket *server);
 /* Send the answer to the connection's call, which is over with this; takes over `bytes`. The
  * connection may be gone afterwards. */
 void command_conn_reply(struct command_conn *conn, struct envelope_bytes bytes);
+
+/* The same for a call that stepped aside. */
+void command_conn_reply_aside(struct command_conn *conn, struct envelope_bytes bytes);
+
+/* The connection's call stepped aside: take the next message. The connection may be gone
+ * afterwards. */
+void command_conn_go_on(struct command_conn *conn);
 
 #endif

@@ -62,6 +62,7 @@ struct envelope_bytes dispatch_refusal(int code, const char *why)
 
 static void call_free(struct call *call)
 {
+    list_remove(&call->aside);
     envelope_free(call->request);
     fds_close(&call->fds);
     if (call->none)
@@ -72,11 +73,14 @@ static void call_free(struct call *call)
 static void answer(struct call *call, struct envelope_bytes bytes)
 {
     struct command_conn *conn = call->conn;
+    bool is_aside = !list_empty(&call->aside);
     call_free(call);
-    if (conn)
-        command_conn_reply(conn, bytes);
-    else
+    if (!conn)
         free(bytes.data);
+    else if (is_aside)
+        command_conn_reply_aside(conn, bytes);
+    else
+        command_conn_reply(conn, bytes);
 }
 
 void call_return(struct call *call, const return_msg *value)
@@ -97,16 +101,28 @@ void call_fail(struct call *call, const struct udptun_error *err)
     log_write(call->control->log, UDPTUN_LOG_DEBUG, "control", "%s: %s", call->action->name,
               err->message);
     struct envelope_bytes bytes = {NULL, 0};
-    if (call->conn)
+    if (call->conn && list_empty(&call->aside))
         call->conn->refused = true;
     if (call->conn)
         bytes = encode_error(call->conn->scan.encoding, call->request, err);
     answer(call, bytes);
 }
 
+void call_step_aside(struct call *call)
+{
+    struct command_conn *conn = call->conn;
+    if (!conn || !call->request->id)
+        return;
+    list_append(&conn->aside, &call->aside);
+    command_conn_go_on(conn);
+}
+
 void call_abandon(struct call *call)
 {
     call->conn = NULL;
+    list_remove(&call->aside);
+    if (call->gone)
+        call->gone(call, call->gone_arg);
 }
 
 /* The parameters of the request, or an empty message where there are none. */
@@ -263,6 +279,7 @@ static void take(struct command_conn *conn, envelope_msg *request, const struct 
                           .role = conn->peer.role,
                           .fds = *fds,
                           .request = request};
+    list_init(&call->aside);
     conn->call = call;
     if (check_call(call, &err) < 0)
         call_fail(call, &err);

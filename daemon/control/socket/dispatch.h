@@ -12,6 +12,7 @@
 #include "daemon/control/socket/command_fds.h"
 #include "daemon/control/socket/peer.h"
 #include "proto/control/envelope.h"
+#include "proto/list.h"
 
 #define DISPATCH_ID_SIZE 64 /* most bytes of an `id` that is a string */
 
@@ -45,6 +46,11 @@ struct action {
 struct call {
     struct control *control;
     struct command_conn *conn; /* NULL: the client has gone */
+    struct list aside;         /* in conn->aside after call_step_aside() */
+    /* Ends the work and the call at once when its client goes; NULL: the call goes on to its end,
+     * and its answer is dropped. */
+    void (*gone)(struct call *call, void *arg);
+    void *gone_arg;
     const struct action *action;
     enum role role; /* the caller's */
     envelope_msg *request;
@@ -60,6 +66,11 @@ void dispatch_message(struct command_conn *conn, const uint8_t *data, size_t siz
 /* Answer `call`; `value` (NULL: none) stays the caller's. */
 void call_return(struct call *call, const return_msg *value);
 void call_fail(struct call *call, const struct udptun_error *err);
+
+/* The answer takes long: let the next requests of the connection be served. Only the answer to a
+ * request with an id can be told from theirs; one without keeps its place. The call, and more of
+ * the connection's, may be over when this returns. */
+void call_step_aside(struct call *call);
 
 /* The connection ended before the answer. */
 void call_abandon(struct call *call);

@@ -99,7 +99,8 @@ struct udptun_client_config {
      * fails. true: a connection is made at once and again whenever it is lost, subscriptions are
      * renewed, and calls of which nothing was sent yet wait for it until they time out (false). */
     bool reconnect;
-    int64_t reconnect_min_ms; /* pause after the first failed attempt, doubled each time (100) */
+    int64_t reconnect_min_ms; /* pause after the first failed attempt, doubled until a call is
+                                 answered (100) */
     int64_t reconnect_max_ms; /* at most this (5000) */
     size_t max_reply_bytes;   /* a longer reply ends the connection (16 MiB) */
     void *arg;                /* handed to the two callbacks below */
@@ -108,8 +109,9 @@ struct udptun_client_config {
      * NULL: not told. */
     void (*state)(void *arg, udptun_client *client, enum udptun_client_state state,
                   const struct udptun_error *err);
-    /* An event that a subscription brought, as JSON text; after a reconnection first the reply
-     * to the renewed "subscribe", for the snapshot in it. NULL: events are dropped. */
+    /* An event that a subscription brought, as JSON text. The reply to "subscribe", with the
+     * snapshot in its returnValue, comes here before the events: the first (after `done`) and
+     * those of renewals after a reconnection. NULL: events are dropped. */
     void (*event)(void *arg, udptun_client *client, const char *json);
 };
 
