@@ -135,6 +135,8 @@ static inline uint64_t stack_now(const struct tun2socks *t)
 uint64_t stack_hash(const struct tun2socks *t, const struct udptun_endpoint *a,
                     const struct udptun_endpoint *b);
 void stack_drop(struct tun2socks *t, enum tun2socks_drop why);
+/* Tell the host that one flow more is wanted than there may be. */
+void stack_at_cap(struct tun2socks *t, enum tun2socks_cap cap);
 /* A packet of a new flow is of the host's own sockets: it is counted, and to be dropped. */
 bool stack_is_own(struct tun2socks *t, const struct packet *p);
 /* Write a packet; false when it was dropped (and counted). */

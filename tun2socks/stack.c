@@ -72,6 +72,12 @@ void stack_drop(struct tun2socks *t, enum tun2socks_drop why)
     t->counters.dropped[why]++;
 }
 
+void stack_at_cap(struct tun2socks *t, enum tun2socks_cap cap)
+{
+    if (t->config.at_cap)
+        t->config.at_cap(t->config.arg, cap);
+}
+
 bool stack_is_own(struct tun2socks *t, const struct packet *p)
 {
     const struct tun2socks_config *c = &t->config;

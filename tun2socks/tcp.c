@@ -8,7 +8,9 @@
  *
  * lwIP sees a SYN only when the stream to its destination stands, so a refused connection looks
  * refused to the app. A flow counts towards the cap until lwIP has nothing more to deliver: an
- * app that stops reading cannot pile up what nobody counts.
+ * app that stops reading cannot pile up what nobody counts. At the cap the flow that has been idle
+ * longest ends for a new one. When every flow is busy, the SYN is dropped: its app sends it again
+ * about a second later, which is how long a flow has to be idle.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +21,10 @@
 #include "tun2socks/checksum.h"
 #include "tun2socks/internal.h"
 
-enum { REFUSED_US = 1000000 };
+enum {
+    REFUSED_US = 1000000,
+    EVICT_IDLE_US = 1000000, /* a flow that was active later makes no room for another */
+};
 
 /* ---- the table */
 
@@ -246,6 +251,29 @@ static void on_error(void *arg, err_t err)
 
 /* ---- the beginning */
 
+static struct tun2socks_flow *longest_idle(const struct list *list)
+{
+    return list_empty(list) ? NULL : list_entry(list->next, struct tun2socks_flow, age);
+}
+
+/* Make room for a new flow. False: every flow is busy. */
+static bool evict(struct tun2socks *t)
+{
+    struct tun2socks_flow *open = longest_idle(&t->open_flows),
+                          *ending = longest_idle(&t->ending_flows);
+    struct tun2socks_flow *flow =
+        !open || (ending && ending->active_us < open->active_us) ? ending : open;
+    if (!flow || stack_now(t) - flow->active_us < EVICT_IDLE_US)
+        return false;
+    t->counters.evicted++;
+    if (flow->state == FLOW_CONNECTING)
+        tun2socks_refused(flow, IO_REFUSED);
+    else
+        tcp_flow_abort(flow);
+    stack_work(t);
+    return true;
+}
+
 bool tcp_flow_syn(struct tun2socks *t, const struct packet *p)
 {
     struct tun2socks_flow *flow = tcp_flow_find(t, &p->source, &p->destination);
@@ -262,9 +290,12 @@ bool tcp_flow_syn(struct tun2socks *t, const struct packet *p)
         return false;
     }
     forget_earlier(t, p);
-    if (t->counters.tcp_flows >= t->config.max_tcp_flows) {
-        stack_drop(t, TUN2SOCKS_DROP_TCP_LIMIT); /* it will try again */
-        return false;
+    while (t->counters.tcp_flows >= t->config.max_tcp_flows) {
+        stack_at_cap(t, TUN2SOCKS_CAP_TCP);
+        if (!evict(t)) {
+            stack_drop(t, TUN2SOCKS_DROP_TCP_LIMIT);
+            return false;
+        }
     }
     flow = new_flow(t, p);
     if (!flow) {

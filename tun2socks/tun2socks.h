@@ -70,6 +70,8 @@ struct tun2socks_datagram_host {
 /* The device can no longer be read; the instance is idle until tun2socks_attach(). */
 typedef void tun2socks_device_lost(void *arg, const struct udptun_error *err);
 
+enum tun2socks_cap { TUN2SOCKS_CAP_TCP, TUN2SOCKS_CAP_UDP };
+
 struct tun2socks_config {
     void *arg;                                       /* of the host's functions */
     const uint64_t *now_us;                          /* the host's clock, any that never goes back:
@@ -82,6 +84,8 @@ struct tun2socks_config {
      * once for each new flow. NULL: there is none. */
     bool (*own_source)(void *arg, bool is_stream, const struct udptun_endpoint *source,
                        const struct udptun_endpoint *destination);
+    /* As many flows as there may be are alive, and one more is wanted. NULL: nobody is told. */
+    void (*at_cap)(void *arg, enum tun2socks_cap cap);
     struct budget *budget;                 /* of what the flows' buffers hold; NULL:
                                               there is no limit */
     uint8_t hash_key[16];                  /* random */
@@ -188,7 +192,7 @@ void tun2socks_reject(struct tun2socks *t, const struct udptun_endpoint *app,
     X(PROTOCOL, "protocol",                                                                        \
       "neither TCP nor UDP nor ICMP, or an IPv6 header that we do not serve")                      \
     X(ICMP, "icmp", "ICMP that is not answered")                                                   \
-    X(TCP_LIMIT, "tcpLimit", "a new TCP flow beyond the cap")                                      \
+    X(TCP_LIMIT, "tcpLimit", "a new TCP flow beyond the cap, when no other was idle")              \
     X(REJECTED, "rejected", "refused by configuration")                                            \
     X(NO_BINDING, "noBinding", "a reply for an app that has no binding any more")                  \
     X(FAMILY, "family", "a reply of the other IP version than its app")                            \
@@ -216,7 +220,7 @@ struct tun2socks_counters {
     uint64_t rx_packets, rx_bytes; /* from the device */
     uint64_t tx_packets, tx_bytes; /* to the device */
     uint64_t tcp_flows, udp_flows; /* alive */
-    uint64_t tcp_refused, evicted; /* by the far end; bindings that made room */
+    uint64_t tcp_refused, evicted; /* by the far end; flows and bindings that made room */
     uint64_t dropped[TUN2SOCKS_DROP_COUNT];
 };
 

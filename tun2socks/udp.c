@@ -51,6 +51,7 @@ static void evict(struct tun2socks *t)
 {
     struct binding *a = oldest(&t->idle_bindings), *b = oldest(&t->dns_bindings);
     t->counters.evicted++;
+    stack_at_cap(t, TUN2SOCKS_CAP_UDP);
     free_binding(t, !a || (b && b->active_us < a->active_us) ? b : a);
 }
 

@@ -32,6 +32,8 @@
 struct socket_rules {
     int64_t mark;                         /* the system's packet mark, or SOCKET_NO_MARK */
     char bind_device[SOCKET_DEVICE_SIZE]; /* the only interface it may use, "": any */
+    /* It is one of many: it is not made of the last descriptors (IO_FULL), which are for others. */
+    bool leaves_spare;
     /* Not 0: the socket must not be used. NULL: no hook. */
     int (*protect)(void *arg, udptun_socket socket);
     void *protect_arg;
@@ -51,6 +53,11 @@ struct socket_rules socket_rules_for(const struct socket_rules *rules,
 int socket_apply_rules(udptun_socket socket, const struct socket_rules *rules);
 /* Whether a socket may have that mark: IO_DENIED, IO_UNSUPPORTED. */
 int socket_try_mark(int64_t mark);
+
+/* How many descriptors this process may have. */
+unsigned socket_limit(void);
+/* Whether `socket` is one of the last descriptors that this process may have. */
+bool socket_is_spare(udptun_socket socket);
 
 /* Make one that came from elsewhere as ours are. */
 int socket_adopt(udptun_socket socket);

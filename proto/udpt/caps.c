@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* caps.c - how many bindings there may be, and which of them gives way to a new one. */
+#include <stdio.h>
+
 #include "proto/udpt/internal.h"
+
+enum { SHOWN_US = 60 * 1000 * 1000 };
 
 /* Ends the binding of `s` that was used least recently. False: it has none. */
 static bool evict_from(struct udptun_session *s)
@@ -49,9 +53,62 @@ static bool evict_from_largest(struct udptun_machine *m)
     return false;
 }
 
+static bool is_recent(const struct udptun_machine *m, unsigned cap, uint64_t now_us)
+{
+    return m->cap_us[cap] != 0 && now_us - m->cap_us[cap] < SHOWN_US;
+}
+
+static void describe(const struct udptun_machine *m, unsigned cap, char *text, size_t size)
+{
+    static const char *const names[CAP_COUNT] = {
+        [CAP_SESSIONS] = "maxSessions",
+        [CAP_FLOWS] = "maxFlows",
+        [CAP_SESSION_FLOWS] = "maxFlowsPerSession",
+        [CAP_HANDSHAKES] = "the limit of handshakes under way",
+    };
+    static const char *const effects[CAP_COUNT] = {
+        [CAP_SESSIONS] = "a new client needs the place of one without a connection",
+        [CAP_FLOWS] = "the idlest flow ends for each new one",
+        [CAP_SESSION_FLOWS] = "the client's idlest flow ends for each new one",
+        [CAP_HANDSHAKES] = "one ends for each new connection",
+    };
+    const uint32_t limits[CAP_COUNT] = {
+        [CAP_SESSIONS] = m->config.max_sessions,
+        [CAP_FLOWS] = m->config.max_flows,
+        [CAP_SESSION_FLOWS] = m->config.max_flows_per_session,
+        [CAP_HANDSHAKES] = m->config.max_pending,
+    };
+    snprintf(text, size, "%s (%u) is reached: %s", names[cap], limits[cap], effects[cap]);
+}
+
+void caps_note(struct udptun_machine *m, enum cap cap)
+{
+    char text[128];
+    bool is_new = !is_recent(m, cap, m->now_us);
+    m->cap_us[cap] = m->now_us;
+    if (!is_new)
+        return;
+    describe(m, cap, text, sizeof text);
+    machine_log(m, UDPTUN_MACHINE_LOG_WARN, "%s", text);
+}
+
+void caps_show(const struct udptun_machine *m, uint64_t now_us, char *text, size_t size)
+{
+    text[0] = '\0';
+    for (unsigned cap = 0; cap < CAP_COUNT; cap++)
+        if (is_recent(m, cap, now_us)) {
+            describe(m, cap, text, size);
+            return;
+        }
+}
+
 bool caps_make_room(struct udptun_session *s)
 {
     struct udptun_machine *m = s->m;
+    if (s->binding_count >= m->config.max_flows_per_session)
+        caps_note(m, CAP_SESSION_FLOWS);
+    if (m->binding_count >= m->config.max_flows)
+        caps_note(m, CAP_FLOWS);
     if (s->binding_count >= m->config.max_flows_per_session && !evict_from(s))
         return false;
     return m->binding_count < m->config.max_flows || evict_from_largest(m);

@@ -53,8 +53,10 @@ struct udptun_conn *udptun_machine_accept(struct udptun_machine *m, const char *
     if (m->stopping || m->config.max_pending == 0)
         return NULL;
     machine_enter(m, now_us);
-    if (room_count(m) >= m->config.max_pending)
+    if (room_count(m) >= m->config.max_pending) {
+        caps_note(m, CAP_HANDSHAKES);
         room_evict(m);
+    }
     struct udptun_conn *c = conn_new(m, CONN_AWAIT_HELLO);
     if (c && !room_enter(&m->silent, c)) {
         alarm_stop(&m->alarms, &c->alarm);

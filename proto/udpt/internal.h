@@ -410,6 +410,15 @@ struct waiting_room {
 /* Sessions with 1, 2 to 3, 4 to 7, ... flows. */
 enum { FLOW_CLASSES = 32 };
 
+/* Limits of a machine that can be reached. */
+enum cap {
+    CAP_SESSIONS,      /* max_sessions */
+    CAP_FLOWS,         /* max_flows */
+    CAP_SESSION_FLOWS, /* max_flows_per_session */
+    CAP_HANDSHAKES,    /* max_pending */
+    CAP_COUNT
+};
+
 struct udptun_machine {
     struct udptun_machine_config config;
     const struct udptun_machine_ops *ops;
@@ -431,7 +440,8 @@ struct udptun_machine {
     uint8_t hash_key[16]; /* SipHash of what strangers choose */
     uint64_t id_factor;   /* secret and odd: multiplying by it hashes an id */
     uint64_t reconnects, resumed;
-    uint64_t refused; /* local: attempts that failed beside legs that were up */
+    uint64_t refused;           /* local: attempts that failed beside legs that were up */
+    uint64_t cap_us[CAP_COUNT]; /* when each was reached the last time; 0: never */
     struct udptun_machine_counters
         counters; /* of bindings that are gone, and what no binding had */
 };
@@ -575,8 +585,11 @@ void server_agree(struct udptun_session *s, const struct udpt_params *wanted);
 
 /* caps.c */
 bool caps_make_room(struct udptun_session *s); /* for one binding more; false: there is none */
-void caps_keep(struct udptun_machine *m);      /* they were lowered: the oldest are evicted */
-void caps_count(struct udptun_session *s);     /* it has more or fewer bindings now */
+void caps_note(struct udptun_machine *m, enum cap cap); /* it is reached now */
+/* Which was reached in the last minute, "": none. */
+void caps_show(const struct udptun_machine *m, uint64_t now_us, char *text, size_t size);
+void caps_keep(struct udptun_machine *m);  /* they were lowered: the oldest are evicted */
+void caps_count(struct udptun_session *s); /* it has more or fewer bindings now */
 
 /* binding.c */
 struct udptun_binding *binding_new(struct udptun_session *s, uint64_t id, uint64_t label);

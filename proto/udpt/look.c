@@ -23,7 +23,6 @@ static int64_t best_rtt(const struct udptun_session *s)
 void udptun_machine_look(const struct udptun_machine *m, uint64_t now_us,
                          struct udptun_machine_info *info)
 {
-    (void)now_us;
     const struct udptun_session *s = udptun_session_next(m, NULL);
     *info = (struct udptun_machine_info){
         .state = s ? s->state : UDPTUN_MACHINE_CONNECTING,
@@ -36,6 +35,7 @@ void udptun_machine_look(const struct udptun_machine *m, uint64_t now_us,
         .rtt_us = s ? best_rtt(s) : -1,
         .counters = m->counters,
     };
+    caps_show(m, now_us, info->cap, sizeof info->cap);
     if (m->config.role == UDPTUN_MACHINE_LOCAL && s && !s->established)
         info->sessions = 0;
 }

@@ -55,6 +55,7 @@ void server_hello(struct udptun_conn *c)
         return;
     }
     if (!s && !has_room(m)) {
+        caps_note(m, CAP_SESSIONS);
         refuse(c, REFUSE_SESSIONS);
         return;
     }
@@ -137,9 +138,11 @@ static void detach(struct udptun_session *s)
 static struct udptun_session *create(struct udptun_conn *c, const uint8_t secret[UDPT_SECRET_SIZE])
 {
     struct udptun_machine *m = c->m;
-    if (m->session_count >= m->config.max_sessions)
+    if (m->session_count >= m->config.max_sessions) {
+        caps_note(m, CAP_SESSIONS);
         session_end(list_entry(m->detached.next, struct udptun_session, in_detached),
                     "it gave way to a new session");
+    }
     struct udptun_session *s = session_new(m);
     if (!s)
         return NULL;
@@ -235,6 +238,7 @@ void server_confirm(struct udptun_conn *c, const uint8_t *data, size_t size)
             return;
         }
         if (!has_room(m)) {
+            caps_note(m, CAP_SESSIONS);
             refuse_late(c, REFUSE_SESSIONS);
             return;
         }

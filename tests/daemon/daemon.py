@@ -84,7 +84,7 @@ class Client:
 class Daemon:
     """A udptund with a folder of its own; it is killed at the end if it still runs."""
 
-    def __init__(self, test, *arguments, state=True):
+    def __init__(self, test, *arguments, state=True, descriptors=None):
         self.folder = tempfile.mkdtemp(prefix="udptund-test-")
         test.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
         self.test = test
@@ -95,10 +95,12 @@ class Daemon:
         self.log = os.path.join(self.folder, "log")
         self.arguments = list(arguments)
         self.arguments += ["--state-dir", self.state] if state else ["--no-state"]
+        self.limit = [f"--nofile={descriptors}:{descriptors}"] if descriptors else []
         self.process = None
 
     def command(self):
-        return [UDPTUND, "--socket", self.socket, *self.arguments]
+        prefix = ["prlimit", *self.limit] if self.limit else []
+        return [*prefix, UDPTUND, "--socket", self.socket, *self.arguments]
 
     def start(self):
         with open(self.log, "ab") as log:

@@ -257,6 +257,74 @@ static void all_flows_together_hold_no_more_than_they_may(void **state)
     end();
 }
 
+static void at_the_cap_the_idlest_flow_makes_room(void **state)
+{
+    (void)state;
+    struct app_flow f[4];
+    begin();
+    w.config.max_tcp_flows = 3;
+    tun2socks_set(w.t, &w.config);
+    struct world_stream *first = open_flow(&f[0]), *second = open_flow(&f[1]);
+    open_flow(&f[2]);
+    wait_s(2);
+    app_send(&f[0], 10); /* it is no longer the idlest */
+    app_run(&a);
+    open_flow(&f[3]);
+    assert_int_equal(w.at_cap[TUN2SOCKS_CAP_TCP], 1);
+    assert_int_equal(second->closes, 1);
+    assert_int_equal(f[1].error, ERR_RST);
+    assert_int_equal(first->closes, 0);
+    assert_int_equal(tun2socks_counters(w.t)->tcp_flows, 3);
+    assert_int_equal(tun2socks_counters(w.t)->evicted, 1);
+    app_close(&f[0]);
+    app_close(&f[2]);
+    app_close(&f[3]);
+    end();
+}
+
+static void a_flow_that_is_busy_makes_no_room(void **state)
+{
+    (void)state;
+    struct app_flow busy, idle, new;
+    begin();
+    w.config.max_tcp_flows = 2;
+    tun2socks_set(w.t, &w.config);
+    struct world_stream *busy_stream = open_flow(&busy), *idle_stream = open_flow(&idle);
+    app_connect(&a, &new, "192.0.2.2:80");
+    app_run(&a);
+    assert_int_equal(w.stream_count, 2); /* both were active just now */
+    assert_int_equal(tun2socks_counters(w.t)->dropped[TUN2SOCKS_DROP_TCP_LIMIT], 1);
+    for (int i = 0; i < 8 && w.stream_count == 2; i++) { /* the app sends its SYN again */
+        app_send(&busy, 10);
+        wait_s(1);
+    }
+    assert_int_equal(w.stream_count, 3);
+    assert_int_equal(busy_stream->closes, 0);
+    assert_int_equal(idle_stream->closes, 1);
+    assert_true(w.at_cap[TUN2SOCKS_CAP_TCP] >= 2);
+    app_close(&busy);
+    app_close(&new);
+    end();
+}
+
+/* A flow whose stream is still awaited is one as well. */
+static void a_flow_that_hangs_makes_room(void **state)
+{
+    (void)state;
+    struct app_flow hangs, new;
+    begin();
+    w.config.max_tcp_flows = 1;
+    tun2socks_set(w.t, &w.config);
+    app_connect(&a, &hangs, "192.0.2.1:80");
+    app_run(&a);
+    wait_s(2);
+    open_flow(&new);
+    assert_int_equal(w.streams[0].closes, 1);
+    assert_int_equal(hangs.error, ERR_RST);
+    app_close(&new);
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -265,6 +333,9 @@ int main(void)
         cmocka_unit_test(many_flows_keep_apart),
         cmocka_unit_test(segments_out_of_order_are_bounded_in_number),
         cmocka_unit_test(all_flows_together_hold_no_more_than_they_may),
+        cmocka_unit_test(at_the_cap_the_idlest_flow_makes_room),
+        cmocka_unit_test(a_flow_that_is_busy_makes_no_room),
+        cmocka_unit_test(a_flow_that_hangs_makes_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -424,8 +424,13 @@ static void caps_evict_the_least_recently_used(void **state)
     assert_int_equal(info.flows, 4);
     udptun_machine_look(p->ends[SERVER].m, p->now_us, &info);
     assert_int_equal(info.flows, 4);
+    assert_string_equal(info.cap, ""); /* the client's cap is lower */
     assert_int_equal(p->ends[LOCAL].closed, 6);
     expect_numbers(p, 0, 10);
+    udptun_machine_look(p->ends[LOCAL].m, p->now_us, &info);
+    assert_non_null(strstr(info.cap, "maxFlows (4) is reached"));
+    udptun_machine_look(p->ends[LOCAL].m, p->now_us + 61 * (uint64_t)S_US, &info);
+    assert_string_equal(info.cap, "");
 }
 
 static void datagrams_wait_for_a_leg_but_not_for_long(void **state)

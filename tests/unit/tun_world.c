@@ -113,6 +113,11 @@ static void on_batch_end(void *arg)
     ((struct world *)arg)->batches++;
 }
 
+static void on_cap(void *arg, enum tun2socks_cap cap)
+{
+    ((struct world *)arg)->at_cap[cap]++;
+}
+
 static const struct tun2socks_stream_host stream_host = {.stream_open = on_open,
                                                          .stream_write = on_write,
                                                          .stream_end = on_end,
@@ -136,6 +141,7 @@ void world_init(struct world *w, uint32_t mtu)
                                           .budget = &w->budget,
                                           .streams = &stream_host,
                                           .datagrams = &datagram_host,
+                                          .at_cap = on_cap,
                                           .echo_reply = true,
                                           .max_tcp_flows = 16,
                                           .max_udp_flows = 4,

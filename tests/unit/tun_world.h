@@ -47,6 +47,7 @@ struct world {
     enum io open_result;            /* of stream_open */
     struct world_datagram datagram; /* the last */
     unsigned datagrams, bindings_closed, batches;
+    unsigned at_cap[2]; /* by enum tun2socks_cap: how often that was told */
     void *binding;
     void *next_binding; /* what the host leaves in a new binding */
 };

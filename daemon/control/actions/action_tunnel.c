@@ -96,7 +96,8 @@ static void return_tunnel(struct call *call, const struct object *object, bool c
 {
     return_msg value = UDPTUN__CONTROL__RETURN_VALUE__INIT;
     Udptun__Control__ConfigureTunnelReturn result = UDPTUN__CONTROL__CONFIGURE_TUNNEL_RETURN__INIT;
-    tunnel_status_msg *status = object ? status_of_tunnel(call->control, object) : NULL;
+    bool at_limit = false; /* not told here */
+    tunnel_status_msg *status = object ? status_of_tunnel(call->control, object, &at_limit) : NULL;
     result.has_changed = result.has_persistent = 1;
     result.changed = changed;
     result.persistent = is_persistent(call->control, object);
@@ -114,7 +115,9 @@ static void return_tun2socks(struct call *call, const struct object *object, boo
     return_msg value = UDPTUN__CONTROL__RETURN_VALUE__INIT;
     Udptun__Control__ConfigureTun2socksReturn result =
         UDPTUN__CONTROL__CONFIGURE_TUN2SOCKS_RETURN__INIT;
-    tun2socks_status_msg *status = object ? status_of_tun2socks(call->control, object) : NULL;
+    bool at_limit = false; /* not told here */
+    tun2socks_status_msg *status =
+        object ? status_of_tun2socks(call->control, object, &at_limit) : NULL;
     result.has_changed = result.has_persistent = 1;
     result.changed = changed;
     result.persistent = is_persistent(call->control, object);

@@ -97,7 +97,8 @@ static void fill_running(tunnel_status_msg *m, const struct udptun_tunnel_status
     SET(m, uptime, s->uptime_s);
 }
 
-tunnel_status_msg *status_of_tunnel(struct control *control, const struct object *object)
+tunnel_status_msg *status_of_tunnel(struct control *control, const struct object *object,
+                                    bool *at_limit)
 {
     struct udptun_tunnel_status status;
     bool runs = udptun_status(control->engine, object->name, &status) == 0;
@@ -116,6 +117,7 @@ tunnel_status_msg *status_of_tunnel(struct control *control, const struct object
     m->name = strdup(object->name);
     m->role = strdup(tunnel->role == UDPTUN__CONTROL__TUNNEL__ROLE__SERVER ? "server" : "local");
     fill_running(m, &status);
+    *at_limit = *at_limit || status.at_limit;
     return m;
 }
 
@@ -141,7 +143,8 @@ static tun2socks_dropped_msg *status_of_tun2socks_dropped(const struct udptun_tu
     return m;
 }
 
-tun2socks_status_msg *status_of_tun2socks(struct control *control, const struct object *object)
+tun2socks_status_msg *status_of_tun2socks(struct control *control, const struct object *object,
+                                          bool *at_limit)
 {
     struct udptun_tun2socks_status status;
     bool runs = udptun_tun2socks_status(control->engine, object->name, &status) == 0;
@@ -158,6 +161,7 @@ tun2socks_status_msg *status_of_tun2socks(struct control *control, const struct 
         m->device = strdup(instance->device ? instance->device : "");
         return m;
     }
+    *at_limit = *at_limit || status.at_limit;
     m->state = strdup(udptun_state_name(status.state));
     m->last_error = text_or_null(status.last_error);
     m->device = strdup(status.device);
@@ -255,8 +259,8 @@ status_msg *status_of_all(struct control *control, const struct object *only)
         const struct object *object = &control->objects.items[i];
         if (only && only != object)
             continue;
-        tunnel_status_msg *tunnel = status_of_tunnel(control, object);
-        tun2socks_status_msg *tun2socks = status_of_tun2socks(control, object);
+        tunnel_status_msg *tunnel = status_of_tunnel(control, object, &degraded);
+        tun2socks_status_msg *tun2socks = status_of_tun2socks(control, object, &degraded);
         if (tunnel)
             add_unwritten(control, object->name, &tunnel->last_error);
         if (tun2socks)

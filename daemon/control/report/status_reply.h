@@ -10,10 +10,13 @@
 
 #include "daemon/control/store/state.h"
 
-/* NULL also for an object of the other kind, or one that is being removed. */
-tunnel_status_msg *status_of_tunnel(struct control *control, const struct object *object);
+/* NULL also for an object of the other kind, or one that is being removed. `*at_limit` is set when
+ * a limit of it was reached lately, and otherwise left as it is. */
+tunnel_status_msg *status_of_tunnel(struct control *control, const struct object *object,
+                                    bool *at_limit);
 
-tun2socks_status_msg *status_of_tun2socks(struct control *control, const struct object *object);
+tun2socks_status_msg *status_of_tun2socks(struct control *control, const struct object *object,
+                                          bool *at_limit);
 
 session_msg *status_of_session(const struct udptun_session_status *session);
 

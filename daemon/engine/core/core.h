@@ -14,6 +14,7 @@
 
 #include <udptun/engine.h>
 
+#include "daemon/engine/core/cap.h"
 #include "daemon/engine/core/own_sockets.h"
 #include "daemon/engine/core/path_guard.h"
 #include "daemon/platform/loop.h"
@@ -57,10 +58,12 @@ struct udptun_engine {
     bool delivering;      /* notices_deliver() is on the stack */
     uint8_t *read_buffer; /* ENGINE_READ_SIZE, for whoever reads a stream right now */
     uint8_t hash_key[ENGINE_HASH_KEY_SIZE];
-    struct udp_batch *batch;   /* receive buffers, for whoever reads datagrams right now */
-    bool batch_used;           /* since `trim` last looked */
-    struct timer trim;         /* gives back what bursts have touched of `batch` */
-    struct budget buffers;     /* what all flows hold */
+    struct udp_batch *batch;  /* receive buffers, for whoever reads datagrams right now */
+    bool batch_used;          /* since `trim` last looked */
+    struct timer trim;        /* gives back what bursts have touched of `batch` */
+    struct budget buffers;    /* what all flows hold */
+    uint64_t buffers_refused; /* its `refused`, when that was last looked at */
+    struct cap_note buffers_cap;
     struct own_sockets own;    /* those that send to the network */
     struct path_guards paths;  /* streams that end when their address goes away */
     struct udp_sender *sender; /* gathered datagrams, flushed before their bytes go away */

@@ -72,6 +72,7 @@ void engine_turn(void *arg)
     if (!idle(e))
         engine_turn_again(e);
     give_back(&e->buffers);
+    cap_look_at_buffers(e);
     if (e->batch_used && !timer_is_on(&e->trim))
         timer_start(&e->trim, TRIM_AFTER_US);
 }

@@ -49,6 +49,10 @@ static void fill(const struct gateway *t, struct udptun_tun2socks_status *s)
     s->relay_count = t->relay_count;
     for (size_t i = 0; i < t->relay_count; i++)
         endpoint_format(&t->relays[i], s->relays[i]);
+    const char *cap = cap_shown(&t->cap, t->engine->loop.now_us);
+    if (!cap)
+        cap = cap_shown(&t->engine->buffers_cap, t->engine->loop.now_us);
+    s->at_limit = cap_fill(cap, t->state, s->last_error, sizeof s->last_error);
     if (c->has_dns)
         snprintf(s->dns, sizeof s->dns, "%s", c->given.dns);
     if (t->dns) {

@@ -75,6 +75,12 @@ static void look_at_machine(const struct tunnel *t, struct udptun_tunnel_status 
     status->resumed = info.resumed;
     status->rtt_us = info.rtt_us;
     copy_counters(&status->counters, &info.counters);
+    const char *cap = cap_shown(&t->cap, now_us);
+    if (!cap && info.cap[0])
+        cap = info.cap;
+    if (!cap)
+        cap = cap_shown(&t->engine->buffers_cap, now_us);
+    status->at_limit = cap_fill(cap, t->state, status->last_error, sizeof status->last_error);
     struct udptun_session *s = t->local ? udptun_session_next(t->machine, NULL) : NULL;
     if (!s)
         return;

@@ -19,6 +19,7 @@ struct socket_rules gateway_rules(const struct gateway *t)
 {
     struct socket_rules rules = t->config->rules;
     engine_fill_rules(t->engine, &rules);
+    rules.leaves_spare = true;
     return rules;
 }
 

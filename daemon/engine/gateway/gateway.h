@@ -62,6 +62,7 @@ struct gateway {
     uint32_t mtu;
     char last_error[256];
     char far_error[GATEWAY_SIDE_COUNT][240]; /* "": that side works, as far as is known */
+    struct cap_note cap;                     /* a limit that it has reached */
     struct log_gate gate;
     uint8_t *packet;  /* GATEWAY_DEVICE_APP: one in one piece, for the app */
     struct list held; /* struct held_packet.node, of the app, until the turn ends */

@@ -10,6 +10,20 @@ enum {
     DNS_IDLE_S = 15,
 };
 
+static void at_cap(void *arg, enum tun2socks_cap cap)
+{
+    struct gateway *t = (struct gateway *)arg;
+    const struct udptun_tun2socks_config *c = &t->config->given;
+    if (cap == TUN2SOCKS_CAP_TCP)
+        cap_reached(t->engine, &t->cap, "tun2socks", gateway_name(t),
+                    "maxTcpFlows (%d) is reached: the idlest flow ends for each new one",
+                    (int)c->max_tcp_flows);
+    else
+        cap_reached(t->engine, &t->cap, "tun2socks", gateway_name(t),
+                    "maxUdpFlows (%d) is reached: the idlest flow ends for each new one",
+                    (int)c->max_udp_flows);
+}
+
 void gateway_fill_config(struct gateway *t, struct tun2socks_config *config)
 {
     const struct gateway_settings *c = t->config;
@@ -20,6 +34,7 @@ void gateway_fill_config(struct gateway *t, struct tun2socks_config *config)
         .streams = &gateway_tcp_host,
         .budget = &t->engine->buffers,
         .own_source = gateway_loop_check,
+        .at_cap = at_cap,
         .datagrams = t->udp || t->dns ? &gateway_udp_host : NULL,
         .echo_reply = c->echo_reply,
         .block_quic = c->given.block_quic,

@@ -101,6 +101,10 @@ static struct io_watch *socket_to(struct direct_binding *b, const struct udptun_
         rules = socket_rules_for(&all, to);
     int failure = open_socket(b, &rules, watch);
     if (failure) {
+        if (io_of(failure) == IO_FULL) {
+            cap_descriptors(t->engine, &t->cap, "tun2socks", gateway_name(t), "a UDP flow");
+            return NULL;
+        }
         char text[IO_TEXT_SIZE], message[96];
         snprintf(message, sizeof message, "no socket: %s", io_text(failure, text));
         gateway_far_end(t, GATEWAY_SIDE_UDP, message);

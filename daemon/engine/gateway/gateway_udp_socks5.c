@@ -208,6 +208,10 @@ static bool connect_relay(struct socks5_binding *b)
         else if (!keep(&b->relayed, socket))
             failure = io_error(IO_NO_MEMORY);
     }
+    if (failure && io_of(failure) == IO_FULL) {
+        cap_descriptors(t->engine, &t->cap, "tun2socks", gateway_name(t), "a UDP flow");
+        return false;
+    }
     if (failure) {
         relay_error(b, failure);
         return false;
@@ -247,6 +251,11 @@ static void on_associated(void *arg, udptun_socket socket, const struct udptun_e
         network_address_of(&t->config->udp_url.host, &b->relay) == IO_OK) {
         t->unassociated_until_us = t->engine->loop.now_us + UNASSOCIATED_US;
         go_unassociated(b);
+        return;
+    }
+    if (socket == NO_SOCKET && io_of(err->sys_errno) == IO_FULL) {
+        cap_descriptors(t->engine, &t->cap, "tun2socks", gateway_name(t), "a UDP association");
+        drop_queue(b);
         return;
     }
     if (socket == NO_SOCKET) {

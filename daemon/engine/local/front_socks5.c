@@ -164,6 +164,7 @@ static void serve_connect(struct socks5_client *c, const struct socks5_address *
         .rules = tunnel_rules(t),
         .resolver = t->resolver,
     };
+    dial.rules.leaves_spare = true;
     if (!may_relay(c) || !fill_host(&dial.server.host, address)) {
         refuse(c, SOCKS5_NOT_ALLOWED);
         return;
@@ -187,9 +188,12 @@ static void serve_associate(struct socks5_client *c)
     c->association = association_open(t, &c->peer, &own, &bound, &failure);
     if (!c->association) {
         char text[IO_TEXT_SIZE];
-        engine_log_gated(t->engine, &t->local->listen_gate, UDPTUN_LOG_WARN, "socks5",
-                         "%s: no socket for an association: %s", tunnel_name(t),
-                         io_text(failure, text));
+        if (io_of(failure) == IO_FULL)
+            cap_descriptors(t->engine, &t->cap, "socks5", tunnel_name(t), "an association");
+        else
+            engine_log_gated(t->engine, &t->local->listen_gate, UDPTUN_LOG_WARN, "socks5",
+                             "%s: no socket for an association: %s", tunnel_name(t),
+                             io_text(failure, text));
         refuse(c, SOCKS5_FAILED);
         return;
     }
@@ -372,7 +376,8 @@ static void on_timeout(void *arg)
 /* ---- the listener -------------------------------------------------------------------------------
  */
 
-/* The idlest association ends for a new client. False: none has been idle for a while. */
+/* The idlest association ends for a new client, and what it lacked is told. False: none has been
+ * idle for a while. */
 static bool evict(struct tunnel *t)
 {
     struct socks5_client *idlest = NULL;
@@ -388,24 +393,37 @@ static bool evict(struct tunnel *t)
     if (!idlest)
         return false;
     client_free(idlest);
-    tunnel_note_error(t, "socks5: maxFlows connections are open; the idlest association ended");
-    engine_log_gated(t->engine, &t->local->listen_gate, UDPTUN_LOG_WARN, "socks5", "%s: %s",
-                     tunnel_name(t), t->last_error);
     return true;
+}
+
+/* Whether there is room for one more client. Streams and commands keep some descriptors. */
+static bool make_room(struct tunnel *t, udptun_socket socket)
+{
+    int64_t most = t->config->given.max_flows;
+    if (t->local->client_count >= (size_t)most)
+        cap_reached(t->engine, &t->cap, "socks5", tunnel_name(t),
+                    "socks5: maxFlows (%d) connections are open; for a new one the idlest "
+                    "association ends",
+                    (int)most);
+    else if (socket_is_spare(socket))
+        cap_descriptors(t->engine, &t->cap, "socks5", tunnel_name(t), "a SOCKS5 client");
+    else
+        return true;
+    return evict(t);
 }
 
 static void taken(void *arg, udptun_socket socket, const struct udptun_endpoint *from)
 {
     struct tunnel *t = (struct tunnel *)arg;
     struct udp_local *local = t->local;
-    bool room = local->client_count < (size_t)t->config->given.max_flows || evict(t);
+    bool room = make_room(t, socket);
     struct socks5_client *c = room ? (struct socks5_client *)calloc(1, sizeof *c) : NULL;
     if (c)
         watch_init(&c->readable, &t->engine->loop, on_readable, c);
     if (!c || watch_start(&c->readable, socket, LOOP_READ) < 0) {
         engine_log_gated(t->engine, &local->listen_gate, UDPTUN_LOG_WARN, "socks5",
                          "%s: a client was refused: %s", tunnel_name(t),
-                         room ? "out of memory" : "maxFlows connections are open");
+                         room ? "out of memory" : t->cap.text);
         socket_close(socket);
         free(c);
         return;
@@ -423,7 +441,8 @@ static void taken(void *arg, udptun_socket socket, const struct udptun_endpoint 
 
 void front_socks5_init(struct tunnel *t)
 {
-    acceptor_init(&t->local->acceptor, t->engine, tunnel_module(t), tunnel_name(t), taken, t);
+    acceptor_init(&t->local->acceptor, t->engine, tunnel_module(t), tunnel_name(t), &t->cap, taken,
+                  t);
 }
 
 void front_socks5_drop_clients(struct tunnel *t)

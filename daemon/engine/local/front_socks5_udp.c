@@ -130,7 +130,9 @@ struct association *association_open(struct tunnel *t, const struct udptun_endpo
     }
     struct udptun_endpoint ep = *own;
     ep.port = 0;
-    *failure = udp_open(&ep, NULL, 0, &a->socket);
+    struct socket_rules rules = socket_rules_none();
+    rules.leaves_spare = true;
+    *failure = udp_open(&ep, &rules, 0, &a->socket);
     watch_init(&a->readable, &t->engine->loop, on_readable, a);
     if (*failure == 0 && watch_start(&a->readable, a->socket, LOOP_READ) < 0) {
         *failure = io_error(IO_NO_MEMORY);

@@ -74,11 +74,18 @@ static bool is_apart(const struct tunnel *t, const struct udptun_endpoint *to)
 static void tell_failure(struct tunnel *t, int failure)
 {
     char cause[IO_TEXT_SIZE], text[128];
-    if (io_of(failure) == IO_IN_USE && t->config->port_low)
-        snprintf(text, sizeof text, "no free port in portRange %u-%u for a flow",
-                 (unsigned)t->config->port_low, (unsigned)t->config->port_high);
-    else
-        snprintf(text, sizeof text, "cannot open a socket for a flow: %s", io_text(failure, cause));
+    const struct tunnel_settings *c = t->config;
+    if (io_of(failure) == IO_FULL) {
+        cap_descriptors(t->engine, &t->cap, "server", tunnel_name(t), "a new flow");
+        return;
+    }
+    if (io_of(failure) == IO_IN_USE && c->port_low) {
+        cap_reached(t->engine, &t->cap, "server", tunnel_name(t),
+                    "no free port in portRange %u-%u for a flow; widen it, or lower flowTimeout",
+                    (unsigned)c->port_low, (unsigned)c->port_high);
+        return;
+    }
+    snprintf(text, sizeof text, "cannot open a socket for a flow: %s", io_text(failure, cause));
     tunnel_note_error(t, text);
     engine_log_gated(t->engine, &t->server->limit_gate, UDPTUN_LOG_WARN, "server", "%s: %s",
                      tunnel_name(t), text);
@@ -88,7 +95,9 @@ static void tell_failure(struct tunnel *t, int failure)
 static int open_socket(struct egress *egress, const struct udptun_endpoint *to)
 {
     struct tunnel *t = egress->head.tunnel;
-    struct socket_rules all = tunnel_rules(t), rules = socket_rules_for(&all, to);
+    struct socket_rules all = tunnel_rules(t), rules;
+    all.leaves_spare = true;
+    rules = socket_rules_for(&all, to);
     struct port_wish wish = wish_of(egress, to->family);
     bool is_loopback = is_apart(t, to);
     udptun_socket socket;

@@ -118,7 +118,8 @@ static int udp_server_new(struct tunnel *t, struct udptun_error *err)
     server->routes = egress_routes_new(t);
     if (!server->routes)
         return error_set(err, UDPTUN_E_NOMEM, NULL, "%s: out of memory", tunnel_name(t));
-    acceptor_init(&server->acceptor, t->engine, tunnel_module(t), tunnel_name(t), taken, t);
+    acceptor_init(&server->acceptor, t->engine, tunnel_module(t), tunnel_name(t), &t->cap, taken,
+                  t);
     struct udptun_error why = {0};
     server->policy = make_policy(t->config, &why);
     if (!server->policy) {

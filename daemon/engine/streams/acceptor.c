@@ -8,9 +8,11 @@ static void on_shortage(void *arg, int failure)
 {
     struct acceptor *a = (struct acceptor *)arg;
     char text[IO_TEXT_SIZE];
-    engine_log_gated(a->engine, &a->gate, UDPTUN_LOG_ERROR, a->module,
-                     "%s: cannot accept: %s; trying again in a second", a->name,
-                     io_text(failure, text));
+    if (io_of(failure) == IO_FULL)
+        cap_descriptors(a->engine, a->cap, a->module, a->name, "a new connection");
+    else
+        cap_reached(a->engine, a->cap, a->module, a->name,
+                    "cannot accept: %s; trying again every second", io_text(failure, text));
 }
 
 static void on_taken(void *arg, udptun_socket socket, const struct udptun_endpoint *from)
@@ -22,9 +24,10 @@ static void on_taken(void *arg, udptun_socket socket, const struct udptun_endpoi
 static const struct accepting_ops ops = {.taken = on_taken, .shortage = on_shortage};
 
 void acceptor_init(struct acceptor *a, struct udptun_engine *e, const char *module,
-                   const char *name, acceptor_taken *taken, void *arg)
+                   const char *name, struct cap_note *cap, acceptor_taken *taken, void *arg)
 {
-    *a = (struct acceptor){.engine = e, .module = module, .name = name, .taken = taken, .arg = arg};
+    *a = (struct acceptor){
+        .engine = e, .module = module, .name = name, .cap = cap, .taken = taken, .arg = arg};
     accepting_init(&a->accepting, &e->loop, &ops, a, MAX_ACCEPTS);
 }
 

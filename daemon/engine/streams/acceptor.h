@@ -17,12 +17,12 @@ struct acceptor {
     void *arg;
     acceptor_taken *taken;
     struct accepting accepting;
-    struct log_gate gate;
+    struct cap_note *cap; /* the caller's: where it says that descriptors ran out */
 };
 
-/* `module` and `name` stay the caller's. */
+/* `module`, `name` and `cap` stay the caller's. */
 void acceptor_init(struct acceptor *a, struct udptun_engine *e, const char *module,
-                   const char *name, acceptor_taken *taken, void *arg);
+                   const char *name, struct cap_note *cap, acceptor_taken *taken, void *arg);
 /* UDPTUN_OK or UDPTUN_E_NOMEM. */
 int acceptor_start(struct acceptor *a, udptun_socket listening);
 /* Harmless when it does not run. */

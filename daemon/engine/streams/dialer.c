@@ -121,9 +121,25 @@ static void fail(struct dialer *d, int code, int sys_errno, const char *where, c
     fail_about(d, NULL, code, sys_errno, where, clause);
 }
 
+/* This process has no descriptor left, which is not a matter of the hop. */
+static void fail_without_descriptors(struct dialer *d, int failure)
+{
+    struct udptun_error err;
+    error_set(
+        &err, UDPTUN_E_SYSTEM, NULL,
+        "this process has too many open files (%u); raise its limit (LimitNOFILE=, ulimit -n)",
+        socket_limit());
+    err.sys_errno = failure;
+    fail_with(d, &err);
+}
+
 static void fail_by(struct dialer *d, int failure, const char *where)
 {
     char text[IO_TEXT_SIZE];
+    if (io_of(failure) == IO_FULL) {
+        fail_without_descriptors(d, failure);
+        return;
+    }
     fail(d, code_of(failure), failure, where, io_text(failure, text));
 }
 

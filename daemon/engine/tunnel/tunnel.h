@@ -11,6 +11,7 @@
 #ifndef ENGINE_TUNNEL_H
 #define ENGINE_TUNNEL_H
 
+#include "daemon/engine/core/cap.h"
 #include "daemon/engine/core/core.h"
 #include "daemon/engine/core/entry.h"
 #include "daemon/engine/settings/tunnel_settings.h"
@@ -70,6 +71,7 @@ struct tunnel {
     bool dead;                              /* removed: nothing more is told to the app */
     enum udptun_state state;
     uint64_t started_us;
+    struct cap_note cap;          /* a limit that its part of the engine has reached */
     struct log_gate machine_gate; /* lines of the machine that a stranger can cause */
     char last_error[256];
 };

@@ -42,7 +42,9 @@ int socket_make(int family, int type, const struct socket_rules *rules, udptun_s
         *made = NO_SOCKET;
         return socket_making_error();
     }
-    int failure = rules ? socket_apply_rules(*made, rules) : 0;
+    int failure = rules && rules->leaves_spare && socket_is_spare(*made) ? EMFILE : 0;
+    if (failure == 0 && rules)
+        failure = socket_apply_rules(*made, rules);
     if (failure) {
         close(*made);
         *made = NO_SOCKET;

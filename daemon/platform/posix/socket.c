@@ -7,14 +7,21 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/platform/posix/address.h"
 #include "daemon/platform/posix/vector.h"
 
-enum { BACKLOG = 512 };
+enum {
+    BACKLOG = 512,
+    /* Descriptors that flows leave to streams and commands: a quarter, or so many. */
+    SPARE_PART = 4,
+    SPARE_MOST = 64,
+};
 
 /* ---- rules --------------------------------------------------------------------------------- */
 
@@ -45,6 +52,21 @@ int socket_try_mark(int64_t mark)
     if (failure == 0)
         close(s);
     return failure;
+}
+
+unsigned socket_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > INT_MAX)
+        return INT_MAX;
+    return (unsigned)limit.rlim_cur;
+}
+
+/* A new descriptor is the lowest that is free (POSIX), so its number tells how many are taken. */
+bool socket_is_spare(udptun_socket s)
+{
+    unsigned limit = socket_limit(), spare = limit / SPARE_PART;
+    return (unsigned)s >= limit - (spare < SPARE_MOST ? spare : SPARE_MOST);
 }
 
 int socket_adopt(udptun_socket s)

@@ -53,6 +53,8 @@ int socket_make(int family, int type, const struct socket_rules *rules, udptun_s
         return socket_making_error();
     }
     int failure = prepare(*made);
+    if (failure == 0 && rules && rules->leaves_spare && socket_is_spare(*made))
+        failure = EMFILE;
     if (failure == 0 && rules)
         failure = socket_apply_rules(*made, rules);
     if (failure) {

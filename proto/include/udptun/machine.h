@@ -344,6 +344,7 @@ struct udptun_machine_info {
     uint64_t refused; /* local: attempts that failed while other streams were up */
     int64_t rtt_us;   /* local: of the best leg, -1: not measured */
     struct udptun_machine_counters counters;
+    char cap[128]; /* a limit that was reached in the last minute, and what comes of it; "": none */
 };
 
 struct udptun_leg_info {

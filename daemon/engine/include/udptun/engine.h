@@ -461,6 +461,7 @@ struct udptun_tun2socks_status {
      * ones only. Who routes the machine's traffic into the device keeps them outside. */
     size_t relay_count;
     char relays[UDPTUN_TUN2SOCKS_MAX_RELAYS][72];
+    bool at_limit; /* a limit was reached in the last minute; last_error says which */
 };
 
 /* Fill `status`. UDPTUN_E_NOT_FOUND. */
@@ -516,6 +517,7 @@ struct udptun_tunnel_status {
     /* local: connections that failed while others were up. A proxy may allow few of them: then the
      * tunnel is established with these, and tries another one ever more rarely. */
     uint64_t refused;
+    bool at_limit; /* a limit was reached in the last minute; last_error says which */
 };
 
 /* Fill `status`. UDPTUN_E_NOT_FOUND. */
