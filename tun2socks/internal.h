@@ -29,6 +29,9 @@
 
 struct chunk; /* tcp_send.c */
 
+/* A flow that was active later than that makes no room for another. */
+enum { EVICT_IDLE_US = 1000000 };
+
 enum { REFUSED_SYNS = 16, PATHS = 64, ETHERNET_MTU = 1500 };
 
 /* What is known of the way to an app's address (path.c). */
@@ -136,7 +139,12 @@ uint64_t stack_hash(const struct tun2socks *t, const struct udptun_endpoint *a,
                     const struct udptun_endpoint *b);
 void stack_drop(struct tun2socks *t, enum tun2socks_drop why);
 /* Tell the host that one flow more is wanted than there may be. */
-void stack_at_cap(struct tun2socks *t, enum tun2socks_cap cap);
+static inline void stack_at_cap(struct tun2socks *t, enum tun2socks_cap cap)
+{
+    if (t->config.at_cap)
+        t->config.at_cap(t->config.arg, cap);
+}
+
 /* A packet of a new flow is of the host's own sockets: it is counted, and to be dropped. */
 bool stack_is_own(struct tun2socks *t, const struct packet *p);
 /* Write a packet; false when it was dropped (and counted). */
@@ -158,6 +166,10 @@ struct tun2socks_flow *tcp_flow_find(const struct tun2socks *t,
                                      const struct udptun_endpoint *source,
                                      const struct udptun_endpoint *destination);
 void tcp_flow_work(struct tun2socks_flow *flow);
+/* When the flow that has been idle longest was last active; UINT64_MAX: there is no flow. */
+uint64_t tcp_idle_since(const struct tun2socks *t);
+/* End that flow to make room for another. False: it was active just now. */
+bool tcp_evict(struct tun2socks *t);
 /* Let lwIP have a packet of `flow` (NULL: of none that we know) by `input`. */
 void tcp_flow_input(struct tun2socks_flow *flow, struct pbuf *pbuf, struct netif *netif,
                     err_t (*input)(struct pbuf *, struct netif *));
@@ -205,6 +217,9 @@ void path_seen(struct tun2socks *t, const struct packet *p, bool is_whole);
 
 /* ---- udp.c */
 void udp_packet(struct tun2socks *t, const struct packet *p);
+/* As tcp_idle_since() and tcp_evict(). */
+uint64_t udp_idle_since(struct tun2socks *t);
+void udp_evict(struct tun2socks *t);
 bool udp_has_binding(const struct tun2socks *t, const struct udptun_endpoint *app);
 uint64_t udp_tick(struct tun2socks *t);
 void udp_free_all(struct tun2socks *t);

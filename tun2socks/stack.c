@@ -72,12 +72,6 @@ void stack_drop(struct tun2socks *t, enum tun2socks_drop why)
     t->counters.dropped[why]++;
 }
 
-void stack_at_cap(struct tun2socks *t, enum tun2socks_cap cap)
-{
-    if (t->config.at_cap)
-        t->config.at_cap(t->config.arg, cap);
-}
-
 bool stack_is_own(struct tun2socks *t, const struct packet *p)
 {
     const struct tun2socks_config *c = &t->config;
@@ -423,6 +417,18 @@ void tun2socks_set(struct tun2socks *t, const struct tun2socks_config *config)
     t->config.tcp_ending_s = config->tcp_ending_s;
     t->config.udp_idle_s = config->udp_idle_s;
     t->config.udp_dns_idle_s = config->udp_dns_idle_s;
+}
+
+bool tun2socks_make_room(struct tun2socks *t)
+{
+    uint64_t tcp = tcp_idle_since(t), udp = udp_idle_since(t);
+    uint64_t since_us = tcp < udp ? tcp : udp;
+    if (since_us == UINT64_MAX || stack_now(t) - since_us < EVICT_IDLE_US)
+        return false;
+    if (tcp <= udp)
+        return tcp_evict(t);
+    udp_evict(t);
+    return true;
 }
 
 void tun2socks_attach(struct tun2socks *t, struct device *device)

@@ -21,10 +21,7 @@
 #include "tun2socks/checksum.h"
 #include "tun2socks/internal.h"
 
-enum {
-    REFUSED_US = 1000000,
-    EVICT_IDLE_US = 1000000, /* a flow that was active later makes no room for another */
-};
+enum { REFUSED_US = 1000000 };
 
 /* ---- the table */
 
@@ -256,13 +253,22 @@ static struct tun2socks_flow *longest_idle(const struct list *list)
     return list_empty(list) ? NULL : list_entry(list->next, struct tun2socks_flow, age);
 }
 
-/* Make room for a new flow. False: every flow is busy. */
-static bool evict(struct tun2socks *t)
+static struct tun2socks_flow *idlest(const struct tun2socks *t)
 {
     struct tun2socks_flow *open = longest_idle(&t->open_flows),
                           *ending = longest_idle(&t->ending_flows);
-    struct tun2socks_flow *flow =
-        !open || (ending && ending->active_us < open->active_us) ? ending : open;
+    return !open || (ending && ending->active_us < open->active_us) ? ending : open;
+}
+
+uint64_t tcp_idle_since(const struct tun2socks *t)
+{
+    const struct tun2socks_flow *flow = idlest(t);
+    return flow ? flow->active_us : UINT64_MAX;
+}
+
+bool tcp_evict(struct tun2socks *t)
+{
+    struct tun2socks_flow *flow = idlest(t);
     if (!flow || stack_now(t) - flow->active_us < EVICT_IDLE_US)
         return false;
     t->counters.evicted++;
@@ -292,7 +298,7 @@ bool tcp_flow_syn(struct tun2socks *t, const struct packet *p)
     forget_earlier(t, p);
     while (t->counters.tcp_flows >= t->config.max_tcp_flows) {
         stack_at_cap(t, TUN2SOCKS_CAP_TCP);
-        if (!evict(t)) {
+        if (!tcp_evict(t)) {
             stack_drop(t, TUN2SOCKS_DROP_TCP_LIMIT);
             return false;
         }

@@ -124,6 +124,10 @@ bool tun2socks_readable(struct tun2socks *t);
 void tun2socks_packet(struct tun2socks *t, const void *data, size_t size);
 void tun2socks_batch_end(struct tun2socks *t);
 
+/* The host has no socket for another flow: end the one that has been idle longest, of either kind.
+ * False: every flow was active in the last second. */
+bool tun2socks_make_room(struct tun2socks *t);
+
 /* Let time pass. Returns when to call again at the latest; UINT64_MAX: nothing is timed. To be
  * asked after any of these functions. */
 uint64_t tun2socks_tick(struct tun2socks *t);

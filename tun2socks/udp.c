@@ -46,20 +46,33 @@ static struct binding *oldest(struct list *list)
     return list_empty(list) ? NULL : list_entry(list->next, struct binding, age);
 }
 
-/* Make room: the least recently used binding goes. */
-static void evict(struct tun2socks *t)
+/* The least recently used binding, or NULL. */
+static struct binding *idlest(struct tun2socks *t)
 {
     struct binding *a = oldest(&t->idle_bindings), *b = oldest(&t->dns_bindings);
+    return !a || (b && b->active_us < a->active_us) ? b : a;
+}
+
+uint64_t udp_idle_since(struct tun2socks *t)
+{
+    const struct binding *b = idlest(t);
+    return b ? b->active_us : UINT64_MAX;
+}
+
+/* Make room: it goes. */
+void udp_evict(struct tun2socks *t)
+{
     t->counters.evicted++;
-    stack_at_cap(t, TUN2SOCKS_CAP_UDP);
-    free_binding(t, !a || (b && b->active_us < a->active_us) ? b : a);
+    free_binding(t, idlest(t));
 }
 
 static struct binding *new_binding(struct tun2socks *t, const struct udptun_endpoint *source,
                                    uint64_t hash)
 {
-    while (t->counters.udp_flows && t->counters.udp_flows >= t->config.max_udp_flows)
-        evict(t);
+    while (t->counters.udp_flows && t->counters.udp_flows >= t->config.max_udp_flows) {
+        stack_at_cap(t, TUN2SOCKS_CAP_UDP);
+        udp_evict(t);
+    }
     struct binding *b = calloc(1, sizeof *b);
     if (!b)
         return NULL;

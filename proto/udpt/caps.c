@@ -6,11 +6,11 @@
 
 enum { SHOWN_US = 60 * 1000 * 1000 };
 
-/* Ends the binding of `s` that was used least recently. False: it has none. */
-static bool evict_from(struct udptun_session *s)
+/* The binding of `s` that was used least recently, or NULL. */
+static struct udptun_binding *oldest_of(const struct udptun_session *s)
 {
     struct udptun_binding *oldest = NULL;
-    struct list *heads[] = {&s->lone, &s->idle};
+    const struct list *heads[] = {&s->lone, &s->idle};
     for (size_t i = 0; i < 2; i++) {
         if (list_empty(heads[i]))
             continue;
@@ -18,6 +18,13 @@ static bool evict_from(struct udptun_session *s)
         if (!oldest || b->used_us < oldest->used_us)
             oldest = b;
     }
+    return oldest;
+}
+
+/* Ends that binding. False: it has none. */
+static bool evict_from(struct udptun_session *s)
+{
+    struct udptun_binding *oldest = oldest_of(s);
     if (!oldest)
         return false;
     binding_free(oldest, UDPTUN_CLOSE_EVICTED, true);
@@ -100,6 +107,20 @@ void caps_show(const struct udptun_machine *m, uint64_t now_us, char *text, size
             describe(m, cap, text, size);
             return;
         }
+}
+
+bool udptun_machine_make_room(struct udptun_machine *m, uint64_t idle_us, uint64_t now_us)
+{
+    struct udptun_binding *oldest = NULL;
+    machine_enter(m, now_us);
+    for (unsigned i = FLOW_CLASSES; i-- > 0 && !oldest;)
+        if (!list_empty(&m->by_flows[i]))
+            oldest = oldest_of(list_entry(m->by_flows[i].next, struct udptun_session, in_by_flows));
+    bool is_idle = oldest && now_us - oldest->used_us >= idle_us;
+    if (is_idle)
+        binding_free(oldest, UDPTUN_CLOSE_EVICTED, true);
+    machine_leave(m);
+    return is_idle;
 }
 
 bool caps_make_room(struct udptun_session *s)

@@ -125,5 +125,31 @@ class Caps(TestCase):
             self.ok(another.call("configureUdpTunnel", {**SERVER, "name": "more"}))
 
 
+    def test_the_idlest_flow_makes_room_where_descriptors_or_ports_ran_out(self):
+        port = free_port(socket.SOCK_DGRAM)
+        for server, options in (({}, {"descriptors": 64}),
+                                ({"portRange": "%d-%d" % (port, port)}, {})):
+            with self.subTest(server):
+                self.begin(server=server, **options)
+                self.send(60, self.near, arrive=False)
+                self.wait_for_error("s", "this process has too many" if options else "portRange")
+                self.echo.settimeout(0.3)
+                for _ in range(5):
+                    self.get_through(self.near)
+
+    def get_through(self, to):
+        """A new flow, whose app sends again while there is no answer."""
+        end = time.monotonic() + DEADLINE_S
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            while time.monotonic() < end:
+                s.sendto(b"new", ("127.0.0.1", to))
+                try:
+                    if self.echo.recv(16) == b"new":
+                        return
+                except socket.timeout:
+                    pass
+        raise AssertionError(self.status("s"))
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -240,6 +240,20 @@ static void configure_stack(struct gateway *t)
 /* ---- time ---------------------------------------------------------------------------------------
  */
 
+void gateway_lacks_socket(struct gateway *t, const char *what)
+{
+    cap_descriptors(t->engine, &t->cap, "tun2socks", gateway_name(t), what);
+    t->room_wanted++;
+}
+
+/* Not where it was lacked: flows were on the stack there. */
+static void make_room(struct gateway *t)
+{
+    while (t->room_wanted > 0 && tun2socks_make_room(t->stack))
+        t->room_wanted--;
+    t->room_wanted = 0;
+}
+
 /* End of the turn, before the engine's: flows that the turn touched may have new deadlines. */
 static void on_turn_end(struct turn_work *work)
 {
@@ -248,6 +262,8 @@ static void on_turn_end(struct turn_work *work)
     if (t->configure_pending)
         configure_stack(t);
     device_app_turn_end(t);
+    if (t->room_wanted > 0 && t->engine->in_app == 0)
+        make_room(t);
     uint64_t at_us = tun2socks_tick(t->stack);
     if (at_us == t->armed_us)
         return;

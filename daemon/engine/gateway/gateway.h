@@ -62,6 +62,7 @@ struct gateway {
     uint32_t mtu;
     char last_error[256];
     char far_error[GATEWAY_SIDE_COUNT][240]; /* "": that side works, as far as is known */
+    unsigned room_wanted;                    /* flows that found no descriptor in this turn */
     struct cap_note cap;                     /* a limit that it has reached */
     struct log_gate gate;
     uint8_t *packet;  /* GATEWAY_DEVICE_APP: one in one piece, for the app */
@@ -96,6 +97,9 @@ void gateway_reconfigure(struct gateway *t, struct gateway_settings *config);
 void gateway_enter_state(struct gateway *t, enum udptun_state state, const char *reason);
 /* What lies behind one side of the instance (a proxy, a tunnel) failed, or works: `reason` NULL. */
 void gateway_far_end(struct gateway *t, enum gateway_side side, const char *reason);
+/* There is no descriptor for `what`, "a UDP flow": said, and a flow that has been idle makes room
+ * at the end of the turn, for the next attempt. */
+void gateway_lacks_socket(struct gateway *t, const char *what);
 /* A device that was lost may be there again. */
 void gateway_network_changed(struct gateway *t);
 struct socket_rules gateway_rules(const struct gateway *t);

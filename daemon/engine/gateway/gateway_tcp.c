@@ -73,7 +73,7 @@ static void on_dialled(void *arg, udptun_socket socket, const struct udptun_erro
         /* Through a proxy only what it reported about the target is the app's business alone. */
         bool is_full = io_of(err->sys_errno) == IO_FULL;
         if (is_full)
-            cap_descriptors(t->engine, &t->cap, "tun2socks", gateway_name(t), "a TCP flow");
+            gateway_lacks_socket(t, "a TCP flow");
         bool is_proxy = t->config->tcp == GATEWAY_SOCKS5 && !dial_is_of_target(err) && !is_full;
         gateway_far_end(t, GATEWAY_SIDE_TCP, is_proxy ? err->message : NULL);
         engine_log_gated(t->engine, &t->gate, is_proxy ? UDPTUN_LOG_WARN : UDPTUN_LOG_DEBUG,

@@ -102,7 +102,7 @@ static struct io_watch *socket_to(struct direct_binding *b, const struct udptun_
     int failure = open_socket(b, &rules, watch);
     if (failure) {
         if (io_of(failure) == IO_FULL) {
-            cap_descriptors(t->engine, &t->cap, "tun2socks", gateway_name(t), "a UDP flow");
+            gateway_lacks_socket(t, "a UDP flow");
             return NULL;
         }
         char text[IO_TEXT_SIZE], message[96];

@@ -209,7 +209,7 @@ static bool connect_relay(struct socks5_binding *b)
             failure = io_error(IO_NO_MEMORY);
     }
     if (failure && io_of(failure) == IO_FULL) {
-        cap_descriptors(t->engine, &t->cap, "tun2socks", gateway_name(t), "a UDP flow");
+        gateway_lacks_socket(t, "a UDP flow");
         return false;
     }
     if (failure) {
@@ -254,7 +254,7 @@ static void on_associated(void *arg, udptun_socket socket, const struct udptun_e
         return;
     }
     if (socket == NO_SOCKET && io_of(err->sys_errno) == IO_FULL) {
-        cap_descriptors(t->engine, &t->cap, "tun2socks", gateway_name(t), "a UDP association");
+        gateway_lacks_socket(t, "a UDP association");
         drop_queue(b);
         return;
     }

@@ -75,11 +75,17 @@ static void tell_failure(struct tunnel *t, int failure)
 {
     char cause[IO_TEXT_SIZE], text[128];
     const struct tunnel_settings *c = t->config;
-    if (io_of(failure) == IO_FULL) {
+    enum io what = io_of(failure);
+    bool is_range = what == IO_IN_USE && c->port_low != 0;
+    if (what == IO_FULL || is_range) {
+        t->room_wanted++;
+        tunnel_touch(t);
+    }
+    if (what == IO_FULL) {
         cap_descriptors(t->engine, &t->cap, "server", tunnel_name(t), "a new flow");
         return;
     }
-    if (io_of(failure) == IO_IN_USE && c->port_low) {
+    if (is_range) {
         cap_reached(t->engine, &t->cap, "server", tunnel_name(t),
                     "no free port in portRange %u-%u for a flow; widen it, or lower flowTimeout",
                     (unsigned)c->port_low, (unsigned)c->port_high);

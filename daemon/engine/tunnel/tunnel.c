@@ -17,6 +17,9 @@
 /* Between looks for an address that is gone: growing, for a change of the network is told. */
 enum { LISTEN_CHECK_US = 1000000, LISTEN_CHECK_MOST_US = 30000000 };
 
+/* A flow that was used later makes no room for another. */
+enum { EVICT_IDLE_US = 1000000 };
+
 const char *tunnel_module(const struct tunnel *t)
 {
     return t->role->module;
@@ -191,11 +194,23 @@ static void configure_machine(struct tunnel *t)
     t->configure_pending = false;
 }
 
+/* Flows found no descriptor or port. Where one has been idle, it ends for each of them: an app that
+ * sends again gets its place. Not earlier: the machine was on the stack. */
+static void make_room(struct tunnel *t)
+{
+    while (t->room_wanted > 0 &&
+           udptun_machine_make_room(t->machine, EVICT_IDLE_US, t->engine->loop.now_us))
+        t->room_wanted--;
+    t->room_wanted = 0;
+}
+
 static void tunnel_flush(struct tunnel *t)
 {
     list_remove(&t->dirty);
     if (!t->machine)
         return;
+    if (t->room_wanted > 0)
+        make_room(t);
     if (t->configure_pending)
         configure_machine(t);
     write_ready(t);

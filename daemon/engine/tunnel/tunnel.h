@@ -71,6 +71,7 @@ struct tunnel {
     bool dead;                              /* removed: nothing more is told to the app */
     enum udptun_state state;
     uint64_t started_us;
+    unsigned room_wanted;         /* flows that found no descriptor or port in this turn */
     struct cap_note cap;          /* a limit that its part of the engine has reached */
     struct log_gate machine_gate; /* lines of the machine that a stranger can cause */
     char last_error[256];

@@ -326,6 +326,11 @@ enum udptun_machine_drop {
     UDPTUN_MACHINE_DROP_ERROR, /* it could not be sent on: a system refused, or there is no way */
     UDPTUN_MACHINE_DROP_CAUSES,
 };
+/* End the binding that was used least recently, of a session with the most, if it has been idle for
+ * `idle_us`: for a host that has no socket for another. False: none has been. Not from within a
+ * callback. */
+bool udptun_machine_make_room(struct udptun_machine *m, uint64_t idle_us, uint64_t now_us);
+
 void udptun_machine_count_drop(struct udptun_machine *m, struct udptun_binding *b,
                                enum udptun_machine_drop cause);
 
