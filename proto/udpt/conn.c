@@ -95,7 +95,9 @@ static void leave_state(struct udptun_conn *c)
     case CONN_AWAIT_CONFIRM:
         room_leave(state == CONN_AWAIT_HELLO ? &c->m->silent : &c->m->proved, c);
         /* One that came and went without a word is a balancer's check of our health. */
-        machine_log(c->m, c->rx_bytes ? UDPTUN_MACHINE_LOG_WARN : UDPTUN_MACHINE_LOG_DEBUG,
+        machine_log(c->m,
+                    c->stream_ended && c->rx_bytes == 0 ? UDPTUN_MACHINE_LOG_DEBUG
+                                                        : UDPTUN_MACHINE_LOG_WARN,
                     "%s did not join a session: %s", c->peer, c->reason);
         break;
     case CONN_UP:
@@ -152,6 +154,7 @@ void udptun_conn_lost(struct udptun_conn *c, const char *reason, uint64_t now_us
 {
     struct udptun_machine *m = c->m;
     machine_enter(m, now_us);
+    c->stream_ended = true;
     if (c->state == CONN_AWAIT_WELCOME && !*reason)
         conn_kill(c,
                   "closed before the udp-server answered: is it there, and is the key the same?");

@@ -175,6 +175,7 @@ struct udptun_conn {
     bool heard;               /* a frame came on it */
     bool blameless;           /* an attempt that ended through no fault of the path */
     bool leaving;             /* no datagram goes on it any more */
+    bool stream_ended;        /* it was not us who ended it */
     struct rx_id *last_rx_id; /* the one looked up last: a bulk flow finds it here */
 };
 

@@ -21,6 +21,7 @@ from harness import GUARD_S, ROUTER, SERVER, THIRD, NetTest, poll
 from test_tun2socks import configure, route_into, status_of
 
 PROXY_PORT = 1081
+PATIENCE_S = GUARD_S * 2 # a proxy is waited for 30 s
 ANSWER = b"\5\0\0\1\0\0\0\0\0\0"
 
 
@@ -46,7 +47,7 @@ class Proxy:
             if not select.select([self.listener], [], [], 0.1)[0]:
                 continue
             sock, _ = self.listener.accept()
-            sock.settimeout(GUARD_S)
+            sock.settimeout(PATIENCE_S)
             self.open.append(sock)
             thread = threading.Thread(target=self.serve, args=(sock, self.mode))
             self.threads.append(thread)
@@ -137,8 +138,11 @@ class BadProxies(NetTest):
 
     def is_told(self, mode, errors, said):
         self.proxy.mode = mode
+        app = self.net.client.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self.addCleanup(app.close)
+        app.settimeout(PATIENCE_S)
         with self.assertRaises(OSError) as caught:
-            self.net.client.tcp(THIRD, 80)
+            app.connect((THIRD, 80))
         self.assertIn(caught.exception.errno, errors)
         status = status_of(self.client)
         self.assertEqual((status["state"], status["tcpFlows"]), ("degraded", 0))
@@ -200,7 +204,7 @@ class BadProxies(NetTest):
             app = self.net.client.udp()
             self.addCleanup(app.close)
             app.sendto(b"lost", (THIRD, 9000))
-            poll("the state", lambda: status_of(self.client)["state"] == "degraded")
+            poll("the state", lambda: status_of(self.client)["state"] == "degraded", PATIENCE_S)
             status = status_of(self.client)
             self.assertRegex(status["lastError"], rf"^udp: proxy {SERVER}:{PROXY_PORT}: {said}")
             self.assertGreater(self.lost(), lost)
