@@ -17,9 +17,11 @@ static struct port_key key_of(uint8_t family, uint16_t port)
     return (struct port_key){.port = port, .family = family};
 }
 
-static uint64_t hash_of(const struct tunnel *t, const struct port_key *key)
+/* Each pair is there once at most, so nobody can make them collide, and no key is needed: this is
+ * looked up for each datagram. */
+static uint64_t hash_of(const struct port_key *key)
 {
-    return engine_hash(t->engine, key, sizeof *key);
+    return (uint64_t)key->port * 2 + (key->family == UDPTUN_ENDPOINT_IP6);
 }
 
 static bool matches(const struct table_node *node, const void *key)
@@ -33,7 +35,7 @@ void hairpin_add(struct egress_socket *s)
 {
     struct tunnel *t = s->egress->head.tunnel;
     struct port_key key = key_of(s->family, s->port);
-    s->is_external = table_insert(&t->server->by_port, &s->by_port, hash_of(t, &key)) == UDPTUN_OK;
+    s->is_external = table_insert(&t->server->by_port, &s->by_port, hash_of(&key)) == UDPTUN_OK;
 }
 
 void hairpin_remove(struct egress_socket *s)
@@ -46,7 +48,7 @@ void hairpin_remove(struct egress_socket *s)
 static struct egress_socket *find(struct tunnel *t, const struct udptun_endpoint *to)
 {
     struct port_key key = key_of(to->family, to->port);
-    struct table_node *node = table_find(&t->server->by_port, hash_of(t, &key), matches, &key);
+    struct table_node *node = table_find(&t->server->by_port, hash_of(&key), matches, &key);
     return node ? table_entry(node, struct egress_socket, by_port) : NULL;
 }
 
