@@ -132,6 +132,39 @@ static bool is_too_big(struct egress *egress, const struct udptun_endpoint *to,
     return true;
 }
 
+/* Addresses of this host, which neither the policy nor hairpinning passes over, may change. */
+enum { PASSED_US = 1000000 };
+
+static bool has_passed(const struct egress *egress, const struct udptun_endpoint *to)
+{
+    const struct tunnel *t = egress->head.tunnel;
+    return endpoint_equal(&egress->passed, to) &&
+           t->engine->loop.now_us < egress->passed_until_us &&
+           egress->passed_serial == t->server->policy_serial;
+}
+
+static void note_passed(struct egress *egress, const struct udptun_endpoint *to)
+{
+    const struct tunnel *t = egress->head.tunnel;
+    egress->passed = *to;
+    egress->passed_until_us = t->engine->loop.now_us + PASSED_US;
+    egress->passed_serial = t->server->policy_serial;
+}
+
+/* False: it is refused, and the client is told, or another flow has it. */
+static bool passes(struct egress *egress, const struct udptun_endpoint *to,
+                   const struct udptun_dest *asked, const uint8_t *data, size_t size)
+{
+    if (has_passed(egress, to))
+        return true;
+    if (!egress->head.tunnel->server->packets && hairpin_send(egress, to, data, size))
+        return false;
+    if (refused(egress, to, asked))
+        return false;
+    note_passed(egress, to);
+    return true;
+}
+
 static bool is_shortage(enum io what)
 {
     return io_is_shortage(what) || what == IO_IN_USE;
@@ -143,9 +176,7 @@ void egress_send(struct egress *egress, const struct udptun_endpoint *to,
     struct tunnel *t = egress->head.tunnel;
     struct udptun_endpoint plain = endpoint_unmapped(to);
     int failure;
-    if (!exempt && !t->server->packets && hairpin_send(egress, &plain, data, size))
-        return;
-    if (!exempt && refused(egress, &plain, asked))
+    if (!exempt && !passes(egress, &plain, asked, data, size))
         return;
     if (t->server->packets) {
         if (t->config->filtering != FILTER_NONE)

@@ -37,6 +37,11 @@ struct egress {
     uint32_t packets_number;        /* egress_packets.c: which binding it is there, 0: none yet */
     struct table_node packets_node; /* in its table, while it has a number */
     struct filter *filter;          /* whom it has sent to, where that matters; else NULL */
+    /* The last target that was found to be allowed, and to be no other flow: it is asked about
+     * again at `passed_until_us`, or when the server's policy is another. */
+    struct udptun_endpoint passed;
+    uint64_t passed_until_us;
+    uint32_t passed_serial; /* udp_server.policy_serial */
 };
 
 /* The machine's callbacks. */

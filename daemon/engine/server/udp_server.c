@@ -164,6 +164,7 @@ static int udp_server_configure(struct tunnel *t, const struct tunnel_settings *
     }
     policy_free(t->server->policy);
     t->server->policy = policy;
+    t->server->policy_serial++;
     return UDPTUN_OK;
 }
 

@@ -20,6 +20,7 @@
 
 struct udp_server {
     struct policy *policy;
+    uint32_t policy_serial;         /* of `policy`; counts its changes */
     struct egress_packets *packets; /* NULL: by sockets */
     struct egress_routes *routes;
     struct table by_port; /* struct egress_socket.by_port, of those that are reached from outside */
