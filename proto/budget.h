@@ -44,4 +44,34 @@ static inline bool budget_has(struct budget *b, size_t size)
     return has;
 }
 
+/* One owner's part of a budget. What it may hold depends on what is free at that moment (Choudhury
+ * and Hahne, "Dynamic queue length thresholds", 1998): one that takes all that it can get ends with
+ * half of the limit, n such owners with a part of 1/(n + 1) each, and one such part stays free for
+ * those who come. A little it may hold in any case. */
+struct share {
+    struct budget *of;
+    uint64_t held; /* bytes */
+};
+
+enum { SHARE_LEAST = 128 * 1024 };
+
+static inline void share_take(struct share *s, size_t size)
+{
+    s->held += size;
+    budget_take(s->of, size);
+}
+
+static inline void share_give(struct share *s, size_t size)
+{
+    s->held -= size;
+    budget_give(s->of, size);
+}
+
+static inline bool share_has(const struct share *s, size_t size)
+{
+    uint64_t wanted = s->held + size;
+    return wanted <= SHARE_LEAST ||
+           (s->of->used <= s->of->limit && wanted <= s->of->limit - s->of->used);
+}
+
 #endif

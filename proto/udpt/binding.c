@@ -45,6 +45,7 @@ struct udptun_binding *binding_new(struct udptun_session *s, uint64_t id, uint64
     list_init(&b->peers);
     list_init(&b->rx_ids);
     list_init(&b->in_waiting);
+    list_init(&b->copies);
     list_init(&b->in_session);
     list_init(&b->in_idle);
     list_append(&s->bindings, &b->in_session);

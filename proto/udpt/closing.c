@@ -14,8 +14,11 @@
 
 /* CLOSE waits no longer than this for the datagrams before it. */
 #define CLOSE_WAIT_US S_US
-/* How many of those said are looked through for the one that a CLOSED names. */
-#define ACKED_LOOKS 64
+
+static bool matches(const struct table_node *node, const void *key)
+{
+    return table_entry(node, const struct closing, node)->id == *(const uint64_t *)key;
+}
 
 static uint64_t oldest_unacked(const struct udptun_session *s)
 {
@@ -50,26 +53,28 @@ void closing_flush(struct udptun_session *s)
 static void forget(struct udptun_session *s, struct closing *closing)
 {
     list_remove(&closing->in_session);
+    table_remove(&s->closings, &closing->node);
     free(closing);
-    s->closing_count--;
 }
 
 void closing_add(struct udptun_session *s, uint64_t id, enum udptun_close_reason reason)
 {
     /* Where none is acknowledged the oldest goes. At a server a datagram of it is answered with
      * another CLOSE; what a local has not said, ends at the server when it is idle. */
-    if (s->closing_count >= ENDED_SPARE + (uint64_t)s->m->config.max_flows_per_session)
+    if (s->closings.count >= ENDED_SPARE + (uint64_t)s->m->config.max_flows_per_session)
         forget(s, list_entry(list_empty(&s->said) ? s->unsaid.next : s->said.next, struct closing,
                              in_session));
     struct closing *closing = (struct closing *)malloc(sizeof *closing);
-    if (!closing) {
+    if (!closing || table_insert(&s->closings, &closing->node, machine_hash_id(s->m, id)) != 0) {
+        free(closing);
         control_close(s, id, reason);
         return;
     }
-    *closing = (struct closing){.id = id, .reason = reason, .since_us = s->m->now_us};
+    closing->id = id;
+    closing->reason = reason;
+    closing->since_us = s->m->now_us;
     list_init(&closing->in_session);
     list_append(&s->unsaid, &closing->in_session);
-    s->closing_count++;
     closing_flush(s);
 }
 
@@ -86,19 +91,9 @@ void closing_control_up(struct udptun_session *s)
 
 void closing_acked(struct udptun_session *s, uint64_t id)
 {
-    /* They are acknowledged in the order in which they were said: it is the first as a rule. One
-     * that is not among the first is said again on the next control leg; to look for it would let a
-     * strange peer keep us busy. */
-    unsigned looks = ACKED_LOOKS;
-    LIST_FOREACH (node, &s->said) {
-        if (looks-- == 0)
-            return;
-        struct closing *closing = list_entry(node, struct closing, in_session);
-        if (closing->id != id)
-            continue;
-        forget(s, closing);
-        return;
-    }
+    struct table_node *node = table_find(&s->closings, machine_hash_id(s->m, id), matches, &id);
+    if (node)
+        forget(s, table_entry(node, struct closing, node));
 }
 
 void closing_clear(struct udptun_session *s)

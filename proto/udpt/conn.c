@@ -26,6 +26,7 @@ struct udptun_conn *conn_new(struct udptun_machine *m, enum conn_state state)
     }
     handshake_init(handshake, m->config.has_key, m->config.key);
     c->m = m;
+    c->share = &m->share;
     c->state = state;
     c->handshake = handshake;
     c->since_us = m->now_us;
@@ -135,7 +136,7 @@ void conn_finish(struct udptun_conn *c, const char *reason)
     snprintf(c->reason, sizeof c->reason, "%s", reason);
     leave_state(c);
     c->state = CONN_CLOSING;
-    c->session = NULL;
+    conn_set_session(c, NULL);
     c->handshake_until_us = c->m->now_us + LAST_WORDS_S * S_US;
     conn_wake(c, c->handshake_until_us);
 }
@@ -144,6 +145,7 @@ void conn_bury(struct udptun_conn *c)
 {
     c->m->ops->hangup(c->m->arg, c, c->reason);
     list_remove(&c->in_machine);
+    share_give(c->share, c->held);
     free(c->out.data);
     free(c->partials[0].data);
     free(c->partials[1].data);
@@ -170,8 +172,35 @@ size_t conn_pending(const struct udptun_conn *c)
     return c->out.tail - c->out.head;
 }
 
-static bool output_grow(struct output *out, size_t size)
+void conn_count_held(struct udptun_conn *c)
 {
+    size_t held = c->out.capacity + c->partials[0].capacity + c->partials[1].capacity;
+    share_give(c->share, c->held);
+    share_take(c->share, held);
+    c->held = held;
+}
+
+void conn_set_session(struct udptun_conn *c, struct udptun_session *s)
+{
+    share_give(c->share, c->held);
+    c->session = s;
+    c->share = s ? &s->share : &c->m->share;
+    share_take(c->share, c->held);
+}
+
+/* Before it holds `more`. Conns in handshake are few, and what they hold is small. */
+static bool may_hold(struct udptun_conn *c, size_t more)
+{
+    if (!c->session || share_has(c->share, more))
+        return true;
+    c->m->budget->refused++;
+    conn_kill(c, "it holds all the memory that is left for it");
+    return false;
+}
+
+static bool output_grow(struct udptun_conn *c, size_t size)
+{
+    struct output *out = &c->out;
     size_t pending = out->tail - out->head;
     /* Moving is cheap while little is left; else twice the room, so that moves stay rare. */
     if (pending + size <= out->capacity && pending <= out->capacity / 4) {
@@ -180,6 +209,8 @@ static bool output_grow(struct output *out, size_t size)
         size_t capacity = out->capacity ? out->capacity : FIRST_CAPACITY;
         while (capacity < pending + size)
             capacity *= 2;
+        if (!may_hold(c, capacity - out->capacity))
+            return false;
         uint8_t *data = (uint8_t *)malloc(capacity);
         if (!data)
             return false;
@@ -188,6 +219,7 @@ static bool output_grow(struct output *out, size_t size)
         free(out->data);
         out->data = data;
         out->capacity = capacity;
+        conn_count_held(c);
     }
     out->head = 0;
     out->tail = pending;
@@ -202,7 +234,7 @@ uint8_t *conn_reserve(struct udptun_conn *c, size_t size)
             conn_kill(c, "the peer does not read");
             return NULL;
         }
-        if (!output_grow(out, size)) {
+        if (!output_grow(c, size)) {
             conn_kill(c, "out of memory");
             return NULL;
         }
@@ -347,14 +379,21 @@ static enum frame_result take_unit(struct udptun_conn *c, const uint8_t *data, s
     return result;
 }
 
-static bool partial_append(struct partial *p, const uint8_t *data, size_t size)
+/* False: the conn is dead now. */
+static bool partial_append(struct udptun_conn *c, struct partial *p, const uint8_t *data,
+                           size_t size)
 {
     if (p->capacity < p->size + size) {
-        uint8_t *grown = (uint8_t *)realloc(p->data, p->size + size);
-        if (!grown)
+        if (!may_hold(c, p->size + size - p->capacity))
             return false;
+        uint8_t *grown = (uint8_t *)realloc(p->data, p->size + size);
+        if (!grown) {
+            conn_kill(c, "out of memory");
+            return false;
+        }
         p->data = grown;
         p->capacity = p->size + size;
+        conn_count_held(c);
     }
     memcpy(p->data + p->size, data, size);
     p->size += size;
@@ -380,10 +419,8 @@ static size_t finish_partial(struct udptun_conn *c, const uint8_t *data, size_t 
         size_t missing = whole > p->size ? whole - p->size : 1;
         if (missing > size - used)
             missing = size - used;
-        if (!partial_append(p, data + used, missing)) {
-            conn_kill(c, "out of memory");
+        if (!partial_append(c, p, data + used, missing))
             break;
-        }
         used += missing;
         if (whole == 0 || p->size < whole)
             continue;
@@ -404,6 +441,7 @@ bool udptun_conn_input(struct udptun_conn *c, const uint8_t *data, size_t size, 
     if (spent->capacity > PARTIAL_KEEP_SIZE) {
         free(spent->data);
         *spent = (struct partial){0};
+        conn_count_held(c);
     }
     size_t used = finish_partial(c, data, size);
     while (used < size && reads(c)) {
@@ -412,9 +450,8 @@ bool udptun_conn_input(struct udptun_conn *c, const uint8_t *data, size_t size, 
         if (result == FRAME_WHOLE) {
             used += whole;
         } else {
-            if (result == FRAME_PARTIAL &&
-                !partial_append(&c->partials[c->partial_index], data + used, size - used))
-                conn_kill(c, "out of memory");
+            if (result == FRAME_PARTIAL)
+                partial_append(c, &c->partials[c->partial_index], data + used, size - used);
             break;
         }
     }

@@ -236,7 +236,10 @@ static bool heard_opened(struct udptun_conn *c, struct reader *r)
     *external = dest.ep;
     b->confirmed = true;
     b->awaits_port = false;
-    queue_pump_held(s);
+    if (b->queue_first) { /* it alone: the others may be many */
+        queue_route(b);
+        queue_pump_all(s);
+    }
     return true;
 }
 

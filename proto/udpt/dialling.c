@@ -97,7 +97,7 @@ static void dial(struct udptun_session *s, unsigned number)
     }
     c->handshake_until_us = m->now_us + patience(s, leg);
     conn_wake(c, c->handshake_until_us);
-    c->session = s;
+    conn_set_session(c, s);
     c->leg = number;
     c->generation = ++s->next_generation;
     leg->attempt = c;

@@ -31,6 +31,7 @@
 #ifndef PROTO_UDPT_INTERNAL_H
 #define PROTO_UDPT_INTERNAL_H
 
+#include "proto/budget.h"
 #include "proto/list.h"
 #include "proto/table.h"
 #include "proto/udpt/codec/frame.h"
@@ -146,6 +147,8 @@ struct udptun_conn {
         size_t size, capacity;
     } partials[2];
     unsigned partial_index;
+    struct share *share;         /* what it holds counts there: session.share, or machine.share */
+    size_t held;                 /* capacity of output and partials, as far as counted */
     uint64_t tx_bytes, rx_bytes; /* of the stream */
     void *host;
     char peer[PEER_TEXT_SIZE];
@@ -245,8 +248,9 @@ struct peer {
 struct queued {
     struct queued *next;
     struct udptun_binding *binding;
-    struct list in_copies; /* session.copies */
-    uint64_t legs;         /* a bit for each leg that has it */
+    struct list in_copies;         /* session.copies */
+    struct list in_binding_copies; /* binding.copies, while in that */
+    uint64_t legs;                 /* a bit for each leg that has it */
     unsigned copies_left;
     bool written;   /* once at least: what is written now is a copy */
     bool sequenced; /* then */
@@ -296,6 +300,7 @@ struct udptun_binding {
     struct list in_waiting; /* one of the session's rings, a leg's `waiting`, session.waiting, or
                              * session.thin */
     struct queued *queue_first, *queue_last;
+    struct list copies; /* its part of session.copies */
     uint32_t queue_size, deficit;
     bool in_turn; /* it has had its quantum of this turn */
     struct codel codel;
@@ -308,6 +313,7 @@ struct udptun_binding {
 /* A binding that ended, until the far end has said CLOSED. */
 struct closing {
     struct list in_session; /* session.unsaid or session.said, oldest first */
+    struct table_node node; /* session.closings, by id */
     uint64_t id, since_us;
     enum udptun_close_reason reason;
 };
@@ -358,6 +364,7 @@ struct udptun_session {
     struct list sparse_ring, bulk_ring; /* those that take turns */
     struct list in_flush;               /* machine.flush */
     struct alarm alarm, lanes_alarm;
+    struct share share; /* of machine.budget: output and partials of its conns, queues, copies */
     uint64_t sweep_us;  /* stale heads are not looked for before */
     struct list thin;   /* bindings with queued datagrams of the thin lane */
     struct list copies; /* struct queued: sent once, to be sent again on other legs */
@@ -379,7 +386,7 @@ struct udptun_session {
      * does not bring one to life again. */
     struct id_set ended;
     struct list unsaid, said; /* struct closing: CLOSE is to be said, or out on the control leg */
-    uint32_t closing_count;
+    struct table closings;    /* both, by id */
     uint64_t highest_binding; /* server: of the ids that bindings have had */
     uint64_t next_binding;    /* local: ids are never used twice in a session */
     struct tx_ids tx_ids;
@@ -429,6 +436,8 @@ struct udptun_machine {
     uint64_t bury_us;     /* there are dead to bury, UDPTUN_MACHINE_NEVER: there are none */
     unsigned depth;       /* calls on the stack; the dead are buried at 0 */
     bool stopping;
+    struct budget own_budget, *budget; /* `budget` is the config's, or the own one */
+    struct share share;                /* of what conns without a session hold */
     struct list conns, dead, ready;
     struct list sessions, dead_sessions;
     struct list flush;                  /* sessions whose thin lane may have something to write */
@@ -472,6 +481,8 @@ void conn_finish(struct udptun_conn *c, const char *reason);
 uint8_t *conn_reserve(struct udptun_conn *c, size_t size); /* NULL: the conn is dead now */
 void conn_commit(struct udptun_conn *c, size_t size);
 size_t conn_pending(const struct udptun_conn *c);
+void conn_count_held(struct udptun_conn *c); /* the size of its buffers may have changed */
+void conn_set_session(struct udptun_conn *c, struct udptun_session *s); /* which may be NULL */
 bool conn_send_hello(struct udptun_conn *c);
 
 /* leg.c */

@@ -336,6 +336,7 @@ static void give_back_memory(struct udptun_conn *c)
         return;
     free(c->out.data);
     c->out = (struct output){0};
+    conn_count_held(c);
 }
 
 void leg_tick(struct udptun_conn *c)

@@ -60,6 +60,12 @@ uint64_t machine_hash_id(const struct udptun_machine *m, uint64_t id)
     return __builtin_bswap64(id * m->id_factor);
 }
 
+static void limit_memory(struct udptun_machine *m)
+{
+    uint64_t most = m->config.max_buffer_bytes;
+    m->own_budget.limit = most != 0 ? most : UINT64_MAX;
+}
+
 struct udptun_machine *udptun_machine_new(const struct udptun_machine_config *config,
                                           const struct udptun_machine_ops *ops, void *arg,
                                           uint64_t now_us)
@@ -72,6 +78,9 @@ struct udptun_machine *udptun_machine_new(const struct udptun_machine_config *co
     m->arg = arg;
     m->now_us = now_us;
     m->bury_us = UDPTUN_MACHINE_NEVER;
+    m->budget = config->budget ? config->budget : &m->own_budget;
+    m->share.of = m->budget;
+    limit_memory(m);
     list_init(&m->conns);
     list_init(&m->dead);
     list_init(&m->ready);
@@ -166,6 +175,7 @@ void udptun_machine_configure(struct udptun_machine *m, const struct udptun_mach
     m->config = *config;
     m->config.role = role;
     m->config.binding_host_size = host_size;
+    limit_memory(m);
     LIST_FOREACH (node, &m->sessions) {
         struct udptun_session *s = list_entry(node, struct udptun_session, in_machine);
         if (role == UDPTUN_MACHINE_LOCAL && s->wanted > config->connections)

@@ -51,6 +51,8 @@ size_t queue_payload_size(const struct queued *q)
 void queue_free(struct queued *q)
 {
     list_remove(&q->in_copies);
+    list_remove(&q->in_binding_copies);
+    share_give(&q->binding->session->share, q->size);
     free(q);
 }
 
@@ -83,11 +85,8 @@ void queue_clear(struct udptun_binding *b)
         udptun_machine_count_drop(b->session->m, b, UDPTUN_MACHINE_DROP_NO_FLOW);
         pop(b);
     }
-    LIST_FOREACH_SAFE (node, &b->session->copies) {
-        struct queued *q = list_entry(node, struct queued, in_copies);
-        if (q->binding == b)
-            queue_free(q);
-    }
+    while (!list_empty(&b->copies))
+        queue_free(list_entry(b->copies.next, struct queued, in_binding_copies));
 }
 
 bool queue_drop_stale(struct udptun_binding *b)
@@ -116,7 +115,8 @@ static void make_room(struct udptun_binding *b, size_t size)
     struct udptun_session *s = b->session;
     uint64_t most = s->m->config.max_queue_bytes;
     while (b->queue_first &&
-           (b->queue_size + size > most || s->queue_total + size > most * SESSION_QUEUE_FACTOR)) {
+           (b->queue_size + size > most || s->queue_total + size > most * SESSION_QUEUE_FACTOR ||
+            !share_has(&s->share, size))) {
         udptun_machine_count_drop(s->m, b, UDPTUN_MACHINE_DROP_QUEUE);
         pop(b);
     }
@@ -129,7 +129,8 @@ int queue_put(struct udptun_binding *b, const struct udptun_dest *dest, const ui
     struct udptun_machine *m = s->m;
     drop_stale(b);
     make_room(b, cost(size));
-    if (s->queue_total + cost(size) > (uint64_t)m->config.max_queue_bytes * SESSION_QUEUE_FACTOR) {
+    if (s->queue_total + cost(size) > (uint64_t)m->config.max_queue_bytes * SESSION_QUEUE_FACTOR ||
+        !share_has(&s->share, cost(size))) {
         udptun_machine_count_drop(m, b, UDPTUN_MACHINE_DROP_QUEUE);
         return UDPTUN_E_LIMIT;
     }
@@ -140,6 +141,7 @@ int queue_put(struct udptun_binding *b, const struct udptun_dest *dest, const ui
     }
     *q = (struct queued){.since_us = m->now_us, .size = cost(size), .binding = b, .dest = *dest};
     list_init(&q->in_copies);
+    list_init(&q->in_binding_copies);
     if (size > 0)
         memcpy(q->data, data, size);
     if (dest->name_len > 0) {
@@ -153,6 +155,7 @@ int queue_put(struct udptun_binding *b, const struct udptun_dest *dest, const ui
     b->queue_last = q;
     b->queue_size += (uint32_t)q->size;
     s->queue_total += q->size;
+    share_take(&s->share, q->size);
     if (b->queue_first == q)
         queue_route(b);
     lanes_wake(s, m->now_us + SWEEP_US);

@@ -169,7 +169,9 @@ struct udptun_conn *route_sticky(struct udptun_binding *b)
 bool route_writable(const struct udptun_conn *c)
 {
     size_t limit = c->handed_out ? OUTPUT_BLOCKED_SIZE : OUTPUT_TURN_SIZE;
-    return c->state == CONN_UP && conn_pending(c) < limit;
+    size_t pending = conn_pending(c);
+    return c->state == CONN_UP && pending < limit &&
+           (pending <= c->out.capacity / 2 || share_has(c->share, c->out.capacity));
 }
 
 /* ---- regime and flush ------------------------------------------------------------------------ */

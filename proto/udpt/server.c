@@ -194,7 +194,7 @@ static bool take_leg(struct udptun_session *s, struct udptun_conn *c)
         return false;
     }
     struct udptun_conn *old = leg->conn;
-    c->session = s;
+    conn_set_session(c, s);
     room_leave(&c->m->proved, c);
     agree(s, &c->handshake->hello);
     if (old) {

@@ -18,6 +18,7 @@ struct udptun_session *session_new(struct udptun_machine *m)
     if (!s)
         return NULL;
     s->m = m;
+    s->share.of = m->budget;
     s->state = UDPTUN_MACHINE_CONNECTING;
     s->created_us = s->announce_us = m->now_us;
     s->announce_tokens = ANNOUNCE_RATE;
@@ -90,6 +91,7 @@ void session_bury(struct udptun_session *s)
     announce_fini(s);
     closing_clear(s);
     id_set_fini(&s->ended);
+    table_fini(&s->closings);
     table_fini(&s->by_id);
     table_fini(&s->orphans);
     table_fini(&s->peers);

@@ -118,10 +118,12 @@ static bool write_fresh(struct udptun_session *s, struct udptun_conn *c, size_t 
         queue_take(b); /* b leaves the list when it was its last */
         q->legs = UINT64_C(1) << c->leg;
         q->copies_left = copies - 1;
-        if (q->copies_left > 0)
+        if (q->copies_left > 0) {
             list_append(&s->copies, &q->in_copies);
-        else
+            list_append(&b->copies, &q->in_binding_copies);
+        } else {
             queue_free(q);
+        }
     }
     return true;
 }

@@ -37,9 +37,28 @@ static void check_session(struct node *n, const struct udptun_session *s)
         broken(n->world, "%u flows of a session", s->binding_count);
 }
 
+/* Each byte of output, queues and unfinished frames is counted once. */
+static void check_budget(const struct node *n)
+{
+    const struct udptun_machine *m = n->machine;
+    uint64_t held = 0;
+    LIST_FOREACH_SAFE (node, &m->sessions) {
+        const struct udptun_session *s = list_entry(node, struct udptun_session, in_machine);
+        held += s->queue_total + copies_size(s);
+    }
+    LIST_FOREACH_SAFE (node, &m->conns) {
+        const struct udptun_conn *c = list_entry(node, struct udptun_conn, in_machine);
+        held += c->out.capacity + c->partials[0].capacity + c->partials[1].capacity;
+    }
+    if (list_empty(&m->dead) && list_empty(&m->dead_sessions) && held != m->budget->used)
+        broken(n->world, "%llu bytes are held, counted are %llu", (unsigned long long)held,
+               (unsigned long long)m->budget->used);
+}
+
 void memory_check(struct node *n)
 {
     const struct udptun_machine *m = n->machine;
+    check_budget(n);
     LIST_FOREACH_SAFE (node, &m->sessions)
         check_session(n, list_entry(node, struct udptun_session, in_machine));
     LIST_FOREACH_SAFE (node, &m->conns) {

@@ -370,6 +370,140 @@ static void silent_streams_keep_nobody_out(void **state)
     free(silent);
 }
 
+/* ---- memory ------------------------------------------------------------------------------ */
+
+enum { HOGS = 8, LIMIT = 4 << 20 };
+
+static void send_many(struct raw_server *s, struct udptun_session *session, unsigned count)
+{
+    static const uint8_t payload[1200];
+    struct udptun_endpoint ep = endpoint_ip4(198, 51, 100, 7, 5000);
+    struct udptun_dest from = udptun_dest_of(&ep);
+    LIST_FOREACH (node, &session->bindings)
+        for (unsigned i = 0; i < count; i++)
+            udptun_binding_send(list_entry(node, struct udptun_binding, in_session), &from, payload,
+                                sizeof payload, s->now_us);
+}
+
+static struct udptun_session *session_of(const struct raw_client *c)
+{
+    return c->conn->session;
+}
+
+/* Clients that found a session and flows, and read nothing more. */
+static void establish_hogs(struct raw_server *s, struct raw_client hogs[HOGS])
+{
+    for (uint32_t i = 0; i < HOGS; i++) {
+        assert_true(raw_establish(&hogs[i], s, i));
+        for (uint64_t id = 1; id <= 8; id++)
+            send_open(&hogs[i], id);
+        raw_drain(s);
+        hogs[i].reads = false;
+    }
+}
+
+/* They acknowledge whatever is written, so that credit does not stop the server. */
+static void fake_acks(struct raw_client *c)
+{
+    uint8_t body[64];
+    struct writer w = writer_of(body, sizeof body);
+    writer_varint(&w, CONTROL_ACK);
+    writer_varint(&w, 1);
+    writer_varint(&w, 0);
+    writer_varint(&w, c->conn->generation);
+    writer_varint(&w, c->conn->tx_counted);
+    writer_varint(&w, 0);
+    send_control(c, &w);
+}
+
+static void peers_that_do_not_read_leave_memory_for_others(void **state)
+{
+    struct raw_server *s = (struct raw_server *)*state;
+    struct raw_client hogs[HOGS], honest;
+    s->config.max_buffer_bytes = LIMIT;
+    raw_server_start(s);
+    establish_hogs(s, hogs);
+    for (unsigned round = 0; round < 40; round++)
+        for (unsigned i = 0; i < HOGS; i++) {
+            send_many(s, session_of(&hogs[i]), 25);
+            fake_acks(&hogs[i]);
+        }
+    uint64_t used = s->m->budget->used;
+    assert_in_range(used, LIMIT / 2, LIMIT);
+    for (unsigned i = 0; i < HOGS; i++) /* one's share, and what it had before there were more */
+        assert_in_range(session_of(&hogs[i])->share.held, 1, LIMIT / 2);
+    assert_true(raw_establish(&honest, s, HOGS));
+    send_open(&honest, 1);
+    raw_drain(s);
+    send_many(s, session_of(&honest), 50);
+    assert_int_equal(s->m->counters.dropped[UDPTUN_MACHINE_DROP_QUEUE] > 0, 1);
+    const struct udptun_binding *b =
+        list_entry(session_of(&honest)->bindings.next, struct udptun_binding, in_session);
+    assert_int_equal(b->dropped[UDPTUN_MACHINE_DROP_QUEUE], 0);
+}
+
+/* The start of the longest frame, again and again, on each leg of each session. */
+static void unfinished_frames_keep_to_the_share(void **state)
+{
+    struct raw_server *s = (struct raw_server *)*state;
+    enum { LEGS = 16, PART = 60000 };
+    struct raw_client hogs[HOGS][LEGS];
+    static uint8_t part[PART];
+    s->config.max_buffer_bytes = LIMIT;
+    raw_server_start(s);
+    frame_put_header(part, FRAME_INLINE, FRAME_MAX_SIZE - 64);
+    for (uint32_t i = 0; i < HOGS; i++)
+        for (unsigned leg = 0; leg < LEGS; leg++) {
+            struct raw_client *c = &hogs[i][leg];
+            if (leg == 0) {
+                assert_true(raw_establish(c, s, i));
+            } else {
+                assert_true(raw_connect(c, s, i));
+                c->hello.leg = (uint8_t)leg;
+                memcpy(c->secret, hogs[i][0].secret, sizeof c->secret);
+                assert_true(raw_hello(c));
+                assert_true(raw_confirm(c, CONFIRM_JOIN));
+            }
+            raw_send(c, part, PART);
+            raw_drain(s);
+        }
+    assert_in_range(s->m->budget->used, LIMIT / 4, LIMIT + HOGS * SHARE_LEAST);
+    assert_int_equal(s->hangups > 0, 1);
+    for (uint32_t i = 0; i < HOGS; i++)
+        for (unsigned leg = 0; leg < LEGS; leg++)
+            raw_close(&hogs[i][leg]);
+    raw_run(s, DAY_S * S_US);
+    assert_int_equal(s->m->budget->used, 0);
+}
+
+/* Whatever order a peer acknowledges in, nobody looks through those that wait for it. */
+static void ends_are_acknowledged_in_any_order(void **state)
+{
+    struct raw_server *s = (struct raw_server *)*state;
+    struct raw_client c;
+    enum { FLOWS = 500 };
+    raw_server_start(s);
+    assert_true(raw_establish(&c, s, 1));
+    for (uint64_t id = 1; id <= FLOWS; id++) {
+        send_open(&c, id);
+        raw_drain(s);
+    }
+    struct udptun_session *session = session_of(&c);
+    while (!list_empty(&session->bindings))
+        udptun_binding_close(list_entry(session->bindings.next, struct udptun_binding, in_session),
+                             s->now_us);
+    raw_run(s, 2 * S_US); /* CLOSE waits for what was written before */
+    assert_int_equal(session->closings.count, FLOWS);
+    for (uint64_t id = FLOWS; id > 0; id--) {
+        uint8_t body[64];
+        struct writer w = writer_of(body, sizeof body);
+        writer_varint(&w, CONTROL_CLOSED);
+        writer_varint(&w, id);
+        send_control(&c, &w);
+    }
+    assert_int_equal(session->closings.count, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -385,6 +519,9 @@ int main(void)
         TEST(an_ack_is_one_in_any_encoding),
         TEST(an_older_hello_does_not_undo_settings),
         TEST(at_the_cap_the_session_detached_longest_gives_way),
+        TEST(peers_that_do_not_read_leave_memory_for_others),
+        TEST(unfinished_frames_keep_to_the_share),
+        TEST(ends_are_acknowledged_in_any_order),
         TEST(silent_streams_keep_nobody_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -353,6 +353,7 @@ static int udp_local_new(struct tunnel *t, struct udptun_error *err)
             randombytes_buf(t->local->label_key, LABEL_KEY_SIZE);
         udp_local_configured(t);
     }
+    udpt.budget = &t->engine->buffers;
     if (t->local && (t->local->arena || !is_socks5))
         t->machine = udptun_machine_new(&udpt, &udp_local_ops, t, t->engine->loop.now_us);
     sodium_memzero(udpt.key, sizeof udpt.key);

@@ -134,6 +134,7 @@ static int udp_server_new(struct tunnel *t, struct udptun_error *err)
     }
     tunnel_settings_fill_udpt(t->config, &udpt);
     udpt.binding_host_size = sizeof(struct egress);
+    udpt.budget = &t->engine->buffers;
     t->machine = udptun_machine_new(&udpt, &udp_server_ops, t, t->engine->loop.now_us);
     sodium_memzero(udpt.key, sizeof udpt.key);
     return t->machine ? UDPTUN_OK

@@ -65,6 +65,7 @@ extern "C" {
     65527 /* 65535 - 8, RFC 8200 section 3: the header does not count */
 #define UDPTUN_MACHINE_NEVER UINT64_MAX
 
+struct budget;
 struct udptun_machine;
 struct udptun_session;
 struct udptun_conn;
@@ -152,6 +153,12 @@ struct udptun_machine_config {
                                              read by udptun_machine_new() */
     size_t binding_host_size; /* bytes of the host's own behind each binding, zeroed */
     uint8_t min_version;      /* the lowest version of the protocol that is accepted, 1 or 2 (1) */
+    /* Most bytes that output, queues and unfinished frames of all sessions together may take; 0: no
+     * limit. No session takes more than is free, so one that does not read leaves room for others;
+     * 128 KiB each may have in any case. */
+    uint64_t max_buffer_bytes;
+    struct budget *budget; /* the same, shared with others on this thread (proto/budget.h); only
+                            * read by udptun_machine_new(). NULL: a budget of its own */
 };
 
 /* Defaults of the contract. */

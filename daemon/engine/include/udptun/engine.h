@@ -82,9 +82,11 @@ struct udptun_engine_config {
     /* The caller's loop of any other kind (<udptun/loop.h>), copied; then `loop` is not looked at.
      * NULL: as `loop` says. */
     const struct udptun_loop *loop_table;
-    /* Most bytes that all flows of all objects together may hold in stream buffers, 1 MiB at least
-     * (UDPTUN_DEFAULT: a quarter of the memory of the machine, or of the cgroup, 256 MiB at
-     * most). Beyond it senders wait. */
+    /* Most bytes that all flows of all objects together may hold in stream buffers, and tunnels in
+     * output, queues and unfinished frames; 1 MiB at least (UDPTUN_DEFAULT: a quarter of the memory
+     * of the machine, or of the cgroup, 256 MiB at most). Beyond it senders wait, and a tunnel's
+     * session that holds more than is free drops datagrams. 128 KiB a session may hold in any
+     * case. */
     int64_t max_buffer_bytes;
     /* The host's network changed: an address or an interface that was missing may be there now.
      * Called where the system tells of it (Linux). NULL: none. */
