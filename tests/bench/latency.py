@@ -276,6 +276,10 @@ SCENARIOS = {
     "voice10-150-loss": {"run": steady, "rtt": 150, "loss": 1, "load": {"voice": 10},
                          "tunnel": {"redundancy": 3, "connections": 32}},
     "bulk-5mbit": {"run": bulk_beside, "rtt": 50, "rate": 5, "load": {"voice": 1, "dns": 5}},
+    # A short narrow path; bulk beside ten calls; a resolver's load.
+    "near-5mbit": {"run": bulk_beside, "rtt": 0.8, "rate": 5, "load": {"voice": 1}},
+    "voice10-bulk-50": {"run": bulk_beside, "rtt": 50, "load": {"voice": 10}},
+    "dns200-50": {"run": steady, "rtt": 50, "load": {"dns": 200}},
     "cut30": {"run": fault(cut), "rtt": 50, "load": {"voice": 1}},
     "restart-local": {"run": fault(restart("local")), "rtt": 50, "load": {"voice": 1}},
     "restart-server": {"run": fault(restart("server")), "rtt": 50, "load": {"voice": 1}},
