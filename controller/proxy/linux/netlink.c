@@ -147,6 +147,17 @@ static bool take(struct nl *nl, const struct nlmsghdr *message, nl_each *each, v
     return false;
 }
 
+ssize_t nl_receive(int fd, void *to, size_t size)
+{
+    ssize_t got;
+    do
+        got = recv(fd, to, size, 0);
+    while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return errno == EAGAIN ? -ETIMEDOUT : -errno;
+    return got;
+}
+
 int nl_talk(struct nl *nl, struct nl_message *m, nl_each *each, void *arg)
 {
     nl->why[0] = '\0';
@@ -161,11 +172,9 @@ int nl_talk(struct nl *nl, struct nl_message *m, nl_each *each, void *arg)
             struct nlmsghdr header;
             char bytes[ANSWER_SIZE];
         } answer;
-        ssize_t size = recv(nl->fd, &answer, sizeof answer, 0);
-        if (size < 0 && errno == EINTR)
-            continue;
+        ssize_t size = nl_receive(nl->fd, &answer, sizeof answer);
         if (size < 0)
-            return errno == EAGAIN ? -ETIMEDOUT : -errno;
+            return (int)size;
         size_t left = (size_t)size;
         for (struct nlmsghdr *h = &answer.header; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
             if (take(nl, h, each, arg, &result))

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "proto/error.h"
 
@@ -59,6 +60,10 @@ void nl_parse(const struct nlmsghdr *message, size_t body_size, const struct rta
               uint16_t last);
 /* 0 where the attribute is absent or too short. */
 uint32_t nl_get_u32(const struct rtattr *attribute);
+
+/* Read one answer of the kernel into `to`. Returns its size, or a negative errno: -ETIMEDOUT when
+ * the socket's own timeout is over. */
+ssize_t nl_receive(int fd, void *to, size_t size);
 
 /* Fill `err` for what nl_talk() returned: EPERM is UDPTUN_E_PERMISSION, else `code`. */
 int nl_error(const struct nl *nl, int rc, int code, struct udptun_error *err, const char *what);

@@ -13,6 +13,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "controller/proxy/linux/netlink.h"
+
 enum { PATIENCE_S = 5 };
 
 static const size_t HEADER = sizeof(struct nlattr); /* of an attribute; a multiple of 4 */
@@ -122,11 +124,9 @@ static int hear(int fd, uint32_t last, int *count)
             struct nlmsghdr header;
             char bytes[16384];
         } answer;
-        ssize_t size = recv(fd, &answer, sizeof answer, 0);
-        if (size < 0 && errno == EINTR)
-            continue;
+        ssize_t size = nl_receive(fd, &answer, sizeof answer);
         if (size < 0)
-            return errno == EAGAIN ? -ETIMEDOUT : -errno;
+            return (int)size;
         size_t left = (size_t)size;
         for (struct nlmsghdr *h = &answer.header; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
             if (h->nlmsg_type == NLMSG_DONE)

@@ -210,11 +210,9 @@ struct dns_asked *asked_new(struct gateway_dns *dns, const struct dns_question *
         return NULL;
     }
     if (a->is_plain) {
-        uint8_t key[DNS_KEY_SIZE];
-        size_t key_size = dns_key(q, key);
-        memcpy(a->key, key, key_size);
+        size_t key_size = dns_key(q, a->key);
         if (table_insert(&dns->by_key, &a->by_key,
-                         engine_hash(dns->gateway->engine, key, key_size)) == UDPTUN_OK)
+                         engine_hash(dns->gateway->engine, a->key, key_size)) == UDPTUN_OK)
             a->key_size = key_size; /* else it is merely not shared */
     }
     list_append(&dns->asked, &a->age);
