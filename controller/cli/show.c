@@ -245,7 +245,7 @@ static json_t *settings_of(const json_t *config, const char *list, const char *n
     return NULL;
 }
 
-/* A proxy that allows few connections is no trouble, but worth knowing. */
+/* A proxy may allow few connections. The tunnel works, but the user should know it. */
 static void print_refused(const struct cli *cli, json_t *object, const json_t *settings)
 {
     json_t *refused = json_object_get(object, "refusedConnections");

@@ -243,7 +243,7 @@ static bool keep_what_was(struct traffic *t)
     struct controller *c = t->controller;
     struct udptun_error err;
     struct traffic_settings settings;
-    /* Without our rules the machine was started anew, and its network has been open. */
+    /* Our rules are gone: the machine was restarted, and its network was open meanwhile. */
     if (!traffic_file_read(t->path, &settings) || !routing_is_set(&c->routing))
         return false;
     if (proxy_device_clear(&c->device, true, &err) == 0 && traffic_route(t, &settings, &err) == 0) {

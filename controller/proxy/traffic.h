@@ -40,7 +40,7 @@ struct traffic {
     struct udptun_endpoint relays[TRAFFIC_MAX_RELAYS];
     size_t relay_count;
     struct firewall firewall;
-    int firewall_rc; /* 0, or why there is no firewall: -errno */
+    int firewall_rc; /* 0, or the -errno of the attempt to set the firewall up */
     struct survey survey;
     struct plan last; /* what the routing was made to be */
     json_t *warned;   /* the warnings that were logged last; NULL: none */

@@ -24,6 +24,7 @@
 /* A leg is steady when the server has sent a frame on it and it has lived this long. A leg forgets
  * its failures only then: a server that hangs up behind each handshake is dialled with backoff. */
 #define STEADY_US (3 * S_US)
+
 /* Data legs as the traffic needs them; given up again when a minute went by without. */
 static void size_up(struct udptun_session *s)
 {

@@ -97,7 +97,7 @@ static int dump_family(struct routing *r, uint8_t family, struct present *presen
         route->rtm_family = family;
         nl_put_u32(&m, RTA_TABLE, table);
         rc = nl_talk(&r->nl, &m, note_route, present);
-        rc = rc == -ENOENT ? 0 : rc; /* there is no such table */
+        rc = rc == -ENOENT ? 0 : rc; /* the table does not exist */
     }
     return rc;
 }
