@@ -117,6 +117,21 @@ class Layers(unittest.TestCase):
         for folder, line in zip(folders, text.splitlines(), strict=True):
             self.assertIn(f"proto/udpt/{folder}/x.c", line)
 
+    def test_the_floors_of_the_machine_call_no_floor_above(self):
+        floors = ("core", "pace", "legs", "flows", "lanes", "session")
+        changes = {f"proto/udpt/{floor}/{floor}.c":
+                   f"int of_{floor}(void);\nint of_{above}(void);\n"
+                   f"int of_{floor}(void) {{ return of_{above}(); }}\n"
+                   for floor, above in zip(floors, floors[1:])}
+        changes["proto/udpt/session/session.c"] = "int of_session(void);\nint of_session(void) { return 1; }\n"
+        status, text = self.run_on(changes)
+        self.assertEqual(status, 1, text)
+        lines = text.splitlines()
+        self.assertEqual(len(lines), len(floors) - 1, text)
+        for floor, above in zip(floors, floors[1:]):
+            self.assertTrue(any(floor + ".c: " in line and "of_" + above in line
+                                for line in lines), text)
+
     def test_include_upward_relative(self):
         self.assert_fault({"proto/udpt/x.c": '#include "../control/messages.h"\n',
                            "proto/control/messages.h": "int y;\n"},

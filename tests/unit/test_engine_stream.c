@@ -318,7 +318,7 @@ static void a_stream_that_no_server_takes_is_told_why(void **state)
 static void of_too_many_strangers_the_oldest_gives_way(void **state)
 {
     (void)state;
-    enum { MOST = 128 }; /* handshakes under way, as proto/udpt/machine.c has it */
+    enum { MOST = 128 }; /* handshakes under way, as proto/udpt/session/machine.c has it */
     struct net n;
     struct pipe pipe = {.net = &n};
     struct end end = {&pipe, 1};

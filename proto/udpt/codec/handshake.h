@@ -13,7 +13,7 @@
  * on both sides from the HELLO and WELCOME that founded the session and is never on the wire.
  * Both nonces are in every transcript that grants something: there is no replay to remember.
  *
- * Encoding and checking only; proto/udpt/conn.c drives it.
+ * Encoding and checking only; proto/udpt/legs/conn.c drives it.
  */
 #ifndef PROTO_UDPT_HANDSHAKE_H
 #define PROTO_UDPT_HANDSHAKE_H
