@@ -32,6 +32,7 @@ DAEMON = os.path.join(BIN, "udptund")
 
 OK, OTHER, USAGE, TIMEOUT, FAILED, NOT_FOUND, CONFLICT, PERMISSION, NO_DAEMON = range(9)
 HANG_S = 60  # only guards against waiting for ever
+END_OF_OUTPUT = b"\0end of the output\0"
 
 
 def clean_environment(**more):
@@ -52,19 +53,24 @@ def on_terminal(columns, *args, env=None):
     fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     process = subprocess.Popen([CTL, *args], stdin=other, stdout=other, stderr=other,
                                env=env or clean_environment())
-    os.close(other)
+    reaper = threading.Thread(target=write_when_ended, args=(process, other))
+    reaper.start()
     output = b""
-    while True:
-        try:
-            piece = os.read(main, 65536)
-        except OSError:
-            break
-        if not piece:
-            break
-        output += piece
+    while END_OF_OUTPUT not in output:
+        output += os.read(main, 65536)
+    reaper.join()
+    os.close(other)
     os.close(main)
-    process.wait(HANG_S)
-    return output.decode()
+    return output.partition(END_OF_OUTPUT)[0].decode()
+
+
+def write_when_ended(process, terminal):
+    """Mark the end of the output. A terminal whose last writer is gone may lose what nobody has read yet."""
+    try:
+        process.wait(HANG_S)
+    finally:
+        process.kill()
+        os.write(terminal, END_OF_OUTPUT)
 
 
 class WithoutDaemon(unittest.TestCase):

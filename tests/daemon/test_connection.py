@@ -232,24 +232,29 @@ class Connection(TestCase):
 
     def test_refused_messages_sent_ahead_let_others_have_their_turn(self):
         """And are all answered in the end, in order."""
-        count = 200
         with self.d.client() as other:
             self.ok(other.call("hello"))
             self.c.call("hello", {"role": "observer"})
             for message in ('{"action":"shutdown","id":%d}', '{"action":"nope","id":%d}'):
-                self.c.send("".join(message % i for i in range(count)))
-                self.assertEqual(self.c.line()["id"], 0)
-                self.ok(other.call("hello"))
-                answered = 1 + self.c.received.count(b"\n")
-                self.c.socket.setblocking(False)
-                try:
-                    answered += self.c.socket.recv(1 << 20, socket.MSG_PEEK).count(b"\n")
-                except BlockingIOError:
-                    pass
-                self.c.socket.settimeout(DEADLINE_S)
-                self.assertLess(answered, count // 2)
-                self.assertEqual([self.c.line()["id"] for _ in range(count - 1)],
-                                 list(range(1, count)))
+                # This process may be held up after the other's answer. Where the other has no turn, every
+                # message is answered by then, at each try.
+                tries = (self.answered_before(other, message, 200) for _ in range(50))
+                self.assertTrue(any(answered < 100 for answered in tries))
+
+    def answered_before(self, other, message, count):
+        """Of so many messages sent ahead, those that are answered when the other connection has its answer."""
+        self.c.send("".join(message % i for i in range(count)))
+        self.assertEqual(self.c.line()["id"], 0)
+        self.ok(other.call("hello"))
+        answered = 1 + self.c.received.count(b"\n")
+        self.c.socket.setblocking(False)
+        try:
+            answered += self.c.socket.recv(1 << 20, socket.MSG_PEEK).count(b"\n")
+        except BlockingIOError:
+            pass
+        self.c.socket.settimeout(DEADLINE_S)
+        self.assertEqual([self.c.line()["id"] for _ in range(count - 1)], list(range(1, count)))
+        return answered
 
     def test_garbage_gets_an_error_and_the_close(self):
         for text in (b"GET / HTTP/1.1\r\n\r\n", b"[]", b'"x"', b"\xff\xfe", b"{} x"):
