@@ -19,6 +19,7 @@ static bool is_set_up;
 static lwip_port_sequence *first_sequence; /* set while there are users */
 static uint64_t tcp_at_us;                 /* when it ticks next, 0: it stands */
 static uint64_t ack_at_us = UINT64_MAX;
+static u32_t out_of_order_bytes = TCP_WND;
 static struct lwip_held held; /* head of a list */
 static size_t held_count;
 
@@ -42,6 +43,18 @@ u32_t lwip_port_isn(const ip_addr_t *local_ip, u16_t local_port, const ip_addr_t
     const struct lwip_port_flow flow = {netif_default, local_ip, remote_ip, local_port,
                                         remote_port};
     return flow.netif && first_sequence ? first_sequence(&flow) : tcp_ticks;
+}
+
+void lwip_port_limit_out_of_order(bool may_keep)
+{
+    out_of_order_bytes = may_keep ? TCP_WND : 0;
+}
+
+/* lwIP's hook. */
+u32_t lwip_port_out_of_order(const struct tcp_pcb *pcb)
+{
+    (void)pcb;
+    return out_of_order_bytes;
 }
 
 void lwip_port_leave(void)

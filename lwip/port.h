@@ -52,6 +52,10 @@ void lwip_port_release(struct lwip_held *held);
 /* lwIP has freed it, and so taken it out of its list. */
 void lwip_port_forget(struct lwip_held *held);
 
+/* Say before each packet whether lwIP may keep bytes beyond a gap, of the packet's connection.
+ * Where it may not, it drops those that it has when more come; the peer sends them again. */
+void lwip_port_limit_out_of_order(bool may_keep);
+
 /* A segment came in whose acknowledgement lwIP may hold back: bound by how long. */
 void lwip_port_ack_later(uint64_t now_us);
 

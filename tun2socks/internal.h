@@ -79,6 +79,7 @@ struct tun2socks {
 struct packet_buffer {
     struct pbuf_custom custom; /* first: lwIP hands out its address */
     struct packet_buffer *link;
+    struct budget *counted; /* has the buffer's size while lwIP or a flow has the buffer */
     uint32_t capacity;
     uint8_t data[];
 };
@@ -151,8 +152,11 @@ bool stack_is_own(struct tun2socks *t, const struct packet *p);
 bool stack_write(struct tun2socks *t, const struct io_span *parts, int count,
                  const struct packet_offload *offload);
 /* A buffer for `size` bytes with one reference, or NULL. */
-struct packet_buffer *stack_buffer(size_t size);
-void stack_buffer_free(struct packet_buffer *buffer);
+struct packet_buffer *packet_buffer_new(size_t size);
+/* NULL is allowed. */
+void packet_buffer_free(struct packet_buffer *buffer);
+/* Count it in `budget`, which outlives it, until it is freed. NULL: without effect. */
+void packet_buffer_count(struct packet_buffer *buffer, struct budget *budget);
 /* lwIP gets a packet that is TCP; the buffer is lwIP's from here on. */
 void stack_feed(struct tun2socks *t, struct packet_buffer *buffer, const struct packet *p);
 /* Do what lwIP's callbacks have noted. */

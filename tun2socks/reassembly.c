@@ -36,12 +36,24 @@ struct reassembly {
     struct packet_buffer *buffer; /* room for an IP header, then the bytes */
 };
 
+static void count(struct tun2socks *t, size_t size)
+{
+    t->partial_bytes += size;
+    budget_take(t->config.budget, size);
+}
+
+static void uncount(struct tun2socks *t, size_t size)
+{
+    t->partial_bytes -= size;
+    budget_give(t->config.budget, size);
+}
+
 static void free_partial(struct tun2socks *t, struct reassembly *r)
 {
     list_remove(&r->link);
     table_remove(&t->partial_table, &r->node);
-    t->partial_bytes -= sizeof *r + r->capacity;
-    stack_buffer_free(r->buffer);
+    uncount(t, sizeof *r + r->capacity);
+    packet_buffer_free(r->buffer);
     free(r);
 }
 
@@ -55,10 +67,15 @@ static bool is_of(const struct table_node *node, const void *key)
            endpoint_equal(&r->destination, &p->destination);
 }
 
-/* Drop the oldest until `size` more bytes fit; not `kept`. */
-static void make_way(struct tun2socks *t, size_t size, const struct reassembly *kept)
+static bool fits(struct tun2socks *t, size_t size)
 {
-    while (t->partial_bytes + size > MAX_PARTIAL_BYTES && !list_empty(&t->partials)) {
+    return t->partial_bytes + size <= MAX_PARTIAL_BYTES && budget_has(t->config.budget, size);
+}
+
+/* Drop the oldest until `size` more bytes fit; not `kept`. One packet may be here in any case. */
+static void drop_oldest(struct tun2socks *t, size_t size, const struct reassembly *kept)
+{
+    while (!list_empty(&t->partials) && !fits(t, size)) {
         struct reassembly *oldest = list_entry(t->partials.next, struct reassembly, link);
         if (oldest == kept)
             return;
@@ -73,7 +90,7 @@ static struct reassembly *find(struct tun2socks *t, const struct packet *p)
     struct table_node *node = table_find(&t->partial_table, hash, is_of, p);
     if (node)
         return table_entry(node, struct reassembly, node);
-    make_way(t, sizeof(struct reassembly), NULL);
+    drop_oldest(t, sizeof(struct reassembly), NULL);
     struct reassembly *r = calloc(1, sizeof *r);
     if (!r || table_insert(&t->partial_table, &r->node, hash) != UDPTUN_OK) {
         free(r);
@@ -86,7 +103,7 @@ static struct reassembly *find(struct tun2socks *t, const struct packet *p)
     r->end_us = stack_now(t) + LIFE_US;
     list_init(&r->link);
     list_append(&t->partials, &r->link);
-    t->partial_bytes += sizeof *r;
+    count(t, sizeof *r);
     return r;
 }
 
@@ -96,15 +113,15 @@ static bool make_room(struct tun2socks *t, struct reassembly *r, size_t size)
     if (size <= r->capacity)
         return true;
     size_t capacity = size < MAX_SIZE / 2 ? size * 2 : MAX_SIZE;
-    make_way(t, capacity - r->capacity, r);
-    struct packet_buffer *buffer = stack_buffer(IP6_HEADER_SIZE + capacity);
+    drop_oldest(t, capacity - r->capacity, r);
+    struct packet_buffer *buffer = packet_buffer_new(IP6_HEADER_SIZE + capacity);
     if (!buffer)
         return false;
     if (r->buffer)
         memcpy(buffer->data, r->buffer->data, IP6_HEADER_SIZE + r->capacity);
-    stack_buffer_free(r->buffer);
+    packet_buffer_free(r->buffer);
     r->buffer = buffer;
-    t->partial_bytes += capacity - r->capacity;
+    count(t, capacity - r->capacity);
     r->capacity = capacity;
     return true;
 }
@@ -129,7 +146,7 @@ static enum overlap mark(struct reassembly *r, size_t first, size_t last)
 static struct packet_buffer *atomic(struct tun2socks *t, const struct packet *p, size_t *offset,
                                     size_t *packet_size)
 {
-    struct packet_buffer *whole = stack_buffer(IP6_HEADER_SIZE + p->transport_size);
+    struct packet_buffer *whole = packet_buffer_new(IP6_HEADER_SIZE + p->transport_size);
     if (!whole) {
         stack_drop(t, TUN2SOCKS_DROP_MEMORY);
         return NULL;

@@ -95,28 +95,6 @@ bool stack_write(struct tun2socks *t, const struct io_span *parts, int count,
     return true;
 }
 
-/* ---- buffers */
-
-static void free_buffer(struct pbuf *p)
-{
-    free(p);
-}
-
-struct packet_buffer *stack_buffer(size_t size)
-{
-    struct packet_buffer *buffer = malloc(sizeof *buffer + size);
-    if (!buffer)
-        return NULL;
-    *buffer = (struct packet_buffer){.custom.custom_free_function = free_buffer,
-                                     .capacity = (uint32_t)size};
-    return buffer;
-}
-
-void stack_buffer_free(struct packet_buffer *buffer)
-{
-    free(buffer);
-}
-
 /* ---- lwIP to the device */
 
 static err_t on_output(struct netif *netif, struct pbuf *p)
@@ -163,10 +141,12 @@ void stack_feed(struct tun2socks *t, struct packet_buffer *buffer, const struct 
     struct pbuf *pbuf = pbuf_alloced_custom(PBUF_RAW, (u16_t)p->size, PBUF_REF, &buffer->custom,
                                             buffer->data + offset, (u16_t)p->size);
     if (!pbuf) {
-        stack_buffer_free(buffer);
+        packet_buffer_free(buffer);
         stack_drop(t, TUN2SOCKS_DROP_MEMORY);
         return;
     }
+    packet_buffer_count(buffer, t->config.budget);
+    lwip_port_limit_out_of_order(budget_has(buffer->counted, 0));
     struct tun2socks_flow *flow = tcp_flow_find(t, &p->source, &p->destination);
     netif_default = netif; /* where a reset to nobody's flow goes */
     if (p->source.family == UDPTUN_ENDPOINT_IP4) {
@@ -240,7 +220,7 @@ static bool take_packet(struct tun2socks *t, struct packet_buffer *buffer, size_
     if (p.transport_size > tcp_header_size(&p) || (p.tcp_flags & TCP_FLAG_FIN))
         lwip_port_ack_later(stack_now(t)); /* its timer goes over all flows: not for mere answers */
     if (p.size < COPY_BELOW_BYTES && buffer->capacity > COPY_BELOW_BYTES) {
-        struct packet_buffer *copy = stack_buffer(p.size);
+        struct packet_buffer *copy = packet_buffer_new(p.size);
         if (!copy) {
             stack_drop(t, TUN2SOCKS_DROP_MEMORY);
             return false;
@@ -259,7 +239,7 @@ static void take_fragment(struct tun2socks *t, const struct packet *p)
     size_t offset, size;
     struct packet_buffer *whole = reassembly_take(t, p, &offset, &size);
     if (whole && !take_packet(t, whole, offset, size, FROM_FRAGMENTS))
-        stack_buffer_free(whole);
+        packet_buffer_free(whole);
 }
 
 static void count_in(struct tun2socks *t, size_t size)
@@ -296,7 +276,7 @@ void tun2socks_batch_end(struct tun2socks *t)
 
 void tun2socks_packet(struct tun2socks *t, const void *data, size_t size)
 {
-    struct packet_buffer *buffer = size <= PACKET_MAX_SIZE ? stack_buffer(size) : NULL;
+    struct packet_buffer *buffer = size <= PACKET_MAX_SIZE ? packet_buffer_new(size) : NULL;
     if (!buffer) {
         stack_drop(t, size > PACKET_MAX_SIZE ? TUN2SOCKS_DROP_MALFORMED : TUN2SOCKS_DROP_MEMORY);
         return;
@@ -305,7 +285,7 @@ void tun2socks_packet(struct tun2socks *t, const void *data, size_t size)
         memcpy(buffer->data, data, size);
     count_in(t, size);
     if (!take_packet(t, buffer, 0, size, FROM_DEVICE))
-        stack_buffer_free(buffer);
+        packet_buffer_free(buffer);
 }
 
 static void lose_device(struct tun2socks *t)
@@ -325,7 +305,7 @@ bool tun2socks_readable(struct tun2socks *t)
     bool lost = false;
     for (; left > 0 && t->device; left--) {
         struct packet_offload offload;
-        if (!t->spare && !(t->spare = stack_buffer(PACKET_MAX_SIZE)))
+        if (!t->spare && !(t->spare = packet_buffer_new(PACKET_MAX_SIZE)))
             break;
         ssize_t size = t->device->ops->read(t->device, t->spare->data, &offload);
         lost = size == DEVICE_LOST;
@@ -488,7 +468,7 @@ void tun2socks_free(struct tun2socks *t)
     netif_remove(&t->netif);
     if (t->device)
         t->device->ops->close(t->device);
-    stack_buffer_free(t->spare);
+    packet_buffer_free(t->spare);
     tcp_send_trim(t);
     table_fini(&t->flows);
     table_fini(&t->bindings);

@@ -83,14 +83,14 @@ static struct tun2socks_flow *new_flow(struct tun2socks *t, const struct packet 
                                     .source = p->source,
                                     .destination = p->destination,
                                     .state = FLOW_CONNECTING,
-                                    .syn = stack_buffer(p->size),
+                                    .syn = packet_buffer_new(p->size),
                                     .wants_room = true};
     flow->last = &flow->first;
     list_init(&flow->age);
     list_init(&flow->work);
     uint64_t hash = stack_hash(t, &p->source, &p->destination);
     if (!flow->syn || table_insert(&t->flows, &flow->node, hash) != UDPTUN_OK) {
-        stack_buffer_free(flow->syn);
+        packet_buffer_free(flow->syn);
         free(flow);
         return NULL;
     }
@@ -213,7 +213,7 @@ static void feed_syn(struct tun2socks_flow *flow)
     struct packet_buffer *syn = flow->syn;
     flow->syn = NULL;
     if (!packet_parse(&p, syn->data, syn->capacity, true, &cause)) {
-        stack_buffer_free(syn);
+        packet_buffer_free(syn);
         return;
     }
     t->listener->local_port = flow->destination.port;
@@ -428,7 +428,7 @@ void tcp_flow_work(struct tun2socks_flow *flow)
         close_stream(flow);
         tcp_data_free(flow);
         tcp_send_free(flow);
-        stack_buffer_free(flow->syn);
+        packet_buffer_free(flow->syn);
         list_remove(&flow->work);
         free(flow);
         break;

@@ -17,20 +17,13 @@ enum {
     WINDOW_STEP_BYTES = 16384,
 };
 
-static size_t size_of(const struct packet_buffer *buffer)
+/* With nothing pending a flow may have what came, or it would stand still for good. The budget
+ * counts what came already (stack_feed). */
+static bool has_room(const struct tun2socks_flow *flow)
 {
-    return sizeof *buffer + buffer->capacity;
-}
-
-/* With nothing pending a flow may have what came, or it would stand still for good. */
-static bool has_room(const struct tun2socks_flow *flow, const struct pbuf *p)
-{
-    size_t size = 0;
     if (flow->pending_buffers == 0)
         return true;
-    for (; p; p = p->next)
-        size += size_of((const struct packet_buffer *)(const void *)p);
-    return flow->pending_buffers < PENDING_BUFFERS && budget_has(flow->t->config.budget, size);
+    return flow->pending_buffers < PENDING_BUFFERS && budget_has(flow->t->config.budget, 0);
 }
 
 static err_t on_received(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
@@ -38,7 +31,7 @@ static err_t on_received(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t e
     struct tun2socks_flow *flow = arg;
     (void)pcb;
     (void)err;
-    if (p && !has_room(flow, p))
+    if (p && !has_room(flow))
         return ERR_MEM; /* lwIP keeps it, and drops what follows, until it may try again */
     if (!p)
         flow->app_ended = true;
@@ -54,7 +47,6 @@ static err_t on_received(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t e
             *flow->last = buffer;
             flow->last = &buffer->link;
             flow->pending_buffers++;
-            budget_take(flow->t->config.budget, size_of(buffer));
         }
         p = next;
     }
@@ -71,26 +63,21 @@ void tcp_data_start(struct tun2socks_flow *flow)
     tcp_flow_active(flow);
 }
 
-/* Free the first buffer; returns the bytes that the budget gets back. */
-static size_t free_first(struct tun2socks_flow *flow)
+static void free_first(struct tun2socks_flow *flow)
 {
     struct packet_buffer *buffer = flow->first;
-    size_t size = size_of(buffer);
     flow->first = buffer->link;
     if (!flow->first)
         flow->last = &flow->first;
     flow->pending_buffers--;
     pbuf_free(&buffer->custom.pbuf);
-    return size;
 }
 
 void tcp_data_free(struct tun2socks_flow *flow)
 {
-    size_t given = 0;
     while (flow->first)
-        given += free_first(flow);
+        free_first(flow);
     flow->first_offset = 0;
-    budget_give(flow->t->config.budget, given);
 }
 
 /* Tell an app without window scaling that there is room again. */
@@ -116,16 +103,14 @@ static void open_window(struct tcp_pcb *pcb, size_t size)
 
 static void taken(struct tun2socks_flow *flow, size_t size)
 {
-    size_t given = 0;
     if (flow->pcb) /* else both sides have ended */
         open_window(flow->pcb, size);
     size += flow->first_offset;
     while (flow->first && size >= flow->first->custom.pbuf.len) {
         size -= flow->first->custom.pbuf.len;
-        given += free_first(flow);
+        free_first(flow);
     }
     flow->first_offset = size;
-    budget_give(flow->t->config.budget, given);
 }
 
 bool tcp_data_push(struct tun2socks_flow *flow)

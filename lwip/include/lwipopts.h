@@ -64,7 +64,7 @@
 #define TCP_SND_QUEUELEN               8192
 #define TCP_OVERSIZE                   0
 #define TCP_QUEUE_OOSEQ                1
-#define TCP_OOSEQ_MAX_BYTES            TCP_WND
+#define TCP_OOSEQ_BYTES_LIMIT(pcb)     lwip_port_out_of_order(pcb)
 #define TCP_OOSEQ_MAX_PBUFS            1024 /* a window of full segments; lwIP goes through all */
 #define LWIP_TCP_SACK_OUT              1
 #define TCP_LISTEN_BACKLOG             0

@@ -181,6 +181,46 @@ static void fragments_that_never_complete_are_forgotten(void **state)
     world_fini(&w); /* the sanitizer finds what was left behind */
 }
 
+/* A datagram in two fragments; the second is fed only with `whole`. */
+static void feed_fragments(struct world *w, bool whole)
+{
+    struct udptun_endpoint app = ep("10.0.0.2:4000"), peer = ep("192.0.2.1:7");
+    tun2socks_datagram(w->t, &app, &peer, payload, 2000);
+    struct world_packet *first = world_take(w), *second = world_take(w);
+    world_feed(w, first->data, first->size);
+    if (whole)
+        world_feed(w, second->data, second->size);
+    free(first);
+    free(second);
+}
+
+static void what_waits_for_its_fragments_is_counted(void **state)
+{
+    (void)state;
+    enum { LIMIT = 64 * 1024, DATAGRAMS = 200 };
+    static struct world w;
+    struct udptun_endpoint app = ep("10.0.0.2:4000"), peer = ep("192.0.2.1:7");
+    world_init(&w, 1280);
+    struct budget *budget = &w.budget;
+    budget->limit = LIMIT;
+    world_feed(&w, packet, world_udp(packet, &app, &peer, payload, 1));
+    assert_int_equal(budget->used, 0);
+    for (unsigned i = 0; i < DATAGRAMS; i++)
+        feed_fragments(&w, false);
+    assert_in_range(budget->peak, LIMIT / 2, LIMIT);
+    assert_in_range(tun2socks_counters(w.t)->dropped[TUN2SOCKS_DROP_FRAGMENT], 1, DATAGRAMS - 2);
+    world_wait(&w, 60 * 1000000u);
+    assert_int_equal(budget->used, 0);
+
+    budget->used = LIMIT; /* others hold it all: one datagram may be put together in any case */
+    unsigned before = w.datagrams;
+    feed_fragments(&w, false);
+    feed_fragments(&w, true);
+    assert_int_equal(w.datagrams, before + 1);
+    assert_int_equal(budget->used, LIMIT);
+    world_fini(&w);
+}
+
 static void the_least_recently_used_binding_makes_room(void **state)
 {
     (void)state;
@@ -311,6 +351,7 @@ int main(void)
         cmocka_unit_test(datagrams_go_out_and_come_back),
         cmocka_unit_test(fragments_are_cut_and_put_together),
         cmocka_unit_test(fragments_that_never_complete_are_forgotten),
+        cmocka_unit_test(what_waits_for_its_fragments_is_counted),
         cmocka_unit_test(the_least_recently_used_binding_makes_room),
         cmocka_unit_test(bindings_idle_and_a_lone_dns_exchange_sooner),
         cmocka_unit_test(datagrams_of_either_direction_refresh),

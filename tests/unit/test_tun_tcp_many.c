@@ -212,7 +212,8 @@ static void segments_out_of_order_are_bounded_in_number(void **state)
 static void all_flows_together_hold_no_more_than_they_may(void **state)
 {
     (void)state;
-    enum { FLOWS = 20, BYTES = 200 * 1000, LIMIT = 1 << 20, SPARE = FLOWS * 2048 };
+    /* Each flow may have a segment in any case, and lwIP one that was refused. */
+    enum { FLOWS = 20, BYTES = 200 * 1000, LIMIT = 1 << 20, SPARE = FLOWS * 2 * 2048 };
     static struct app_flow flows[FLOWS];
     struct world_stream *streams[FLOWS];
     struct budget *budget = &w.budget;
@@ -254,6 +255,39 @@ static void all_flows_together_hold_no_more_than_they_may(void **state)
     assert_int_equal(budget->used, LIMIT);
     for (unsigned i = 0; i < FLOWS; i++)
         app_close(&flows[i]);
+    end();
+}
+
+/* The bytes of a flow that are neither acknowledged nor in order are lwIP's. */
+static void bytes_beyond_a_gap_are_counted(void **state)
+{
+    (void)state;
+    enum { FLOWS = 20, GAPS = 600, LIMIT = 128 * 1024, SPARE = FLOWS * 2048 };
+    static struct app_flow flows[FLOWS];
+    struct budget *budget = &w.budget;
+    begin();
+    budget->limit = LIMIT;
+    for (unsigned i = 0; i < FLOWS; i++)
+        open_flow(&flows[i]);
+    assert_int_equal(budget->used, 0);
+    send_byte(&flows[0], 1);
+    assert_in_range(budget->used, 1, 2048);
+    for (uint32_t gap = 1; gap < GAPS; gap++)
+        for (unsigned i = 0; i < FLOWS; i++)
+            send_byte(&flows[i], 2 * gap + 1);
+    assert_in_range(budget->peak, LIMIT / 2, LIMIT + SPARE);
+    for (unsigned i = 0; i < FLOWS; i++) { /* the app's own lwIP sends what was dropped again */
+        assert_int_equal(app_send(&flows[i], 3000), 3000);
+        app_run(&a);
+    }
+    wait_s(20);
+    for (unsigned i = 0; i < FLOWS; i++) {
+        assert_int_equal(w.streams[i].received, 3000);
+        assert_int_equal(w.streams[i].wrong, 0);
+        app_close(&flows[i]);
+    }
+    app_run(&a);
+    assert_int_equal(budget->used, 0);
     end();
 }
 
@@ -333,6 +367,7 @@ int main(void)
         cmocka_unit_test(many_flows_keep_apart),
         cmocka_unit_test(segments_out_of_order_are_bounded_in_number),
         cmocka_unit_test(all_flows_together_hold_no_more_than_they_may),
+        cmocka_unit_test(bytes_beyond_a_gap_are_counted),
         cmocka_unit_test(at_the_cap_the_idlest_flow_makes_room),
         cmocka_unit_test(a_flow_that_is_busy_makes_no_room),
         cmocka_unit_test(a_flow_that_hangs_makes_room),
