@@ -7,6 +7,7 @@ The programs are taken from the folder that UDPTUN_BIN names (build/bin).
 
 import base64
 import fcntl
+import glob
 import json
 import os
 import pty
@@ -290,17 +291,19 @@ class WithoutDaemon(unittest.TestCase):
         self.assertIn('compares them.\n' + ctl("help", "--man-synopsis").stdout + '.\\" End', page)
 
     def test_the_man_pages_of_the_libraries_name_only_what_there_is(self):
-        for page, symbols, header in (
+        for page, symbols, headers in (
                 ("libudptun-client.3", "libclient/libudptun-client.symbols",
-                 "libclient/include/udptun/client.h"),
+                 "libclient/include/udptun"),
                 ("libudptun.3", "daemon/engine/libudptun.symbols",
-                 "daemon/engine/include/udptun/engine.h")):
+                 "daemon/engine/include/udptun")):
             with open(os.path.join(ROOT, "docs/man", page), encoding="utf-8") as f:
                 named = set(re.findall(r"\b(udptun_\w+)(?= ?\(| \(\))", f.read()))
             with open(os.path.join(ROOT, symbols), encoding="utf-8") as f:
                 exported = set(re.findall(r"udptun_\w+", f.read()))
-            with open(os.path.join(ROOT, header), encoding="utf-8") as f:
-                inline = set(re.findall(r"static inline void (udptun_\w+)", f.read()))
+            inline = set()
+            for header in glob.glob(os.path.join(ROOT, headers, "*.h")):
+                with open(header, encoding="utf-8") as f:
+                    inline.update(re.findall(r"static inline void (udptun_\w+)", f.read()))
             self.assertGreater(len(named), 10)
             self.assertEqual(named - exported - inline, set())
 

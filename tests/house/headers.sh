@@ -4,7 +4,7 @@
 set -eu
 cc=$1 source=$2
 failed=0
-for header in engine loop machine endpoint error client; do
+for header in engine loop machine endpoint error client status tun2socks types; do
     for language in 'c -std=c99' 'c++ -std=c++98' 'c++ -std=c++17'; do
         case $language in
         c++*) echo | "$cc" -x c++ -fsyntax-only - 2>/dev/null || continue ;; # no C++ here

@@ -38,28 +38,15 @@
 
 #include <udptun/error.h>
 #include <udptun/loop.h>
+#include <udptun/status.h>
+#include <udptun/tun2socks.h>
+#include <udptun/types.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#if defined(_WIN32)
-#define UDPTUN_API __declspec(dllexport)
-#else
-#define UDPTUN_API __attribute__((visibility("default")))
-#endif
-
 struct ev_loop;
-
-typedef struct udptun_engine udptun_engine;
-typedef struct udptun_stream udptun_stream;
-
-enum udptun_log_level {
-    UDPTUN_LOG_ERROR,
-    UDPTUN_LOG_WARN,
-    UDPTUN_LOG_INFO,
-    UDPTUN_LOG_DEBUG,
-};
 
 /* The version of the library that is running, "0.1.0". Static storage. */
 UDPTUN_API const char *udptun_version(void);
@@ -125,38 +112,6 @@ UDPTUN_API void udptun_engine_turn(udptun_engine *engine);
 
 /* ---- tunnels ------------------------------------------------------------------------------- */
 
-enum udptun_role {
-    UDPTUN_LOCAL = 1, /* wraps: datagrams in, streams to the server out */
-    UDPTUN_SERVER,    /* unwraps: streams in, datagrams to their destinations out */
-};
-
-#define UDPTUN_STATES(X)                                                                           \
-    X(STARTING, "starting")       /* being set up */                                               \
-    X(CONNECTING, "connecting")   /* local: no session yet, the first connection is on its way */  \
-    X(ESTABLISHED, "established") /* local: a session, control and data connections up */          \
-    X(LISTENING, "listening")     /* server: accepting connections */                              \
-    X(DEGRADED, "degraded")       /* local: a session, but not all the connections it wants */     \
-    X(RECONNECTING, "reconnecting") /* local: every connection lost, being dialled again */        \
-    X(FAILED, "failed")             /* a local resource was lost; nothing passes */                \
-    X(DISABLED, "disabled")         /* configured, not running */
-
-enum udptun_state {
-#define UDPTUN_STATE_ENUM(symbol, name) UDPTUN_##symbol,
-    UDPTUN_STATES(UDPTUN_STATE_ENUM)
-#undef UDPTUN_STATE_ENUM
-};
-
-/* "established". Static storage; any thread. */
-UDPTUN_API const char *udptun_state_name(enum udptun_state state);
-
-/* An IP address and port for the calls that carry datagrams of the app's own. */
-struct udptun_address {
-    uint8_t family;   /* 4 or 6; 3: `name` is resolved by the udp-server; 0: none */
-    uint16_t port;    /* host byte order */
-    uint8_t ip[16];   /* network byte order, IPv4 in the first four */
-    const char *name; /* with family 3: NUL-terminated, at most 255 bytes; else NULL */
-};
-
 /* What a tunnel listens on, told by `ready`. */
 struct udptun_bound {
     const char *url;                      /* "udp://127.0.0.1:5353", with the real port */
@@ -202,8 +157,6 @@ struct udptun_callbacks {
  * a string that is NULL is absent, a number that is UDPTUN_DEFAULT takes the
  * default named here.
  */
-#define UDPTUN_DEFAULT (-1)
-
 struct udptun_tunnel_config {
     size_t size;
     const char *name;      /* 1 to 64 of A-Za-z0-9._- ; required */
@@ -346,242 +299,6 @@ UDPTUN_API void udptun_stream_closed(udptun_stream *stream, const char *reason);
 UDPTUN_API udptun_stream *udptun_stream_accept(udptun_engine *engine, const char *name,
                                                void *stream_arg, const char *peer,
                                                struct udptun_error *err);
-
-/* ---- tun2socks ---------------------------------------------------------------------------- */
-
-/*
- * IP packets of a device in, streams and datagrams out: TCP through a proxy, UDP into a tunnel of
- * this engine or through a proxy. Instances and tunnels share one namespace. All instances of a
- * process live on one thread, and a library that was built without tun2socks has none:
- * UDPTUN_E_UNSUPPORTED.
- */
-struct udptun_tun2socks_config {
-    size_t size;
-    const char *name;      /* 1 to 64 of A-Za-z0-9._- ; required */
-    const char *device;    /* "tun:NAME", "fd:", "unix:PATH", "pipe" or "app:" (the app
-                              hands packets over by functions); required */
-    int fd;                /* with "fd:": packets on it; the engine's own copy is made (-1) */
-    const char *address;   /* "10.0.0.1/24", of a tun: device (none) */
-    const char *address6;  /* "fd00::1/64" (none) */
-    int64_t mtu;           /* 1280 to 65535 (65535 with segmentation offload, else 9000) */
-    const char *tcp;       /* "socks5://[USER:PASS@]HOST:PORT", "direct" or "reject" (reject) */
-    const char *udp;       /* "tunnel:NAME", "socks5://...", "direct" or "reject" (reject) */
-    const char *icmp_echo; /* "reply" or "drop" (reply) */
-    bool block_quic;       /* UDP port 443 is answered with ICMP port unreachable (false) */
-    int64_t max_tcp_flows; /* (4096), 1 to 1048576 */
-    int64_t max_udp_flows; /* (16384), 1 to 1048576 */
-    int64_t udp_flow_timeout_s; /* (300), 1 to 86400 */
-    int64_t mark;               /* SO_MARK of its sockets, Linux (none), 0 to 4294967295 */
-    const char *bind_device;    /* SO_BINDTODEVICE, Linux (none) */
-    bool enabled;               /* (true) */
-    void *arg;                  /* of the callbacks below */
-    /* As udptun_callbacks.state. NULL: none. */
-    void (*state)(void *arg, const char *name, enum udptun_state state, const char *reason);
-    /* "app:": an IP packet for the app's device, in one piece, valid until this returns. Called
-     * from deep inside: what it changes by functions of this header happens when the turn ends. */
-    void (*packet)(void *arg, const char *name, const void *data, size_t size);
-    /* "HOST:PORT": DNS questions of the apps, to port 53 of whatever address, go to this server,
-     * over `udp` and `tcp`; answers come from the address that was asked. A name is looked up by
-     * the far end, so neither may be "direct" then (none) */
-    const char *dns;
-    int64_t dns_cache; /* answers that are kept (1024; 0 without `dns`), 0 to 65536 */
-};
-
-UDPTUN_API void udptun_tun2socks_config_init_sized(struct udptun_tun2socks_config *config,
-                                                   size_t size);
-
-/* Sets `size` and every default. */
-static inline void udptun_tun2socks_config_init(struct udptun_tun2socks_config *config)
-{
-    udptun_tun2socks_config_init_sized(config, sizeof *config);
-}
-
-/* As udptun_tunnel_config_check(). */
-UDPTUN_API int udptun_tun2socks_config_check(const struct udptun_tun2socks_config *config,
-                                             struct udptun_error *err);
-
-/*
- * As udptun_configure(). A change of device, address or mtu makes the instance anew; of `udp` it
- * ends the UDP flows; anything else leaves flows alone. UDPTUN_E_NOT_FOUND: the tunnel that `udp`
- * names is absent; UDPTUN_E_CONFLICT: a tunnel has that name, the device is taken, or another
- * thread of the process has instances; UDPTUN_E_PERMISSION. On failure what ran before runs on.
- */
-UDPTUN_API int udptun_tun2socks_configure(udptun_engine *engine,
-                                          const struct udptun_tun2socks_config *config,
-                                          bool *changed, struct udptun_error *err);
-
-/* End an instance and its flows. UDPTUN_E_NOT_FOUND; UDPTUN_E_CONFLICT: a tunnel's `egress` names
- * it. */
-UDPTUN_API int udptun_tun2socks_remove(udptun_engine *engine, const char *name,
-                                       struct udptun_error *err);
-
-/*
- * device "app:": an IP packet that the app's device has read; copied. Any number of them make one
- * batch of a turn of the loop. 0, UDPTUN_E_NOT_FOUND (no such instance, or it does not run),
- * UDPTUN_E_INVALID (another device, or no packet: 1 to 65,575 bytes), UDPTUN_E_LIMIT (it has to
- * wait for the end of the turn, since this is inside the callback `packet` or behind one that was
- * handed over there, and too many do).
- */
-UDPTUN_API int udptun_tun2socks_packet(udptun_engine *engine, const char *name, const void *data,
-                                       size_t size);
-
-#define UDPTUN_TUN2SOCKS_MAX_DROPS  24
-#define UDPTUN_TUN2SOCKS_MAX_RELAYS 16
-#define UDPTUN_URL_SIZE             320
-
-struct udptun_tun2socks_status {
-    char name[65];
-    /* ESTABLISHED; DEGRADED: its proxy could not be reached the last time, or its tunnel does not
-     * run; FAILED: the device is gone, it is tried again; DISABLED */
-    enum udptun_state state;
-    char last_error[256]; /* "" when there is none */
-    char device[160];     /* "tun:tun0", with the real name */
-    uint32_t mtu;
-    char tcp[UDPTUN_URL_SIZE]; /* without user and password */
-    char udp[UDPTUN_URL_SIZE];
-    int associated;     /* udp "socks5://": 1 by UDP ASSOCIATE, 0 without, -1: not known */
-    uint64_t tcp_flows; /* alive */
-    uint64_t udp_flows;
-    uint64_t tcp_refused;
-    uint64_t tx_packets; /* from the device */
-    uint64_t rx_packets; /* to the device */
-    uint64_t tx_bytes;
-    uint64_t rx_bytes;
-    size_t drop_count;
-    struct {
-        const char *cause; /* "malformed"; static storage */
-        uint64_t packets;
-    } dropped[UDPTUN_TUN2SOCKS_MAX_DROPS];
-    uint64_t uptime_s;
-    char dns[UDPTUN_URL_SIZE]; /* "": questions go where the apps send them; the rest is 0 then */
-    uint64_t dns_questions;    /* of apps, over UDP */
-    uint64_t dns_cached;       /* of these, answered from the cache */
-    uint64_t dns_shared;       /* that waited for the answer to an equal one */
-    uint64_t dns_unanswered;   /* the server gave no answer, or it was no question */
-    uint64_t dns_entries;      /* answers in the cache now */
-    /* udp "socks5://": the addresses that the proxy has named for datagrams, "HOST:PORT", the first
-     * ones only. Who routes the machine's traffic into the device keeps them outside. */
-    size_t relay_count;
-    char relays[UDPTUN_TUN2SOCKS_MAX_RELAYS][72];
-    bool at_limit; /* a limit was reached in the last minute; last_error says which */
-};
-
-/* Fill `status`. UDPTUN_E_NOT_FOUND. */
-UDPTUN_API int udptun_tun2socks_status(udptun_engine *engine, const char *name,
-                                       struct udptun_tun2socks_status *status);
-
-/* Call `each` with the name of every instance in alphabetical order. */
-UDPTUN_API void udptun_each_tun2socks(udptun_engine *engine,
-                                      void (*each)(void *arg, const char *name), void *arg);
-
-/* ---- looking and asking ---------------------------------------------------------------------- */
-
-#define UDPTUN_MAX_CONNECTIONS 33 /* 32 data connections and the control connection */
-
-struct udptun_counters {
-    uint64_t tx_packets; /* towards the far end */
-    uint64_t rx_packets;
-    uint64_t tx_bytes; /* of payload */
-    uint64_t rx_bytes;
-    uint64_t dropped_stale;    /* waited longer than maxQueueDelayMs */
-    uint64_t dropped_queue;    /* maxQueueBytes was reached */
-    uint64_t dropped_oversize; /* larger than can be sent where it was going */
-    uint64_t dropped_policy;   /* its destination or source is not allowed */
-    uint64_t dropped_no_flow;  /* no flow for it, or none could be had */
-    uint64_t dropped_error;    /* could not be sent on: the system refused, or there is no way */
-};
-
-struct udptun_connection_status {
-    bool control;      /* the control connection, not a data connection */
-    const char *state; /* "connecting", "handshake", "up"; static storage */
-    int64_t rtt_us;    /* -1: not measured yet */
-    int64_t queue_us;  /* how long the oldest unacknowledged byte has been under way, 0: none */
-    uint64_t tx_bytes; /* of the stream, headers included */
-    uint64_t rx_bytes;
-};
-
-struct udptun_tunnel_status {
-    char name[65];
-    enum udptun_role role;
-    enum udptun_state state;
-    char last_error[256];         /* "" when there is none */
-    char listen[UDPTUN_URL_SIZE]; /* with the real port, without user and password; "" if none */
-    char server[UDPTUN_URL_SIZE]; /* local */
-    uint64_t sessions;
-    uint64_t flows;
-    size_t connection_count; /* local; a server's connections are its sessions' */
-    struct udptun_connection_status connections[UDPTUN_MAX_CONNECTIONS];
-    struct udptun_counters counters;
-    uint64_t reconnects; /* local: connections dialled again after one was lost */
-    uint64_t resumed;    /* sessions that went on after all connections were lost */
-    int64_t rtt_us;      /* local: of the best connection, -1: not measured */
-    uint64_t uptime_s;
-    /* local: connections that failed while others were up. A proxy may allow few of them: then the
-     * tunnel is established with these, and tries another one ever more rarely. */
-    uint64_t refused;
-    bool at_limit; /* a limit was reached in the last minute; last_error says which */
-};
-
-/* Fill `status`. UDPTUN_E_NOT_FOUND. */
-UDPTUN_API int udptun_status(udptun_engine *engine, const char *name,
-                             struct udptun_tunnel_status *status);
-
-/* Call `each` with the name of every tunnel in alphabetical order; it may configure and remove. */
-UDPTUN_API void udptun_each_tunnel(udptun_engine *engine, void (*each)(void *arg, const char *name),
-                                   void *arg);
-
-struct udptun_session_status {
-    char session[33]; /* the session id in hex */
-    char peer[UDPTUN_URL_SIZE];
-    const char *state; /* "established", "detached" (no connection, waiting); static storage */
-    uint64_t flows;
-    size_t connection_count;
-    struct udptun_connection_status connections[UDPTUN_MAX_CONNECTIONS];
-    uint64_t tx_bytes;
-    uint64_t rx_bytes;
-    uint64_t age_s;
-};
-
-/* Call `each` for every session of a tunnel, a local's own included. Inside it no function that
- * changes a tunnel may be called. UDPTUN_E_NOT_FOUND. */
-UDPTUN_API int udptun_each_session(udptun_engine *engine, const char *name,
-                                   void (*each)(void *arg, const struct udptun_session_status *s),
-                                   void *arg);
-
-/*
- * server: end the session with that id, 32 hexadecimal digits as udptun_each_session() tells; its
- * client is told, and comes back with a new one. UDPTUN_E_NOT_FOUND with `field` "name" or
- * "session", UDPTUN_E_INVALID (a local, or no id).
- */
-UDPTUN_API int udptun_close_session(udptun_engine *engine, const char *name, const char *session,
-                                    struct udptun_error *err);
-
-struct udptun_flow_status {
-    char id[64];       /* a cursor: listing goes on after it */
-    char source[72];   /* local: the app's address; server: "SESSION/NUMBER" */
-    char external[72]; /* the server's socket as targets see its port, "" when not known */
-    uint64_t peers;
-    struct udptun_counters counters;
-    uint64_t idle_s;
-    uint64_t age_s;
-};
-
-/* Call `each` for up to `limit` flows in a stable order, those after cursor `after` (NULL: from
- * the start). `*more` (may be NULL) tells whether some are left. UDPTUN_E_NOT_FOUND, or
- * UDPTUN_E_INVALID for a cursor that this tunnel never gave out. */
-UDPTUN_API int udptun_each_flow(udptun_engine *engine, const char *name, const char *after,
-                                size_t limit,
-                                void (*each)(void *arg, const struct udptun_flow_status *f),
-                                void *arg, bool *more);
-
-/*
- * local: one round trip through the tunnel's own connections to the far end's session. `done` is
- * called exactly once, with UDPTUN_OK and the time, or UDPTUN_E_TIMEOUT, or UDPTUN_E_UNREACHABLE
- * when the tunnel ends first. Returns UDPTUN_E_NOT_FOUND, UDPTUN_E_INVALID (a server) or
- * UDPTUN_E_UNREACHABLE (nothing is connected) without calling it.
- */
-UDPTUN_API int udptun_ping(udptun_engine *engine, const char *name, uint32_t timeout_ms,
-                           void (*done)(void *arg, int code, uint64_t rtt_us), void *arg);
 
 #ifdef __cplusplus
 }
