@@ -2,12 +2,12 @@
 /* client_command.c - see client_command.h. */
 #include "controller/proxy/client_command.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "controller/proxy/actions.h"
 #include "controller/proxy/controller.h"
+#include "daemon/platform/result.h"
 
 static const struct {
     const char *name;
@@ -90,8 +90,8 @@ void client_command_fail_with(struct client_command *command, const struct udptu
     json_t *error = json_pack("{s:s}", "code", error_name(err->code));
     if (err->field[0])
         json_object_set_new(error, "field", json_string(err->field));
-    if (err->sys_errno && strerrorname_np(err->sys_errno))
-        json_object_set_new(error, "errno", json_string(strerrorname_np(err->sys_errno)));
+    if (err->sys_errno && io_name(err->sys_errno))
+        json_object_set_new(error, "errno", json_string(io_name(err->sys_errno)));
     if (more)
         json_object_update(error, more);
     json_decref(more);

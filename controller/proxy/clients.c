@@ -2,36 +2,37 @@
 /* clients.c - see clients.h. */
 #include "controller/proxy/clients.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
+#include "daemon/platform/local.h"
 #include "daemon/service/command_slots.h"
 #include "proto/control/scan.h"
 
 enum {
     MOST_CLIENTS = 128,
+    ACCEPT_BATCH = 16, /* connections in one turn of the loop */
     READ_SIZE = 16384,
     MOST_AHEAD = 65536,    /* bytes that are read while an answer is due */
     MOST_WAITING = 262144, /* bytes of answers and news that a client may leave unread */
 };
 
-static const double REST_S = 0.5, LOOKOUT_S = 1.;
+#define US_PER_S        UINT64_C(1000000)
+#define LOOKOUT_US      US_PER_S
+#define MESSAGE_TIME_US (COMMAND_MESSAGE_TIME_S * US_PER_S)
+#define READER_TIME_US  (COMMAND_READER_TIME_S * US_PER_S)
 
 struct client {
     struct list node;
     struct clients *clients;
     struct client_who who;
-    int fd; /* -1: dead, to be freed by the reaper */
-    ev_io readable, writable;
-    ev_timer go_on;
-    ev_timer message_due; /* while an object has begun and not ended */
-    ev_timer reading_due; /* while answers wait to be read */
-    ev_timer lookout;     /* for a half-closed client to be gone */
+    bool is_dead; /* to be freed by the reaper */
+    struct io_watch io;
+    struct timer go_on;
+    struct timer message_due; /* while an object has begun and not ended */
+    struct timer reading_due; /* while answers wait to be read */
+    struct timer lookout;     /* for a half-closed client to be gone */
     struct scan scan;
     char *in;
     size_t in_size, in_room, scanned, start;
@@ -46,37 +47,46 @@ static struct client *find(struct clients *c, uint64_t id)
 {
     LIST_FOREACH (node, &c->list) {
         struct client *client = list_entry(node, struct client, node);
-        if (client->who.id == id && client->fd >= 0)
+        if (client->who.id == id && !client->is_dead)
             return client;
     }
     return NULL;
 }
 
+static void read_on(struct client *client)
+{
+    watch_set(&client->io, client->io.events | LOOP_READ);
+}
+
+static void read_no_more(struct client *client)
+{
+    watch_set(&client->io, client->io.events & ~(unsigned)LOOP_READ);
+}
+
 static void kill_client(struct client *client)
 {
     struct clients *c = client->clients;
-    if (client->fd < 0)
+    if (client->is_dead)
         return;
-    ev_io_stop(c->loop, &client->readable);
-    ev_io_stop(c->loop, &client->writable);
-    ev_timer_stop(c->loop, &client->go_on);
-    ev_timer_stop(c->loop, &client->message_due);
-    ev_timer_stop(c->loop, &client->reading_due);
-    ev_timer_stop(c->loop, &client->lookout);
-    close(client->fd);
-    client->fd = -1;
+    watch_stop(&client->io);
+    timer_stop(&client->go_on);
+    timer_stop(&client->message_due);
+    timer_stop(&client->reading_due);
+    timer_stop(&client->lookout);
+    socket_close(client->io.socket);
+    accepting_refill(&c->accepting);
+    client->is_dead = true;
     c->count--;
+    timer_start(&c->reaper, 0);
     c->ops->gone(c->arg, &client->who);
 }
 
-static void reap(struct ev_loop *loop, ev_prepare *watcher, int events)
+static void reap(void *arg)
 {
-    (void)loop;
-    (void)events;
-    struct clients *c = watcher->data;
+    struct clients *c = arg;
     LIST_FOREACH_SAFE (node, &c->list) {
         struct client *client = list_entry(node, struct client, node);
-        if (client->fd >= 0)
+        if (!client->is_dead)
             continue;
         list_remove(node);
         free(client->in);
@@ -116,33 +126,30 @@ static void refuse(struct client *client, bool goes_on, const char *why)
     client->start = client->scanned;
     client->busy = true;
     client->ending = client->ending || !goes_on;
-    ev_io_stop(c->loop, &client->readable);
+    read_no_more(client);
     c->ops->garbage(c->arg, &client->who, goes_on, why);
 }
 
 /* Time runs for an object that has begun, and only while we wait for the rest of it. */
 static void time_message(struct client *client)
 {
-    struct ev_loop *loop = client->clients->loop;
     bool begun = scan_inside(&client->scan) && !client->busy && !client->ending;
     if (!begun)
-        ev_timer_stop(loop, &client->message_due);
-    else if (!ev_is_active(&client->message_due))
-        ev_timer_start(loop, &client->message_due);
+        timer_stop(&client->message_due);
+    else if (!timer_is_on(&client->message_due))
+        timer_start(&client->message_due, MESSAGE_TIME_US);
 }
 
-static void on_message_due(struct ev_loop *loop, ev_timer *watcher, int events)
+static void on_message_due(void *arg)
 {
-    (void)loop;
-    (void)events;
-    refuse(watcher->data, false, "the object did not end within 10 s");
+    refuse(arg, false, "the object did not end within 10 s");
 }
 
 /* Hand out the next object, if there is a whole one. */
 static void scan_object(struct client *client)
 {
     size_t used, skipped;
-    if (client->busy || client->ending || client->fd < 0 || client->scanned == client->in_size)
+    if (client->busy || client->ending || client->is_dead || client->scanned == client->in_size)
         return;
     enum scan_result result =
         scan_feed(&client->scan, (const uint8_t *)client->in + client->scanned,
@@ -174,7 +181,7 @@ static void scan_object(struct client *client)
 static void next_object(struct client *client)
 {
     scan_object(client);
-    if (client->fd >= 0)
+    if (!client->is_dead)
         time_message(client);
 }
 
@@ -194,71 +201,61 @@ static bool make_room(struct client *client)
     return true;
 }
 
-/* It has closed, and not only its sending side: nobody is there for an answer. */
-static bool has_hung_up(const struct client *client)
+static void on_lookout(void *arg)
 {
-    struct pollfd look = {.fd = client->fd};
-    return poll(&look, 1, 0) > 0 && (look.revents & (POLLHUP | POLLERR)) != 0;
-}
-
-static void on_lookout(struct ev_loop *loop, ev_timer *watcher, int events)
-{
-    (void)loop;
-    (void)events;
-    struct client *client = watcher->data;
-    if (has_hung_up(client))
+    struct client *client = arg;
+    if (local_is_gone(client->io.socket))
         kill_client(client);
+    else
+        timer_start(&client->lookout, LOOKOUT_US);
 }
 
 /* It sends no more. It may still read what it asked for. */
 static void half_close(struct client *client)
 {
-    const struct clients *c = client->clients;
-    ev_io_stop(c->loop, &client->readable);
-    if (has_hung_up(client) || (!client->busy && client->out_size == 0)) {
+    read_no_more(client);
+    if (local_is_gone(client->io.socket) || (!client->busy && client->out_size == 0)) {
         kill_client(client);
         return;
     }
     client->half_closed = true;
     if (!client->busy)
         client->ending = true;
-    ev_timer_again(c->loop, &client->lookout);
+    timer_start(&client->lookout, LOOKOUT_US);
 }
 
-static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+static void receive(struct client *client)
 {
-    (void)events;
-    struct client *client = watcher->data;
     if (!make_room(client)) {
         kill_client(client);
         return;
     }
-    ssize_t size = recv(client->fd, client->in + client->in_size, READ_SIZE, MSG_DONTWAIT);
-    if (size < 0 && (errno == EAGAIN || errno == EINTR))
+    size_t size;
+    int failure = socket_read(client->io.socket, client->in + client->in_size, READ_SIZE, &size);
+    if (io_of(failure) == IO_AGAIN)
         return;
+    if (failure) {
+        kill_client(client);
+        return;
+    }
     if (size == 0) {
         half_close(client);
         return;
     }
-    if (size < 0) {
-        kill_client(client);
-        return;
-    }
-    client->in_size += (size_t)size;
+    client->in_size += size;
     next_object(client);
-    if (client->busy && client->in_size - client->start > MOST_AHEAD)
-        ev_io_stop(loop, watcher);
+    if (!client->is_dead && client->busy && client->in_size - client->start > MOST_AHEAD)
+        read_no_more(client);
 }
 
-static void on_go_on(struct ev_loop *loop, ev_timer *watcher, int events)
+static void on_go_on(void *arg)
 {
-    (void)events;
-    struct client *client = watcher->data;
+    struct client *client = arg;
     next_object(client);
-    if (client->fd < 0 || client->ending)
+    if (client->is_dead || client->ending)
         return;
     if (!client->half_closed)
-        ev_io_start(loop, &client->readable);
+        read_on(client);
     else if (!client->busy && client->out_size == 0) /* and had nothing more to ask */
         kill_client(client);
     else if (!client->busy)
@@ -273,40 +270,47 @@ void clients_answered(struct clients *c, uint64_t id)
     client->busy = false;
     if (client->ending && client->out_size == 0)
         kill_client(client);
-    else if (!ev_is_active(&client->go_on))
-        ev_timer_start(c->loop, &client->go_on); /* not from within the answer to the last one */
+    else if (!timer_is_on(&client->go_on))
+        timer_start(&client->go_on, 0); /* not from within the answer to the last one */
 }
 
 /* ---- out ------------------------------------------------------------------------------------- */
 
-static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
+static void send_waiting(struct client *client)
 {
-    (void)events;
-    struct client *client = watcher->data;
-    ssize_t size = send(client->fd, client->out, client->out_size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (size < 0 && (errno == EAGAIN || errno == EINTR))
+    size_t size;
+    int failure = socket_write(client->io.socket, client->out, client->out_size, &size);
+    if (io_of(failure) == IO_AGAIN)
         return;
-    if (size < 0) {
+    if (failure) {
         kill_client(client);
         return;
     }
-    client->out_size -= (size_t)size;
+    client->out_size -= size;
     memmove(client->out, client->out + size, client->out_size);
-    ev_timer_again(loop, &client->reading_due);
-    if (client->out_size > 0)
+    if (client->out_size > 0) {
+        timer_start(&client->reading_due, READER_TIME_US);
         return;
-    ev_io_stop(loop, watcher);
-    ev_timer_stop(loop, &client->reading_due);
+    }
+    watch_set(&client->io, client->io.events & ~(unsigned)LOOP_WRITE);
+    timer_stop(&client->reading_due);
     if (client->ending && !client->busy)
         kill_client(client);
 }
 
 /* It reads nothing: a stopped program, or one that only writes. */
-static void on_reading_due(struct ev_loop *loop, ev_timer *watcher, int events)
+static void on_reading_due(void *arg)
 {
-    (void)loop;
-    (void)events;
-    kill_client(watcher->data);
+    kill_client(arg);
+}
+
+static void on_ready(void *arg, unsigned events)
+{
+    struct client *client = arg;
+    if (events & LOOP_WRITE)
+        send_waiting(client);
+    if (events & LOOP_READ && !client->is_dead)
+        receive(client);
 }
 
 static bool keep_for_later(struct client *client, const char *data, size_t size)
@@ -319,9 +323,9 @@ static bool keep_for_later(struct client *client, const char *data, size_t size)
     memcpy(grown + client->out_size, data, size);
     client->out = grown;
     client->out_size += size;
-    ev_io_start(client->clients->loop, &client->writable);
-    if (!ev_is_active(&client->reading_due))
-        ev_timer_again(client->clients->loop, &client->reading_due);
+    watch_set(&client->io, client->io.events | LOOP_WRITE);
+    if (!timer_is_on(&client->reading_due))
+        timer_start(&client->reading_due, READER_TIME_US);
     return true;
 }
 
@@ -330,13 +334,13 @@ bool clients_send(struct clients *c, uint64_t id, const char *line, size_t size)
     struct client *client = find(c, id);
     if (!client)
         return false;
-    ssize_t sent = 0;
+    size_t sent = 0;
+    int failure = 0;
     if (client->out_size == 0)
-        sent = send(client->fd, line, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sent < 0 && (errno == EAGAIN || errno == EINTR))
-        sent = 0;
-    if (sent >= 0 &&
-        ((size_t)sent == size || keep_for_later(client, line + sent, size - (size_t)sent)))
+        failure = socket_write(client->io.socket, line, size, &sent);
+    if (io_of(failure) == IO_AGAIN)
+        failure = 0;
+    if (!failure && (sent == size || keep_for_later(client, line + sent, size - sent)))
         return true;
     kill_client(client);
     return false;
@@ -344,98 +348,91 @@ bool clients_send(struct clients *c, uint64_t id, const char *line, size_t size)
 
 /* ---- coming and going ------------------------------------------------------------------------ */
 
-static const char *refusal(const struct clients *c, uid_t uid)
+static const char *refusal(const struct clients *c, const struct local_user *user)
 {
-    struct command_slot slot = {
-        .uid = uid, .exempt = uid == 0 || uid == geteuid(), .all = c->count, .most = MOST_CLIENTS};
+    struct command_slot slot = {.uid = user->id,
+                                .exempt = user->is_root || user->is_self,
+                                .all = c->count,
+                                .most = MOST_CLIENTS};
     LIST_FOREACH (node, &c->list) {
         const struct client *client = list_entry(node, struct client, node);
-        slot.of_user += client->fd >= 0 && client->who.uid == uid;
+        slot.of_user += !client->is_dead && client->who.uid == user->id;
     }
     return command_slot_refusal(&slot);
 }
 
 /* The reason is sent if there is room for it. */
-static void refuse_connection(int fd, const char *why)
+static void refuse_connection(struct clients *c, udptun_socket socket, const char *why)
 {
     char line[160];
     int size = snprintf(line, sizeof line,
                         "{\"statusCode\":103,\"action\":\"\",\"errorMessage\":\"%s\","
                         "\"error\":{\"code\":\"LIMIT\"}}\n",
                         why);
-    (void)!send(fd, line, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    close(fd);
+    size_t sent;
+    (void)socket_write(socket, line, (size_t)size, &sent);
+    socket_close(socket);
+    accepting_refill(&c->accepting);
 }
 
-static void add_client(struct clients *c, int fd)
+static struct client *client_new(struct clients *c, udptun_socket socket,
+                                 const struct local_user *user)
 {
-    struct ucred who;
-    socklen_t size = sizeof who;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) < 0) {
-        close(fd);
-        return;
-    }
-    const char *why = refusal(c, who.uid);
-    struct client *client = why ? NULL : calloc(1, sizeof *client);
-    if (!client) {
-        refuse_connection(fd, why ? why : "out of memory");
-        return;
-    }
+    struct client *client = calloc(1, sizeof *client);
+    if (!client)
+        return NULL;
     client->clients = c;
-    client->who = (struct client_who){.id = ++c->last_id, .pid = who.pid, .uid = who.uid};
-    client->fd = fd;
+    client->who = (struct client_who){.id = ++c->last_id, .pid = user->process, .uid = user->id};
     scan_init(&client->scan);
-    ev_io_init(&client->readable, on_readable, fd, EV_READ);
-    ev_io_init(&client->writable, on_writable, fd, EV_WRITE);
-    ev_timer_init(&client->go_on, on_go_on, 0., 0.);
-    ev_timer_init(&client->message_due, on_message_due, COMMAND_MESSAGE_TIME_S, 0.);
-    ev_timer_init(&client->reading_due, on_reading_due, 0., COMMAND_READER_TIME_S);
-    client->readable.data = client->writable.data = client->go_on.data = client;
-    ev_timer_init(&client->lookout, on_lookout, 0., LOOKOUT_S);
-    client->message_due.data = client->reading_due.data = client->lookout.data = client;
+    watch_init(&client->io, c->loop, on_ready, client);
+    timer_init(&client->go_on, c->loop, on_go_on, client);
+    timer_init(&client->message_due, c->loop, on_message_due, client);
+    timer_init(&client->reading_due, c->loop, on_reading_due, client);
+    timer_init(&client->lookout, c->loop, on_lookout, client);
+    if (watch_start(&client->io, socket, LOOP_READ) < 0) {
+        free(client);
+        return NULL;
+    }
     list_append(&c->list, &client->node);
     c->count++;
-    ev_io_start(c->loop, &client->readable);
+    return client;
 }
 
-static void on_acceptable(struct ev_loop *loop, ev_io *watcher, int events)
+static void on_accepted(void *arg, udptun_socket socket, const struct udptun_endpoint *from)
 {
-    (void)events;
-    struct clients *c = watcher->data;
-    int fd = accept4(watcher->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd >= 0) {
-        add_client(c, fd);
-    } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-        ev_io_stop(loop, watcher);
-        ev_timer_start(loop, &c->rest);
+    struct clients *c = arg;
+    struct local_user user;
+    (void)from;
+    if (local_peer(socket, &user)) {
+        socket_close(socket);
+        return;
     }
+    const char *why = refusal(c, &user);
+    if (why || !client_new(c, socket, &user))
+        refuse_connection(c, socket, why ? why : "out of memory");
 }
 
-static void on_rested(struct ev_loop *loop, ev_timer *watcher, int events)
-{
-    (void)events;
-    struct clients *c = watcher->data;
-    ev_io_start(loop, &c->acceptable);
-}
+static const struct accepting_ops accepting_ops = {.taken = on_accepted};
 
-int clients_open(struct clients *c, struct ev_loop *loop, const char *path, uid_t owner,
+int clients_open(struct clients *c, struct loop *loop, const char *path, uint32_t owner,
                  const struct clients_ops *ops, void *arg, struct udptun_error *err)
 {
-    *c = (struct clients){.loop = loop, .ops = ops, .arg = arg};
+    *c = (struct clients){.ops = ops, .arg = arg};
     list_init(&c->list);
     const struct command_access access = {
         .mode = 0660, .owner = owner, .own_group = true, .program = "ProxyController"};
     int rc = command_listener_open(&c->listener, path, &access, err);
-    if (rc < 0) {
-        c->loop = NULL;
+    if (rc < 0)
         return rc;
+    timer_init(&c->reaper, loop, reap, c);
+    accepting_init(&c->accepting, loop, &accepting_ops, c, ACCEPT_BATCH);
+    rc = accepting_start(&c->accepting, c->listener.socket);
+    if (rc < 0) {
+        command_listener_close(&c->listener);
+        return error_set(err, rc, NULL, "%s: out of memory", path);
     }
-    ev_io_init(&c->acceptable, on_acceptable, c->listener.socket, EV_READ);
-    ev_timer_init(&c->rest, on_rested, REST_S, 0.);
-    ev_prepare_init(&c->reaper, reap);
-    c->acceptable.data = c->rest.data = c->reaper.data = c;
-    ev_io_start(loop, &c->acceptable);
-    ev_prepare_start(loop, &c->reaper);
+    accepting_keep_spares(&c->accepting);
+    c->loop = loop;
     return UDPTUN_OK;
 }
 
@@ -443,12 +440,11 @@ void clients_close(struct clients *c)
 {
     if (!c->loop)
         return;
-    ev_io_stop(c->loop, &c->acceptable);
-    ev_timer_stop(c->loop, &c->rest);
-    ev_prepare_stop(c->loop, &c->reaper);
+    accepting_stop(&c->accepting);
     LIST_FOREACH (node, &c->list)
         kill_client(list_entry(node, struct client, node));
-    reap(c->loop, &c->reaper, 0);
+    timer_stop(&c->reaper);
+    reap(c);
     command_listener_close(&c->listener);
     c->loop = NULL;
 }

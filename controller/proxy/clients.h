@@ -11,20 +11,20 @@
 #ifndef PROXY_CLIENTS_H
 #define PROXY_CLIENTS_H
 
-#include <ev.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
+#include "daemon/platform/accepting.h"
+#include "daemon/platform/loop.h"
 #include "daemon/platform/process/command_listener.h"
 #include "proto/list.h"
 
 /* Who is at the other end, as the kernel says. */
 struct client_who {
     uint64_t id; /* of the connection; never used again */
-    pid_t pid;
-    uid_t uid;
+    int64_t pid; /* 0: the system does not tell */
+    uint32_t uid;
 };
 
 struct clients_ops {
@@ -38,19 +38,18 @@ struct clients_ops {
 };
 
 struct clients {
-    struct ev_loop *loop; /* NULL: closed */
+    struct loop *loop; /* NULL: closed */
     const struct clients_ops *ops;
     void *arg;
     struct command_listener listener;
-    ev_io acceptable;
-    ev_prepare reaper; /* frees the dead before the loop sleeps: no caller up the stack has one */
-    ev_timer rest;     /* no accepting for a while: out of descriptors */
+    struct accepting accepting;
+    struct timer reaper; /* frees the dead from the loop: no caller up the stack has one */
     struct list list;
     unsigned count;
     uint64_t last_id;
 };
 
-int clients_open(struct clients *c, struct ev_loop *loop, const char *path, uid_t owner,
+int clients_open(struct clients *c, struct loop *loop, const char *path, uint32_t owner,
                  const struct clients_ops *ops, void *arg, struct udptun_error *err);
 void clients_close(struct clients *c);
 

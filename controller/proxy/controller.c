@@ -132,7 +132,7 @@ static int open_all(struct controller *c, const struct proxy_options *o, struct 
     return clients_open(&c->clients, c->loop, o->socket_path, o->owner, &clients_ops, c, err);
 }
 
-int controller_open(struct controller *c, struct ev_loop *loop, struct log *log,
+int controller_open(struct controller *c, struct loop *loop, struct log *log,
                     const struct proxy_options *o, struct udptun_error *err)
 {
     *c = (struct controller){

@@ -12,13 +12,12 @@
  *     tunnels.c, tunnels_restore.c ─▶ udptund.c ─▶ libclient ─▶ udptund, with the device's descriptor
  *     route_watch.c ─▶ traffic.c: put right what somebody changed, tell the client
  *
- * Everything is on one libev loop. Netlink is spoken synchronously, udptund never.
+ * Everything is on one event loop. Netlink is spoken synchronously, udptund never.
  */
 /* clang-format on */
 #ifndef PROXY_CONTROLLER_H
 #define PROXY_CONTROLLER_H
 
-#include <ev.h>
 #include <stdbool.h>
 
 #include "controller/proxy/clients.h"
@@ -42,7 +41,7 @@ enum connection_status {
 struct configure;
 
 struct controller {
-    struct ev_loop *loop;
+    struct loop *loop;
     struct log *log;
     struct routing routing;
     struct proxy_device device;
@@ -60,7 +59,7 @@ struct controller {
 };
 
 /* Everything up, and what a crash has left gone. Fails with nothing left behind. */
-int controller_open(struct controller *c, struct ev_loop *loop, struct log *log,
+int controller_open(struct controller *c, struct loop *loop, struct log *log,
                     const struct proxy_options *o, struct udptun_error *err);
 /* Routing and device as if we had never been. */
 void controller_close(struct controller *c);

@@ -3,90 +3,94 @@
  * main.c - the process ProxyController: options, signals, the background, exit status.
  *
  * The one place that exits. SIGTERM and SIGINT end the loop, and the routing is put back behind it;
- * SIGHUP opens the log file anew. A service manager is told READY and STOPPING.
+ * SIGHUP opens the log file again. A service manager is told READY and STOPPING.
  */
-#include <ev.h>
-#include <signal.h>
 #include <stdio.h>
 
 #include "controller/proxy/controller.h"
 #include "daemon/platform/memory.h"
 #include "daemon/platform/process/background.h"
 #include "daemon/platform/process/notify.h"
+#include "daemon/platform/process/process.h"
+#include "daemon/platform/process/signals.h"
 #include "daemon/service/exit.h"
 #include "daemon/service/log.h"
 #include "proto/version.h"
 
 struct proxy_process {
-    struct ev_loop *loop;
+    struct loop loop;
     struct log log;
+    struct signals *signals;
     struct notify notify;
     struct controller controller;
-    ev_signal terminate, interrupt, hangup;
 };
 
-static void on_stop_signal(struct ev_loop *loop, ev_signal *watcher, int events)
+static void on_stop_signal(void *arg, int number)
 {
-    (void)events;
-    struct proxy_process *p = watcher->data;
-    log_write(&p->log, UDPTUN_LOG_INFO, "proxy", "stopping: signal %d", watcher->signum);
-    ev_break(loop, EVBREAK_ALL);
+    struct proxy_process *p = arg;
+    log_write(&p->log, UDPTUN_LOG_INFO, "proxy", "stopping: signal %d", number);
+    loop_stop(&p->loop);
 }
 
-static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int events)
+static void on_reload_signal(void *arg)
 {
-    (void)loop;
-    (void)events;
-    struct proxy_process *p = watcher->data;
+    struct proxy_process *p = arg;
     log_reopen(&p->log);
 }
 
-static void watch_signal(struct proxy_process *p, ev_signal *watcher,
-                         void (*callback)(struct ev_loop *, ev_signal *, int), int number)
+static const struct signals_ops signals_ops = {.stop = on_stop_signal, .reload = on_reload_signal};
+
+static int fail(const struct udptun_error *err)
 {
-    ev_signal_init(watcher, callback, number);
-    watcher->data = p;
-    ev_signal_start(p->loop, watcher);
+    fprintf(stderr, "ProxyController: %s\n", err->message);
+    return EXIT_FAILED;
 }
 
-static int run(struct proxy_process *p, const struct proxy_options *o)
+static int run(struct proxy_process *p, const struct proxy_options *o,
+               struct background **background)
 {
     struct udptun_error err;
-    struct background *background = NULL;
-    if (log_open(&p->log, o->log_file, &err) < 0) {
-        fprintf(stderr, "ProxyController: %s\n", err.message);
-        return EXIT_FAILED;
-    }
-    if (o->daemonize && background_start(&background, &err) < 0) {
-        fprintf(stderr, "ProxyController: %s\n", err.message);
-        return EXIT_FAILED;
-    }
-    memory_hide();
-    /* After the forks: an epoll descriptor is not to be shared. */
-    p->loop = ev_default_loop(EVFLAG_AUTO);
-    if (!p->loop) {
-        fputs("ProxyController: no event loop could be had\n", stderr);
-        return EXIT_FAILED;
-    }
     /* Before anything is done that has to be undone. */
-    watch_signal(p, &p->terminate, on_stop_signal, SIGTERM);
-    watch_signal(p, &p->interrupt, on_stop_signal, SIGINT);
-    watch_signal(p, &p->hangup, on_hangup, SIGHUP);
-    if (controller_open(&p->controller, p->loop, &p->log, o, &err) < 0) {
-        fprintf(stderr, "ProxyController: %s\n", err.message);
-        return EXIT_FAILED;
+    p->signals = signals_new(&p->loop, &signals_ops, p);
+    if (!p->signals) {
+        error_set(&err, UDPTUN_E_NOMEM, NULL, "out of memory");
+        return fail(&err);
     }
+    if (controller_open(&p->controller, &p->loop, &p->log, o, &err) < 0)
+        return fail(&err);
     log_write(&p->log, UDPTUN_LOG_INFO, "proxy", "ProxyController " UDPTUN_VERSION " listens on %s",
               o->socket_path);
-    background_ready(background, EXIT_OK);
+    background_ready(*background, EXIT_OK);
+    *background = NULL;
     notify_open(&p->notify);
     notify_send(&p->notify, "READY=1\nSTATUS=Ready for commands");
-    ev_run(p->loop, 0);
+    loop_run(&p->loop);
     notify_send(&p->notify, "STOPPING=1\nSTATUS=Putting the routing back");
     controller_close(&p->controller);
     notify_close(&p->notify);
     log_write(&p->log, UDPTUN_LOG_INFO, "proxy", "stopped");
     return EXIT_OK;
+}
+
+static int start(struct proxy_process *p, const struct proxy_options *o)
+{
+    struct udptun_error err;
+    struct background *background = NULL;
+    if (log_open(&p->log, o->log_file, &err) < 0)
+        return fail(&err);
+    if (o->daemonize && background_start(&background, &err) < 0)
+        return fail(&err);
+    memory_hide();
+    int status = EXIT_FAILED;
+    /* After the forks: an epoll descriptor is not to be shared. */
+    if (loop_init_own(&p->loop, NULL, NULL) < 0)
+        fputs("ProxyController: cannot create an event loop\n", stderr);
+    else
+        status = run(p, o, &background);
+    signals_free(p->signals);
+    loop_fini(&p->loop);
+    background_ready(background, status);
+    return status;
 }
 
 int main(int argc, char **argv)
@@ -100,8 +104,8 @@ int main(int argc, char **argv)
     case OPTIONS_RUN:
         break;
     }
-    signal(SIGPIPE, SIG_IGN);
+    process_ignore_broken_pipes();
     static struct proxy_process process = {.log = {.level = UDPTUN_LOG_INFO},
                                            .notify = {.socket = NO_SOCKET}};
-    return run(&process, &o);
+    return start(&process, &o);
 }

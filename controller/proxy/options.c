@@ -3,11 +3,11 @@
 #include "controller/proxy/options.h"
 
 #include <getopt.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/platform/process/process.h"
 #include "proto/version.h"
 
 #define DEFAULT_SOCKET   "/run/proxy_controller_domain_socket"
@@ -81,11 +81,10 @@ static bool parse_number(const char *text, unsigned long most, unsigned long *va
 static enum options_result take_owner(struct proxy_options *o, const char *text)
 {
     unsigned long number;
-    const struct passwd *user = getpwnam(text);
-    if (user)
-        o->owner = user->pw_uid;
-    else if (parse_number(text, NO_OWNER - 1, &number))
-        o->owner = (uid_t)number;
+    if (process_user_id(text, &o->owner))
+        return OPTIONS_RUN;
+    if (parse_number(text, NO_OWNER - 1, &number))
+        o->owner = (uint32_t)number;
     else
         return usage("--owning-user-id: there is no such user", text);
     return OPTIONS_RUN;

@@ -5,7 +5,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #include "controller/proxy/linux/device.h"
 #include "daemon/platform/process/command_listener.h"
@@ -13,7 +12,7 @@
 
 struct proxy_options {
     const char *socket_path;
-    uid_t owner;            /* of the socket; NO_OWNER: the process's own user */
+    uint32_t owner;         /* of the socket; NO_OWNER: the process's own user */
     const char *state_path; /* of the file that outlives a crash: beside the socket */
     const char *log_file;
     bool daemonize;

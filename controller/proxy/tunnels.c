@@ -16,18 +16,17 @@ static const char *name_of(const json_t *object)
 }
 
 /* A proxy names relays when the first app sends a datagram, and there is no event of it. */
-static const double LOOK_S = 1.;
+#define LOOK_US UINT64_C(1000000)
 
-static void on_look(struct ev_loop *loop, ev_timer *watcher, int events)
+static void on_look(void *arg)
 {
-    (void)events;
-    struct tunnels *t = watcher->data;
+    struct tunnels *t = arg;
     const struct kept_tunnel *tunnel = tunnels_on_device(t);
     const char *udp = tunnel ? json_string_value(json_object_get(tunnel->tun2socks, "udp")) : NULL;
-    if (udp && strncmp(udp, "socks5:", 7) == 0)
-        tunnels_state_look(t);
-    else
-        ev_timer_stop(loop, watcher);
+    if (!udp || strncmp(udp, "socks5:", 7) != 0)
+        return;
+    timer_start(&t->look, LOOK_US);
+    tunnels_state_look(t);
 }
 
 void tunnels_init(struct tunnels *t, struct controller *c)
@@ -35,8 +34,7 @@ void tunnels_init(struct tunnels *t, struct controller *c)
     *t = (struct tunnels){.controller = c};
     list_init(&t->list);
     tunnels_restore_init(t);
-    ev_timer_init(&t->look, on_look, 0., LOOK_S);
-    t->look.data = t;
+    timer_init(&t->look, c->loop, on_look, t);
 }
 
 static void kept_tunnel_free(struct tunnels *t, struct kept_tunnel *tunnel)
@@ -51,8 +49,8 @@ static void kept_tunnel_free(struct tunnels *t, struct kept_tunnel *tunnel)
 
 void tunnels_fini(struct tunnels *t)
 {
-    ev_timer_stop(t->controller->loop, &t->retry);
-    ev_timer_stop(t->controller->loop, &t->look);
+    timer_stop(&t->retry);
+    timer_stop(&t->look);
     while (!list_empty(&t->list))
         kept_tunnel_free(t, list_entry(t->list.next, struct kept_tunnel, node));
 }
@@ -206,7 +204,7 @@ void tunnels_device_in_place(struct tunnels *t)
     t->missing = false;
     t->new_device = false;
     tunnels_state_look(t);
-    ev_timer_again(t->controller->loop, &t->look);
+    timer_start(&t->look, LOOK_US);
     controller_update_status(t->controller);
 }
 

@@ -13,12 +13,12 @@
 #ifndef PROXY_TUNNELS_H
 #define PROXY_TUNNELS_H
 
-#include <ev.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <udptun/client.h>
 
+#include "daemon/platform/loop.h"
 #include "proto/list.h"
 
 struct controller;
@@ -36,13 +36,13 @@ struct kept_tunnel {
 struct tunnels {
     struct controller *controller;
     struct list list;
-    ev_timer retry;
+    struct timer retry;
     bool missing;    /* what is on the device: udptund is gone, or what it has is not known yet */
     bool new_device; /* the instance on the device has lost it */
 
     /* Of tunnels_state.c. */
     bool looking, look_again; /* udptund is asked for the state of everything */
-    ev_timer look;            /* while the instance on the device has a proxy for datagrams */
+    struct timer look;        /* while the instance on the device has a proxy for datagrams */
 
     /* Of tunnels_restore.c. */
     bool restoring;         /* a round is under way */

@@ -14,19 +14,16 @@
 #include "controller/proxy/controller.h"
 #include "controller/proxy/tunnels.h"
 
-static const double RETRY_S = 1.;
+#define RETRY_US UINT64_C(1000000)
 
-static void on_retry(struct ev_loop *loop, ev_timer *watcher, int events)
+static void on_retry(void *arg)
 {
-    (void)loop;
-    (void)events;
-    tunnels_restore(watcher->data);
+    tunnels_restore(arg);
 }
 
 void tunnels_restore_init(struct tunnels *t)
 {
-    ev_timer_init(&t->retry, on_retry, RETRY_S, 0.);
-    t->retry.data = t;
+    timer_init(&t->retry, t->controller->loop, on_retry, t);
 }
 
 static const char *name_of(const json_t *object)
@@ -109,7 +106,7 @@ static void finish(struct tunnels *t)
     if (at_once)
         tunnels_restore(t);
     else if (t->failed)
-        ev_timer_start(t->controller->loop, &t->retry);
+        timer_start(&t->retry, RETRY_US);
 }
 
 static void failed(struct tunnels *t, struct kept_tunnel *tunnel, const struct udptun_error *err)
@@ -215,7 +212,7 @@ static void on_exported(void *arg, udptun_client *client, const struct udptun_cl
 
 void tunnels_restore(struct tunnels *t)
 {
-    ev_timer_stop(t->controller->loop, &t->retry);
+    timer_stop(&t->retry);
     t->again = t->restoring;
     if (t->restoring || list_empty(&t->list))
         return;

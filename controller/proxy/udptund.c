@@ -2,21 +2,20 @@
 /* udptund.c - see udptund.h. */
 #include "controller/proxy/udptund.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "proto/error.h"
 
 enum { CALL_TIMEOUT_MS = 10000 };
-static const double RETRY_MIN_S = 0.1, RETRY_MAX_S = 3.;
+#define RETRY_MIN_US UINT64_C(100000)
+#define RETRY_MAX_US UINT64_C(3000000)
 
 /* A call that waits for the role. */
 struct pending_call {
     struct list node;
     char *action, *parameters;
-    int fd;
+    udptun_socket fd; /* NO_SOCKET: none */
     int64_t timeout_ms;
     udptun_client_reply_fn done;
     void *arg;
@@ -32,8 +31,8 @@ static void fail(struct udptund *u, udptun_client_reply_fn done, void *arg,
 static void waiting_free(struct pending_call *w)
 {
     list_remove(&w->node);
-    if (w->fd >= 0)
-        close(w->fd);
+    if (w->fd != NO_SOCKET)
+        socket_close(w->fd);
     free(w->action);
     free(w->parameters);
     free(w);
@@ -47,7 +46,7 @@ static void send_call(struct udptund *u, const struct pending_call *w)
     request.parameters = w->parameters;
     request.timeout_ms = w->timeout_ms;
     request.fds = &w->fd;
-    request.fd_count = w->fd >= 0;
+    request.fd_count = w->fd != NO_SOCKET;
     if (udptun_client_call(u->client, &request, w->done, w->arg, NULL, &err) < 0)
         fail(u, w->done, w->arg, &err);
 }
@@ -72,11 +71,10 @@ static void settle_waiting(struct udptund *u, const struct udptun_error *err)
 
 static void retry_later(struct udptund *u)
 {
-    if (!u->kept || ev_is_active(&u->retry))
+    if (!u->kept || timer_is_on(&u->retry))
         return;
-    ev_timer_set(&u->retry, u->pause_s, 0.);
-    ev_timer_start(u->loop, &u->retry);
-    u->pause_s = u->pause_s * 2 < RETRY_MAX_S ? u->pause_s * 2 : RETRY_MAX_S;
+    timer_start(&u->retry, u->pause_us);
+    u->pause_us = u->pause_us * 2 < RETRY_MAX_US ? u->pause_us * 2 : RETRY_MAX_US;
 }
 
 static void on_hello(void *arg, udptun_client *client, const struct udptun_client_reply *reply)
@@ -95,7 +93,7 @@ static void on_hello(void *arg, udptun_client *client, const struct udptun_clien
         return;
     }
     u->granted = udptun_client_get_generation(client);
-    u->pause_s = RETRY_MIN_S;
+    u->pause_us = RETRY_MIN_US;
     settle_waiting(u, NULL);
     if (!u->client) /* a callback closed us */
         return;
@@ -121,11 +119,9 @@ static void greet(struct udptund *u)
     retry_later(u);
 }
 
-static void on_retry(struct ev_loop *loop, ev_timer *watcher, int events)
+static void on_retry(void *arg)
 {
-    (void)loop;
-    (void)events;
-    struct udptund *u = watcher->data;
+    struct udptund *u = arg;
     if (u->kept && !u->granted)
         greet(u);
 }
@@ -153,15 +149,14 @@ static void on_state(void *arg, udptun_client *client, enum udptun_client_state 
     u->ops->lost(u->arg, err);
 }
 
-int udptund_open(struct udptund *u, struct ev_loop *loop, const char *path,
+int udptund_open(struct udptund *u, struct loop *loop, const char *path,
                  const struct udptund_ops *ops, void *arg, struct udptun_error *err)
 {
     struct udptun_client_config config;
     *u = (struct udptund){
-        .loop = loop, .path = path, .pause_s = RETRY_MIN_S, .ops = ops, .arg = arg};
+        .loop = loop, .path = path, .pause_us = RETRY_MIN_US, .ops = ops, .arg = arg};
     list_init(&u->waiting);
-    ev_timer_init(&u->retry, on_retry, RETRY_MIN_S, 0.);
-    u->retry.data = u;
+    timer_init(&u->retry, loop, on_retry, u);
     udptun_client_config_init(&config);
     config.socket_path = path;
     config.timeout_ms = CALL_TIMEOUT_MS;
@@ -171,7 +166,7 @@ int udptund_open(struct udptund *u, struct ev_loop *loop, const char *path,
     u->client = udptun_client_new(&config, err);
     if (!u->client)
         return err->code;
-    udptun_client_ev_start(&u->in_loop, loop, u->client);
+    udptun_client_ev_start(&u->in_loop, loop_native(loop), u->client);
     return UDPTUN_OK;
 }
 
@@ -180,7 +175,7 @@ void udptund_close(struct udptund *u)
     if (!u->client)
         return;
     u->kept = false;
-    ev_timer_stop(u->loop, &u->retry);
+    timer_stop(&u->retry);
     udptun_client_ev_stop(&u->in_loop);
     udptun_client *client = u->client;
     u->client = NULL;           /* a callback may come here, too */
@@ -193,10 +188,11 @@ void udptund_keep(struct udptund *u, bool kept)
     if (kept && !u->granted && !u->greeting)
         retry_later(u);
     if (!kept)
-        ev_timer_stop(u->loop, &u->retry);
+        timer_stop(&u->retry);
 }
 
-static struct pending_call *waiting_new(const char *action, const json_t *parameters, int fd)
+static struct pending_call *waiting_new(const char *action, const json_t *parameters,
+                                        udptun_socket fd)
 {
     struct pending_call *w = calloc(1, sizeof *w);
     if (!w)
@@ -204,14 +200,15 @@ static struct pending_call *waiting_new(const char *action, const json_t *parame
     list_init(&w->node);
     w->action = strdup(action);
     w->parameters = parameters ? json_dumps(parameters, JSON_COMPACT) : NULL;
-    w->fd = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
-    if (w->action && (w->parameters || !parameters) && (w->fd >= 0) == (fd >= 0))
+    w->fd = NO_SOCKET;
+    bool has_fd = fd == NO_SOCKET || socket_copy(fd, &w->fd) == 0;
+    if (w->action && (w->parameters || !parameters) && has_fd)
         return w;
     waiting_free(w);
     return NULL;
 }
 
-void udptund_call(struct udptund *u, const char *action, const json_t *parameters, int fd,
+void udptund_call(struct udptund *u, const char *action, const json_t *parameters, udptun_socket fd,
                   double timeout_s, udptun_client_reply_fn done, void *arg)
 {
     struct pending_call *w = waiting_new(action, parameters, fd);

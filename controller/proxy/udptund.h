@@ -9,12 +9,13 @@
 #ifndef PROXY_UDPTUND_H
 #define PROXY_UDPTUND_H
 
-#include <ev.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <udptun/client.h>
 #include <udptun/client_ev.h>
 
+#include "daemon/platform/loop.h"
+#include "daemon/platform/socket.h"
 #include "proto/list.h"
 
 struct udptund_ops {
@@ -27,12 +28,12 @@ struct udptund_ops {
 };
 
 struct udptund {
-    struct ev_loop *loop;
+    struct loop *loop;
     const char *path; /* of its socket, as given to udptund_open() */
     udptun_client *client;
     struct udptun_client_ev in_loop;
-    ev_timer retry;
-    double pause_s;
+    struct timer retry;
+    uint64_t pause_us;
     bool kept;
     bool greeting;    /* hello is under way */
     uint64_t granted; /* generation of the connection that has the role; 0: none */
@@ -42,7 +43,7 @@ struct udptund {
 };
 
 /* `path` NULL: where libclient looks. */
-int udptund_open(struct udptund *u, struct ev_loop *loop, const char *path,
+int udptund_open(struct udptund *u, struct loop *loop, const char *path,
                  const struct udptund_ops *ops, void *arg, struct udptun_error *err);
 /* Calls under way fail. */
 void udptund_close(struct udptund *u);
@@ -50,9 +51,9 @@ void udptund_close(struct udptund *u);
 /* Stay connected from now on, or only as long as a call needs it. */
 void udptund_keep(struct udptund *u, bool kept);
 
-/* As udptun_client_call(), `fd` (-1: none) passed along as "fd:0", `timeout_s` 0: the usual. `done`
- * is called exactly once, possibly before this returns. */
-void udptund_call(struct udptund *u, const char *action, const json_t *parameters, int fd,
+/* As udptun_client_call(), `fd` (NO_SOCKET: none) passed along as "fd:0", `timeout_s` 0: the usual.
+ * `done` is called exactly once, possibly before this returns. */
+void udptund_call(struct udptund *u, const char *action, const json_t *parameters, udptun_socket fd,
                   double timeout_s, udptun_client_reply_fn done, void *arg);
 
 #endif

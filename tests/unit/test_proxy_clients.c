@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <ev.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,8 @@
 #include "daemon/service/command_slots.h"
 
 struct world {
-    struct ev_loop *loop;
+    struct ev_loop *ev;
+    struct loop loop;
     struct clients clients;
     char folder[32], path[64];
     char objects[8][64]; /* what was handed out */
@@ -66,8 +68,9 @@ static int set_up(void **state)
     strcpy(w->folder, "/tmp/proxy-unit-XXXXXX");
     assert_non_null(mkdtemp(w->folder));
     snprintf(w->path, sizeof w->path, "%s/sock", w->folder);
-    w->loop = ev_loop_new(EVFLAG_AUTO);
-    assert_int_equal(clients_open(&w->clients, w->loop, w->path, (uid_t)-1, &ops, w, &err), 0);
+    w->ev = ev_loop_new(EVFLAG_AUTO);
+    assert_int_equal(loop_init_ev(&w->loop, w->ev, NULL, NULL), 0);
+    assert_int_equal(clients_open(&w->clients, &w->loop, w->path, NO_OWNER, &ops, w, &err), 0);
     *state = w;
     return 0;
 }
@@ -77,7 +80,8 @@ static int tear_down(void **state)
     struct world *w = *state;
     clients_close(&w->clients);
     assert_int_equal(access(w->path, F_OK), -1);
-    ev_loop_destroy(w->loop);
+    loop_fini(&w->loop);
+    ev_loop_destroy(w->ev);
     rmdir(w->folder);
     free(w);
     return 0;
@@ -95,7 +99,7 @@ static int dial(const struct world *w)
 static void turn(struct world *w)
 {
     for (int i = 0; i < 20; i++)
-        ev_run(w->loop, EVRUN_NOWAIT);
+        ev_run(w->ev, EVRUN_NOWAIT);
 }
 
 static void say(struct world *w, int fd, const char *text)
@@ -242,9 +246,9 @@ static void later(struct world *w, double seconds)
 {
     ev_timer wake;
     ev_timer_init(&wake, on_wake, seconds, 0.);
-    ev_timer_start(w->loop, &wake);
+    ev_timer_start(w->ev, &wake);
     while (ev_is_active(&wake))
-        ev_run(w->loop, EVRUN_ONCE);
+        ev_run(w->ev, EVRUN_ONCE);
 }
 
 static void an_object_without_an_end_and_a_client_that_does_not_read_have_ten_seconds(void **state)

@@ -12,27 +12,34 @@
 
 /* A change comes as many messages. It also bounds how often we put back what another program that
  * insists takes away. */
-static const double SETTLE_S = 0.1;
+#define SETTLE_US UINT64_C(100000)
 
-static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+static void read_all(struct route_watch *w, udptun_socket socket)
 {
-    (void)events;
-    struct route_watch *w = watcher->data;
     char bytes[8192];
-    while (recv(watcher->fd, bytes, sizeof bytes, MSG_DONTWAIT) > 0)
+    while (recv(socket, bytes, sizeof bytes, MSG_DONTWAIT) > 0)
         ;
-    if (!ev_is_active(&w->settle)) {
-        ev_now_update(loop);
-        ev_timer_set(&w->settle, SETTLE_S, 0.);
-        ev_timer_start(loop, &w->settle);
-    }
+    if (!timer_is_on(&w->settle))
+        timer_start(&w->settle, SETTLE_US);
 }
 
-static void on_settled(struct ev_loop *loop, ev_timer *watcher, int events)
+static void on_routes(void *arg, unsigned events)
 {
-    (void)loop;
+    struct route_watch *w = arg;
     (void)events;
-    struct route_watch *w = watcher->data;
+    read_all(w, w->routes.socket);
+}
+
+static void on_firewall(void *arg, unsigned events)
+{
+    struct route_watch *w = arg;
+    (void)events;
+    read_all(w, w->firewall.socket);
+}
+
+static void on_settled(void *arg)
+{
+    struct route_watch *w = arg;
     w->changed(w->arg);
 }
 
@@ -42,17 +49,14 @@ static void watch_firewall(struct route_watch *w)
     static const int group = NFNLGRP_NFTABLES;
     int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_NETFILTER);
     const struct sockaddr_nl any = {.nl_family = AF_NETLINK};
-    if (fd >= 0 && bind(fd, (const struct sockaddr *)&any, sizeof any) == 0 &&
-        setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) == 0) {
-        ev_io_init(&w->firewall, on_readable, fd, EV_READ);
-        w->firewall.data = w;
-        ev_io_start(w->loop, &w->firewall);
-    } else if (fd >= 0) {
+    bool watched = fd >= 0 && bind(fd, (const struct sockaddr *)&any, sizeof any) == 0 &&
+                   setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) == 0 &&
+                   watch_start(&w->firewall, fd, LOOP_READ) == 0;
+    if (!watched && fd >= 0)
         close(fd);
-    }
 }
 
-int route_watch_open(struct route_watch *w, struct ev_loop *loop, void (*changed)(void *arg),
+int route_watch_open(struct route_watch *w, struct loop *loop, void (*changed)(void *arg),
                      void *arg, struct udptun_error *err)
 {
     static const int groups[] = {RTNLGRP_LINK,       RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
@@ -68,11 +72,15 @@ int route_watch_open(struct route_watch *w, struct ev_loop *loop, void (*changed
     }
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
         setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &groups[i], sizeof groups[i]);
-    *w = (struct route_watch){.loop = loop, .changed = changed, .arg = arg};
-    ev_io_init(&w->readable, on_readable, fd, EV_READ);
-    ev_timer_init(&w->settle, on_settled, SETTLE_S, 0.);
-    w->readable.data = w->settle.data = w;
-    ev_io_start(loop, &w->readable);
+    *w = (struct route_watch){.changed = changed, .arg = arg};
+    watch_init(&w->routes, loop, on_routes, w);
+    watch_init(&w->firewall, loop, on_firewall, w);
+    timer_init(&w->settle, loop, on_settled, w);
+    if (watch_start(&w->routes, fd, LOOP_READ) < 0) {
+        close(fd);
+        return error_set(err, UDPTUN_E_NOMEM, NULL, "netlink: out of memory");
+    }
+    w->loop = loop;
     watch_firewall(w);
     return UDPTUN_OK;
 }
@@ -81,12 +89,12 @@ void route_watch_close(struct route_watch *w)
 {
     if (!w->loop)
         return;
-    ev_io_stop(w->loop, &w->readable);
-    ev_timer_stop(w->loop, &w->settle);
-    if (ev_is_active(&w->firewall)) {
-        ev_io_stop(w->loop, &w->firewall);
-        close(w->firewall.fd);
+    timer_stop(&w->settle);
+    if (watch_is_on(&w->firewall)) {
+        watch_stop(&w->firewall);
+        close(w->firewall.socket);
     }
-    close(w->readable.fd);
+    watch_stop(&w->routes);
+    close(w->routes.socket);
     w->loop = NULL;
 }

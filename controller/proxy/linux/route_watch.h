@@ -5,20 +5,19 @@
 #ifndef PROXY_LINUX_ROUTE_WATCH_H
 #define PROXY_LINUX_ROUTE_WATCH_H
 
-#include <ev.h>
-
+#include "daemon/platform/loop.h"
 #include "proto/error.h"
 
 struct route_watch {
-    struct ev_loop *loop;
-    ev_io readable;
-    ev_io firewall; /* not active where the kernel has no nf_tables */
-    ev_timer settle;
+    struct loop *loop; /* NULL: closed */
+    struct io_watch routes;
+    struct io_watch firewall; /* not on where the kernel has no nf_tables */
+    struct timer settle;
     void (*changed)(void *arg);
     void *arg;
 };
 
-int route_watch_open(struct route_watch *w, struct ev_loop *loop, void (*changed)(void *arg),
+int route_watch_open(struct route_watch *w, struct loop *loop, void (*changed)(void *arg),
                      void *arg, struct udptun_error *err);
 void route_watch_close(struct route_watch *w);
 

@@ -2,6 +2,7 @@
 /* process.c - see process.h. */
 #include "daemon/platform/process/process.h"
 
+#include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -29,6 +30,15 @@ void process_share_arena(void)
 #ifdef __GLIBC__
     mallopt(M_ARENA_MAX, 1);
 #endif
+}
+
+bool process_user_id(const char *name, uint32_t *id)
+{
+    const struct passwd *user = getpwnam(name);
+    if (!user)
+        return false;
+    *id = user->pw_uid;
+    return true;
 }
 
 char *process_absolute_path(const char *path)
