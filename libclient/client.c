@@ -27,8 +27,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "daemon/platform/clock.h"
 #include "proto/error.h"
 #include "proto/version.h"
 #include "proto/versioned.h"
@@ -50,9 +50,7 @@ const char *udptun_client_code_name(int code)
 
 int64_t client_now_ms(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (int64_t)(clock_us() / 1000);
 }
 
 void udptun_client_config_init_sized(struct udptun_client_config *config, size_t size)
@@ -108,7 +106,7 @@ udptun_client *udptun_client_new(const struct udptun_client_config *given, struc
     }
     client->config = *config;
     client->config.socket_path = NULL; /* the caller's string; paths[] has what is used */
-    client->fd = -1;
+    client->fd = NO_SOCKET;
     client->pause_ms = config->reconnect_min_ms;
     list_init(&client->requests);
     inbox_init(&client->inbox, config->max_reply_bytes);
@@ -166,7 +164,7 @@ uint64_t udptun_client_get_generation(const udptun_client *client)
 
 unsigned udptun_client_get_events(const udptun_client *client)
 {
-    if (client->fd < 0)
+    if (client->fd == NO_SOCKET)
         return 0;
     return UDPTUN_CLIENT_READ | (request_to_send(client) ? UDPTUN_CLIENT_WRITE : 0);
 }
@@ -186,15 +184,15 @@ int udptun_client_process(udptun_client *client)
 {
     /* From a callback: what is due is under way up the stack. */
     if (client->depth > 0)
-        return client->freed || client->fd >= 0 ? UDPTUN_OK : client->last_error.code;
+        return client->freed || client->fd != NO_SOCKET ? UDPTUN_OK : client->last_error.code;
     client_enter(client);
     if (connection_wanted(client) && client_now_ms() >= client->retry_at_ms)
         connection_open(client);
-    if (!client->freed && client->fd >= 0)
+    if (!client->freed && client->fd != NO_SOCKET)
         connection_work(client);
     if (!client->freed)
         requests_time_out(client);
 
-    int code = client->freed || client->fd >= 0 ? UDPTUN_OK : client->last_error.code;
+    int code = client->freed || client->fd != NO_SOCKET ? UDPTUN_OK : client->last_error.code;
     return client_leave(client) ? code : UDPTUN_E_CANCELLED;
 }

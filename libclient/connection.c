@@ -3,18 +3,12 @@
  * connection.c - the socket: connecting, losing and retrying, bytes out and in.
  *
  * A Unix socket connects at once or not at all, so there is no state between. A daemon whose
- * accept queue is full (EAGAIN) is there but busy: that is tried again in a moment, also by a
+ * accept queue is full (IO_AGAIN) is there but busy: that is tried again in a moment, also by a
  * client that does not reconnect, for as long as its calls have time.
  */
 #include "libclient/internal.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
-
+#include "daemon/platform/local.h"
 #include "proto/error.h"
 
 #define BUSY_PAUSE_MS 20
@@ -24,7 +18,7 @@
 
 bool connection_wanted(const struct udptun_client *client)
 {
-    return client->fd < 0 && !client->freed &&
+    return client->fd == NO_SOCKET && !client->freed &&
            (client->config.reconnect || !list_empty(&client->requests));
 }
 
@@ -37,9 +31,9 @@ static void tell_state(struct udptun_client *client, enum udptun_client_state st
 
 void connection_close(struct udptun_client *client)
 {
-    if (client->fd >= 0)
-        close(client->fd);
-    client->fd = -1;
+    if (client->fd != NO_SOCKET)
+        socket_close(client->fd);
+    client->fd = NO_SOCKET;
     inbox_clear(&client->inbox);
 }
 
@@ -65,28 +59,10 @@ static void connection_lost(struct udptun_client *client, const struct udptun_er
         tell_state(client, UDPTUN_CLIENT_DISCONNECTED, &reason);
 }
 
-/* 0 or an errno. */
-static int connect_path(struct udptun_client *client, const char *path)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    memcpy(address.sun_path, path, strlen(path));
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return errno;
-    if (connect(fd, (const struct sockaddr *)&address, sizeof address) < 0) {
-        int cause = errno;
-        close(fd);
-        return cause;
-    }
-    client->fd = fd;
-    client->generation++;
-    return 0;
-}
-
 static void note_refusal(struct udptun_client *client, int cause)
 {
     const char *path = client->paths[client->path_count - 1];
-    if (cause == EACCES || cause == EPERM)
+    if (io_of(cause) == IO_DENIED)
         error_set_errno(&client->last_error, UDPTUN_E_PERMISSION, cause, NULL, "%s", path);
     else if (client->path_count > 1)
         error_set_errno(&client->last_error, UDPTUN_E_UNREACHABLE, cause, NULL,
@@ -100,11 +76,12 @@ int connection_open(struct udptun_client *client)
 {
     int cause = 0;
     for (client->path_at = 0; client->path_at < client->path_count; client->path_at++) {
-        cause = connect_path(client, client->paths[client->path_at]);
-        if (cause == 0 || cause == EAGAIN)
+        cause = local_connect(client->paths[client->path_at], &client->fd);
+        if (cause == 0 || io_of(cause) == IO_AGAIN)
             break;
     }
     if (cause == 0) {
+        client->generation++;
         static const struct udptun_error none = {0};
         client->last_error = none;
         if (client->subscription && request_renew_subscription(client) < 0) {
@@ -118,7 +95,7 @@ int connection_open(struct udptun_client *client)
     }
 
     note_refusal(client, cause);
-    if (cause == EAGAIN) {
+    if (io_of(cause) == IO_AGAIN) {
         client->retry_at_ms = client_now_ms() + BUSY_PAUSE_MS;
         return client->last_error.code;
     }
@@ -132,48 +109,28 @@ int connection_open(struct udptun_client *client)
     return client->last_error.code;
 }
 
-/* sendmsg() with the request's descriptors on its first byte. */
-static ssize_t send_some(int fd, struct request *request)
-{
-    union {
-        struct cmsghdr align;
-        char data[CMSG_SPACE(sizeof request->fds)];
-    } control = {0};
-    struct iovec iov = {request->text + request->sent, request->size - request->sent};
-    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
-
-    if (request->sent == 0 && request->fd_count > 0) {
-        size_t size = request->fd_count * sizeof request->fds[0];
-        message.msg_control = control.data;
-        message.msg_controllen = CMSG_SPACE(size);
-        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(size);
-        memcpy(CMSG_DATA(header), request->fds, size);
-    }
-    return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
 /* A failure is left for the reading side to find: what the daemon said before it closed is read
- * first. Returns false when there is nothing to be read for either. */
-static bool send_all(struct udptun_client *client)
+ * first. 0, or the system's error number when there is nothing to be read for either. */
+static int send_all(struct udptun_client *client)
 {
     struct request *request;
     while ((request = request_to_send(client)) != NULL) {
-        ssize_t sent = send_some(client->fd, request);
-        if (sent < 0 && errno == EINTR)
-            continue;
-        if (sent < 0)
-            return errno == EAGAIN || errno == EPIPE || errno == ECONNRESET;
-        request->sent += (size_t)sent;
+        size_t sent;
+        int failure =
+            local_write(client->fd, request->text + request->sent, request->size - request->sent,
+                        &sent, request->fds, request->sent == 0 ? request->fd_count : 0);
+        enum io what = io_of(failure);
+        if (what == IO_AGAIN || what == IO_CLOSED || what == IO_RESET)
+            return 0;
+        if (failure)
+            return failure;
+        request->sent += sent;
         if (request->sent == request->size)
             request_was_sent(request);
         else
-            while (request->fd_count > 0)
-                close(request->fds[--request->fd_count]);
+            request_close_fds(request);
     }
-    return true;
+    return 0;
 }
 
 /* Hand out every whole object. False: the connection is lost or the client freed. */
@@ -214,32 +171,32 @@ static void receive_all(struct udptun_client *client)
             connection_lost(client, &err);
             return;
         }
-        ssize_t got = recv(client->fd, to, room, MSG_DONTWAIT);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0 && errno == EAGAIN)
+        size_t got;
+        int failure = socket_read(client->fd, to, room, &got);
+        if (io_of(failure) == IO_AGAIN)
             return;
-        if (got <= 0) {
-            error_set_errno(&err, UDPTUN_E_UNREACHABLE, got < 0 ? errno : ECONNRESET, NULL,
-                            "the daemon closed the connection before it answered");
+        if (got == 0) {
+            error_set_errno(&err, UDPTUN_E_UNREACHABLE, failure ? failure : io_error(IO_RESET),
+                            NULL, "the daemon closed the connection before it answered");
             connection_lost(client, &err);
             return;
         }
-        inbox_filled(&client->inbox, (size_t)got);
+        inbox_filled(&client->inbox, got);
         if (!dispatch_inbox(client))
             return;
-        budget -= (size_t)got < budget ? (size_t)got : budget;
+        budget -= got < budget ? got : budget;
     }
 }
 
 void connection_work(struct udptun_client *client)
 {
-    if (send_all(client)) {
+    int failure = send_all(client);
+    if (!failure) {
         receive_all(client);
         return;
     }
     struct udptun_error err;
-    error_set_errno(&err, UDPTUN_E_UNREACHABLE, errno, NULL, "cannot send to %s",
+    error_set_errno(&err, UDPTUN_E_UNREACHABLE, failure, NULL, "cannot send to %s",
                     udptun_client_get_socket_path(client));
     connection_lost(client, &err);
 }

@@ -16,6 +16,7 @@
 #include <jansson.h>
 #include <udptun/client.h>
 
+#include "daemon/platform/socket.h"
 #include "libclient/inbox.h"
 #include "proto/control/json.h"
 #include "proto/list.h"
@@ -31,7 +32,7 @@ struct request {
     char *text; /* the message with its newline */
     size_t size;
     size_t sent; /* bytes of `text` that the kernel has */
-    int fds[UDPTUN_CLIENT_MAX_FDS];
+    udptun_socket fds[UDPTUN_CLIENT_MAX_FDS];
     size_t fd_count;     /* 0 once they went with the first byte */
     int64_t deadline_ms; /* monotonic; -1: none */
     udptun_client_reply_fn done;
@@ -46,7 +47,7 @@ struct udptun_client {
     char *paths[MAX_SOCKET_PATHS]; /* in the order in which they are tried */
     size_t path_count;
     size_t path_at;      /* the one connected to, or to be tried first */
-    int fd;              /* -1: none */
+    udptun_socket fd;    /* NO_SOCKET: none */
     uint64_t generation; /* connections made so far */
     struct inbox inbox;
     struct list requests;
@@ -87,6 +88,8 @@ struct request *request_find(struct udptun_client *client, uint64_t id);
 struct request *request_oldest(struct udptun_client *client);
 /* The first one with bytes to send, or NULL. */
 struct request *request_to_send(const struct udptun_client *client);
+/* Its copies of descriptors are no longer needed. */
+void request_close_fds(struct request *request);
 /* All of `request` is with the kernel. */
 void request_was_sent(struct request *request);
 /* Fire the callback and forget the request. */

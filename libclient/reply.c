@@ -2,41 +2,14 @@
 /* reply.c - what came: replies to their requests, events to the app. */
 #include "libclient/internal.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
 
+#include "daemon/platform/result.h"
 #include "proto/error.h"
-
-/* The errno names that the daemon's errors carry. */
-static int errno_by_name(const char *name)
-{
-#define NAMED(symbol)                                                                              \
-    {                                                                                              \
-#symbol, symbol                                                                            \
-    }
-    static const struct {
-        const char *name;
-        int value;
-    } names[] = {
-        NAMED(EACCES),       NAMED(EADDRINUSE),  NAMED(EADDRNOTAVAIL), NAMED(EAFNOSUPPORT),
-        NAMED(EAGAIN),       NAMED(EBADF),       NAMED(EBUSY),         NAMED(ECONNREFUSED),
-        NAMED(ECONNRESET),   NAMED(EEXIST),      NAMED(EHOSTUNREACH),  NAMED(EINVAL),
-        NAMED(EIO),          NAMED(EISDIR),      NAMED(ELOOP),         NAMED(EMFILE),
-        NAMED(ENAMETOOLONG), NAMED(ENETUNREACH), NAMED(ENFILE),        NAMED(ENODEV),
-        NAMED(ENOENT),       NAMED(ENOMEM),      NAMED(ENOPROTOOPT),   NAMED(ENOSPC),
-        NAMED(ENOTDIR),      NAMED(ENOTSUP),     NAMED(EPERM),         NAMED(EPIPE),
-        NAMED(EROFS),        NAMED(ETIMEDOUT),
-    };
-#undef NAMED
-    for (size_t i = 0; name && i < sizeof names / sizeof names[0]; i++)
-        if (strcmp(names[i].name, name) == 0)
-            return names[i].value;
-    return 0;
-}
 
 /* The error that a reply tells of; code UDPTUN_OK when it tells of none. */
 static void error_of(const json_t *root, struct udptun_error *err)
@@ -55,7 +28,8 @@ static void error_of(const json_t *root, struct udptun_error *err)
     const char *field = json_string_value(json_object_get(detail, "field"));
     error_set(err, code > 0 && code < 1000 ? -(int)code : UDPTUN_E_UNEXPECTED, field, "%s",
               message ? message : error_text(-(int)code));
-    err->sys_errno = errno_by_name(json_string_value(json_object_get(detail, "errno")));
+    const char *name = json_string_value(json_object_get(detail, "errno"));
+    err->sys_errno = name ? io_by_name(name) : 0;
 }
 
 static struct request *request_of(struct udptun_client *client, const json_t *root)

@@ -2,13 +2,10 @@
 /* request.c - the queue of calls: accepting, completing, timing out. */
 #include "libclient/internal.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <jansson.h>
 
@@ -22,16 +19,16 @@ void udptun_client_request_init_sized(struct udptun_client_request *request, con
     versioned_init(request, size, &defaults, sizeof defaults);
 }
 
-static void drop_fds(struct request *request)
+void request_close_fds(struct request *request)
 {
     while (request->fd_count > 0)
-        close(request->fds[--request->fd_count]);
+        socket_close(request->fds[--request->fd_count]);
 }
 
 static void request_free(struct request *request)
 {
     list_remove(&request->node);
-    drop_fds(request);
+    request_close_fds(request);
     free(request->text);
     free(request->subscription);
     free(request);
@@ -85,11 +82,12 @@ static int copy_fds(struct request *request, const struct udptun_client_request 
         return error_set(err, UDPTUN_E_INVALID, "fd_count", "fd_count: at most %d descriptors",
                          UDPTUN_CLIENT_MAX_FDS);
     for (size_t i = 0; i < wanted->fd_count; i++) {
-        int fd = fcntl(wanted->fds[i], F_DUPFD_CLOEXEC, 0);
-        if (fd < 0)
-            return error_set_errno(err, errno == EBADF ? UDPTUN_E_INVALID : UDPTUN_E_LIMIT, errno,
-                                   "fds", "fds[%zu]", i);
-        request->fds[request->fd_count++] = fd;
+        int failure = socket_copy(wanted->fds[i], &request->fds[request->fd_count]);
+        if (failure)
+            return error_set_errno(
+                err, io_is_shortage(io_of(failure)) ? UDPTUN_E_LIMIT : UDPTUN_E_INVALID, failure,
+                "fds", "fds[%zu]", i);
+        request->fd_count++;
     }
     return UDPTUN_OK;
 }
@@ -192,7 +190,7 @@ struct request *request_to_send(const struct udptun_client *client)
 
 void request_was_sent(struct request *request)
 {
-    drop_fds(request);
+    request_close_fds(request);
     if (request->abandoned)
         request_free(request);
 }
@@ -202,7 +200,7 @@ void request_complete(struct udptun_client *client, struct request *request,
 {
     udptun_client_reply_fn done = request->done;
     void *arg = request->arg;
-    bool half_sent = client->fd >= 0 && request->sent > 0 && request->sent < request->size;
+    bool half_sent = client->fd != NO_SOCKET && request->sent > 0 && request->sent < request->size;
     if (half_sent)
         request->abandoned = true;
     else
@@ -252,7 +250,7 @@ void requests_time_out(struct udptun_client *client)
             if (request->abandoned || request->deadline_ms < 0 || request->deadline_ms > now)
                 continue;
             struct udptun_error err;
-            if (client->fd < 0 && client->last_error.code)
+            if (client->fd == NO_SOCKET && client->last_error.code)
                 err = client->last_error; /* tells more than "no reply" */
             else
                 error_set(&err, UDPTUN_E_TIMEOUT, NULL, "no reply from the daemon in time");

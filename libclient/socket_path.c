@@ -5,9 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
-#include <unistd.h>
 
+#include "daemon/platform/local.h"
 #include "proto/error.h"
 
 #define SYSTEM_SOCKET "/run/udptund/control.sock"
@@ -16,15 +15,14 @@
 static int add(struct udptun_client *client, const char *folder, const char *path,
                struct udptun_error *err)
 {
-    const size_t room = sizeof((struct sockaddr_un *)NULL)->sun_path;
     char *text;
     if (asprintf(&text, "%s%s%s", folder, folder[0] ? "/" : "", path) < 0)
         return error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
-    if (strlen(text) >= room) {
+    if (strlen(text) >= SOCKET_PATH_SIZE) {
         free(text);
         return error_set(err, UDPTUN_E_INVALID, "socket_path",
-                         "socket path: longer than the %zu bytes that a Unix socket can have: %s",
-                         room - 1, path);
+                         "socket path: longer than the %d bytes that a Unix socket can have: %s",
+                         SOCKET_PATH_SIZE - 1, path);
     }
     client->paths[client->path_count++] = text;
     return UDPTUN_OK;
@@ -38,7 +36,7 @@ int socket_paths_find(struct udptun_client *client, const char *given, struct ud
         return add(client, "", given, err);
 
     const char *runtime = getenv("XDG_RUNTIME_DIR");
-    if (geteuid() != 0 && runtime && runtime[0]) {
+    if (!local_is_root() && runtime && runtime[0]) {
         int code = add(client, runtime, USER_SOCKET, err);
         if (code < 0)
             return code;

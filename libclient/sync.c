@@ -2,14 +2,12 @@
 /* sync.c - waiting for a call on this connection alone, and the functions for common actions. */
 #include "libclient/internal.h"
 
-#include <errno.h>
-#include <limits.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
 
+#include "daemon/platform/wait.h"
 #include "proto/error.h"
 
 struct waiter {
@@ -35,15 +33,15 @@ static void on_reply(void *arg, udptun_client *client, const struct udptun_clien
 static void sleep_until_due(const struct udptun_client *client, int64_t limit_ms)
 {
     unsigned events = udptun_client_get_events(client);
-    struct pollfd ready = {
-        .fd = client->fd,
-        .events = (short)((events & UDPTUN_CLIENT_READ ? POLLIN : 0) |
-                          (events & UDPTUN_CLIENT_WRITE ? POLLOUT : 0)),
+    struct wait_entry connection = {
+        .socket = client->fd,
+        .wanted = (events & UDPTUN_CLIENT_READ ? (unsigned)WAIT_READ : 0) |
+                  (events & UDPTUN_CLIENT_WRITE ? (unsigned)WAIT_WRITE : 0),
     };
     int64_t timeout = udptun_client_get_timeout_ms(client);
     if (limit_ms >= 0 && (timeout < 0 || limit_ms < timeout))
         timeout = limit_ms;
-    poll(&ready, 1, timeout > INT_MAX ? INT_MAX : (int)timeout);
+    wait_for(&connection, 1, timeout);
 }
 
 int udptun_client_wait(udptun_client *client, int64_t timeout_ms)
@@ -62,7 +60,7 @@ int udptun_client_call_wait(udptun_client *client, const struct udptun_client_re
     if (client->depth > 0)
         return error_set(err, UDPTUN_E_CONFLICT, NULL, "a callback cannot wait for a call");
     /* A daemon that was restarted while nobody looked: find out before the call is sent to it. */
-    if (client->fd >= 0 && udptun_client_process(client) == UDPTUN_E_CANCELLED)
+    if (client->fd != NO_SOCKET && udptun_client_process(client) == UDPTUN_E_CANCELLED)
         return error_set(err, UDPTUN_E_CANCELLED, NULL, "cancelled: the client was freed");
     struct waiter waiter = {0};
     int code = udptun_client_call(client, request, on_reply, &waiter, NULL, err);

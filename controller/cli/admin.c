@@ -2,11 +2,11 @@
 /* admin.c - the daemon as a whole: config, metrics, log, life; keys, versions, raw calls. */
 #include "controller/cli/cli.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include <sodium.h>
 
+#include "daemon/platform/result.h"
 #include "proto/version.h"
 
 #define KEY_SIZE 32
@@ -29,7 +29,8 @@ static enum exit_status read_object(const char *path, const char *what, json_t *
     bool standard_input = strcmp(path, "-") == 0;
     FILE *file = standard_input ? stdin : fopen(path, "re");
     if (!file)
-        return complain(EXIT_OTHER, "%s: %s: %s", what, path, strerror(errno));
+        return complain(EXIT_OTHER, "%s: %s: %s", what, path,
+                        io_text(io_last(), (char[IO_TEXT_SIZE]){0}));
     *object = json_loadf(file, JSON_REJECT_DUPLICATES, &where);
     if (!standard_input)
         fclose(file);

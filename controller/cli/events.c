@@ -7,16 +7,14 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "daemon/platform/clock.h"
 
 /* "2026-11-20T21:57:11 " of now, or of `at_s`. */
 static void print_time(double at_s)
 {
-    char text[32];
-    time_t when = at_s > 0 ? (time_t)at_s : time(NULL);
-    struct tm local;
-    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", localtime_r(&when, &local));
-    printf("%s ", text);
+    char text[CLOCK_TEXT_SIZE];
+    printf("%s ", clock_local_text(at_s > 0 ? (uint64_t)at_s : clock_wall_ms() / 1000, text));
 }
 
 static void print_state(const struct cli *cli, const json_t *data, const char *reason)

@@ -2,9 +2,10 @@
 /* main.c - udptunctl: from argv to an exit status. The other files are listed in cli.h. */
 #include "controller/cli/cli.h"
 
-#include <errno.h>
 #include <locale.h>
 #include <string.h>
+
+#include "daemon/platform/result.h"
 
 int main(int argc, char **argv)
 {
@@ -24,6 +25,7 @@ int main(int argc, char **argv)
     json_decref(cli.options);
     /* A full disk or a closed pipe is a failure, too. */
     if (fflush(stdout) != 0 && status == EXIT_OK)
-        status = complain(EXIT_OTHER, "standard output: %s", strerror(errno));
+        status = complain(EXIT_OTHER, "standard output: %s",
+                          io_text(io_last(), (char[IO_TEXT_SIZE]){0}));
     return (int)status;
 }

@@ -5,8 +5,8 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
+
+#include "daemon/platform/terminal.h"
 
 /* Narrower than this no table can be made to fit. */
 #define LEAST_WIDTH 40
@@ -15,12 +15,12 @@ void output_init(struct cli *cli)
 {
     const char *no_colour = getenv("NO_COLOR");
     const char *terminal = getenv("TERM");
-    if (!isatty(STDOUT_FILENO))
+    unsigned columns;
+    if (!terminal_of_output(&columns))
         return;
     cli->colour = !(no_colour && no_colour[0]) && terminal && strcmp(terminal, "dumb") != 0;
-    struct winsize size;
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-        cli->width = size.ws_col < LEAST_WIDTH ? LEAST_WIDTH : size.ws_col;
+    if (columns > 0)
+        cli->width = columns < LEAST_WIDTH ? LEAST_WIDTH : (int)columns;
 }
 
 const char *colour_on(bool coloured, enum colour colour)

@@ -6,11 +6,12 @@
  */
 #include "controller/cli/cli.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "daemon/platform/files.h"
+#include "daemon/platform/result.h"
 
 #define LINE_SIZE 1024
 
@@ -22,20 +23,21 @@ static enum exit_status bad_value(const struct flag *flag, const char *text, con
 /* The first line of `path`, "-" for standard input, without the white space around it. */
 static enum exit_status read_line(const struct flag *flag, const char *path, char line[LINE_SIZE])
 {
+    char text[IO_TEXT_SIZE];
     bool standard_input = strcmp(path, "-") == 0;
     FILE *file = standard_input ? stdin : fopen(path, "re");
     const char *name = standard_input ? "standard input" : path;
     if (!file)
         return complain(EXIT_USAGE, "--%s: cannot open '%s': %s", flag->name, path,
-                        strerror(errno));
+                        io_text(io_last(), text));
     bool got = fgets(line, LINE_SIZE, file) != NULL;
     bool failed = !got && ferror(file);
-    int cause = errno;
+    int cause = io_last();
     if (!standard_input)
         fclose(file);
     if (failed)
         return complain(EXIT_USAGE, "--%s: cannot read '%s': %s", flag->name, name,
-                        strerror(cause));
+                        io_text(cause, text));
     if (!got)
         line[0] = '\0';
     if (strlen(line) + 1 == LINE_SIZE)
@@ -72,10 +74,11 @@ static enum exit_status store_line(json_t *into, const char *key, const struct f
 /* The daemon runs in another folder, so the path is made absolute here. */
 static json_t *absolute_path(const char *path)
 {
-    char folder[PATH_MAX];
-    if (path[0] == '/' || !getcwd(folder, sizeof folder))
-        return json_string(path);
-    return json_sprintf("%s/%s", strcmp(folder, "/") == 0 ? "" : folder, path);
+    char *folder = path[0] == '/' ? NULL : folder_current();
+    json_t *absolute = folder ? json_sprintf("%s/%s", strcmp(folder, "/") == 0 ? "" : folder, path)
+                              : json_string(path);
+    free(folder);
+    return absolute;
 }
 
 static enum exit_status store_list(json_t *into, const char *key, const struct flag *flag,
@@ -101,9 +104,8 @@ static enum exit_status store_integer(json_t *into, const char *key, const struc
 {
     char *end;
     bool hex = strncmp(text, "0x", 2) == 0;
-    errno = 0;
     long long number = strtoll(text, &end, hex ? 16 : 10);
-    if (end == text || *end || errno)
+    if (end == text || *end || number == LLONG_MAX || number == LLONG_MIN)
         return bad_value(flag, text, "a whole number");
     return store_json(into, key, json_integer(number), flag, text);
 }
@@ -112,9 +114,8 @@ static enum exit_status store_seconds(json_t *into, const char *key, const struc
                                       const char *text)
 {
     char *end;
-    errno = 0;
     double seconds = strtod(text, &end);
-    if (end == text || *end || errno || !(seconds > 0) || seconds > 1e9)
+    if (end == text || *end || !(seconds > 0) || seconds > 1e9)
         return bad_value(flag, text, "a number of seconds above 0");
     return store_json(into, key, json_real(seconds), flag, text);
 }

@@ -13,7 +13,8 @@
 #include "controller/cli/cli.h"
 
 #include <string.h>
-#include <time.h>
+
+#include "daemon/platform/clock.h"
 
 #define PERIOD_MS  1000
 #define AT_MOST_MS 100 /* between two looks, however many events come */
@@ -29,9 +30,7 @@ struct watch {
 
 static int64_t now_ms(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (int64_t)(clock_us() / 1000);
 }
 
 /* ---- events ------------------------------------------------------------------------------------
@@ -119,11 +118,8 @@ static void add_rates(json_t *status, const struct watch *watch)
 
 static void print_line(const json_t *object, const char *state)
 {
-    char when[32];
-    time_t now = time(NULL);
-    struct tm local;
-    strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", localtime_r(&now, &local));
-    printf("%s ", when);
+    char when[CLOCK_TEXT_SIZE];
+    printf("%s ", clock_local_text(clock_wall_ms() / 1000, when));
     print_clean(stdout, text_of(object, "name"));
     putchar(' ');
     print_clean(stdout, state);

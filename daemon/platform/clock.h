@@ -20,4 +20,7 @@ uint64_t clock_wall_ms(void);
 #define CLOCK_TEXT_SIZE 32
 char *clock_wall_text(char text[CLOCK_TEXT_SIZE]);
 
+/* Seconds since 1970 in the user's time zone, "2024-05-01T14:00:00". Returns `text`. */
+char *clock_local_text(uint64_t wall_s, char text[CLOCK_TEXT_SIZE]);
+
 #endif

@@ -33,6 +33,9 @@ int read_file(const char *path, size_t limit, char **text, size_t *size, struct 
  * users other than its owner may read it. A pipe without a writer does not hold this up. */
 int file_read_secret(const char *path, void *to, size_t size, size_t *used, bool *exposed);
 
+/* The folder that relative paths start from; free() it. NULL: not known, or out of memory. */
+char *folder_current(void);
+
 /* ---- a folder ------------------------------------------------------------------------------ */
 
 /* Open a folder, and lock it against other processes that do the same. IO_IN_USE: one has it. A

@@ -44,6 +44,9 @@ enum io {
 /* What a system's error number means; 0 is IO_OK. */
 enum io io_of(int os_error);
 
+/* The error number of a call of the C library that has just failed: fopen(), fgets(), fflush(). */
+int io_last(void);
+
 /* An error number of the system's that means `what`, for a failure that no call reported. */
 int io_error(enum io what);
 

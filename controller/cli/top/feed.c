@@ -4,18 +4,16 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "controller/cli/top/prompt.h"
+#include "daemon/platform/clock.h"
 
 #define STATUS_PAUSE_MS   100 /* between two looks, however many changes are told */
 #define RECONNECT_MOST_MS 1000
 
 int64_t feed_now_ms(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (int64_t)(clock_us() / 1000);
 }
 
 /* ---- the status --------------------------------------------------------------------------------

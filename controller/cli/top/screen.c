@@ -110,7 +110,12 @@ static void release(const int *numbers, size_t count, void (*handler)(int))
     }
 }
 
-int screen_signal_fd(void)
+udptun_socket screen_key_fd(void)
+{
+    return STDIN_FILENO;
+}
+
+udptun_socket screen_signal_fd(void)
 {
     return terminal.signals[0];
 }
@@ -141,6 +146,8 @@ int screen_signal(void)
 
 void screen_raise(int number)
 {
+    if (number == SIGINT)
+        return;
     signal(number, SIG_DFL);
     raise(number);
 }

@@ -10,6 +10,7 @@
 #define CONTROLLER_CLI_TOP_SCREEN_H
 
 #include "controller/cli/top/model.h"
+#include "daemon/platform/socket.h"
 
 /* Whether this is a terminal to draw on: EXIT_OK, or EXIT_USAGE after saying why it is none. */
 enum exit_status screen_check(void);
@@ -22,13 +23,16 @@ void screen_close(void);
  * erases), 0 for none. */
 enum top_key screen_key(int *character);
 
+/* Readable when screen_key() has one, or the terminal is gone. */
+udptun_socket screen_key_fd(void);
+
 /* Readable when screen_signal() has something to say. */
-int screen_signal_fd(void);
+udptun_socket screen_signal_fd(void);
 
 /* The signal that asks for the end, 0: none did. What else came is done: a new size is taken. */
 int screen_signal(void);
 
-/* With the terminal given back: end as the signal would have ended us. */
+/* With the terminal given back: end as the signal would have ended us. An interrupt only quits. */
 void screen_raise(int number);
 
 /* ---- to draw with ------------------------------------------------------------------------------

@@ -3,23 +3,12 @@
  * top.c - "top": the loop that joins the daemon (feed.c), the user and the terminal (screen.c) to
  * the model (model.c), which draw.c shows.
  */
-#include <errno.h>
-#include <limits.h>
-#include <poll.h>
-#include <signal.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "controller/cli/top/draw.h"
 #include "controller/cli/top/feed.h"
 #include "controller/cli/top/screen.h"
-
-#define GONE (POLLHUP | POLLERR | POLLNVAL)
-
-static int clamp_ms(int64_t ms)
-{
-    return ms < 0 ? -1 : ms > INT_MAX ? INT_MAX : (int)ms;
-}
+#include "daemon/platform/wait.h"
 
 static void take_size(struct top_model *model)
 {
@@ -43,25 +32,25 @@ static int run(struct top_model *model, struct feed *feed)
             draw(model);
         feed->changed = false;
         unsigned events = udptun_client_get_events(feed->client);
-        struct pollfd ready[] = {
-            {.fd = STDIN_FILENO, .events = POLLIN},
-            {.fd = screen_signal_fd(), .events = POLLIN},
-            {.fd = udptun_client_get_fd(feed->client),
-             .events = (short)((events & UDPTUN_CLIENT_READ ? POLLIN : 0) |
-                               (events & UDPTUN_CLIENT_WRITE ? POLLOUT : 0))},
+        struct wait_entry entries[] = {
+            {.socket = screen_key_fd(), .wanted = WAIT_READ},
+            {.socket = screen_signal_fd(), .wanted = WAIT_READ},
+            {.socket = udptun_client_get_fd(feed->client),
+             .wanted = (events & UDPTUN_CLIENT_READ ? (unsigned)WAIT_READ : 0) |
+                       (events & UDPTUN_CLIENT_WRITE ? (unsigned)WAIT_WRITE : 0)},
         };
-        if (poll(ready, 3, clamp_ms(feed_timeout_ms(feed))) < 0 && errno != EINTR)
+        if (wait_for(entries, 3, feed_timeout_ms(feed)))
             return 0;
-        if (ready[1].revents) {
+        if (entries[1].ready) {
             int asked = screen_signal();
             if (asked)
                 return asked;
             take_size(model);
             feed->changed = true;
         }
-        if (ready[0].revents & GONE)
+        if (entries[0].ready & WAIT_GONE)
             return 0; /* the terminal is */
-        if (ready[0].revents) {
+        if (entries[0].ready) {
             take_keys(model);
             feed->changed = true;
         }
@@ -108,7 +97,7 @@ enum exit_status run_top(struct cli *cli)
         feed_close(&feed);
     }
     model_fini(&model);
-    if (asked && asked != SIGINT)
+    if (asked)
         screen_raise(asked);
     return status;
 }

@@ -11,3 +11,11 @@ char *clock_wall_text(char text[CLOCK_TEXT_SIZE])
     strftime(text, CLOCK_TEXT_SIZE, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
     return text;
 }
+
+char *clock_local_text(uint64_t wall_s, char text[CLOCK_TEXT_SIZE])
+{
+    time_t when = (time_t)wall_s;
+    struct tm tm;
+    strftime(text, CLOCK_TEXT_SIZE, "%Y-%m-%dT%H:%M:%S", localtime_r(&when, &tm));
+    return text;
+}

@@ -34,6 +34,12 @@ int make_folders(const char *path, unsigned mode, struct udptun_error *err)
 
 /* ---- reading ------------------------------------------------------------------------------- */
 
+char *folder_current(void)
+{
+    char path[PATH_MAX];
+    return getcwd(path, sizeof path) ? strdup(path) : NULL;
+}
+
 static int read_up_to(int fd, char *to, size_t size, size_t *used)
 {
     while (*used < size) {

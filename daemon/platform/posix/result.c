@@ -73,6 +73,11 @@ enum io io_of(int os_error)
     return IO_FAILED;
 }
 
+int io_last(void)
+{
+    return errno;
+}
+
 int io_error(enum io what)
 {
     switch (what) {
