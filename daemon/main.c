@@ -66,7 +66,7 @@ static void on_reloading(void *arg, bool begun)
         notify_send(&p->notify, "READY=1");
 }
 
-static int fail(const struct udptun_error *err, enum daemon_exit status)
+static int udptund_complain(const struct udptun_error *err, enum daemon_exit status)
 {
     fprintf(stderr, "udptund: %s\n", err->message);
     return (int)status;
@@ -83,8 +83,9 @@ static enum daemon_exit status_of_start(const struct udptun_error *err)
 }
 
 /* From a loop to the end of it. `*background` is told, and NULL then. */
-static int run(struct udptund_process *p, const struct udptund_options *o, const config_msg *file,
-               struct background **background, udptun_socket listening)
+static int udptund_run(struct udptund_process *p, const struct udptund_options *o,
+                       const config_msg *file, struct background **background,
+                       udptun_socket listening)
 {
     struct udptun_error err = {0};
     const struct control_config config = {.max_buffer_bytes = o->max_buffer_bytes,
@@ -106,15 +107,15 @@ static int run(struct udptund_process *p, const struct udptund_options *o, const
     p->signals = signals_new(&p->loop, &signals_ops, p);
     if (!p->signals) {
         error_set(&err, UDPTUN_E_NOMEM, NULL, "out of memory");
-        return fail(&err, EXIT_FAILED);
+        return udptund_complain(&err, EXIT_FAILED);
     }
     struct control *control = control_new(&config, &err);
     if (!control)
-        return fail(&err, status_of_start(&err));
+        return udptund_complain(&err, status_of_start(&err));
     p->control = control;
     if (o->pid_file && pid_file_write(o->pid_file, &err) < 0) {
         control_free(control);
-        return fail(&err, EXIT_FAILED);
+        return udptund_complain(&err, EXIT_FAILED);
     }
     log_write(&p->log, UDPTUN_LOG_INFO, "main", "udptund %s listens on %s", udptun_version(),
               o->socket_path);
@@ -134,7 +135,7 @@ static int run(struct udptund_process *p, const struct udptund_options *o, const
     return EXIT_OK;
 }
 
-static int start(struct udptund_options *o, const config_msg *file)
+static int udptund_start(struct udptund_options *o, const config_msg *file)
 {
     struct udptun_error err = {0};
     struct udptund_process p = {.log = {.level = o->log_level, .json = o->log_json},
@@ -142,14 +143,14 @@ static int start(struct udptund_options *o, const config_msg *file)
     struct background *background = NULL;
     udptun_socket listening = notify_listening();
     if (o->daemonize && background_start(&background, &err) < 0)
-        return fail(&err, EXIT_FAILED);
+        return udptund_complain(&err, EXIT_FAILED);
     int status = EXIT_FAILED;
     /* After the forks: an epoll descriptor is not to be shared. */
     if (loop_init_own(&p.loop, on_turn, &p) < 0) {
         fputs("udptund: cannot create an event loop\n", stderr);
     } else {
         loop_turn_when_asked(&p.loop); /* the engine has the traffic, by a turn of its own */
-        status = run(&p, o, file, &background, listening);
+        status = udptund_run(&p, o, file, &background, listening);
     }
     signals_free(p.signals);
     loop_fini(&p.loop);
@@ -176,11 +177,11 @@ int main(int argc, char **argv)
     struct udptun_error err = {0};
     config_msg *file = NULL;
     if (o.config_file && config_file_load(o.config_file, &file, &err) < 0)
-        return fail(&err, EXIT_BAD_CONFIG);
+        return udptund_complain(&err, EXIT_BAD_CONFIG);
     char *path = o.config_file ? process_absolute_path(o.config_file) : NULL;
     if (path)
         o.config_file = path; /* read again when the working folder may be another */
-    int status = o.check_config ? EXIT_OK : start(&o, file);
+    int status = o.check_config ? EXIT_OK : udptund_start(&o, file);
     free(path);
     if (file)
         protobuf_c_message_free_unpacked(&file->base, NULL);

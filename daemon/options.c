@@ -98,7 +98,7 @@ static bool parse_size(const char *text, int64_t *size)
     return *size >= 1 << 20;
 }
 
-static enum options_result usage(const char *what, const char *value)
+static enum options_result udptund_options_usage(const char *what, const char *value)
 {
     fprintf(stderr, "udptund: %s%s%s; see udptund --help\n", what, value ? ": " : "",
             value ? value : "");
@@ -106,10 +106,11 @@ static enum options_result usage(const char *what, const char *value)
 }
 
 /* One option that was read; OPTIONS_RUN to go on. */
-static enum options_result take(struct udptund_options *o, int option, const char *value)
+static enum options_result udptund_options_take(struct udptund_options *o, int option,
+                                                const char *value)
 {
     if (value && !*value)
-        return usage("an option has an empty value", NULL);
+        return udptund_options_usage("an option has an empty value", NULL);
     switch (option) {
     case 'c':
         o->config_file = value;
@@ -118,8 +119,9 @@ static enum options_result take(struct udptund_options *o, int option, const cha
         o->socket_path = value;
         return OPTIONS_RUN;
     case OPT_SOCKET_MODE:
-        return parse_mode(value, &o->socket_mode) ? OPTIONS_RUN
-                                                  : usage("--socket-mode is not octal", value);
+        return parse_mode(value, &o->socket_mode)
+                   ? OPTIONS_RUN
+                   : udptund_options_usage("--socket-mode is not octal", value);
     case OPT_SOCKET_GROUP:
         o->socket_group = value;
         return OPTIONS_RUN;
@@ -135,19 +137,21 @@ static enum options_result take(struct udptund_options *o, int option, const cha
         o->pid_file = value;
         return OPTIONS_RUN;
     case OPT_LOG_LEVEL:
-        return log_level_parse(value, &o->log_level) ? OPTIONS_RUN
-                                                     : usage("--log-level is unknown", value);
+        return log_level_parse(value, &o->log_level)
+                   ? OPTIONS_RUN
+                   : udptund_options_usage("--log-level is unknown", value);
     case OPT_LOG_FORMAT:
         o->log_json = strcmp(value, "json") == 0;
-        return o->log_json || strcmp(value, "text") == 0 ? OPTIONS_RUN
-                                                         : usage("--log-format is unknown", value);
+        return o->log_json || strcmp(value, "text") == 0
+                   ? OPTIONS_RUN
+                   : udptund_options_usage("--log-format is unknown", value);
     case OPT_METRICS:
         o->metrics = value;
         return OPTIONS_RUN;
     case OPT_MAX_BUFFER_BYTES:
         return parse_size(value, &o->max_buffer_bytes)
                    ? OPTIONS_RUN
-                   : usage("--max-buffer-bytes is not a size of 1M or more", value);
+                   : udptund_options_usage("--max-buffer-bytes is not a size of 1M or more", value);
     case OPT_CHECK_CONFIG:
         o->check_config = true;
         return OPTIONS_RUN;
@@ -205,21 +209,22 @@ enum options_result udptund_options_parse(struct udptund_options *o, int argc, c
         if (option < 0)
             break;
         no_state = no_state || option == OPT_NO_STATE;
-        enum options_result result = take(o, option, optarg);
+        enum options_result result = udptund_options_take(o, option, optarg);
         if (result != OPTIONS_RUN)
             return result;
     }
     if (optind < argc)
-        return usage("unexpected argument", argv[optind]);
+        return udptund_options_usage("unexpected argument", argv[optind]);
     if (no_state && o->state_dir)
-        return usage("--state-dir and --no-state exclude each other", NULL);
+        return udptund_options_usage("--state-dir and --no-state exclude each other", NULL);
     if (o->check_config && !o->config_file)
-        return usage("--check-config needs --config", NULL);
+        return udptund_options_usage("--check-config needs --config", NULL);
     if (o->check_config)
         return OPTIONS_RUN;
     if (!o->socket_path && !default_socket(o))
-        return usage("--socket is needed where XDG_RUNTIME_DIR is not set", NULL);
+        return udptund_options_usage("--socket is needed where XDG_RUNTIME_DIR is not set", NULL);
     if (!no_state && !o->state_dir && !default_state(o))
-        return usage("--state-dir or --no-state is needed where HOME is not set", NULL);
+        return udptund_options_usage("--state-dir or --no-state is needed where HOME is not set",
+                                     NULL);
     return OPTIONS_RUN;
 }

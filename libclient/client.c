@@ -65,7 +65,7 @@ void udptun_client_config_init_sized(struct udptun_client_config *config, size_t
     versioned_init(config, size, &defaults, sizeof defaults);
 }
 
-static int config_check(const struct udptun_client_config *config, struct udptun_error *err)
+static int client_config_check(const struct udptun_client_config *config, struct udptun_error *err)
 {
     if (config->timeout_ms < UDPTUN_CLIENT_NO_TIMEOUT)
         return error_set(err, UDPTUN_E_INVALID, "timeout_ms", "timeout_ms: is negative");
@@ -96,7 +96,7 @@ udptun_client *udptun_client_new(const struct udptun_client_config *given, struc
         error_set(err, UDPTUN_E_INVALID, "size", "size: not that of a known version");
         return NULL;
     }
-    if (config_check(config, err) < 0)
+    if (client_config_check(config, err) < 0)
         return NULL;
 
     struct udptun_client *client = calloc(1, sizeof *client);

@@ -37,7 +37,7 @@ void connection_close(struct udptun_client *client)
     inbox_clear(&client->inbox);
 }
 
-static void retry_later(struct udptun_client *client)
+static void connection_retry_later(struct udptun_client *client)
 {
     client->retry_at_ms = client_now_ms() + client->pause_ms;
     client->pause_ms = client->pause_ms * 2;
@@ -53,7 +53,7 @@ static void connection_lost(struct udptun_client *client, const struct udptun_er
     client->parting = (struct udptun_error){0};
     connection_close(client);
     if (client->config.reconnect)
-        retry_later(client);
+        connection_retry_later(client);
     requests_fail(client, client->config.reconnect, &reason);
     if (!client->freed)
         tell_state(client, UDPTUN_CLIENT_DISCONNECTED, &reason);
@@ -101,7 +101,7 @@ int connection_open(struct udptun_client *client)
     }
     client->path_at = 0;
     if (client->config.reconnect) {
-        retry_later(client);
+        connection_retry_later(client);
     } else {
         struct udptun_error reason = client->last_error;
         requests_fail(client, false, &reason);

@@ -30,7 +30,7 @@ void inbox_clear(struct inbox *inbox)
 }
 
 /* Drop what was handed out. */
-static void compact(struct inbox *inbox)
+static void inbox_compact(struct inbox *inbox)
 {
     if (inbox->start == 0)
         return;
@@ -42,7 +42,7 @@ static void compact(struct inbox *inbox)
 
 char *inbox_room(struct inbox *inbox, size_t *size)
 {
-    compact(inbox);
+    inbox_compact(inbox);
     /* Doubled when less than half is free, so that a long reply is not read in crumbs. */
     if (inbox->room < 2 * (inbox->used + 1)) {
         size_t room = inbox->room ? inbox->room * 2 : FIRST_ROOM;

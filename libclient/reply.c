@@ -51,8 +51,8 @@ static void tell_event(struct udptun_client *client, const char *text)
         client->config.event(client->config.arg, client, text);
 }
 
-static void answer(struct udptun_client *client, struct request *request, const json_t *root,
-                   const char *text)
+static void reply_answer(struct udptun_client *client, struct request *request, const json_t *root,
+                         const char *text)
 {
     struct udptun_client_reply reply = {.json = text};
     error_of(root, &reply.error);
@@ -111,7 +111,7 @@ int reply_dispatch(struct udptun_client *client, const char *text, size_t size,
         if (request && request->renewal)
             code = renewed(client, request, root, text, err);
         else if (request)
-            answer(client, request, root, text);
+            reply_answer(client, request, root, text);
         else if (!json_object_get(root, "id"))
             error_of(root, &client->parting); /* a farewell, such as "too many connections" */
     }

@@ -86,7 +86,7 @@ void udptun_client_free_text(char *text)
 /* ---- common actions ----------------------------------------------------------------------------
  */
 
-static int no_memory(struct udptun_error *err)
+static int sync_no_memory(struct udptun_error *err)
 {
     return error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
 }
@@ -99,19 +99,19 @@ static int named(const char *name, json_t **object, struct udptun_error *err)
     if (*object)
         return UDPTUN_OK;
     if (json_failure(&where) == UDPTUN_E_NOMEM)
-        return no_memory(err);
+        return sync_no_memory(err);
     return error_set(err, UDPTUN_E_INVALID, "name", "name: missing, or not UTF-8 text");
 }
 
 /* Make a call with `parameters` (taken) and give its returnValue, which the caller releases. */
-static int ask(udptun_client *client, const char *action, json_t *parameters, int64_t timeout_ms,
-               json_t **value, struct udptun_error *err)
+static int sync_ask(udptun_client *client, const char *action, json_t *parameters,
+                    int64_t timeout_ms, json_t **value, struct udptun_error *err)
 {
     *value = NULL;
     char *text = parameters ? json_text(parameters, JSON_COMPACT) : NULL;
     json_decref(parameters);
     if (!text)
-        return no_memory(err);
+        return sync_no_memory(err);
     struct udptun_client_request request;
     udptun_client_request_init(&request, action);
     request.parameters = text;
@@ -123,7 +123,7 @@ static int ask(udptun_client *client, const char *action, json_t *parameters, in
         json_t *root = json_loads(reply, 0, NULL);
         *value = json_incref(json_object_get(root, "returnValue"));
         if (!root)
-            code = no_memory(err);
+            code = sync_no_memory(err);
         json_decref(root);
     }
     free(reply);
@@ -135,7 +135,7 @@ static int changed_by(udptun_client *client, const char *action, json_t *paramet
                       int64_t timeout_ms, bool *changed, struct udptun_error *err)
 {
     json_t *value;
-    int code = ask(client, action, parameters, timeout_ms, &value, err);
+    int code = sync_ask(client, action, parameters, timeout_ms, &value, err);
     if (code == UDPTUN_OK && changed)
         *changed = json_is_true(json_object_get(value, "changed"));
     json_decref(value);
@@ -148,7 +148,7 @@ int udptun_client_configure_tunnel(udptun_client *client, const char *tunnel, bo
     json_error_t where;
     json_t *object = json_loads(tunnel, JSON_REJECT_DUPLICATES, &where);
     if (!object && json_failure(&where) == UDPTUN_E_NOMEM)
-        return no_memory(err);
+        return sync_no_memory(err);
     if (!json_is_object(object)) {
         json_decref(object);
         return error_set(err, UDPTUN_E_INVALID, "tunnel", "tunnel: must be a JSON object");
@@ -159,7 +159,7 @@ int udptun_client_configure_tunnel(udptun_client *client, const char *tunnel, bo
     if ((merge && json_object_set_new(object, "merge", json_true()) < 0) ||
         (wait_s > 0 && json_object_set_new(object, "wait", json_integer(wait_s)) < 0)) {
         json_decref(object);
-        return no_memory(err);
+        return sync_no_memory(err);
     }
     return changed_by(client, "configureUdpTunnel", object, timeout_ms, changed, err);
 }
@@ -184,11 +184,11 @@ int udptun_client_get_status(udptun_client *client, const char *name, char **sta
         parameters = json_object();
     if (code < 0)
         return code;
-    code = ask(client, "getStatus", parameters, 0, &value, err);
+    code = sync_ask(client, "getStatus", parameters, 0, &value, err);
     if (code == UDPTUN_OK && value) {
         *status = json_text(value, JSON_COMPACT | JSON_REAL_PRECISION(15));
         if (!*status)
-            code = no_memory(err);
+            code = sync_no_memory(err);
     } else if (code == UDPTUN_OK) {
         code = error_set(err, UDPTUN_E_BAD_REQUEST, NULL, "the reply has no returnValue");
     }
@@ -206,9 +206,9 @@ int udptun_client_ping(udptun_client *client, const char *name, int count, doubl
         return code;
     if (json_object_set_new(parameters, "count", json_integer(count)) < 0) {
         json_decref(parameters);
-        return no_memory(err);
+        return sync_no_memory(err);
     }
-    code = ask(client, "pingTunnel", parameters, 0, &value, err);
+    code = sync_ask(client, "pingTunnel", parameters, 0, &value, err);
     size_t i;
     const json_t *one;
     json_array_foreach(json_object_get(value, "rttMs"), i, one)

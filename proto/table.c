@@ -19,19 +19,19 @@ void table_fini(struct table *t)
     table_init(t);
 }
 
-static struct table_node **bucket_of(const struct table *t, uint64_t hash)
+static struct table_node **table_bucket_of(const struct table *t, uint64_t hash)
 {
     return &t->buckets[hash & (t->bucket_count - 1)];
 }
 
-static void put(struct table *t, struct table_node *node)
+static void table_put(struct table *t, struct table_node *node)
 {
-    struct table_node **bucket = bucket_of(t, node->hash);
+    struct table_node **bucket = table_bucket_of(t, node->hash);
     node->next = *bucket;
     *bucket = node;
 }
 
-static bool grow(struct table *t)
+static bool table_grow(struct table *t)
 {
     size_t count = t->bucket_count ? t->bucket_count * 2 : FIRST_BUCKETS;
     struct table_node **buckets = (struct table_node **)calloc(count, sizeof *buckets);
@@ -44,7 +44,7 @@ static bool grow(struct table *t)
         struct table_node *node = old.buckets[i];
         while (node) {
             struct table_node *next = node->next;
-            put(t, node);
+            table_put(t, node);
             node = next;
         }
     }
@@ -54,10 +54,10 @@ static bool grow(struct table *t)
 
 int table_insert(struct table *t, struct table_node *node, uint64_t hash)
 {
-    if (t->count >= t->bucket_count && !grow(t) && t->bucket_count == 0)
+    if (t->count >= t->bucket_count && !table_grow(t) && t->bucket_count == 0)
         return UDPTUN_E_NOMEM;
     node->hash = hash;
-    put(t, node);
+    table_put(t, node);
     t->count++;
     return UDPTUN_OK;
 }
@@ -67,7 +67,7 @@ struct table_node *table_find(const struct table *t, uint64_t hash, table_match 
 {
     if (t->count == 0)
         return NULL;
-    for (struct table_node *node = *bucket_of(t, hash); node; node = node->next)
+    for (struct table_node *node = *table_bucket_of(t, hash); node; node = node->next)
         if (node->hash == hash && match(node, key))
             return node;
     return NULL;
@@ -75,7 +75,7 @@ struct table_node *table_find(const struct table *t, uint64_t hash, table_match 
 
 void table_remove(struct table *t, struct table_node *node)
 {
-    struct table_node **at = bucket_of(t, node->hash);
+    struct table_node **at = table_bucket_of(t, node->hash);
     while (*at != node)
         at = &(*at)->next;
     *at = node->next;

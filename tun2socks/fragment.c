@@ -33,7 +33,8 @@ static size_t write_header(uint8_t *to, const struct udptun_endpoint *source,
 }
 
 /* Bytes `from` to `from + size` of two parts. */
-static void slice(const struct io_span parts[2], size_t from, size_t size, struct io_span to[2])
+static void fragment_slice(const struct io_span parts[2], size_t from, size_t size,
+                           struct io_span to[2])
 {
     for (int i = 0; i < 2; i++) {
         size_t length = parts[i].size, skipped = from < length ? from : length;
@@ -59,7 +60,7 @@ static bool send_fragments(struct tun2socks *t, const struct udptun_endpoint *so
         bool more = offset + piece < total;
         size_t written = write_header(header, source, app, protocol, piece, id, offset, more);
         struct io_span all[3] = {{header, written}};
-        slice(parts, offset, piece, all + 1);
+        fragment_slice(parts, offset, piece, all + 1);
         if (!stack_write(t, all, 3, &none))
             return false;
     }

@@ -62,7 +62,7 @@ struct quoted {
     uint8_t icmp_type;
 };
 
-static bool read_quoted(struct quoted *q, const struct packet *error)
+static bool icmp_read_quoted(struct quoted *q, const struct packet *error)
 {
     bool is_ip4 = error->source.family == UDPTUN_ENDPOINT_IP4;
     size_t address_size = is_ip4 ? 4 : 16, header_size = is_ip4 ? IP4_HEADER_SIZE : IP6_HEADER_SIZE;
@@ -112,7 +112,7 @@ static bool take_too_big(struct tun2socks *t, const struct packet *p)
     struct reader r = reader_of(p->transport + 4, 4);
     uint32_t mtu = reader_u32(&r) & (is_ip4 ? 0xffff : UINT32_MAX);
     struct quoted q;
-    if (!read_quoted(&q, p))
+    if (!icmp_read_quoted(&q, p))
         return false;
     if (mtu == 0)
         mtu = plateau_below(q.size);

@@ -22,7 +22,7 @@ enum {
 /* RFC 8201 section 5.3: the way may have changed by then. */
 static const uint64_t life_us = UINT64_C(600000000);
 
-static struct app_path *find(const struct tun2socks *t, const struct udptun_endpoint *app)
+static struct app_path *path_find(const struct tun2socks *t, const struct udptun_endpoint *app)
 {
     for (unsigned i = 0; i < t->path_count; i++) {
         const struct app_path *path = &t->paths[i];
@@ -34,7 +34,7 @@ static struct app_path *find(const struct tun2socks *t, const struct udptun_endp
 
 static struct app_path *find_or_new(struct tun2socks *t, const struct udptun_endpoint *app)
 {
-    struct app_path *path = find(t, app);
+    struct app_path *path = path_find(t, app);
     if (!path) {
         path = &t->paths[t->next_path++ % PATHS];
         if (t->path_count < PATHS)
@@ -45,7 +45,7 @@ static struct app_path *find_or_new(struct tun2socks *t, const struct udptun_end
     return path;
 }
 
-static uint32_t least(const struct udptun_endpoint *app)
+static uint32_t path_least(const struct udptun_endpoint *app)
 {
     return app->family == UDPTUN_ENDPOINT_IP4 ? LEAST_MTU4 : LEAST_MTU6;
 }
@@ -53,15 +53,15 @@ static uint32_t least(const struct udptun_endpoint *app)
 uint32_t path_mtu(const struct tun2socks *t, const struct udptun_endpoint *app)
 {
     uint32_t device = t->device ? t->device->mtu : ETHERNET_MTU;
-    const struct app_path *path = find(t, app);
+    const struct app_path *path = path_find(t, app);
     uint32_t mtu = path ? path->mtu : app->family == UDPTUN_ENDPOINT_IP4 ? device : ETHERNET_MTU;
     return mtu < device ? mtu : device;
 }
 
 uint32_t path_proved(struct tun2socks *t, const struct udptun_endpoint *app, uint32_t mtu)
 {
-    if (mtu < least(app))
-        mtu = least(app);
+    if (mtu < path_least(app))
+        mtu = path_least(app);
     uint32_t known = path_mtu(t, app);
     struct app_path *path = find_or_new(t, app);
     path->mtu = mtu < known ? mtu : known;

@@ -57,7 +57,7 @@ static void free_partial(struct tun2socks *t, struct reassembly *r)
     free(r);
 }
 
-static bool is_of(const struct table_node *node, const void *key)
+static bool reassembly_is_of(const struct table_node *node, const void *key)
 {
     const struct reassembly *r = table_entry(node, const struct reassembly, node);
     const struct packet *p = key;
@@ -67,7 +67,7 @@ static bool is_of(const struct table_node *node, const void *key)
            endpoint_equal(&r->destination, &p->destination);
 }
 
-static bool fits(struct tun2socks *t, size_t size)
+static bool reassembly_fits(struct tun2socks *t, size_t size)
 {
     return t->partial_bytes + size <= MAX_PARTIAL_BYTES && budget_has(t->config.budget, size);
 }
@@ -75,7 +75,7 @@ static bool fits(struct tun2socks *t, size_t size)
 /* Drop the oldest until `size` more bytes fit; not `kept`. One packet may be here in any case. */
 static void drop_oldest(struct tun2socks *t, size_t size, const struct reassembly *kept)
 {
-    while (!list_empty(&t->partials) && !fits(t, size)) {
+    while (!list_empty(&t->partials) && !reassembly_fits(t, size)) {
         struct reassembly *oldest = list_entry(t->partials.next, struct reassembly, link);
         if (oldest == kept)
             return;
@@ -84,10 +84,10 @@ static void drop_oldest(struct tun2socks *t, size_t size, const struct reassembl
     }
 }
 
-static struct reassembly *find(struct tun2socks *t, const struct packet *p)
+static struct reassembly *reassembly_find(struct tun2socks *t, const struct packet *p)
 {
     uint64_t hash = stack_hash(t, &p->source, &p->destination) ^ p->fragment_id;
-    struct table_node *node = table_find(&t->partial_table, hash, is_of, p);
+    struct table_node *node = table_find(&t->partial_table, hash, reassembly_is_of, p);
     if (node)
         return table_entry(node, struct reassembly, node);
     drop_oldest(t, sizeof(struct reassembly), NULL);
@@ -108,7 +108,7 @@ static struct reassembly *find(struct tun2socks *t, const struct packet *p)
 }
 
 /* Room for `size` bytes behind the header. */
-static bool make_room(struct tun2socks *t, struct reassembly *r, size_t size)
+static bool reassembly_make_room(struct tun2socks *t, struct reassembly *r, size_t size)
 {
     if (size <= r->capacity)
         return true;
@@ -171,8 +171,8 @@ struct packet_buffer *reassembly_take(struct tun2socks *t, const struct packet *
     }
     if (begin == 0 && !more) /* a fragment by itself has to do with no other (RFC 6946) */
         return atomic(t, p, offset, packet_size);
-    struct reassembly *r = find(t, p);
-    if (!r || !make_room(t, r, end)) {
+    struct reassembly *r = reassembly_find(t, p);
+    if (!r || !reassembly_make_room(t, r, end)) {
         stack_drop(t, TUN2SOCKS_DROP_MEMORY);
         return NULL;
     }

@@ -288,7 +288,7 @@ void tun2socks_packet(struct tun2socks *t, const void *data, size_t size)
         packet_buffer_free(buffer);
 }
 
-static void lose_device(struct tun2socks *t)
+static void stack_lose_device(struct tun2socks *t)
 {
     struct udptun_error err;
     error_set_errno(&err, UDPTUN_E_SYSTEM, t->device->failure, "device", "device %s is gone",
@@ -318,7 +318,7 @@ bool tun2socks_readable(struct tun2socks *t)
     }
     tun2socks_batch_end(t);
     if (lost && t->device)
-        lose_device(t);
+        stack_lose_device(t);
     return left == 0;
 }
 

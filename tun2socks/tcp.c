@@ -100,7 +100,7 @@ static struct tun2socks_flow *new_flow(struct tun2socks *t, const struct packet 
     return flow;
 }
 
-static void close_stream(struct tun2socks_flow *flow)
+static void tcp_close_stream(struct tun2socks_flow *flow)
 {
     void *stream = flow->stream;
     flow->stream = NULL;
@@ -131,7 +131,7 @@ void tcp_flow_abort(struct tun2socks_flow *flow)
     tcp_flow_enter(flow, FLOW_DEAD);
 }
 
-static bool is_of(const struct tcp_pcb *pcb, const struct tun2socks *t, const struct packet *p)
+static bool tcp_is_of(const struct tcp_pcb *pcb, const struct tun2socks *t, const struct packet *p)
 {
     const void *remote = &pcb->remote_ip, *local = &pcb->local_ip;
     bool is_ip4 = p->source.family == UDPTUN_ENDPOINT_IP4;
@@ -147,7 +147,7 @@ static void forget_earlier(const struct tun2socks *t, const struct packet *p)
     struct tcp_pcb *const lists[] = {tcp_active_pcbs, tcp_tw_pcbs};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         for (struct tcp_pcb *pcb = lists[i]; pcb; pcb = pcb->next) {
-            if (is_of(pcb, t, p)) {
+            if (tcp_is_of(pcb, t, p)) {
                 tcp_abandon(pcb, 0);
                 break;
             }
@@ -220,7 +220,7 @@ static void feed_syn(struct tun2socks_flow *flow)
     stack_feed(t, syn, &p);
     t->listener->local_port = 0;
     struct tcp_pcb *pcb = tcp_active_pcbs; /* a new one is in front */
-    if (pcb && pcb->state == SYN_RCVD && !pcb->callback_arg && is_of(pcb, t, &p)) {
+    if (pcb && pcb->state == SYN_RCVD && !pcb->callback_arg && tcp_is_of(pcb, t, &p)) {
         flow->pcb = pcb;
         lwip_port_hold(&flow->held, pcb);
     }
@@ -237,7 +237,7 @@ static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
 }
 
 /* lwIP has freed the pcb: reset by the app, given up, or all was delivered. */
-static void on_error(void *arg, err_t err)
+static void on_tcp_error(void *arg, err_t err)
 {
     struct tun2socks_flow *flow = arg;
     (void)err;
@@ -253,7 +253,7 @@ static struct tun2socks_flow *longest_idle(const struct list *list)
     return list_empty(list) ? NULL : list_entry(list->next, struct tun2socks_flow, age);
 }
 
-static struct tun2socks_flow *idlest(const struct tun2socks *t)
+static struct tun2socks_flow *tcp_idlest(const struct tun2socks *t)
 {
     struct tun2socks_flow *open = longest_idle(&t->open_flows),
                           *ending = longest_idle(&t->ending_flows);
@@ -262,13 +262,13 @@ static struct tun2socks_flow *idlest(const struct tun2socks *t)
 
 uint64_t tcp_idle_since(const struct tun2socks *t)
 {
-    const struct tun2socks_flow *flow = idlest(t);
+    const struct tun2socks_flow *flow = tcp_idlest(t);
     return flow ? flow->active_us : UINT64_MAX;
 }
 
 bool tcp_evict(struct tun2socks *t)
 {
-    struct tun2socks_flow *flow = idlest(t);
+    struct tun2socks_flow *flow = tcp_idlest(t);
     if (!flow || stack_now(t) - flow->active_us < EVICT_IDLE_US)
         return false;
     t->counters.evicted++;
@@ -350,7 +350,7 @@ void tun2socks_connected(struct tun2socks_flow *flow)
     feed_syn(flow);
     if (flow->pcb) {
         tcp_arg(flow->pcb, flow);
-        tcp_err(flow->pcb, on_error);
+        tcp_err(flow->pcb, on_tcp_error);
         tcp_nagle_disable(flow->pcb);
         tcp_flow_enter(flow, FLOW_ACCEPTING);
     } else {
@@ -408,7 +408,7 @@ static void work_open(struct tun2socks_flow *flow)
     }
     if (flow->state == FLOW_OPEN && flow->app_end_told && flow->far_end_sent) {
         tcp_flow_enter(flow, FLOW_LINGERING);
-        close_stream(flow);
+        tcp_close_stream(flow);
     }
 }
 
@@ -425,7 +425,7 @@ void tcp_flow_work(struct tun2socks_flow *flow)
         leave_when_sent(flow);
         break;
     case FLOW_DEAD:
-        close_stream(flow);
+        tcp_close_stream(flow);
         tcp_data_free(flow);
         tcp_send_free(flow);
         packet_buffer_free(flow->syn);
@@ -453,7 +453,7 @@ static bool was_heard(const struct tun2socks_flow *flow, uint32_t idle_s)
 }
 
 /* Reset the flows of one list that idled. Returns when the next one will have. */
-static uint64_t expire(struct tun2socks *t, struct list *list, uint32_t idle_s)
+static uint64_t tcp_expire(struct tun2socks *t, struct list *list, uint32_t idle_s)
 {
     while (!list_empty(list)) {
         struct tun2socks_flow *flow = list_entry(list->next, struct tun2socks_flow, age);
@@ -470,8 +470,8 @@ static uint64_t expire(struct tun2socks *t, struct list *list, uint32_t idle_s)
 
 uint64_t tcp_tick(struct tun2socks *t)
 {
-    uint64_t a = expire(t, &t->open_flows, t->config.tcp_idle_s);
-    uint64_t b = expire(t, &t->ending_flows, t->config.tcp_ending_s);
+    uint64_t a = tcp_expire(t, &t->open_flows, t->config.tcp_idle_s);
+    uint64_t b = tcp_expire(t, &t->ending_flows, t->config.tcp_ending_s);
     stack_work(t);
     if (t->counters.tcp_flows == 0)
         tcp_send_trim(t);
@@ -480,7 +480,7 @@ uint64_t tcp_tick(struct tun2socks *t)
 
 void tcp_free_all(struct tun2socks *t)
 {
-    expire(t, &t->open_flows, 0);
-    expire(t, &t->ending_flows, 0);
+    tcp_expire(t, &t->open_flows, 0);
+    tcp_expire(t, &t->ending_flows, 0);
     stack_work(t);
 }

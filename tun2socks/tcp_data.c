@@ -19,7 +19,7 @@ enum {
 
 /* With nothing pending a flow may have what came, or it would stand still for good. The budget
  * counts what came already (stack_feed). */
-static bool has_room(const struct tun2socks_flow *flow)
+static bool tcp_data_has_room(const struct tun2socks_flow *flow)
 {
     if (flow->pending_buffers == 0)
         return true;
@@ -31,7 +31,7 @@ static err_t on_received(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t e
     struct tun2socks_flow *flow = arg;
     (void)pcb;
     (void)err;
-    if (p && !has_room(flow))
+    if (p && !tcp_data_has_room(flow))
         return ERR_MEM; /* lwIP keeps it, and drops what follows, until it may try again */
     if (!p)
         flow->app_ended = true;
@@ -101,7 +101,7 @@ static void open_window(struct tcp_pcb *pcb, size_t size)
     open_small_window(pcb);
 }
 
-static void taken(struct tun2socks_flow *flow, size_t size)
+static void tcp_data_taken(struct tun2socks_flow *flow, size_t size)
 {
     if (flow->pcb) /* else both sides have ended */
         open_window(flow->pcb, size);
@@ -131,7 +131,7 @@ bool tcp_data_push(struct tun2socks_flow *flow)
             return false;
         if (flow->state != FLOW_OPEN) /* ended from inside */
             return true;
-        taken(flow, (size_t)size);
+        tcp_data_taken(flow, (size_t)size);
         flow->is_blocked = (size_t)size < offered;
     }
     return true;

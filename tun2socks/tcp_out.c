@@ -88,8 +88,8 @@ static void write_whole(struct tun2socks *t, struct outgoing *out, const struct 
 }
 
 /* Bytes `from` to `from + size` of `parts`, in `to`. Returns how many parts they are. */
-static int slice(const struct io_span *parts, int count, size_t from, size_t size,
-                 struct io_span *to)
+static int tcp_out_slice(const struct io_span *parts, int count, size_t from, size_t size,
+                         struct io_span *to)
 {
     int made = 0;
     for (int i = 0; i < count && size > 0; i++) {
@@ -128,7 +128,7 @@ static void write_cut(struct tun2socks *t, const struct outgoing *out, const str
         if (size < left)
             piece.tcp[FLAGS_AT] &= (uint8_t) ~(TCP_FLAG_FIN | TCP_FLAG_PSH);
         identify(t, &piece, 1);
-        int made = slice(parts, count, out->header_size + at, size, pieces + 1);
+        int made = tcp_out_slice(parts, count, out->header_size + at, size, pieces + 1);
         write_whole(t, &piece, pieces, made + 1, 0);
     }
 }

@@ -39,7 +39,7 @@ static void free_chunk(struct tun2socks *t, struct chunk *c)
     free(c);
 }
 
-static struct chunk *allocate(struct tun2socks *t, size_t size)
+static struct chunk *tcp_send_allocate(struct tun2socks *t, size_t size)
 {
     struct chunk *c = malloc(sizeof *c + size);
     if (!c)
@@ -68,7 +68,7 @@ static struct chunk *new_chunk(struct tun2socks_flow *flow, size_t size)
     if (c) {
         t->spare_chunks = c->link;
         t->spare_chunk_count--;
-    } else if (!(c = allocate(t, size))) {
+    } else if (!(c = tcp_send_allocate(t, size))) {
         return NULL;
     }
     c->link = NULL;

@@ -13,21 +13,21 @@
 
 enum { PORT_DNS = 53, PORT_QUIC = 443 };
 
-static bool is_of(const struct table_node *node, const void *key)
+static bool udp_is_of(const struct table_node *node, const void *key)
 {
     return endpoint_equal(&table_entry(node, const struct binding, node)->source, key);
 }
 
-static struct binding *find(const struct tun2socks *t, const struct udptun_endpoint *source,
-                            uint64_t hash)
+static struct binding *udp_find(const struct tun2socks *t, const struct udptun_endpoint *source,
+                                uint64_t hash)
 {
-    struct table_node *node = table_find(&t->bindings, hash, is_of, source);
+    struct table_node *node = table_find(&t->bindings, hash, udp_is_of, source);
     return node ? table_entry(node, struct binding, node) : NULL;
 }
 
 bool udp_has_binding(const struct tun2socks *t, const struct udptun_endpoint *app)
 {
-    return find(t, app, stack_hash(t, app, NULL)) != NULL;
+    return udp_find(t, app, stack_hash(t, app, NULL)) != NULL;
 }
 
 static void free_binding(struct tun2socks *t, struct binding *b)
@@ -41,21 +41,21 @@ static void free_binding(struct tun2socks *t, struct binding *b)
         t->config.datagrams->binding_close(t->config.arg, host);
 }
 
-static struct binding *oldest(struct list *list)
+static struct binding *udp_oldest(struct list *list)
 {
     return list_empty(list) ? NULL : list_entry(list->next, struct binding, age);
 }
 
 /* The least recently used binding, or NULL. */
-static struct binding *idlest(struct tun2socks *t)
+static struct binding *udp_idlest(struct tun2socks *t)
 {
-    struct binding *a = oldest(&t->idle_bindings), *b = oldest(&t->dns_bindings);
+    struct binding *a = udp_oldest(&t->idle_bindings), *b = udp_oldest(&t->dns_bindings);
     return !a || (b && b->active_us < a->active_us) ? b : a;
 }
 
 uint64_t udp_idle_since(struct tun2socks *t)
 {
-    const struct binding *b = idlest(t);
+    const struct binding *b = udp_idlest(t);
     return b ? b->active_us : UINT64_MAX;
 }
 
@@ -63,11 +63,11 @@ uint64_t udp_idle_since(struct tun2socks *t)
 void udp_evict(struct tun2socks *t)
 {
     t->counters.evicted++;
-    free_binding(t, idlest(t));
+    free_binding(t, udp_idlest(t));
 }
 
-static struct binding *new_binding(struct tun2socks *t, const struct udptun_endpoint *source,
-                                   uint64_t hash)
+static struct binding *udp_new_binding(struct tun2socks *t, const struct udptun_endpoint *source,
+                                       uint64_t hash)
 {
     while (t->counters.udp_flows && t->counters.udp_flows >= t->config.max_udp_flows) {
         stack_at_cap(t, TUN2SOCKS_CAP_UDP);
@@ -103,11 +103,11 @@ void udp_packet(struct tun2socks *t, const struct packet *p)
         return;
     }
     uint64_t hash = stack_hash(t, &p->source, NULL);
-    struct binding *b = find(t, &p->source, hash);
+    struct binding *b = udp_find(t, &p->source, hash);
     if (!b && stack_is_own(t, p))
         return;
     if (!b)
-        b = new_binding(t, &p->source, hash);
+        b = udp_new_binding(t, &p->source, hash);
     if (!b) {
         stack_drop(t, TUN2SOCKS_DROP_MEMORY);
         return;
@@ -132,7 +132,7 @@ bool tun2socks_datagram(struct tun2socks *t, const struct udptun_endpoint *app,
         stack_drop(t, TUN2SOCKS_DROP_FAMILY);
         return false;
     }
-    struct binding *b = find(t, app, stack_hash(t, app, NULL));
+    struct binding *b = udp_find(t, app, stack_hash(t, app, NULL));
     if (!b) {
         stack_drop(t, TUN2SOCKS_DROP_NO_BINDING);
         return false;
@@ -173,10 +173,10 @@ void tun2socks_reject(struct tun2socks *t, const struct udptun_endpoint *app,
 }
 
 /* Free what idled in one list. Returns when the next one will have. */
-static uint64_t expire(struct tun2socks *t, struct list *list, uint32_t idle_s)
+static uint64_t udp_expire(struct tun2socks *t, struct list *list, uint32_t idle_s)
 {
     struct binding *b;
-    while ((b = oldest(list))) {
+    while ((b = udp_oldest(list))) {
         uint64_t at = b->active_us + idle_s * UINT64_C(1000000);
         if (at > stack_now(t))
             return at;
@@ -187,15 +187,15 @@ static uint64_t expire(struct tun2socks *t, struct list *list, uint32_t idle_s)
 
 uint64_t udp_tick(struct tun2socks *t)
 {
-    uint64_t a = expire(t, &t->idle_bindings, t->config.udp_idle_s);
-    uint64_t b = expire(t, &t->dns_bindings, t->config.udp_dns_idle_s);
+    uint64_t a = udp_expire(t, &t->idle_bindings, t->config.udp_idle_s);
+    uint64_t b = udp_expire(t, &t->dns_bindings, t->config.udp_dns_idle_s);
     return a < b ? a : b;
 }
 
 void udp_free_all(struct tun2socks *t)
 {
     struct binding *b;
-    while ((b = oldest(&t->idle_bindings)) || (b = oldest(&t->dns_bindings)))
+    while ((b = udp_oldest(&t->idle_bindings)) || (b = udp_oldest(&t->dns_bindings)))
         free_binding(t, b);
 }
 

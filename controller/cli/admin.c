@@ -45,7 +45,7 @@ static enum exit_status read_object(const char *path, const char *what, json_t *
 }
 
 /* "created: a, b" */
-static void print_names(const json_t *value, const char *field)
+static void admin_print_names(const json_t *value, const char *field)
 {
     const json_t *names = json_object_get(value, field);
     if (json_array_size(names) == 0)
@@ -84,7 +84,7 @@ enum exit_status run_apply(struct cli *cli)
         static const char *const fields[] = {"created", "changed", "removed"};
         size_t count = 0;
         for (size_t i = 0; i < 3; i++) {
-            print_names(value, fields[i]);
+            admin_print_names(value, fields[i]);
             count += json_array_size(json_object_get(value, fields[i]));
         }
         if (count == 0)

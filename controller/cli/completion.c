@@ -237,7 +237,7 @@ static void print_fish(void)
 
 /* Names of objects, a line each: all, or of one kind with `prefix` ("tunnel:", "tun2socks:") in
  * front, as the value of a flag has them. */
-static enum exit_status print_names(struct cli *cli, const char *prefix)
+static enum exit_status completion_print_names(struct cli *cli, const char *prefix)
 {
     static const struct {
         const char *list;
@@ -270,7 +270,7 @@ enum exit_status run_completion(struct cli *cli)
     } shells[] = {{"bash", print_bash}, {"zsh", print_zsh}, {"fish", print_fish}};
 
     if (strcmp(cli->args[0], "names") == 0)
-        return print_names(cli, cli->arg_count > 1 ? cli->args[1] : NULL);
+        return completion_print_names(cli, cli->arg_count > 1 ? cli->args[1] : NULL);
     for (size_t i = 0; i < sizeof shells / sizeof shells[0]; i++) {
         if (strcmp(shells[i].shell, cli->args[0]) == 0) {
             shells[i].print();

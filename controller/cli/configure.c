@@ -36,8 +36,8 @@ static void print_outcome(const struct cli *cli, const json_t *value, const char
 
 /* Merged, with the role: a name that is new takes the defaults, one that is there keeps what no
  * flag names. */
-static enum exit_status configure(struct cli *cli, const char *action, const char *role,
-                                  const char *kind)
+static enum exit_status configure_object(struct cli *cli, const char *action, const char *role,
+                                         const char *kind)
 {
     json_t *object = json_deep_copy(cli->fields);
     json_object_set_new(object, "name", json_string(cli->args[0]));
@@ -62,21 +62,21 @@ static enum exit_status configure(struct cli *cli, const char *action, const cha
 
 enum exit_status run_local(struct cli *cli)
 {
-    return configure(cli, "configureUdpTunnel", "local", "tunnel");
+    return configure_object(cli, "configureUdpTunnel", "local", "tunnel");
 }
 
 enum exit_status run_server(struct cli *cli)
 {
-    return configure(cli, "configureUdpTunnel", "server", "tunnel");
+    return configure_object(cli, "configureUdpTunnel", "server", "tunnel");
 }
 
 enum exit_status run_tun2socks(struct cli *cli)
 {
-    return configure(cli, "configureTun2socks", NULL, "tun2socks");
+    return configure_object(cli, "configureTun2socks", NULL, "tun2socks");
 }
 
 /* One namespace holds both kinds, so the status tells which action removes the name. */
-static bool is_tun2socks(struct cli *cli, const char *name)
+static bool configure_is_tun2socks(struct cli *cli, const char *name)
 {
     json_t *value;
     char *reply;
@@ -95,8 +95,8 @@ static enum exit_status remove_one(struct cli *cli, const char *name)
         return complain(EXIT_USAGE, "remove: the name is not UTF-8 text");
     json_t *value;
     enum exit_status status =
-        ask(cli, is_tun2socks(cli, name) ? "removeTun2socks" : "removeUdpTunnel", parameters, 0,
-            &value);
+        ask(cli, configure_is_tun2socks(cli, name) ? "removeTun2socks" : "removeUdpTunnel",
+            parameters, 0, &value);
     if (status != EXIT_OK)
         return status;
     if (cli->json) {

@@ -11,7 +11,7 @@
 #include "daemon/platform/clock.h"
 
 /* "2026-11-20T21:57:11 " of now, or of `at_s`. */
-static void print_time(double at_s)
+static void events_print_time(double at_s)
 {
     char text[CLOCK_TEXT_SIZE];
     printf("%s ", clock_local_text(at_s > 0 ? (uint64_t)at_s : clock_wall_ms() / 1000, text));
@@ -21,7 +21,7 @@ static void print_state(const struct cli *cli, const json_t *data, const char *r
 {
     const char *state = text_of(data, "state");
     enum colour colour = colour_of_state(state);
-    print_time(0);
+    events_print_time(0);
     print_clean(stdout, text_of(data, "name"));
     printf(" %s", colour_on(cli->colour, colour));
     print_clean(stdout, state);
@@ -35,7 +35,7 @@ static void print_state(const struct cli *cli, const json_t *data, const char *r
 
 static void print_change(const json_t *data)
 {
-    print_time(0);
+    events_print_time(0);
     print_clean(stdout, text_of(data, "name"));
     putchar(' ');
     print_clean(stdout, text_of(data, "change"));
@@ -44,7 +44,7 @@ static void print_change(const json_t *data)
 
 static void print_log(const json_t *data)
 {
-    print_time(json_number_value(json_object_get(data, "time")));
+    events_print_time(json_number_value(json_object_get(data, "time")));
     print_clean(stdout, text_of(data, "level"));
     putchar(' ');
     print_clean(stdout, text_of(data, "module"));
@@ -62,7 +62,7 @@ static void print_stats(const json_t *status)
         json_array_foreach(json_object_get(status, kinds[kind]), i, object)
         {
             char tx[UNIT_TEXT_SIZE], rx[UNIT_TEXT_SIZE];
-            print_time(0);
+            events_print_time(0);
             print_clean(stdout, text_of(object, "name"));
             printf(" tx %s, rx %s\n", unit_bytes(number_of(object, "txBytes"), tx),
                    unit_bytes(number_of(object, "rxBytes"), rx));
@@ -100,7 +100,7 @@ static void print_text(const struct cli *cli, const char *json)
     } else if (strcmp(event, "stats") == 0) {
         print_stats(data);
     } else if (strcmp(event, "overflow") == 0) {
-        print_time(0);
+        events_print_time(0);
         printf("%llu events were lost: this terminal is too slow\n",
                (unsigned long long)number_of(data, "lost"));
     } else {
@@ -110,7 +110,7 @@ static void print_text(const struct cli *cli, const char *json)
     json_decref(root);
 }
 
-static void on_event(void *arg, udptun_client *client, const char *json)
+static void on_event_told(void *arg, udptun_client *client, const char *json)
 {
     const struct cli *cli = arg;
     (void)client;
@@ -128,7 +128,7 @@ struct outcome {
     char *refusal; /* the reply, if it was an error */
 };
 
-/* The snapshot follows, to on_event(). */
+/* The snapshot follows, to on_event_told(). */
 static void on_subscribed(void *arg, udptun_client *client, const struct udptun_client_reply *reply)
 {
     struct outcome *outcome = arg;
@@ -139,7 +139,7 @@ static void on_subscribed(void *arg, udptun_client *client, const struct udptun_
         outcome->refusal = strdup(reply->json);
 }
 
-static char *topics_of(const struct cli *cli)
+static char *events_topics_of(const struct cli *cli)
 {
     const json_t *topics = json_object_get(cli->options, "topics");
     size_t i, size = 1;
@@ -162,12 +162,12 @@ static char *topics_of(const struct cli *cli)
 enum exit_status run_events(struct cli *cli)
 {
     struct udptun_error err;
-    if (!cli_client_with_events(cli, on_event, cli))
+    if (!cli_client_with_events(cli, on_event_told, cli))
         return EXIT_OTHER;
 
     if (!json_object_get(cli->options, "topics"))
         json_object_set_new(cli->options, "topics", json_pack("[s,s]", "state", "config"));
-    char *topics = topics_of(cli);
+    char *topics = events_topics_of(cli);
     struct outcome outcome = {.cli = cli};
     int code = topics ? udptun_client_subscribe(cli->client, topics, true, on_subscribed, &outcome,
                                                 NULL, &err)

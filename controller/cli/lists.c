@@ -7,7 +7,7 @@
 /* Flows asked for in one call: a page of some hundred kilobytes at most. */
 #define FLOWS_PAGE 1000
 
-static void add_session(struct text_table *table, const json_t *session)
+static void lists_add_session(struct text_table *table, const json_t *session)
 {
     char text[UNIT_TEXT_SIZE];
     const char *state = text_of(session, "state");
@@ -46,7 +46,7 @@ enum exit_status run_sessions(struct cli *cli)
         json_t *session;
         json_array_foreach(sessions, i, session)
         {
-            add_session(&table, session);
+            lists_add_session(&table, session);
         }
         text_table_print(&table, cli->colour, cli->width);
         text_table_fini(&table);
@@ -55,7 +55,7 @@ enum exit_status run_sessions(struct cli *cli)
     return EXIT_OK;
 }
 
-static void add_flow(struct text_table *table, const json_t *flow)
+static void lists_add_flow(struct text_table *table, const json_t *flow)
 {
     char text[UNIT_TEXT_SIZE];
     const char *external = text_of(flow, "external");
@@ -113,7 +113,7 @@ static void print_flows(const struct cli *cli, const json_t *flows, bool more)
     json_t *flow;
     json_array_foreach(flows, i, flow)
     {
-        add_flow(&table, flow);
+        lists_add_flow(&table, flow);
     }
     text_table_print(&table, cli->colour, cli->width);
     text_table_fini(&table);

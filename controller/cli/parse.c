@@ -88,7 +88,7 @@ static bool next_hit(struct cursor *cursor, struct hit *hit)
     return true;
 }
 
-static enum exit_status usage(const struct cli *cli, const char *what, const char *which)
+static enum exit_status parse_usage(const struct cli *cli, const char *what, const char *which)
 {
     if (cli->command)
         return complain(EXIT_USAGE, "%s: %s%s. See: udptunctl help %s", cli->command->name, what,
@@ -146,14 +146,14 @@ static enum exit_status flag_of_another(const struct cli *cli, const struct hit 
                     cli->command->name, hit->shown, owners, cli->command->name);
 }
 
-static enum exit_status take(struct cli *cli, const struct hit *hit)
+static enum exit_status parse_take(struct cli *cli, const struct hit *hit)
 {
     if (!(hit->flag->groups & (GROUP_ANY | cli->command->groups)))
         return flag_of_another(cli, hit);
     if (hit->flag->kind == FLAG_BOOL && hit->value)
-        return usage(cli, "takes no value: ", hit->shown);
+        return parse_usage(cli, "takes no value: ", hit->shown);
     if (hit->flag->kind != FLAG_BOOL && !hit->value)
-        return usage(cli, "wants a value: ", hit->shown);
+        return parse_usage(cli, "wants a value: ", hit->shown);
     return value_store(cli, hit->flag, hit->value, hit->negated);
 }
 
@@ -196,7 +196,7 @@ enum exit_status parse_arguments(struct cli *cli, int argc, char **argv)
             struct hit hit;
             if (!next_hit(&cursor, &hit))
                 return unknown_flag(cli, word);
-            enum exit_status status = take(cli, &hit);
+            enum exit_status status = parse_take(cli, &hit);
             if (status != EXIT_OK)
                 return status;
         } else if (!command_seen) {
@@ -211,8 +211,9 @@ enum exit_status parse_arguments(struct cli *cli, int argc, char **argv)
     if (option_bool(cli, "help") || option_bool(cli, "version"))
         return EXIT_OK;
     if (cli->arg_count < cli->command->least_args)
-        return usage(cli, "wants ", cli->command->args);
+        return parse_usage(cli, "wants ", cli->command->args);
     if (cli->arg_count > cli->command->most_args)
-        return usage(cli, "does not know what to do with ", cli->args[cli->command->most_args]);
+        return parse_usage(cli, "does not know what to do with ",
+                           cli->args[cli->command->most_args]);
     return EXIT_OK;
 }

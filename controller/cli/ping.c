@@ -39,7 +39,7 @@ struct tally {
     double sum_ms;
 };
 
-static void note(struct tally *tally, double ms)
+static void ping_note(struct tally *tally, double ms)
 {
     if (tally->answered == 0 || ms < tally->least_ms)
         tally->least_ms = ms;
@@ -60,7 +60,7 @@ static enum exit_status ping_one_by_one(struct cli *cli, int64_t count)
             return status;
         const json_t *rtt = json_array_get(json_object_get(value, "rttMs"), 0);
         if (json_is_number(rtt)) {
-            note(&tally, json_number_value(rtt));
+            ping_note(&tally, json_number_value(rtt));
             printf("%lld: %s\n", (long long)turn, unit_ms(json_number_value(rtt), text[0]));
         } else {
             printf("%lld: no answer\n", (long long)turn);

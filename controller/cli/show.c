@@ -33,8 +33,8 @@ static void print_label(const struct cli *cli, const char *label)
            colour_off(cli->colour, COLOUR_DIM));
 }
 
-static void print_line(const struct cli *cli, const char *label, enum colour colour,
-                       const char *text)
+static void show_print_line(const struct cli *cli, const char *label, enum colour colour,
+                            const char *text)
 {
     if (!text[0])
         return;
@@ -87,14 +87,14 @@ static void print_count(const struct cli *cli, const json_t *object, const char 
     printf("%" PRIu64 "\n", number_of(object, field));
 }
 
-static void print_time(const struct cli *cli, const json_t *object)
+static void show_print_time(const struct cli *cli, const json_t *object)
 {
     char text[UNIT_TEXT_SIZE];
     const json_t *rtt = json_object_get(object, "rttMs");
     if (json_is_number(rtt))
-        print_line(cli, "round trip", COLOUR_NONE, unit_ms(json_number_value(rtt), text));
+        show_print_line(cli, "round trip", COLOUR_NONE, unit_ms(json_number_value(rtt), text));
     if (json_object_get(object, "uptime"))
-        print_line(cli, "up", COLOUR_NONE, unit_seconds(number_of(object, "uptime"), text));
+        show_print_line(cli, "up", COLOUR_NONE, unit_seconds(number_of(object, "uptime"), text));
 }
 
 static const char *ms_or_dash(const json_t *object, const char *field, char text[UNIT_TEXT_SIZE])
@@ -174,16 +174,16 @@ static void print_list(const struct cli *cli, const char *label, const json_t *l
 static void print_value(const struct cli *cli, const char *label, json_t *value)
 {
     if (json_is_string(value)) {
-        print_line(cli, label, COLOUR_NONE, json_string_value(value));
+        show_print_line(cli, label, COLOUR_NONE, json_string_value(value));
     } else if (json_is_boolean(value)) {
-        print_line(cli, label, COLOUR_NONE, json_is_true(value) ? "yes" : "no");
+        show_print_line(cli, label, COLOUR_NONE, json_is_true(value) ? "yes" : "no");
     } else if (json_is_array(value) && json_is_string(json_array_get(value, 0))) {
         print_list(cli, label, value);
     } else if (json_is_array(value) && json_array_size(value) == 0) {
         print_list(cli, label, value);
     } else {
         char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
-        print_line(cli, label, COLOUR_NONE, text ? text : "");
+        show_print_line(cli, label, COLOUR_NONE, text ? text : "");
         udptun_client_free_text(text);
     }
 }
@@ -192,7 +192,7 @@ static void print_value(const struct cli *cli, const char *label, json_t *value)
  */
 
 /* "--allow-targets" without its dashes: the label is what a user types to change it. */
-static const char *label_of(const char *field)
+static const char *show_label_of(const char *field)
 {
     const struct flag *flag = flag_of_field(field);
     return flag ? flag->name : field;
@@ -213,7 +213,7 @@ static void print_settings(const struct cli *cli, json_t *settings, const json_t
     bool titled = false;
     if (!json_object_get(settings, "key") && !json_object_get(settings, "keyFile") &&
         json_object_get(settings, "role"))
-        print_line(cli, "key", COLOUR_NONE, "none");
+        show_print_line(cli, "key", COLOUR_NONE, "none");
     json_object_foreach(settings, field, value)
     {
         const json_t *shown = json_object_get(status, field);
@@ -224,9 +224,9 @@ static void print_settings(const struct cli *cli, json_t *settings, const json_t
                    colour_off(cli->colour, COLOUR_BOLD));
         titled = true;
         char label[64];
-        snprintf(label, sizeof label, "%-*s", FLAG_WIDTH, label_of(field));
+        snprintf(label, sizeof label, "%-*s", FLAG_WIDTH, show_label_of(field));
         if (json_is_true(json_object_get(value, "redacted")))
-            print_line(cli, label, COLOUR_NONE, redacted_text(value));
+            show_print_line(cli, label, COLOUR_NONE, redacted_text(value));
         else
             print_value(cli, label, value);
     }
@@ -268,16 +268,16 @@ static void print_object(const struct cli *cli, json_t *object, const char *role
     printf("%s", colour_on(cli->colour, COLOUR_BOLD));
     print_clean(stdout, text_of(object, "name"));
     printf("%s\n", colour_off(cli->colour, COLOUR_BOLD));
-    print_line(cli, "role", COLOUR_NONE, role);
-    print_line(cli, "state", colour_of_state(state), state);
-    print_line(cli, "last error", well ? COLOUR_NONE : COLOUR_RED, error);
-    print_line(cli, "listen", COLOUR_NONE, text_of(object, "listen"));
-    print_line(cli, "server", COLOUR_NONE, text_of(object, "server"));
-    print_line(cli, "device", COLOUR_NONE, text_of(object, "device"));
-    print_line(cli, "tcp", COLOUR_NONE, text_of(object, "tcp"));
-    print_line(cli, "udp", COLOUR_NONE, text_of(object, "udp"));
+    show_print_line(cli, "role", COLOUR_NONE, role);
+    show_print_line(cli, "state", colour_of_state(state), state);
+    show_print_line(cli, "last error", well ? COLOUR_NONE : COLOUR_RED, error);
+    show_print_line(cli, "listen", COLOUR_NONE, text_of(object, "listen"));
+    show_print_line(cli, "server", COLOUR_NONE, text_of(object, "server"));
+    show_print_line(cli, "device", COLOUR_NONE, text_of(object, "device"));
+    show_print_line(cli, "tcp", COLOUR_NONE, text_of(object, "tcp"));
+    show_print_line(cli, "udp", COLOUR_NONE, text_of(object, "udp"));
     print_count(cli, object, "mtu", "mtu");
-    print_time(cli, object);
+    show_print_time(cli, object);
     print_count(cli, object, "sessions", "sessions");
     print_count(cli, object, "flows", "flows");
     print_count(cli, object, "tcp flows", "tcpFlows");
@@ -320,7 +320,7 @@ static void print_objects(struct cli *cli, const json_t *status)
         }
     }
     if (!config)
-        print_line(cli, "settings", COLOUR_DIM, "shown to operators only");
+        show_print_line(cli, "settings", COLOUR_DIM, "shown to operators only");
     json_decref(config);
 }
 

@@ -10,7 +10,7 @@
 
 #define WORD_MAX 48
 
-static size_t least(size_t a, size_t b)
+static size_t suggest_least(size_t a, size_t b)
 {
     return a < b ? a : b;
 }
@@ -26,9 +26,9 @@ static size_t edits_between(const char *a, size_t a_len, const char *b, size_t b
         row[0] = i;
         for (size_t j = 1; j <= b_len; j++) {
             size_t replaced = last[j - 1] + (a[i - 1] != b[j - 1]);
-            row[j] = least(replaced, least(last[j], row[j - 1]) + 1);
+            row[j] = suggest_least(replaced, suggest_least(last[j], row[j - 1]) + 1);
             if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-                row[j] = least(row[j], before[j - 2] + 1);
+                row[j] = suggest_least(row[j], before[j - 2] + 1);
         }
         size_t *spare = before;
         before = last;

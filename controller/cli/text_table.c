@@ -73,7 +73,7 @@ static size_t next_to_drop(const struct text_table *table, const size_t *widths)
     return found;
 }
 
-static void fit(const struct text_table *table, size_t *widths, size_t width)
+static void text_table_fit_width(const struct text_table *table, size_t *widths, size_t width)
 {
     while (total_width(table, widths) > width) {
         size_t column = next_to_drop(table, widths);
@@ -153,7 +153,7 @@ void text_table_fit(const struct text_table *table, int width, size_t widths[TAB
             widths[c] = own;
     }
     if (width > 0)
-        fit(table, widths, (size_t)width);
+        text_table_fit_width(table, widths, (size_t)width);
 }
 
 void text_table_print(const struct text_table *table, bool coloured, int width)

@@ -6,8 +6,8 @@
 #include <string.h>
 
 /* "1.2", "12.3", "123" and the prefix; the plain number below 1000. */
-static void scaled(uint64_t value, const char *gap, const char *const *suffixes,
-                   char text[UNIT_TEXT_SIZE])
+static void units_scaled(uint64_t value, const char *gap, const char *const *suffixes,
+                         char text[UNIT_TEXT_SIZE])
 {
     double shown = (double)value;
     size_t step = 0;
@@ -25,14 +25,14 @@ static void scaled(uint64_t value, const char *gap, const char *const *suffixes,
 char *unit_bytes(uint64_t bytes, char text[UNIT_TEXT_SIZE])
 {
     static const char *const suffixes[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB", NULL};
-    scaled(bytes, " ", suffixes, text);
+    units_scaled(bytes, " ", suffixes, text);
     return text;
 }
 
 char *unit_count(uint64_t count, char text[UNIT_TEXT_SIZE])
 {
     static const char *const suffixes[] = {"", "k", "M", "G", "T", "P", "E", NULL};
-    scaled(count, "", suffixes, text);
+    units_scaled(count, "", suffixes, text);
     return text;
 }
 

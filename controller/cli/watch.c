@@ -36,7 +36,7 @@ static int64_t now_ms(void)
 /* ---- events ------------------------------------------------------------------------------------
  */
 
-static void on_event(void *arg, udptun_client *client, const char *json)
+static void on_watch_event(void *arg, udptun_client *client, const char *json)
 {
     (void)client;
     (void)json;
@@ -116,7 +116,7 @@ static void add_rates(json_t *status, const struct watch *watch)
     }
 }
 
-static void print_line(const json_t *object, const char *state)
+static void watch_print_line(const json_t *object, const char *state)
 {
     char when[CLOCK_TEXT_SIZE];
     printf("%s ", clock_local_text(clock_wall_ms() / 1000, when));
@@ -132,7 +132,7 @@ static void print_line(const json_t *object, const char *state)
     putchar('\n');
 }
 
-static bool same_text(const json_t *one, const json_t *other, const char *field)
+static bool watch_same_text(const json_t *one, const json_t *other, const char *field)
 {
     return strcmp(text_of(one, field), text_of(other, field)) == 0;
 }
@@ -147,14 +147,14 @@ static void print_changes(const json_t *status, const json_t *last)
         json_array_foreach(now, i, object)
         {
             const json_t *before = find_named(then, text_of(object, "name"));
-            if (!before || !same_text(object, before, "state") ||
-                !same_text(object, before, "lastError"))
-                print_line(object, text_of(object, "state"));
+            if (!before || !watch_same_text(object, before, "state") ||
+                !watch_same_text(object, before, "lastError"))
+                watch_print_line(object, text_of(object, "state"));
         }
         json_array_foreach(then, i, object)
         {
             if (!find_named(now, text_of(object, "name")))
-                print_line(object, "removed");
+                watch_print_line(object, "removed");
         }
     }
 }
@@ -178,7 +178,7 @@ static void show(struct cli *cli, struct watch *watch, json_t *status)
     watch->last = json_incref(status);
 }
 
-static enum exit_status look(struct cli *cli, struct watch *watch)
+static enum exit_status watch_look(struct cli *cli, struct watch *watch)
 {
     json_t *value;
     char *reply;
@@ -212,14 +212,14 @@ enum exit_status run_watch(struct cli *cli)
         .asked_on = UINT64_MAX,
         .looked_at_ms = now_ms(),
     };
-    if (!cli_client_with_events(cli, on_event, &watch))
+    if (!cli_client_with_events(cli, on_watch_event, &watch))
         return EXIT_OTHER;
     if (watch.redraw)
         setvbuf(stdout, NULL, _IOFBF, 1 << 16); /* a picture in one write does not flicker */
     enum exit_status status = EXIT_OK;
     while (status == EXIT_OK && !ferror(stdout)) {
         ask_for_events(cli, &watch);
-        status = look(cli, &watch);
+        status = watch_look(cli, &watch);
         watch.event_came = false;
         if (status == EXIT_OK)
             wait_for_change(cli, &watch);

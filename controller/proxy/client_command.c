@@ -37,7 +37,7 @@ static void send_line(struct controller *c, uint64_t client, const json_t *messa
 }
 
 /* Send the reply, in which the status code and what comes after "action" are, and be done. */
-static void finish(struct client_command *command, int code, json_t *rest)
+static void client_command_finish(struct client_command *command, int code, json_t *rest)
 {
     struct controller *c = command->controller;
     json_t *reply = json_pack("{s:i,s:s}", "statusCode", code, "action", command->action);
@@ -69,7 +69,7 @@ void client_command_return_with(struct client_command *command, json_t *value,
     add_status(rest, connection_status);
     if (warnings)
         json_object_set_new(rest, "warnings", warnings);
-    finish(command, UDPTUN_OK, rest);
+    client_command_finish(command, UDPTUN_OK, rest);
 }
 
 void client_command_return(struct client_command *command, json_t *value, int connection_status)
@@ -100,7 +100,7 @@ void client_command_fail_with(struct client_command *command, const struct udptu
     log_write(command->controller->log, UDPTUN_LOG_WARN, "proxy",
               "%s of process %ld (user %ld): %s", command->action, (long)command->who.pid,
               (long)command->who.uid, err->message);
-    finish(command, status_code(err->code), rest);
+    client_command_finish(command, status_code(err->code), rest);
 }
 
 void client_command_fail(struct client_command *command, const struct udptun_error *err)
@@ -142,7 +142,7 @@ void client_command_return_reply(struct client_command *command,
     if (warnings)
         json_object_set_new(rest, "warnings", warnings);
     json_decref(whole);
-    finish(command, status_code(reply->error.code), rest);
+    client_command_finish(command, status_code(reply->error.code), rest);
 }
 
 void client_command_push_status(struct controller *c, uint64_t client, int connection_status)

@@ -43,7 +43,7 @@ struct client {
     size_t out_size;
 };
 
-static struct client *find(struct clients *c, uint64_t id)
+static struct client *client_of_id(struct clients *c, uint64_t id)
 {
     LIST_FOREACH (node, &c->list) {
         struct client *client = list_entry(node, struct client, node);
@@ -81,7 +81,7 @@ static void kill_client(struct client *client)
     c->ops->gone(c->arg, &client->who);
 }
 
-static void reap(void *arg)
+static void clients_reap(void *arg)
 {
     struct clients *c = arg;
     LIST_FOREACH_SAFE (node, &c->list) {
@@ -98,7 +98,7 @@ static void reap(void *arg)
 /* ---- in -------------------------------------------------------------------------------------- */
 
 /* Drop what was handed out. */
-static void compact(struct client *client)
+static void client_compact(struct client *client)
 {
     if (client->start == 0)
         return;
@@ -120,7 +120,7 @@ static void hand_out(struct client *client)
     client->in[end] = saved;
 }
 
-static void refuse(struct client *client, bool goes_on, const char *why)
+static void client_refuse(struct client *client, bool goes_on, const char *why)
 {
     const struct clients *c = client->clients;
     client->start = client->scanned;
@@ -142,7 +142,7 @@ static void time_message(struct client *client)
 
 static void on_message_due(void *arg)
 {
-    refuse(arg, false, "the object did not end within 10 s");
+    client_refuse(arg, false, "the object did not end within 10 s");
 }
 
 /* Hand out the next object, if there is a whole one. */
@@ -157,7 +157,7 @@ static void scan_object(struct client *client)
     client->start += client->start == client->scanned ? skipped : 0;
     client->scanned += used;
     if (client->scan.encoding == ENCODING_PROTOBUF) {
-        refuse(client, false, "a JSON object is expected");
+        client_refuse(client, false, "a JSON object is expected");
         return;
     }
     switch (result) {
@@ -167,13 +167,13 @@ static void scan_object(struct client *client)
         hand_out(client);
         return;
     case SCAN_TOO_DEEP:
-        refuse(client, true, "the object is nested too deeply");
+        client_refuse(client, true, "the object is nested too deeply");
         return;
     case SCAN_TOO_LARGE:
-        refuse(client, false, "the object is larger than 1 MiB");
+        client_refuse(client, false, "the object is larger than 1 MiB");
         return;
     case SCAN_GARBAGE:
-        refuse(client, false, "a JSON object is expected");
+        client_refuse(client, false, "a JSON object is expected");
         return;
     }
 }
@@ -185,9 +185,9 @@ static void next_object(struct client *client)
         time_message(client);
 }
 
-static bool make_room(struct client *client)
+static bool client_make_room(struct client *client)
 {
-    compact(client);
+    client_compact(client);
     if (client->in_room >= client->in_size + READ_SIZE + 1)
         return true;
     size_t room = client->in_room ? client->in_room * 2 : READ_SIZE + 1;
@@ -224,9 +224,9 @@ static void half_close(struct client *client)
     timer_start(&client->lookout, LOOKOUT_US);
 }
 
-static void receive(struct client *client)
+static void client_receive(struct client *client)
 {
-    if (!make_room(client)) {
+    if (!client_make_room(client)) {
         kill_client(client);
         return;
     }
@@ -264,7 +264,7 @@ static void on_go_on(void *arg)
 
 void clients_answered(struct clients *c, uint64_t id)
 {
-    struct client *client = find(c, id);
+    struct client *client = client_of_id(c, id);
     if (!client)
         return;
     client->busy = false;
@@ -276,7 +276,7 @@ void clients_answered(struct clients *c, uint64_t id)
 
 /* ---- out ------------------------------------------------------------------------------------- */
 
-static void send_waiting(struct client *client)
+static void client_send_waiting(struct client *client)
 {
     size_t size;
     int failure = socket_write(client->io.socket, client->out, client->out_size, &size);
@@ -308,9 +308,9 @@ static void on_ready(void *arg, unsigned events)
 {
     struct client *client = arg;
     if (events & LOOP_WRITE)
-        send_waiting(client);
+        client_send_waiting(client);
     if (events & LOOP_READ && !client->is_dead)
-        receive(client);
+        client_receive(client);
 }
 
 static bool keep_for_later(struct client *client, const char *data, size_t size)
@@ -331,7 +331,7 @@ static bool keep_for_later(struct client *client, const char *data, size_t size)
 
 bool clients_send(struct clients *c, uint64_t id, const char *line, size_t size)
 {
-    struct client *client = find(c, id);
+    struct client *client = client_of_id(c, id);
     if (!client)
         return false;
     size_t sent = 0;
@@ -348,7 +348,7 @@ bool clients_send(struct clients *c, uint64_t id, const char *line, size_t size)
 
 /* ---- coming and going ------------------------------------------------------------------------ */
 
-static const char *refusal(const struct clients *c, const struct local_user *user)
+static const char *client_refusal(const struct clients *c, const struct local_user *user)
 {
     struct command_slot slot = {.uid = user->id,
                                 .exempt = user->is_root || user->is_self,
@@ -407,7 +407,7 @@ static void on_accepted(void *arg, udptun_socket socket, const struct udptun_end
         socket_close(socket);
         return;
     }
-    const char *why = refusal(c, &user);
+    const char *why = client_refusal(c, &user);
     if (why || !client_new(c, socket, &user))
         refuse_connection(c, socket, why ? why : "out of memory");
 }
@@ -424,7 +424,7 @@ int clients_open(struct clients *c, struct loop *loop, const char *path, uint32_
     int rc = command_listener_open(&c->listener, path, &access, err);
     if (rc < 0)
         return rc;
-    timer_init(&c->reaper, loop, reap, c);
+    timer_init(&c->reaper, loop, clients_reap, c);
     accepting_init(&c->accepting, loop, &accepting_ops, c, ACCEPT_BATCH);
     rc = accepting_start(&c->accepting, c->listener.socket);
     if (rc < 0) {
@@ -444,7 +444,7 @@ void clients_close(struct clients *c)
     LIST_FOREACH (node, &c->list)
         kill_client(list_entry(node, struct client, node));
     timer_stop(&c->reaper);
-    reap(c);
+    clients_reap(c);
     command_listener_close(&c->listener);
     c->loop = NULL;
 }

@@ -75,7 +75,7 @@ static void on_garbage(void *arg, const struct client_who *who, bool goes_on, co
     client_command_refuse(arg, who, why);
 }
 
-static void on_gone(void *arg, const struct client_who *who)
+static void on_controller_gone(void *arg, const struct client_who *who)
 {
     struct controller *c = arg;
     if (c->holder.id == who->id)
@@ -84,16 +84,16 @@ static void on_gone(void *arg, const struct client_who *who)
 }
 
 static const struct clients_ops clients_ops = {
-    .object = on_object, .garbage = on_garbage, .gone = on_gone};
+    .object = on_object, .garbage = on_garbage, .gone = on_controller_gone};
 
-static void on_connected(void *arg)
+static void on_controller_connected(void *arg)
 {
     struct controller *c = arg;
     tunnels_restore(&c->tunnels);
     tunnels_state_look(&c->tunnels);
 }
 
-static void on_event(void *arg, const char *json)
+static void on_controller_event(void *arg, const char *json)
 {
     struct controller *c = arg;
     tunnels_state_event(&c->tunnels, json);
@@ -108,7 +108,7 @@ static void on_lost(void *arg, const struct udptun_error *why)
 }
 
 static const struct udptund_ops udptund_ops = {
-    .connected = on_connected, .event = on_event, .lost = on_lost};
+    .connected = on_controller_connected, .event = on_controller_event, .lost = on_lost};
 
 /* ---- life ------------------------------------------------------------------------------------ */
 

@@ -40,24 +40,24 @@ static void on_reload_signal(void *arg)
 
 static const struct signals_ops signals_ops = {.stop = on_stop_signal, .reload = on_reload_signal};
 
-static int fail(const struct udptun_error *err)
+static int proxy_fail(const struct udptun_error *err)
 {
     fprintf(stderr, "ProxyController: %s\n", err->message);
     return EXIT_FAILED;
 }
 
-static int run(struct proxy_process *p, const struct proxy_options *o,
-               struct background **background)
+static int proxy_run(struct proxy_process *p, const struct proxy_options *o,
+                     struct background **background)
 {
     struct udptun_error err;
     /* Before anything is done that has to be undone. */
     p->signals = signals_new(&p->loop, &signals_ops, p);
     if (!p->signals) {
         error_set(&err, UDPTUN_E_NOMEM, NULL, "out of memory");
-        return fail(&err);
+        return proxy_fail(&err);
     }
     if (controller_open(&p->controller, &p->loop, &p->log, o, &err) < 0)
-        return fail(&err);
+        return proxy_fail(&err);
     log_write(&p->log, UDPTUN_LOG_INFO, "proxy", "ProxyController " UDPTUN_VERSION " listens on %s",
               o->socket_path);
     background_ready(*background, EXIT_OK);
@@ -72,21 +72,21 @@ static int run(struct proxy_process *p, const struct proxy_options *o,
     return EXIT_OK;
 }
 
-static int start(struct proxy_process *p, const struct proxy_options *o)
+static int proxy_main_start(struct proxy_process *p, const struct proxy_options *o)
 {
     struct udptun_error err;
     struct background *background = NULL;
     if (log_open(&p->log, o->log_file, &err) < 0)
-        return fail(&err);
+        return proxy_fail(&err);
     if (o->daemonize && background_start(&background, &err) < 0)
-        return fail(&err);
+        return proxy_fail(&err);
     memory_hide();
     int status = EXIT_FAILED;
     /* After the forks: an epoll descriptor is not to be shared. */
     if (loop_init_own(&p->loop, NULL, NULL) < 0)
         fputs("ProxyController: cannot create an event loop\n", stderr);
     else
-        status = run(p, o, &background);
+        status = proxy_run(p, o, &background);
     signals_free(p->signals);
     loop_fini(&p->loop);
     background_ready(background, status);
@@ -107,5 +107,5 @@ int main(int argc, char **argv)
     process_ignore_broken_pipes();
     static struct proxy_process process = {.log = {.level = UDPTUN_LOG_INFO},
                                            .notify = {.socket = NO_SOCKET}};
-    return start(&process, &o);
+    return proxy_main_start(&process, &o);
 }

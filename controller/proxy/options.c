@@ -64,7 +64,7 @@ static const char help_text[] =
     "\n"
     "Exit status: 0 ok, 1 failed, 2 usage.\n";
 
-static enum options_result usage(const char *what, const char *value)
+static enum options_result proxy_options_usage(const char *what, const char *value)
 {
     fprintf(stderr, "ProxyController: %s%s%s; see ProxyController --help\n", what,
             value ? ": " : "", value ? value : "");
@@ -86,7 +86,7 @@ static enum options_result take_owner(struct proxy_options *o, const char *text)
     if (parse_number(text, NO_OWNER - 1, &number))
         o->owner = (uint32_t)number;
     else
-        return usage("--owning-user-id: there is no such user", text);
+        return proxy_options_usage("--owning-user-id: there is no such user", text);
     return OPTIONS_RUN;
 }
 
@@ -105,7 +105,8 @@ static bool take_address(struct device_address *address, const char *text, uint8
 }
 
 /* One option that was read; OPTIONS_RUN to go on. */
-static enum options_result take(struct proxy_options *o, int option, const char *value)
+static enum options_result proxy_options_take(struct proxy_options *o, int option,
+                                              const char *value)
 {
     unsigned long number;
     switch (option) {
@@ -125,21 +126,23 @@ static enum options_result take(struct proxy_options *o, int option, const char 
         return OPTIONS_RUN;
     case OPT_TUN_NAME:
         o->tun_name = value;
-        return is_device_name(value) ? OPTIONS_RUN
-                                     : usage("--tun-name is no name of a device", value);
+        return is_device_name(value)
+                   ? OPTIONS_RUN
+                   : proxy_options_usage("--tun-name is no name of a device", value);
     case OPT_TUN_ADDRESS:
         return take_address(&o->tun_address, value, UDPTUN_ENDPOINT_IP4)
                    ? OPTIONS_RUN
-                   : usage("--tun-address is no IPv4 address/prefix", value);
+                   : proxy_options_usage("--tun-address is no IPv4 address/prefix", value);
     case OPT_TUN_ADDRESS6:
         o->tun_address6 = (struct device_address){0};
         return strcmp(value, "none") == 0 ||
                        take_address(&o->tun_address6, value, UDPTUN_ENDPOINT_IP6)
                    ? OPTIONS_RUN
-                   : usage("--tun-address6 is neither an IPv6 address/prefix nor none", value);
+                   : proxy_options_usage(
+                         "--tun-address6 is neither an IPv6 address/prefix nor none", value);
     case OPT_MARK:
         if (!parse_number(value, UINT32_MAX, &number))
-            return usage("--mark is no number of 32 bits", value);
+            return proxy_options_usage("--mark is no number of 32 bits", value);
         o->mark = (uint32_t)number;
         return OPTIONS_RUN;
     case OPT_VERSION:
@@ -163,16 +166,16 @@ enum options_result proxy_options_parse(struct proxy_options *o, int argc, char 
         int option = getopt_long(argc, argv, "s:u:l:dh", long_options, NULL);
         if (option < 0)
             break;
-        enum options_result result = take(o, option, optarg);
+        enum options_result result = proxy_options_take(o, option, optarg);
         if (result != OPTIONS_RUN)
             return result;
     }
     if (optind < argc && o->socket_path)
-        return usage("the socket is given twice", argv[optind]);
+        return proxy_options_usage("the socket is given twice", argv[optind]);
     if (optind < argc)
         o->socket_path = argv[optind++];
     if (optind < argc)
-        return usage("unexpected argument", argv[optind]);
+        return proxy_options_usage("unexpected argument", argv[optind]);
     if (!o->socket_path)
         o->socket_path = DEFAULT_SOCKET;
     static char state_path[4200];

@@ -13,7 +13,7 @@
 
 /* ---- making it so ---------------------------------------------------------------------------- */
 
-static void add_aside(struct wish *wish, const struct udptun_endpoint *to)
+static void traffic_add_aside(struct wish *wish, const struct udptun_endpoint *to)
 {
     for (size_t i = 0; i < wish->aside_count; i++) {
         if (endpoint_equal(&wish->aside[i], to))
@@ -29,9 +29,9 @@ static void make_wish(const struct traffic *t, const struct traffic_settings *se
     const struct controller *c = t->controller;
     *wish = (struct wish){0};
     for (size_t i = 0; i < settings->proxy_count; i++)
-        add_aside(wish, &settings->proxies[i]);
+        traffic_add_aside(wish, &settings->proxies[i]);
     for (size_t i = 0; i < t->relay_count; i++)
-        add_aside(wish, &t->relays[i]);
+        traffic_add_aside(wish, &t->relays[i]);
     wish->device = c->device.index;
     memcpy(wish->device_name, c->device.name, sizeof wish->device_name);
     wish->address = c->device.address.ip;

@@ -11,7 +11,8 @@
 
 enum { DNS_PORT = 53 };
 
-static int invalid(struct udptun_error *err, const char *name, const char *text, const char *why)
+static int traffic_file_invalid(struct udptun_error *err, const char *name, const char *text,
+                                const char *why)
 {
     char field[sizeof err->field];
     snprintf(field, sizeof field, "parameters.%s", name);
@@ -19,14 +20,14 @@ static int invalid(struct udptun_error *err, const char *name, const char *text,
                      text ? text : "", text ? "' " : "", why);
 }
 
-static int read_address(const json_t *value, const char *name, struct udptun_endpoint *address,
-                        struct udptun_error *err)
+static int traffic_file_read_address(const json_t *value, const char *name,
+                                     struct udptun_endpoint *address, struct udptun_error *err)
 {
     const char *text = json_string_value(value);
     if (!text)
-        return invalid(err, name, NULL, "must be a string");
+        return traffic_file_invalid(err, name, NULL, "must be a string");
     if (!endpoint_parse_ip(text, address))
-        return invalid(err, name, text, "is no IP address");
+        return traffic_file_invalid(err, name, text, "is no IP address");
     *address = endpoint_unmapped(address);
     return UDPTUN_OK;
 }
@@ -35,7 +36,7 @@ static int add_proxy(const json_t *value, const char *name, struct traffic_setti
                      struct udptun_error *err)
 {
     struct udptun_endpoint proxy;
-    int rc = read_address(value, name, &proxy, err);
+    int rc = traffic_file_read_address(value, name, &proxy, err);
     if (rc < 0)
         return rc;
     for (size_t i = 0; i < s->proxy_count; i++) {
@@ -43,7 +44,7 @@ static int add_proxy(const json_t *value, const char *name, struct traffic_setti
             return UDPTUN_OK;
     }
     if (s->proxy_count == TRAFFIC_MAX_PROXIES)
-        return invalid(err, name, NULL, "more than 16 proxies");
+        return traffic_file_invalid(err, name, NULL, "more than 16 proxies");
     s->proxies[s->proxy_count++] = proxy;
     return UDPTUN_OK;
 }
@@ -60,14 +61,15 @@ static int read_proxies(const json_t *parameters, struct traffic_settings *s,
     if (one && !json_is_null(one))
         rc = add_proxy(one, "proxyIp", s, err);
     if (list && !json_is_null(list) && !json_is_array(list) && rc == 0)
-        return invalid(err, "proxyIps", NULL, "must be a list");
+        return traffic_file_invalid(err, "proxyIps", NULL, "must be a list");
     json_array_foreach(list, i, value)
     {
         snprintf(name, sizeof name, "proxyIps[%zu]", i);
         if (rc == 0)
             rc = add_proxy(value, name, s, err);
     }
-    return rc == 0 && s->proxy_count == 0 ? invalid(err, "proxyIp", NULL, "is missing") : rc;
+    return rc == 0 && s->proxy_count == 0 ? traffic_file_invalid(err, "proxyIp", NULL, "is missing")
+                                          : rc;
 }
 
 static int read_flag(const json_t *parameters, const char *name, bool *flag,
@@ -77,7 +79,7 @@ static int read_flag(const json_t *parameters, const char *name, bool *flag,
     if (!value || json_is_null(value))
         return UDPTUN_OK;
     if (!json_is_boolean(value))
-        return invalid(err, name, NULL, "must be true or false");
+        return traffic_file_invalid(err, name, NULL, "must be true or false");
     *flag = json_is_true(value);
     return UDPTUN_OK;
 }
@@ -91,9 +93,9 @@ static int read_dns(const json_t *parameters, struct traffic_settings *s, struct
         return UDPTUN_OK;
     const char *text = json_string_value(value);
     if (!text)
-        return invalid(err, "dns", NULL, "must be a string");
+        return traffic_file_invalid(err, "dns", NULL, "must be a string");
     if (text[0] == '\0' || strlen(text) > TRAFFIC_DNS_SIZE - 8)
-        return invalid(err, "dns", text, "is not HOST or HOST:PORT");
+        return traffic_file_invalid(err, "dns", text, "is not HOST or HOST:PORT");
     if (endpoint_parse_ip(text, &ep))
         snprintf(s->dns, sizeof s->dns, strchr(text, ':') ? "[%s]:%d" : "%s:%d", text, DNS_PORT);
     else if (strchr(text, ':'))
@@ -112,7 +114,7 @@ int traffic_settings_read(const json_t *parameters, struct traffic_settings *set
     int rc = read_proxies(parameters, settings, err);
     /* The device is the route; a router on it adds nothing. */
     if (rc == 0 && router && !json_is_null(router))
-        rc = read_address(router, "routerIp", &ignored, err);
+        rc = traffic_file_read_address(router, "routerIp", &ignored, err);
     if (rc == 0)
         rc = read_flag(parameters, "strict", &settings->strict, err);
     if (rc == 0)

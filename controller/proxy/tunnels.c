@@ -9,7 +9,7 @@
 #include "controller/proxy/controller.h"
 #include "controller/proxy/tunnels_state.h"
 
-static const char *name_of(const json_t *object)
+static const char *tunnels_name_of(const json_t *object)
 {
     const char *name = json_string_value(json_object_get(object, "name"));
     return name ? name : "";
@@ -59,7 +59,7 @@ struct kept_tunnel *tunnels_find(struct tunnels *t, const char *name)
 {
     LIST_FOREACH (node, &t->list) {
         struct kept_tunnel *tunnel = list_entry(node, struct kept_tunnel, node);
-        if (strcmp(name_of(tunnel->object), name) == 0)
+        if (strcmp(tunnels_name_of(tunnel->object), name) == 0)
             return tunnel;
     }
     return NULL;
@@ -84,7 +84,7 @@ static void leave_device(struct tunnels *t)
 
 void tunnels_remember(struct tunnels *t, json_t *object, json_t *tun2socks, bool on_device)
 {
-    struct kept_tunnel *tunnel = tunnels_find(t, name_of(object));
+    struct kept_tunnel *tunnel = tunnels_find(t, tunnels_name_of(object));
     if (!tunnel) {
         tunnel = calloc(1, sizeof *tunnel);
         if (!tunnel) { /* it runs, and will not be set up again */

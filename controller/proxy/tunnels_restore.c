@@ -26,7 +26,7 @@ void tunnels_restore_init(struct tunnels *t)
     timer_init(&t->retry, t->controller->loop, on_retry, t);
 }
 
-static const char *name_of(const json_t *object)
+static const char *tunnels_restore_name_of(const json_t *object)
 {
     const char *name = json_string_value(json_object_get(object, "name"));
     return name ? name : "";
@@ -34,13 +34,13 @@ static const char *name_of(const json_t *object)
 
 /* ---- what is due ----------------------------------------------------------------------------- */
 
-static bool is_listed(const json_t *list, const json_t *object)
+static bool tunnels_restore_is_listed(const json_t *list, const json_t *object)
 {
     size_t i;
     json_t *one;
     json_array_foreach(list, i, one)
     {
-        if (strcmp(name_of(one), name_of(object)) == 0)
+        if (strcmp(tunnels_restore_name_of(one), tunnels_restore_name_of(object)) == 0)
             return true;
     }
     return false;
@@ -54,13 +54,13 @@ static bool has_lost_device(const json_t *list, const json_t *object)
     json_array_foreach(list, i, one)
     {
         const char *device = json_string_value(json_object_get(one, "device"));
-        if (strcmp(name_of(one), name_of(object)) == 0)
+        if (strcmp(tunnels_restore_name_of(one), tunnels_restore_name_of(object)) == 0)
             return device && strcmp(device, "fd:none") == 0;
     }
     return false;
 }
 
-static bool is_due(const struct kept_tunnel *tunnel)
+static bool tunnels_restore_is_due(const struct kept_tunnel *tunnel)
 {
     return tunnel->object_due || tunnel->tun2socks_due;
 }
@@ -73,13 +73,14 @@ static void find_due(struct tunnels *t, const json_t *config)
     LIST_FOREACH (node, &t->list) {
         struct kept_tunnel *tunnel = list_entry(node, struct kept_tunnel, node);
         bool lost_device = tunnel->on_device && t->new_device;
-        tunnel->object_due = !is_listed(present, tunnel->object);
+        tunnel->object_due = !tunnels_restore_is_listed(present, tunnel->object);
         /* Secrets that we do not know are redacted in what we have; udptund keeps its own. */
         lost_device =
             lost_device || (tunnel->on_device && has_lost_device(present_tun, tunnel->tun2socks));
         tunnel->tun2socks_due =
-            tunnel->tun2socks && (lost_device || !is_listed(present_tun, tunnel->tun2socks));
-        if (tunnel->on_device && !is_due(tunnel))
+            tunnel->tun2socks &&
+            (lost_device || !tunnels_restore_is_listed(present_tun, tunnel->tun2socks));
+        if (tunnel->on_device && !tunnels_restore_is_due(tunnel))
             tunnels_device_in_place(t);
     }
 }
@@ -89,7 +90,7 @@ static struct kept_tunnel *next_due(const struct tunnels *t)
     struct kept_tunnel *next = NULL;
     LIST_FOREACH (node, &t->list) {
         struct kept_tunnel *tunnel = list_entry(node, struct kept_tunnel, node);
-        if (is_due(tunnel) && (!next || tunnel->on_device))
+        if (tunnels_restore_is_due(tunnel) && (!next || tunnel->on_device))
             next = tunnel;
     }
     return next;
@@ -97,7 +98,7 @@ static struct kept_tunnel *next_due(const struct tunnels *t)
 
 /* ---- a round --------------------------------------------------------------------------------- */
 
-static void finish(struct tunnels *t)
+static void tunnels_restore_finish(struct tunnels *t)
 {
     bool at_once = t->again || (t->failed && t->succeeded);
     t->restoring = false;
@@ -109,13 +110,14 @@ static void finish(struct tunnels *t)
         timer_start(&t->retry, RETRY_US);
 }
 
-static void failed(struct tunnels *t, struct kept_tunnel *tunnel, const struct udptun_error *err)
+static void tunnels_restore_failed(struct tunnels *t, struct kept_tunnel *tunnel,
+                                   const struct udptun_error *err)
 {
     t->failed = true;
     if (!tunnel->told)
         log_write(t->controller->log, UDPTUN_LOG_WARN, "proxy",
                   "tunnel '%s' cannot be set up again, and is tried until it can: %s",
-                  name_of(tunnel->object), err->message);
+                  tunnels_restore_name_of(tunnel->object), err->message);
     tunnel->told = true;
 }
 
@@ -146,11 +148,11 @@ static void on_applied(void *arg, udptun_client *client, const struct udptun_cli
     if (reply->error.code < 0 && t->device_under_way)
         t->new_device = true; /* it has not got this descriptor */
     if (tunnel && reply->error.code < 0) {
-        failed(t, tunnel, &reply->error);
+        tunnels_restore_failed(t, tunnel, &reply->error);
     } else if (tunnel) {
         tunnel->told = false;
         log_write(t->controller->log, UDPTUN_LOG_INFO, "proxy", "tunnel '%s' is set up again",
-                  name_of(tunnel->object));
+                  tunnels_restore_name_of(tunnel->object));
         if (tunnel->on_device && !t->new_device)
             tunnels_device_in_place(t);
     }
@@ -172,7 +174,7 @@ static void restore_next(struct tunnels *t)
             continue;
         }
         if (on_device && prepare_device(t, tunnel, &err) < 0) {
-            failed(t, tunnel, &err);
+            tunnels_restore_failed(t, tunnel, &err);
             continue;
         }
         t->under_way = tunnel;
@@ -185,7 +187,7 @@ static void restore_next(struct tunnels *t)
         json_decref(parameters);
         return;
     }
-    finish(t);
+    tunnels_restore_finish(t);
 }
 
 static void on_exported(void *arg, udptun_client *client, const struct udptun_client_reply *reply)
@@ -207,7 +209,7 @@ static void on_exported(void *arg, udptun_client *client, const struct udptun_cl
                   reply->error.code < 0 ? reply->error.message : "out of memory");
     t->told = true;
     t->failed = true;
-    finish(t);
+    tunnels_restore_finish(t);
 }
 
 void tunnels_restore(struct tunnels *t)

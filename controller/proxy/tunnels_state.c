@@ -8,7 +8,7 @@
 
 #include "controller/proxy/controller.h"
 
-static const char *text_of(const json_t *object, const char *name)
+static const char *tunnels_state_text_of(const json_t *object, const char *name)
 {
     const char *text = json_string_value(json_object_get(object, name));
     return text ? text : "";
@@ -20,14 +20,14 @@ static void note_state(struct tunnels *t, const char *name, const char *state)
 {
     LIST_FOREACH (node, &t->list) {
         struct kept_tunnel *tunnel = list_entry(node, struct kept_tunnel, node);
-        if (strcmp(text_of(tunnel->object, "name"), name) == 0)
+        if (strcmp(tunnels_state_text_of(tunnel->object, "name"), name) == 0)
             snprintf(tunnel->state, sizeof tunnel->state, "%s", state);
-        else if (strcmp(text_of(tunnel->tun2socks, "name"), name) == 0)
+        else if (strcmp(tunnels_state_text_of(tunnel->tun2socks, "name"), name) == 0)
             snprintf(tunnel->tun2socks_state, sizeof tunnel->tun2socks_state, "%s", state);
     }
 }
 
-static bool is_up(const char *state)
+static bool tunnels_state_is_running(const char *state)
 {
     /* "degraded" is a session with fewer connections than wanted: it carries traffic. */
     return strcmp(state, "established") == 0 || strcmp(state, "degraded") == 0 ||
@@ -36,13 +36,13 @@ static bool is_up(const char *state)
 
 bool tunnels_state_is_up(const struct kept_tunnel *tunnel, char *why, size_t size)
 {
-    bool tunnel_is_up = is_up(tunnel->state);
+    bool tunnel_is_up = tunnels_state_is_running(tunnel->state);
     const char *state = tunnel_is_up ? tunnel->tun2socks_state : tunnel->state;
     /* An instance is degraded when its proxy is not reached or its tunnel does not run. */
     if (tunnel_is_up && strcmp(tunnel->tun2socks_state, "established") == 0)
         return true;
     snprintf(why, size, "'%s' is %s",
-             text_of(tunnel_is_up ? tunnel->tun2socks : tunnel->object, "name"),
+             tunnels_state_text_of(tunnel_is_up ? tunnel->tun2socks : tunnel->object, "name"),
              state[0] ? state : "not established yet");
     return false;
 }
@@ -50,10 +50,10 @@ bool tunnels_state_is_up(const struct kept_tunnel *tunnel, char *why, size_t siz
 void tunnels_state_event(struct tunnels *t, const char *json)
 {
     json_t *event = json_loads(json, 0, NULL);
-    const char *name = text_of(event, "event");
+    const char *name = tunnels_state_text_of(event, "event");
     const json_t *data = json_object_get(event, "data");
     if (strcmp(name, "tunnel.state") == 0 || strcmp(name, "tun2socks.state") == 0) {
-        note_state(t, text_of(data, "name"), text_of(data, "state"));
+        note_state(t, tunnels_state_text_of(data, "name"), tunnels_state_text_of(data, "state"));
         controller_update_status(t->controller);
     }
     json_decref(event);
@@ -61,7 +61,7 @@ void tunnels_state_event(struct tunnels *t, const char *json)
 
 void tunnels_state_note(struct tunnels *t, const json_t *status)
 {
-    note_state(t, text_of(status, "name"), text_of(status, "state"));
+    note_state(t, tunnels_state_text_of(status, "name"), tunnels_state_text_of(status, "state"));
 }
 
 /* ---- relays ---------------------------------------------------------------------------------- */
@@ -73,7 +73,8 @@ static void note_relays(struct tunnels *t, const json_t *status)
     struct udptun_endpoint relays[TRAFFIC_MAX_RELAYS];
     size_t count = 0, i;
     json_t *one;
-    if (!tunnel || strcmp(text_of(tunnel->tun2socks, "name"), text_of(status, "name")) != 0)
+    if (!tunnel || strcmp(tunnels_state_text_of(tunnel->tun2socks, "name"),
+                          tunnels_state_text_of(status, "name")) != 0)
         return;
     json_array_foreach(json_object_get(status, "relays"), i, one)
     {

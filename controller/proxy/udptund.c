@@ -21,8 +21,8 @@ struct pending_call {
     void *arg;
 };
 
-static void fail(struct udptund *u, udptun_client_reply_fn done, void *arg,
-                 const struct udptun_error *err)
+static void udptund_fail(struct udptund *u, udptun_client_reply_fn done, void *arg,
+                         const struct udptun_error *err)
 {
     const struct udptun_client_reply reply = {.error = *err};
     done(arg, u->client, &reply);
@@ -48,7 +48,7 @@ static void send_call(struct udptund *u, const struct pending_call *w)
     request.fds = &w->fd;
     request.fd_count = w->fd != NO_SOCKET;
     if (udptun_client_call(u->client, &request, w->done, w->arg, NULL, &err) < 0)
-        fail(u, w->done, w->arg, &err);
+        udptund_fail(u, w->done, w->arg, &err);
 }
 
 /* Those that wait now; what their callbacks add waits on. */
@@ -62,14 +62,14 @@ static void settle_waiting(struct udptund *u, const struct udptun_error *err)
         struct pending_call *w = list_entry(now.next, struct pending_call, node);
         list_remove(&w->node);
         if (err)
-            fail(u, w->done, w->arg, err);
+            udptund_fail(u, w->done, w->arg, err);
         else
             send_call(u, w);
         waiting_free(w);
     }
 }
 
-static void retry_later(struct udptund *u)
+static void udptund_retry_later(struct udptund *u)
 {
     if (!u->kept || timer_is_on(&u->retry))
         return;
@@ -89,7 +89,7 @@ static void on_hello(void *arg, udptun_client *client, const struct udptun_clien
                       "of the group of %s?",
                       udptun_client_get_socket_path(client));
         settle_waiting(u, &err);
-        retry_later(u);
+        udptund_retry_later(u);
         return;
     }
     u->granted = udptun_client_get_generation(client);
@@ -116,7 +116,7 @@ static void greet(struct udptund *u)
         return;
     u->greeting = false;
     settle_waiting(u, &err);
-    retry_later(u);
+    udptund_retry_later(u);
 }
 
 static void on_retry(void *arg)
@@ -126,7 +126,7 @@ static void on_retry(void *arg)
         greet(u);
 }
 
-static void on_event(void *arg, udptun_client *client, const char *json)
+static void on_udptund_event(void *arg, udptun_client *client, const char *json)
 {
     (void)client;
     const struct udptund *u = arg;
@@ -134,8 +134,8 @@ static void on_event(void *arg, udptun_client *client, const char *json)
         u->ops->event(u->arg, json);
 }
 
-static void on_state(void *arg, udptun_client *client, enum udptun_client_state state,
-                     const struct udptun_error *err)
+static void on_udptund_state(void *arg, udptun_client *client, enum udptun_client_state state,
+                             const struct udptun_error *err)
 {
     (void)client;
     struct udptund *u = arg;
@@ -145,7 +145,7 @@ static void on_state(void *arg, udptun_client *client, enum udptun_client_state 
     u->granted = 0;
     if (!had || !u->kept)
         return;
-    retry_later(u);
+    udptund_retry_later(u);
     u->ops->lost(u->arg, err);
 }
 
@@ -160,8 +160,8 @@ int udptund_open(struct udptund *u, struct loop *loop, const char *path,
     udptun_client_config_init(&config);
     config.socket_path = path;
     config.timeout_ms = CALL_TIMEOUT_MS;
-    config.state = on_state;
-    config.event = on_event;
+    config.state = on_udptund_state;
+    config.event = on_udptund_event;
     config.arg = u;
     u->client = udptun_client_new(&config, err);
     if (!u->client)
@@ -186,7 +186,7 @@ void udptund_keep(struct udptund *u, bool kept)
 {
     u->kept = kept;
     if (kept && !u->granted && !u->greeting)
-        retry_later(u);
+        udptund_retry_later(u);
     if (!kept)
         timer_stop(&u->retry);
 }
@@ -215,7 +215,7 @@ void udptund_call(struct udptund *u, const char *action, const json_t *parameter
     if (!w) {
         struct udptun_error err;
         error_set(&err, UDPTUN_E_NOMEM, NULL, "out of memory");
-        fail(u, done, arg, &err);
+        udptund_fail(u, done, arg, &err);
         return;
     }
     w->timeout_ms = (int64_t)(timeout_s * 1000);

@@ -15,7 +15,7 @@ struct waiting_call {
     void *arg;
 };
 
-static void on_connected(void *arg)
+static void on_wait_call_connected(void *arg)
 {
     (void)arg;
 }
@@ -26,7 +26,7 @@ static void on_lost(void *arg, const struct udptun_error *why)
     (void)why;
 }
 
-static const struct udptund_ops ops = {.connected = on_connected, .lost = on_lost};
+static const struct udptund_ops ops = {.connected = on_wait_call_connected, .lost = on_lost};
 
 static void waiting_call_free(struct waiting_call *call)
 {
@@ -34,7 +34,7 @@ static void waiting_call_free(struct waiting_call *call)
     free(call);
 }
 
-static void reap(struct wait_calls *w)
+static void wait_call_reap(struct wait_calls *w)
 {
     LIST_FOREACH_SAFE (node, &w->all) {
         struct waiting_call *call = list_entry(node, struct waiting_call, node);
@@ -61,7 +61,7 @@ void wait_call(struct wait_calls *w, uint64_t client, const char *action, const 
                double timeout_s, udptun_client_reply_fn done, void *arg)
 {
     struct udptun_client_reply reply = {0};
-    reap(w);
+    wait_call_reap(w);
     struct waiting_call *call = calloc(1, sizeof *call);
     if (!call) {
         error_set(&reply.error, UDPTUN_E_NOMEM, NULL, "out of memory");

@@ -180,8 +180,8 @@ static void on_network_changed(void *arg)
     recovery_now(control->recovery);
 }
 
-static int start(struct control *control, const struct control_config *config,
-                 struct udptun_error *err)
+static int control_start(struct control *control, const struct control_config *config,
+                         struct udptun_error *err)
 {
     struct udptun_engine_config engine;
     udptun_engine_config_init(&engine);
@@ -246,7 +246,7 @@ struct control *control_new(const struct control_config *config, struct udptun_e
         error_set(err, rc, NULL, "out of memory");
     control->log->tap = on_line;
     control->log->tap_arg = control;
-    if (rc < 0 || start(control, config, err) < 0 ||
+    if (rc < 0 || control_start(control, config, err) < 0 ||
         (config->metrics &&
          !(control->metrics = metrics_http_open(control, config->metrics, err)))) {
         control_free(control);

@@ -40,7 +40,7 @@ static void on_io(struct ev_loop *ev, ev_io *io, int events)
                    (events & EV_WRITE ? UDPTUN_LOOP_WRITE : 0));
 }
 
-static void on_timer(struct ev_loop *ev, ev_timer *timer, int events)
+static void on_loop_ev_timer(struct ev_loop *ev, ev_timer *timer, int events)
 {
     (void)ev;
     (void)events;
@@ -94,7 +94,7 @@ static void change(void *arg, void *handle, unsigned events)
         ev_io_start(host->ev, &w->io);
 }
 
-static void unwatch(void *arg, void *handle)
+static void loop_ev_unwatch(void *arg, void *handle)
 {
     struct loop_host *host = (struct loop_host *)arg;
     struct ev_watch *w = (struct ev_watch *)handle;
@@ -102,7 +102,7 @@ static void unwatch(void *arg, void *handle)
     free(w);
 }
 
-static void set_timer(void *arg, uint64_t after_us)
+static void loop_ev_set_timer(void *arg, uint64_t after_us)
 {
     struct loop_host *host = (struct loop_host *)arg;
     ev_timer_stop(host->ev, &host->timer);
@@ -130,7 +130,7 @@ static struct loop_host *host_new(struct loop *owner, struct ev_loop *ev, bool o
     host->ev = ev;
     host->own = own;
     ev_prepare_init(&host->before_wait, on_before_wait);
-    ev_timer_init(&host->timer, on_timer, 0., 0.);
+    ev_timer_init(&host->timer, on_loop_ev_timer, 0., 0.);
     ev_async_init(&host->woken, on_woken);
     host->before_wait.data = host->timer.data = host->woken.data = host;
     ev_prepare_start(ev, &host->before_wait);
@@ -157,8 +157,8 @@ static int init(struct loop *loop, struct ev_loop *ev, bool own, void (*turn)(vo
                                       .arg = host,
                                       .watch = watch,
                                       .change = change,
-                                      .unwatch = unwatch,
-                                      .timer = set_timer,
+                                      .unwatch = loop_ev_unwatch,
+                                      .timer = loop_ev_set_timer,
                                       .wake = wake};
     loop_init(loop, &table, turn, arg);
     loop->host = host;

@@ -14,7 +14,7 @@
 /* ---- the heap ------------------------------------------------------------------------------ */
 
 /* Two heaps, either of which may be empty, as one. */
-static struct timer *meld(struct timer *a, struct timer *b)
+static struct timer *timer_meld(struct timer *a, struct timer *b)
 {
     if (!a || !b)
         return a ? a : b;
@@ -33,7 +33,7 @@ static struct timer *meld(struct timer *a, struct timer *b)
 }
 
 /* Siblings as one heap: in pairs from the left, then the pairs from the right. */
-static struct timer *meld_siblings(struct timer *first)
+static struct timer *timer_meld_siblings(struct timer *first)
 {
     struct timer *pairs = NULL, *root = NULL;
     while (first) {
@@ -42,7 +42,7 @@ static struct timer *meld_siblings(struct timer *first)
         a->next = a->previous = NULL;
         if (b)
             b->next = b->previous = NULL;
-        struct timer *pair = meld(a, b);
+        struct timer *pair = timer_meld(a, b);
         pair->next = pairs; /* a list of its own, the last pair first */
         pairs = pair;
     }
@@ -50,22 +50,22 @@ static struct timer *meld_siblings(struct timer *first)
         struct timer *pair = pairs;
         pairs = pair->next;
         pair->next = NULL;
-        root = meld(root, pair);
+        root = timer_meld(root, pair);
     }
     return root;
 }
 
-static void insert(struct timer *t)
+static void timer_insert(struct timer *t)
 {
     t->place_us = t->at_us;
     t->child = t->next = t->previous = NULL;
-    t->loop->timers = meld(t->loop->timers, t);
+    t->loop->timers = timer_meld(t->loop->timers, t);
 }
 
 static void cut(struct timer *t)
 {
     struct loop *loop = t->loop;
-    struct timer *below = meld_siblings(t->child);
+    struct timer *below = timer_meld_siblings(t->child);
     t->child = NULL;
     if (!t->previous) {
         loop->timers = below;
@@ -78,7 +78,7 @@ static void cut(struct timer *t)
     if (t->next)
         t->next->previous = t->previous;
     t->next = t->previous = NULL;
-    loop->timers = meld(loop->timers, below);
+    loop->timers = timer_meld(loop->timers, below);
 }
 
 /* ---- timers -------------------------------------------------------------------------------- */
@@ -108,7 +108,7 @@ void timer_start(struct timer *t, uint64_t after_us)
     if (t->active)
         cut(t);
     t->active = true;
-    insert(t);
+    timer_insert(t);
     if (!loop->in_batch)
         loop_arm(loop);
 }
@@ -128,7 +128,7 @@ void timers_run(struct loop *loop)
         struct timer *t = loop->timers;
         cut(t);
         if (t->at_us > now_us) {
-            insert(t);
+            timer_insert(t);
             continue;
         }
         t->active = false;

@@ -111,7 +111,7 @@ void log_reopen(struct log *log)
     log->file = file;
 }
 
-static void put(struct log *log, const char *line, size_t size)
+static void log_put(struct log *log, const char *line, size_t size)
 {
     if (file_offer(log->file, line, size) != 0)
         log->lost++;
@@ -151,7 +151,7 @@ static void write_line(struct log *log, enum udptun_log_level level, const char 
     size_t size = log->json ? as_json(line, level, module, text) : 0;
     if (size == 0)
         size = as_text(line, level, module, text);
-    put(log, line, size);
+    log_put(log, line, size);
 }
 
 /* One line is one event: what others put into names and errors must not forge another. */
@@ -164,7 +164,7 @@ static void keep_printable(char *text)
 }
 
 /* FNV-1a, over everything but digits. */
-static uint64_t hash_of(const char *module, const char *text)
+static uint64_t log_hash_of(const char *module, const char *text)
 {
     uint64_t hash = UINT64_C(14695981039346656037);
     const char *const parts[] = {module, text};
@@ -181,7 +181,7 @@ static uint64_t hash_of(const char *module, const char *text)
 static bool is_in_time(struct log *log, const char *module, const char *text, uint64_t *left_out)
 {
     uint64_t now_us = clock_us();
-    uint64_t hash = hash_of(module, text);
+    uint64_t hash = log_hash_of(module, text);
     struct log_cause *cause = &log->causes[hash % LOG_CAUSES];
     *left_out = 0;
     if (cause->hash != hash) {

@@ -210,14 +210,14 @@ int codec_fail(const struct codec_path *path, struct udptun_error *err, const ch
     return error_set(err, UDPTUN_E_INVALID, field, "%s%s%s", field, *field ? ": " : "", what);
 }
 
-static int check_message(const ProtobufCMessage *message, const struct codec_path *path,
-                         struct udptun_error *err);
+static int codec_check_message(const ProtobufCMessage *message, const struct codec_path *path,
+                               struct udptun_error *err);
 
 static int check_value(const ProtobufCFieldDescriptor *field, const void *value,
                        const struct codec_path *path, struct udptun_error *err)
 {
     if (field->type == PROTOBUF_C_TYPE_MESSAGE)
-        return check_message(*(ProtobufCMessage *const *)value, path, err);
+        return codec_check_message(*(ProtobufCMessage *const *)value, path, err);
     if (field->type == PROTOBUF_C_TYPE_ENUM &&
         !protobuf_c_enum_descriptor_get_value(field->descriptor, *(const int *)value))
         return codec_fail(path, err, "unknown value %d", *(const int *)value);
@@ -235,8 +235,8 @@ static int check_value(const ProtobufCFieldDescriptor *field, const void *value,
     return 0;
 }
 
-static int check_message(const ProtobufCMessage *message, const struct codec_path *path,
-                         struct udptun_error *err)
+static int codec_check_message(const ProtobufCMessage *message, const struct codec_path *path,
+                               struct udptun_error *err)
 {
     bool bare = codec_shape(message->descriptor) != CODEC_OBJECT;
     if (message->n_unknown_fields > 0)
@@ -268,5 +268,5 @@ static int check_message(const ProtobufCMessage *message, const struct codec_pat
 int codec_check(const ProtobufCMessage *message, const char *path, struct udptun_error *err)
 {
     struct codec_path top = {NULL, path, 0};
-    return check_message(message, path && *path ? &top : NULL, err);
+    return codec_check_message(message, path && *path ? &top : NULL, err);
 }

@@ -17,7 +17,7 @@ static int decode_message(const struct decoder *d, const ProtobufCMessageDescrip
                           const json_t *json, const struct codec_path *path,
                           ProtobufCMessage **out);
 
-static int no_memory(const struct decoder *d)
+static int codec_from_json_no_memory(const struct decoder *d)
 {
     return error_set(d->err, UDPTUN_E_NOMEM, NULL, "out of memory");
 }
@@ -124,7 +124,7 @@ static int decode_string(const struct decoder *d, const json_t *json, const stru
     if (!json_is_string(json))
         return wrong_type(d, path, "a string", json);
     *out = strdup(json_string_value(json));
-    return *out ? 0 : no_memory(d);
+    return *out ? 0 : codec_from_json_no_memory(d);
 }
 
 /* One value into `member`, which is that of a message or an item of an array. */
@@ -187,7 +187,7 @@ static int decode_array(const struct decoder *d, const ProtobufCFieldDescriptor 
         return 0;
     *items = calloc(total, item_size);
     if (!*items)
-        return no_memory(d);
+        return codec_from_json_no_memory(d);
     for (size_t i = 0; i < total; i++) {
         struct codec_path item = {path, NULL, i};
         int rc = decode_value(d, field, json_array_get(json, i), &item, *items + i * item_size);
@@ -278,7 +278,7 @@ static int decode_message(const struct decoder *d, const ProtobufCMessageDescrip
 {
     ProtobufCMessage *message = codec_new(descriptor);
     if (!message)
-        return no_memory(d);
+        return codec_from_json_no_memory(d);
     int rc = 0;
     switch (codec_shape(descriptor)) {
     case CODEC_LIST:

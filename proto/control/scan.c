@@ -15,7 +15,7 @@ static bool is_space(uint8_t byte)
     return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r';
 }
 
-static enum scan_result finish(struct scan *s, enum scan_result result)
+static enum scan_result scan_finish(struct scan *s, enum scan_result result)
 {
     *s = (struct scan){.encoding = s->encoding, .max_size = s->max_size};
     return result;
@@ -67,7 +67,7 @@ static enum scan_result feed_json(struct scan *s, const uint8_t *data, size_t si
         s->size++;
         if (json_byte(s, data[i])) {
             *used = i + 1;
-            return finish(s, s->too_deep ? SCAN_TOO_DEEP : SCAN_MESSAGE);
+            return scan_finish(s, s->too_deep ? SCAN_TOO_DEEP : SCAN_MESSAGE);
         }
         if (s->size == s->max_size) {
             *used = i + 1;
@@ -93,7 +93,7 @@ static enum scan_result feed_protobuf(struct scan *s, const uint8_t *data, size_
     size_t taken = size - i < missing ? size - i : missing;
     s->size += taken;
     *used += taken;
-    return taken == missing ? finish(s, SCAN_MESSAGE) : SCAN_MORE;
+    return taken == missing ? scan_finish(s, SCAN_MESSAGE) : SCAN_MORE;
 }
 
 enum scan_result scan_feed(struct scan *s, const uint8_t *data, size_t size, size_t *used,

@@ -22,8 +22,8 @@ static uint64_t read_varint(struct reader *r)
     return value;
 }
 
-static int check_number(const ProtobufCFieldDescriptor *field, uint64_t value,
-                        const struct codec_path *path, struct udptun_error *err)
+static int wire_check_number(const ProtobufCFieldDescriptor *field, uint64_t value,
+                             const struct codec_path *path, struct udptun_error *err)
 {
     bool fits = true;
     if (field->type == PROTOBUF_C_TYPE_UINT32)
@@ -35,14 +35,14 @@ static int check_number(const ProtobufCFieldDescriptor *field, uint64_t value,
     return fits ? 0 : codec_fail(path, err, "out of range");
 }
 
-static int check_message(const ProtobufCMessageDescriptor *descriptor, const uint8_t *data,
-                         size_t size, const struct codec_path *path, struct udptun_error *err);
+static int wire_check_message(const ProtobufCMessageDescriptor *descriptor, const uint8_t *data,
+                              size_t size, const struct codec_path *path, struct udptun_error *err);
 
 static int check_bytes(const ProtobufCFieldDescriptor *field, const uint8_t *data, size_t size,
                        const struct codec_path *path, struct udptun_error *err)
 {
     if (field->type == PROTOBUF_C_TYPE_MESSAGE)
-        return check_message(field->descriptor, data, size, path, err);
+        return wire_check_message(field->descriptor, data, size, path, err);
     if (field->type != PROTOBUF_C_TYPE_STRING || !memchr(data, '\0', size))
         return 0;
     codec_fail(path, err, "a NUL is not allowed");
@@ -117,8 +117,8 @@ static bool is_of_its_type(const struct wire_field *f)
            (f->bytes && f->field->label == PROTOBUF_C_LABEL_REPEATED);
 }
 
-static int check_message(const ProtobufCMessageDescriptor *descriptor, const uint8_t *data,
-                         size_t size, const struct codec_path *path, struct udptun_error *err)
+static int wire_check_message(const ProtobufCMessageDescriptor *descriptor, const uint8_t *data,
+                              size_t size, const struct codec_path *path, struct udptun_error *err)
 {
     bool bare = codec_shape(descriptor) != CODEC_OBJECT;
     struct reader r = reader_of(data, size);
@@ -133,7 +133,7 @@ static int check_message(const ProtobufCMessageDescriptor *descriptor, const uin
         if (!is_of_its_type(&f))
             rc = codec_fail(here, err, "of another type");
         else if (f.type == WIRE_VARINT)
-            rc = check_number(f.field, f.number, here, err);
+            rc = wire_check_number(f.field, f.number, here, err);
         else if (f.bytes)
             rc = check_bytes(f.field, f.bytes, f.size, here, err);
     }
@@ -143,5 +143,5 @@ static int check_message(const ProtobufCMessageDescriptor *descriptor, const uin
 int wire_check(const ProtobufCMessageDescriptor *descriptor, const uint8_t *data, size_t size,
                struct udptun_error *err)
 {
-    return check_message(descriptor, data, size, NULL, err);
+    return wire_check_message(descriptor, data, size, NULL, err);
 }

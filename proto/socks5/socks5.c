@@ -105,8 +105,8 @@ static bool has(struct message *m, size_t size)
     return false;
 }
 
-static enum socks5_result finish(struct message *m, struct reader *r, enum socks5_result result,
-                                 size_t *need, const char **cause)
+static enum socks5_result socks5_finish(struct message *m, struct reader *r,
+                                        enum socks5_result result, size_t *need, const char **cause)
 {
     switch (result) {
     case SOCKS5_DONE:
@@ -159,7 +159,7 @@ static enum socks5_result read_ip(struct message *m, struct socks5_address *addr
 
 static const char unknown_address_type[] = "unknown address type";
 
-static enum socks5_result read_address(struct message *m, struct socks5_address *address)
+static enum socks5_result socks5_read_address(struct message *m, struct socks5_address *address)
 {
     *address = (struct socks5_address){0};
     /* Every form goes on for three bytes at least. */
@@ -229,7 +229,7 @@ enum socks5_result socks5_read_method(struct reader *r, uint8_t *method, size_t 
                                       const char **cause)
 {
     struct message m = message_of(r);
-    return finish(&m, r, parse_method(&m, method), need, cause);
+    return socks5_finish(&m, r, parse_method(&m, method), need, cause);
 }
 
 static enum socks5_result parse_password_reply(struct message *m, bool *accepted)
@@ -246,7 +246,7 @@ enum socks5_result socks5_read_password_reply(struct reader *r, bool *accepted, 
                                               const char **cause)
 {
     struct message m = message_of(r);
-    return finish(&m, r, parse_password_reply(&m, accepted), need, cause);
+    return socks5_finish(&m, r, parse_password_reply(&m, accepted), need, cause);
 }
 
 static enum socks5_result parse_reply(struct message *m, uint8_t *reply,
@@ -258,14 +258,14 @@ static enum socks5_result parse_reply(struct message *m, uint8_t *reply,
         return bad(m, "not a SOCKS5 server");
     *reply = reader_u8(&m->at);
     reader_u8(&m->at);
-    return read_address(m, bound);
+    return socks5_read_address(m, bound);
 }
 
 enum socks5_result socks5_read_reply(struct reader *r, uint8_t *reply, struct socks5_address *bound,
                                      size_t *need, const char **cause)
 {
     struct message m = message_of(r);
-    return finish(&m, r, parse_reply(&m, reply, bound), need, cause);
+    return socks5_finish(&m, r, parse_reply(&m, reply, bound), need, cause);
 }
 
 /* ---- server -------------------------------------------------------------------------------- */
@@ -290,7 +290,7 @@ enum socks5_result socks5_read_greeting(struct reader *r, struct socks5_greeting
                                         size_t *need, const char **cause)
 {
     struct message m = message_of(r);
-    return finish(&m, r, parse_greeting(&m, greeting), need, cause);
+    return socks5_finish(&m, r, parse_greeting(&m, greeting), need, cause);
 }
 
 static enum socks5_result parse_password(struct message *m, struct socks5_password *password)
@@ -315,7 +315,7 @@ enum socks5_result socks5_read_password(struct reader *r, struct socks5_password
                                         size_t *need, const char **cause)
 {
     struct message m = message_of(r);
-    return finish(&m, r, parse_password(&m, password), need, cause);
+    return socks5_finish(&m, r, parse_password(&m, password), need, cause);
 }
 
 static enum socks5_result parse_request(struct message *m, struct socks5_request *request)
@@ -327,7 +327,7 @@ static enum socks5_result parse_request(struct message *m, struct socks5_request
         return bad(m, "not a SOCKS5 request");
     request->command = reader_u8(&m->at);
     reader_u8(&m->at);
-    enum socks5_result result = read_address(m, &request->address);
+    enum socks5_result result = socks5_read_address(m, &request->address);
     if (result == SOCKS5_DONE && is_empty(&request->address))
         return bad(m, "host name is empty");
     return result;
@@ -340,7 +340,7 @@ enum socks5_result socks5_read_request(struct reader *r, struct socks5_request *
     enum socks5_result result = parse_request(&m, request);
     if (result == SOCKS5_BAD && reply)
         *reply = m.cause == unknown_address_type ? SOCKS5_ADDRESS_UNSUPPORTED : SOCKS5_FAILED;
-    return finish(&m, r, result, need, cause);
+    return socks5_finish(&m, r, result, need, cause);
 }
 
 void socks5_write_method(struct writer *w, enum socks5_method method)
@@ -376,7 +376,7 @@ bool socks5_read_udp_header(struct reader *r, struct socks5_udp_header *header)
         return false;
     reader_u16(&m.at);
     header->fragment = reader_u8(&m.at);
-    if (read_address(&m, &header->address) != SOCKS5_DONE || is_empty(&header->address))
+    if (socks5_read_address(&m, &header->address) != SOCKS5_DONE || is_empty(&header->address))
         return false;
     *r = m.at;
     return true;

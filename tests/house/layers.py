@@ -303,6 +303,51 @@ def check_tags(tree, paths):
                 yield f"{path}: {tag} is defined in {other} as well"
 
 
+FUNCTION = re.compile(r"^((?:static |inline |const |struct |enum |union |unsigned )*[a-z_]\w*[ *]+)(\w+)"
+                      r"\(([^;{}]*?)\)\n\{", re.M)
+
+
+def functions_of(text):
+    """(name, whether it is of the file alone, its types) of every function."""
+    for before, name, parameters in FUNCTION.findall(text):
+        kind = re.sub(r"\b(static|inline) ", "", before).strip()
+        types = re.sub(r"\w+\s*(,|$)", r"\1", re.sub(r"\s+", " ", parameters))
+        yield name, "static " in before, (kind, types)
+
+
+def check_functions(tree, paths):
+    """A name of a function means one thing in the whole house. Files may have callbacks of the same
+    name and the same types for themselves, and what a system or a build switch chooses from."""
+    first = {}
+    for path in paths:
+        if not path.endswith(".c") or component_of(path) in OUTSIDE | {None, "docs/examples"}:
+            continue
+        for name, is_static, types in functions_of(read(tree, path)):
+            other, other_static, other_types = first.setdefault(name, (path, is_static, types))
+            if other == path or name == "main":
+                continue
+            if SYSTEM_FOLDER.match(other) and SYSTEM_FOLDER.match(path):
+                continue
+            if types != other_types:
+                yield f"{path}: {name}() is another function than that of {other}"
+            elif is_static != other_static:
+                yield f"{path}: {name}() is public and a file's own, in {other}"
+
+
+PAGE = "docs/architecture.md"
+NAMED_FILE = re.compile(r"(?<![\w/*<.-])[\w/*.-]*\w\.[ch]\b")
+
+
+def check_page(tree, paths):
+    """The page about the house names files that are there; a * stands for any."""
+    if PAGE not in paths:
+        return
+    for name in sorted(set(NAMED_FILE.findall(read(tree, PAGE)))):
+        pattern = "(.*/)?" + re.escape(name).replace(r"\*", "[^/]*")
+        if not any(re.fullmatch(pattern, path) for path in paths):
+            yield f"{PAGE}: there is no file {name}"
+
+
 def check_text(path, text, is_c):
     first = text.split("\n", 1)[0]
     if is_c and first != C_HEAD:
@@ -312,7 +357,7 @@ def check_text(path, text, is_c):
     if is_c and UNFINISHED.search(text):
         yield f"{path}: unfinished: {UNFINISHED.search(text).group()}"
     # A test may be a long list of cases.
-    if path.endswith(".c") and text.count("\n") > LINES_MAX and component_of(path) not in OUTSIDE:
+    if is_c and text.count("\n") > LINES_MAX and component_of(path) not in OUTSIDE:
         yield f"{path}: {text.count(chr(10))} lines, at most {LINES_MAX}"
 
 
@@ -338,6 +383,8 @@ def check_sources(tree):
     paths = list(files_of(tree))
     headers = Headers([p for p in paths if p.endswith(".h")])
     yield from check_tags(tree, [p for p in paths if p.endswith((".c", ".h"))])
+    yield from check_functions(tree, paths)
+    yield from check_page(tree, paths)
     for path in paths:
         text = read(tree, path)
         if "\0" in text:

@@ -204,6 +204,28 @@ class Layers(unittest.TestCase):
                            "daemon/engine/core/x.c": "union thing {\n    long b;\n};\n"},
                           "thing", "proto/udpt/x.c", "daemon/engine/core/x.c", symbols=False)
 
+    def test_a_function_name_that_means_two_things(self):
+        self.assert_fault({"proto/udpt/codec/x.c": "static int find(int a)\n{\n    return a;\n}\n",
+                           "daemon/engine/core/x.c": "static int find(long a)\n{\n    return 1;\n}\n"},
+                          "find()", "proto/udpt/codec/x.c", "daemon/engine/core/x.c", symbols=False)
+
+    def test_a_function_name_that_is_public_and_a_files_own(self):
+        self.assert_fault({"proto/udpt/codec/x.c": "static int find(int a)\n{\n    return a;\n}\n",
+                           "daemon/engine/core/x.c": "int find(int a)\n{\n    return 1;\n}\n"},
+                          "find()", "public and a file's own", symbols=False)
+
+    def test_callbacks_of_one_kind_pass(self):
+        status, text = self.run_on({
+            "proto/udpt/codec/x.c": "static void on_due(void *arg)\n{\n    (void)arg;\n}\n",
+            "daemon/engine/core/x.c": "static void on_due(void *of)\n{\n    (void)of;\n}\n"},
+            symbols=False)
+        self.assertEqual((status, text), (0, ""))
+
+    def test_a_page_that_names_a_file_which_is_not_there(self):
+        self.assert_fault({"docs/architecture.md": "`core/gone.c` does it, `x.c` and `codec/*.c` too\n",
+                           "proto/udpt/codec/x.c": ""},
+                          "core/gone.c", symbols=False)
+
     def test_second_definition_for_another_system_passes(self):
         status, text = self.run_on({
             "daemon/platform/posix/x.c": "struct thing {\n    int a;\n};\n",

@@ -14,7 +14,7 @@
 /* ---- cells -------------------------------------------------------------------------------------
  */
 
-static void put_text(const json_t *object, const char *field, char *text)
+static void columns_put_text(const json_t *object, const char *field, char *text)
 {
     const char *value = text_of(object, field);
     snprintf(text, SIZE, "%s", value[0] ? value : "-");
@@ -31,7 +31,7 @@ static void put_rate(double bytes_s, char *text)
     snprintf(text, SIZE, "%s/s", unit_bytes((uint64_t)(bytes_s + 0.5), bytes));
 }
 
-static bool is_tun2socks(const struct top_row *row)
+static bool columns_is_tun2socks(const struct top_row *row)
 {
     return !json_object_get(row->object, "role");
 }
@@ -39,7 +39,7 @@ static bool is_tun2socks(const struct top_row *row)
 #define TEXT_CELL(name, field)                                                                     \
     static void name(const struct top_row *row, char *text)                                        \
     {                                                                                              \
-        put_text(row->object, field, text);                                                        \
+        columns_put_text(row->object, field, text);                                                \
     }
 #define COUNT_CELL(name, what)                                                                     \
     static double name##_number(const struct top_row *row)                                         \
@@ -101,7 +101,8 @@ TIME_CELL(age, "age")
 
 static void role(const struct top_row *row, char *text)
 {
-    snprintf(text, SIZE, "%s", is_tun2socks(row) ? "tun2socks" : text_of(row->object, "role"));
+    snprintf(text, SIZE, "%s",
+             columns_is_tun2socks(row) ? "tun2socks" : text_of(row->object, "role"));
 }
 
 /* As much of the id as tells one from the other: the other columns are worth more. */

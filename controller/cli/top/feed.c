@@ -27,7 +27,7 @@ static void take_status(struct feed *feed, json_t *status)
     feed->changed = true;
 }
 
-static void on_event(void *arg, udptun_client *client, const char *json)
+static void on_feed_event(void *arg, udptun_client *client, const char *json)
 {
     struct feed *feed = arg;
     json_t *root = json_loads(json, 0, NULL);
@@ -199,8 +199,8 @@ static void send_wish(struct feed *feed)
 /* ---- life --------------------------------------------------------------------------------------
  */
 
-static void on_state(void *arg, udptun_client *client, enum udptun_client_state state,
-                     const struct udptun_error *err)
+static void on_feed_state(void *arg, udptun_client *client, enum udptun_client_state state,
+                          const struct udptun_error *err)
 {
     struct feed *feed = arg;
     (void)err; /* only of the connection that was lost, not of the attempts since */
@@ -225,8 +225,8 @@ enum exit_status feed_open(struct feed *feed, struct cli *cli, struct top_model 
     config.reconnect = true;
     config.reconnect_max_ms = RECONNECT_MOST_MS;
     config.arg = feed;
-    config.state = on_state;
-    config.event = on_event;
+    config.state = on_feed_state;
+    config.event = on_feed_event;
     feed->client = udptun_client_new(&config, &err);
     if (!feed->client)
         return complain(EXIT_OTHER, "top: %s", err.message);

@@ -72,7 +72,7 @@ static void forget_lists(struct top_model *model)
     model->more = false;
 }
 
-static void leave(struct top_model *model)
+static void model_leave(struct top_model *model)
 {
     free(model->name);
     model->name = NULL;
@@ -86,7 +86,7 @@ void model_enter(struct top_model *model, const char *name)
     char *copy = strdup(name);
     if (!copy)
         return;
-    leave(model);
+    model_leave(model);
     model->name = copy;
     model->view = TOP_FLOWS;
     settle_listed(model);
@@ -122,7 +122,7 @@ void model_note(struct top_model *model, const char *text)
     snprintf(model->note, sizeof model->note, "%s", text);
 }
 
-static size_t append(json_t **into, size_t at, const json_t *from)
+static size_t model_append(json_t **into, size_t at, const json_t *from)
 {
     size_t i;
     json_t *object;
@@ -143,7 +143,7 @@ void model_status(struct top_model *model, json_t *status, int64_t now_ms)
     json_t **objects = calloc(count + 1, sizeof(json_t *));
     if (!objects)
         return;
-    append(objects, append(objects, 0, tunnels), instances);
+    model_append(objects, model_append(objects, 0, tunnels), instances);
     bool was_there = model_tunnel(model) != NULL;
     if (rows_update(&model->lists[TOP_TUNNELS], objects, count, now_ms) == 0) {
         json_decref(model->status);
@@ -153,7 +153,7 @@ void model_status(struct top_model *model, json_t *status, int64_t now_ms)
     settle_listed(model);
     if (was_there && !model_tunnel(model)) {
         snprintf(model->note, sizeof model->note, "%.64s was removed", model->name);
-        leave(model);
+        model_leave(model);
     }
 }
 
@@ -172,7 +172,7 @@ void model_objects(struct top_model *model, enum top_kind kind, const char *name
     json_t **array = calloc(count + 1, sizeof(json_t *));
     if (!array)
         return;
-    append(array, 0, objects);
+    model_append(array, 0, objects);
     if (rows_update(list, array, count, now_ms) == 0) {
         model->more = more;
         model->refusal[0] = '\0';
@@ -246,7 +246,7 @@ void model_key(struct top_model *model, enum top_key key, int character)
         if (list->filter[0])
             rows_filter(list, "");
         else
-            leave(model);
+            model_leave(model);
         break;
     case TOP_KEY_FLOWS:
         look_at(model, TOP_FLOWS);

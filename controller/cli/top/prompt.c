@@ -66,7 +66,7 @@ void prompt_open(struct top_model *model, enum top_key key)
         ask_to_disable(model);
 }
 
-static void answer(struct top_model *model, int character)
+static void prompt_answer(struct top_model *model, int character)
 {
     model->prompt = TOP_PROMPT_NONE;
     if (character != 'y' && character != 'Y') {
@@ -107,7 +107,7 @@ bool prompt_key(struct top_model *model, enum top_key key, int character)
         edit_filter(model, key, character);
         return true;
     case TOP_PROMPT_CONFIRM:
-        answer(model, character);
+        prompt_answer(model, character);
         return true;
     }
     return false;

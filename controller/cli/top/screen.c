@@ -101,7 +101,7 @@ static void catch_crashes(void)
         set_handler(crashing[i], on_crash, true);
 }
 
-static void release(const int *numbers, size_t count, void (*handler)(int))
+static void screen_release(const int *numbers, size_t count, void (*handler)(int))
 {
     for (size_t i = 0; i < count; i++) {
         struct sigaction present;
@@ -120,7 +120,7 @@ udptun_socket screen_signal_fd(void)
     return terminal.signals[0];
 }
 
-static void take_size(void)
+static void screen_take_size(void)
 {
     struct winsize size;
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 && size.ws_col > 0)
@@ -136,7 +136,7 @@ int screen_signal(void)
     while ((size = read(terminal.signals[0], numbers, sizeof numbers)) > 0) {
         for (ssize_t i = 0; i < size; i++) {
             if (numbers[i] == SIGWINCH || numbers[i] == SIGCONT)
-                take_size();
+                screen_take_size();
             else
                 asked = numbers[i];
         }
@@ -166,7 +166,7 @@ static int open_pipe(void)
     return 0;
 }
 
-static void close_pipe(void)
+static void screen_close_pipe(void)
 {
     for (size_t i = 0; i < 2; i++) {
         if (terminal.signals[i] >= 0)
@@ -216,8 +216,8 @@ enum exit_status screen_open(const struct cli *cli)
     catch_signals(); /* before ncurses, which leaves alone what is caught */
     terminal.screen = newterm(NULL, stdout, stdin);
     if (!terminal.screen) {
-        release(asking, COUNT(asking), on_asking);
-        close_pipe();
+        screen_release(asking, COUNT(asking), on_asking);
+        screen_close_pipe();
         return complain(EXIT_USAGE, "top: this terminal cannot be drawn on");
     }
     catch_crashes();
@@ -241,9 +241,9 @@ void screen_close(void)
     endwin();
     delscreen(terminal.screen);
     terminal.screen = NULL;
-    release(crashing, COUNT(crashing), on_crash);
-    release(asking, COUNT(asking), on_asking);
-    close_pipe();
+    screen_release(crashing, COUNT(crashing), on_crash);
+    screen_release(asking, COUNT(asking), on_asking);
+    screen_close_pipe();
 }
 
 /* ---- keys --------------------------------------------------------------------------------------
@@ -358,7 +358,7 @@ void screen_mark(int row, bool marked)
 }
 
 /* As much of `text` as fits into `width` columns; `*used` of them. */
-static size_t fit(const char *text, int width, wchar_t *fitted, size_t room, int *used)
+static size_t screen_fit(const char *text, int width, wchar_t *fitted, size_t room, int *used)
 {
     mbstate_t state = {0};
     size_t count = 0, left = strlen(text);
@@ -398,7 +398,7 @@ int screen_put(int row, int column, int width, bool right, enum colour colour, c
         return column;
     if (width > COLS - column)
         width = COLS - column;
-    size_t count = fit(text, width, fitted, COUNT(fitted), &used);
+    size_t count = screen_fit(text, width, fitted, COUNT(fitted), &used);
     attr_t attributes = attributes_of(colour) | terminal.mark;
     attron(attributes);
     mvaddnwstr(row, column + (right ? width - used : 0), fitted, (int)count);

@@ -10,7 +10,7 @@
 #include "controller/cli/top/screen.h"
 #include "daemon/platform/wait.h"
 
-static void take_size(struct top_model *model)
+static void top_take_size(struct top_model *model)
 {
     for (enum top_kind kind = TOP_TUNNELS; kind < TOP_KINDS; kind++)
         rows_forget_widths(&model->lists[kind]);
@@ -25,7 +25,7 @@ static void take_keys(struct top_model *model)
 }
 
 /* Until the user or a signal ends it. Returns the signal, or 0. */
-static int run(struct top_model *model, struct feed *feed)
+static int top_run_loop(struct top_model *model, struct feed *feed)
 {
     while (!model->quitting) {
         if (feed->changed)
@@ -45,7 +45,7 @@ static int run(struct top_model *model, struct feed *feed)
             int asked = screen_signal();
             if (asked)
                 return asked;
-            take_size(model);
+            top_take_size(model);
             feed->changed = true;
         }
         if (entries[0].ready & WAIT_GONE)
@@ -92,7 +92,7 @@ enum exit_status run_top(struct cli *cli)
             model_enter(&model, cli->args[0]);
         status = screen_open(cli);
         if (status == EXIT_OK)
-            asked = run(&model, &feed);
+            asked = top_run_loop(&model, &feed);
         screen_close();
         feed_close(&feed);
     }

@@ -23,7 +23,8 @@ static struct ifinfomsg *begin_link(struct nl_message *m, uint16_t type, uint32_
     return head;
 }
 
-static int talk(struct nl *nl, struct nl_message *m, const char *what, struct udptun_error *err)
+static int device_link_talk(struct nl *nl, struct nl_message *m, const char *what,
+                            struct udptun_error *err)
 {
     int rc = nl_talk(nl, m, NULL, NULL);
     return rc < 0 ? nl_error(nl, rc, UDPTUN_E_SYSTEM, err, what) : UDPTUN_OK;
@@ -51,7 +52,7 @@ int link_prepare(struct nl *nl, uint32_t index, uint32_t mtu, struct udptun_erro
     nl_put(&m, IFLA_IFALIAS, ALIAS, sizeof ALIAS - 1);
     nl_put_u32(&m, IFLA_MTU, mtu);
     nl_put_u32(&m, IFLA_TXQLEN, TX_QUEUE_PACKETS);
-    int rc = talk(nl, &m, "cannot set up the TUN device", err);
+    int rc = device_link_talk(nl, &m, "cannot set up the TUN device", err);
     if (rc == 0)
         no_kernel_address(nl, index);
     return rc;
@@ -62,7 +63,7 @@ int link_set_mtu(struct nl *nl, uint32_t index, uint32_t mtu, struct udptun_erro
     struct nl_message m;
     begin_link(&m, RTM_NEWLINK, index);
     nl_put_u32(&m, IFLA_MTU, mtu);
-    return talk(nl, &m, "cannot set the MTU of the TUN device", err);
+    return device_link_talk(nl, &m, "cannot set the MTU of the TUN device", err);
 }
 
 int link_set_up(struct nl *nl, uint32_t index, bool up, struct udptun_error *err)
@@ -71,8 +72,8 @@ int link_set_up(struct nl *nl, uint32_t index, bool up, struct udptun_error *err
     struct ifinfomsg *head = begin_link(&m, RTM_NEWLINK, index);
     head->ifi_change = IFF_UP;
     head->ifi_flags = up ? IFF_UP : 0;
-    return talk(nl, &m, up ? "cannot bring the TUN device up" : "cannot take the TUN device down",
-                err);
+    return device_link_talk(
+        nl, &m, up ? "cannot bring the TUN device up" : "cannot take the TUN device down", err);
 }
 
 static void note_carrier(void *arg, const struct nlmsghdr *message)

@@ -130,8 +130,8 @@ static int read_verdict(struct nl *nl, const struct nlmsghdr *message)
 }
 
 /* One message of an answer. True: it was the last, `*result` is that of the whole. */
-static bool take(struct nl *nl, const struct nlmsghdr *message, nl_each *each, void *arg,
-                 int *result)
+static bool netlink_take(struct nl *nl, const struct nlmsghdr *message, nl_each *each, void *arg,
+                         int *result)
 {
     if (message->nlmsg_seq != nl->sequence)
         return false; /* of a request that was given up */
@@ -177,7 +177,7 @@ int nl_talk(struct nl *nl, struct nl_message *m, nl_each *each, void *arg)
             return (int)size;
         size_t left = (size_t)size;
         for (struct nlmsghdr *h = &answer.header; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
-            if (take(nl, h, each, arg, &result))
+            if (netlink_take(nl, h, each, arg, &result))
                 return result;
         }
     }

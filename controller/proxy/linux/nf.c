@@ -21,7 +21,7 @@ static const size_t HEADER = sizeof(struct nlattr); /* of an attribute; a multip
 
 /* ---- messages -------------------------------------------------------------------------------- */
 
-static void *append(struct nf_batch *b, size_t size)
+static void *nf_append(struct nf_batch *b, size_t size)
 {
     size_t room = NLMSG_ALIGN(size);
     if (b->size + room > sizeof b->bytes) {
@@ -35,9 +35,9 @@ static void *append(struct nf_batch *b, size_t size)
     return at;
 }
 
-static void put(struct nf_batch *b, uint16_t type, const void *data, size_t size)
+static void nf_put(struct nf_batch *b, uint16_t type, const void *data, size_t size)
 {
-    struct nlattr *attribute = append(b, HEADER + size);
+    struct nlattr *attribute = nf_append(b, HEADER + size);
     attribute->nla_type = type;
     attribute->nla_len = (uint16_t)(HEADER + size);
     if (size > 0)
@@ -47,19 +47,19 @@ static void put(struct nf_batch *b, uint16_t type, const void *data, size_t size
 static void put_u32(struct nf_batch *b, uint16_t type, uint32_t value)
 {
     uint32_t ordered = htonl(value);
-    put(b, type, &ordered, sizeof ordered);
+    nf_put(b, type, &ordered, sizeof ordered);
 }
 
-static void put_text(struct nf_batch *b, uint16_t type, const char *text)
+static void nf_put_text(struct nf_batch *b, uint16_t type, const char *text)
 {
-    put(b, type, text, strlen(text) + 1);
+    nf_put(b, type, text, strlen(text) + 1);
 }
 
 /* Where the nest begins, for end_nest(). */
 static size_t nest(struct nf_batch *b, uint16_t type)
 {
     size_t at = b->size;
-    put(b, (uint16_t)(type | NLA_F_NESTED), NULL, 0);
+    nf_put(b, (uint16_t)(type | NLA_F_NESTED), NULL, 0);
     return b->full ? 0 : at;
 }
 
@@ -81,7 +81,7 @@ static void begin_message(struct nf_batch *b, uint16_t type, uint16_t flags, uin
 {
     end_message(b);
     b->message = b->size;
-    struct nlmsghdr *header = append(b, NLMSG_HDRLEN + sizeof(struct nfgenmsg));
+    struct nlmsghdr *header = nf_append(b, NLMSG_HDRLEN + sizeof(struct nfgenmsg));
     header->nlmsg_type = type;
     header->nlmsg_flags = NLM_F_REQUEST | flags;
     header->nlmsg_seq = ++b->sequence;
@@ -91,7 +91,7 @@ static void begin_message(struct nf_batch *b, uint16_t type, uint16_t flags, uin
     body->res_id = htons(resource);
 }
 
-static void begin(struct nf_batch *b, unsigned type, uint16_t flags)
+static void nf_begin_message(struct nf_batch *b, unsigned type, uint16_t flags)
 {
     begin_message(b, (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type), flags, NFPROTO_INET, 0);
 }
@@ -105,7 +105,7 @@ void nf_begin(struct nf_batch *b, const char *table)
 
 /* ---- the kernel ------------------------------------------------------------------------------ */
 
-static int open_socket(void)
+static int nf_open_socket(void)
 {
     static const struct timeval patience = {.tv_sec = PATIENCE_S};
     int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
@@ -144,9 +144,9 @@ static int hear(int fd, uint32_t last, int *count)
     }
 }
 
-static int talk(struct nf_batch *b, uint32_t last, int *count)
+static int nf_talk(struct nf_batch *b, uint32_t last, int *count)
 {
-    int fd = open_socket();
+    int fd = nf_open_socket();
     if (fd < 0)
         return -errno;
     int rc = send(fd, b->bytes, b->size, 0) < 0 ? -errno : hear(fd, last, count);
@@ -162,7 +162,7 @@ int nf_commit(struct nf_batch *b)
         ((struct nlmsghdr *)(void *)(b->bytes + b->message))->nlmsg_flags |= NLM_F_ACK;
     begin_message(b, NFNL_MSG_BATCH_END, 0, AF_UNSPEC, NFNL_SUBSYS_NFTABLES);
     end_message(b);
-    return b->full ? -ENOSPC : talk(b, last, NULL);
+    return b->full ? -ENOSPC : nf_talk(b, last, NULL);
 }
 
 int nf_count_rules(const char *table)
@@ -172,10 +172,10 @@ int nf_count_rules(const char *table)
     b.size = b.message = 0;
     b.sequence = 1; /* not 1, which ends a batch */
     b.full = false;
-    begin(&b, NFT_MSG_GETRULE, NLM_F_DUMP);
-    put_text(&b, NFTA_RULE_TABLE, table);
+    nf_begin_message(&b, NFT_MSG_GETRULE, NLM_F_DUMP);
+    nf_put_text(&b, NFTA_RULE_TABLE, table);
     end_message(&b);
-    return talk(&b, b.sequence, &count) < 0 ? -1 : count;
+    return nf_talk(&b, b.sequence, &count) < 0 ? -1 : count;
 }
 
 /* ---- tables, chains, rules ------------------------------------------------------------------- */
@@ -183,23 +183,23 @@ int nf_count_rules(const char *table)
 void nf_add_table_anew(struct nf_batch *b, bool keep)
 {
     /* One that does not exist cannot be deleted. */
-    begin(b, NFT_MSG_NEWTABLE, NLM_F_CREATE);
-    put_text(b, NFTA_TABLE_NAME, b->table);
-    begin(b, NFT_MSG_DELTABLE, 0);
-    put_text(b, NFTA_TABLE_NAME, b->table);
+    nf_begin_message(b, NFT_MSG_NEWTABLE, NLM_F_CREATE);
+    nf_put_text(b, NFTA_TABLE_NAME, b->table);
+    nf_begin_message(b, NFT_MSG_DELTABLE, 0);
+    nf_put_text(b, NFTA_TABLE_NAME, b->table);
     if (!keep)
         return;
-    begin(b, NFT_MSG_NEWTABLE, NLM_F_CREATE);
-    put_text(b, NFTA_TABLE_NAME, b->table);
+    nf_begin_message(b, NFT_MSG_NEWTABLE, NLM_F_CREATE);
+    nf_put_text(b, NFTA_TABLE_NAME, b->table);
 }
 
 void nf_add_chain(struct nf_batch *b, const char *name, const char *type, uint32_t hook,
                   int32_t priority)
 {
-    begin(b, NFT_MSG_NEWCHAIN, NLM_F_CREATE);
-    put_text(b, NFTA_CHAIN_TABLE, b->table);
-    put_text(b, NFTA_CHAIN_NAME, name);
-    put_text(b, NFTA_CHAIN_TYPE, type);
+    nf_begin_message(b, NFT_MSG_NEWCHAIN, NLM_F_CREATE);
+    nf_put_text(b, NFTA_CHAIN_TABLE, b->table);
+    nf_put_text(b, NFTA_CHAIN_NAME, name);
+    nf_put_text(b, NFTA_CHAIN_TYPE, type);
     size_t at = nest(b, NFTA_CHAIN_HOOK);
     put_u32(b, NFTA_HOOK_HOOKNUM, hook);
     put_u32(b, NFTA_HOOK_PRIORITY, (uint32_t)priority);
@@ -208,16 +208,16 @@ void nf_add_chain(struct nf_batch *b, const char *name, const char *type, uint32
 
 void nf_rule(struct nf_batch *b, const char *chain)
 {
-    begin(b, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
-    put_text(b, NFTA_RULE_TABLE, b->table);
-    put_text(b, NFTA_RULE_CHAIN, chain);
+    nf_begin_message(b, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
+    nf_put_text(b, NFTA_RULE_TABLE, b->table);
+    nf_put_text(b, NFTA_RULE_CHAIN, chain);
     b->expressions = nest(b, NFTA_RULE_EXPRESSIONS);
 }
 
 static void expression(struct nf_batch *b, const char *name)
 {
     b->expression = nest(b, NFTA_LIST_ELEM);
-    put_text(b, NFTA_EXPR_NAME, name);
+    nf_put_text(b, NFTA_EXPR_NAME, name);
     b->content = nest(b, NFTA_EXPR_DATA);
 }
 
@@ -232,7 +232,7 @@ static void end_expression(struct nf_batch *b)
 static void put_value(struct nf_batch *b, uint16_t type, const void *value, size_t size)
 {
     size_t at = nest(b, type);
-    put(b, NFTA_DATA_VALUE, value, size);
+    nf_put(b, NFTA_DATA_VALUE, value, size);
     end_nest(b, at);
 }
 
@@ -272,7 +272,7 @@ void nf_set_mark(struct nf_batch *b, uint32_t mark)
 
 /* ---- matches --------------------------------------------------------------------------------- */
 
-static void compare(struct nf_batch *b, uint32_t how, const void *value, size_t size)
+static void nf_compare(struct nf_batch *b, uint32_t how, const void *value, size_t size)
 {
     expression(b, "cmp");
     put_u32(b, NFTA_CMP_SREG, NFT_REG_1);
@@ -302,7 +302,7 @@ static void load_payload(struct nf_batch *b, uint32_t base, uint32_t offset, uin
 static void match_number(struct nf_batch *b, uint32_t key, uint32_t number, bool equal)
 {
     load_meta(b, key);
-    compare(b, equal ? NFT_CMP_EQ : NFT_CMP_NEQ, &number, sizeof number);
+    nf_compare(b, equal ? NFT_CMP_EQ : NFT_CMP_NEQ, &number, sizeof number);
 }
 
 void nf_match_in(struct nf_batch *b, uint32_t device, bool equal)
@@ -327,7 +327,7 @@ void nf_match_to(struct nf_batch *b, uint8_t family, const uint8_t *to, unsigned
     static const uint8_t nothing[16];
     uint32_t size = is_ip4 ? 4 : 16;
     load_meta(b, NFT_META_NFPROTO);
-    compare(b, NFT_CMP_EQ, &protocol, sizeof protocol);
+    nf_compare(b, NFT_CMP_EQ, &protocol, sizeof protocol);
     load_payload(b, NFT_PAYLOAD_NETWORK_HEADER, is_ip4 ? 16 : 24, size);
     if (bits < size * 8) {
         memset(mask, 0xff, bits / 8);
@@ -340,20 +340,20 @@ void nf_match_to(struct nf_batch *b, uint8_t family, const uint8_t *to, unsigned
         put_value(b, NFTA_BITWISE_XOR, nothing, size);
         end_expression(b);
     }
-    compare(b, NFT_CMP_EQ, to, size);
+    nf_compare(b, NFT_CMP_EQ, to, size);
 }
 
 void nf_match_protocol(struct nf_batch *b, uint8_t protocol)
 {
     load_meta(b, NFT_META_L4PROTO);
-    compare(b, NFT_CMP_EQ, &protocol, sizeof protocol);
+    nf_compare(b, NFT_CMP_EQ, &protocol, sizeof protocol);
 }
 
 static void match_port(struct nf_batch *b, uint32_t offset, uint16_t port)
 {
     uint16_t ordered = htons(port);
     load_payload(b, NFT_PAYLOAD_TRANSPORT_HEADER, offset, sizeof ordered);
-    compare(b, NFT_CMP_EQ, &ordered, sizeof ordered);
+    nf_compare(b, NFT_CMP_EQ, &ordered, sizeof ordered);
 }
 
 void nf_match_source_port(struct nf_batch *b, uint16_t port)
@@ -369,6 +369,6 @@ void nf_match_port(struct nf_batch *b, uint16_t port)
 void nf_match_icmp_types(struct nf_batch *b, uint8_t first, uint8_t last)
 {
     load_payload(b, NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1);
-    compare(b, NFT_CMP_GTE, &first, 1);
-    compare(b, NFT_CMP_LTE, &last, 1);
+    nf_compare(b, NFT_CMP_GTE, &first, 1);
+    nf_compare(b, NFT_CMP_LTE, &last, 1);
 }

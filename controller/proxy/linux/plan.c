@@ -40,7 +40,7 @@ static struct plan_rule *add_rule(const struct plan_draft *d, uint32_t priority,
     return rule;
 }
 
-static struct plan_rule *add_aside(const struct plan_draft *d)
+static struct plan_rule *plan_add_aside(const struct plan_draft *d)
 {
     struct plan_rule *rule = add_rule(d, PLAN_ASIDE, FR_ACT_GOTO);
     rule->target = PLAN_END - d->lower;
@@ -70,11 +70,11 @@ static void plan_multicast(const struct plan_draft *d)
     bool with_lan = !d->wish->strict || d->wish->allow_lan;
     struct plan_rule *rule;
     if (with_lan) {
-        rule = add_aside(d);
+        rule = plan_add_aside(d);
         rule->prefix_size = 4;
         rule->to[0] = 224;
     }
-    rule = add_aside(d);
+    rule = plan_add_aside(d);
     rule->prefix_size = 32;
     memset(rule->to, 255, 4);
     if (!with_lan) {
@@ -109,7 +109,7 @@ static void plan_dns(const struct plan_draft *d, const struct survey *survey)
         for (size_t i = 0; d->wish->firewall && i < survey->network_count; i++) {
             if (!is_first_of_device(survey, i, d->family) || ++devices > MAX_DNS_DEVICES)
                 continue;
-            struct plan_rule *rule = add_aside(d);
+            struct plan_rule *rule = plan_add_aside(d);
             rule->protocol = protocols[p];
             rule->port = DNS_PORT;
             memcpy(rule->out, survey->networks[i].name, sizeof rule->out);
@@ -125,12 +125,12 @@ static void plan_asides(const struct plan_draft *d)
     const struct wish *wish = d->wish;
     bool is_ip4 = d->family == AF_INET;
     if (wish->mark)
-        add_aside(d)->mark = wish->mark;
+        plan_add_aside(d)->mark = wish->mark;
     for (size_t i = 0; i < wish->aside_count; i++) {
         const struct udptun_endpoint *to = &wish->aside[i];
         if (to->family != (is_ip4 ? UDPTUN_ENDPOINT_IP4 : UDPTUN_ENDPOINT_IP6))
             continue;
-        struct plan_rule *rule = add_aside(d);
+        struct plan_rule *rule = plan_add_aside(d);
         rule->prefix_size = is_ip4 ? 32 : 128;
         memcpy(rule->to, to->ip, sizeof rule->to);
     }

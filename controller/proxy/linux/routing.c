@@ -77,7 +77,7 @@ static void note_route(void *arg, const struct nlmsghdr *message)
     present->routes[present->route_count++] = route;
 }
 
-static void forget(struct present *present)
+static void routing_forget(struct present *present)
 {
     free(present->rules);
     free(present->routes);
@@ -106,7 +106,7 @@ static int dump(struct routing *r, struct present *present, struct udptun_error 
 {
     int rc = 0;
     for (int i = 0; i < DUMP_TRIES; i++) {
-        forget(present);
+        routing_forget(present);
         rc = dump_family(r, AF_INET, present);
         if (rc == 0 && r->has_ip6)
             rc = dump_family(r, AF_INET6, present);
@@ -219,7 +219,7 @@ int routing_set(struct routing *r, const struct plan *plan, bool *repaired,
         rc = delete_rules(r, &present, wanted, false, err);
     if (rc == 0)
         rc = delete_routes(r, &present, wanted, err);
-    forget(&present);
+    routing_forget(&present);
     if (repaired)
         *repaired = added;
     return rc;
@@ -232,7 +232,7 @@ bool routing_is_set(struct routing *r)
     struct present present = {0};
     struct udptun_error ignored;
     bool is_set = dump(r, &present, &ignored) == 0 && present.rule_count > 0;
-    forget(&present);
+    routing_forget(&present);
     return is_set;
 }
 

@@ -36,7 +36,7 @@ static size_t address_size(uint8_t family)
     return family == AF_INET ? 4 : 16;
 }
 
-static bool in_prefix(const uint8_t *to, const uint8_t *prefix, unsigned bits)
+static bool survey_in_prefix(const uint8_t *to, const uint8_t *prefix, unsigned bits)
 {
     unsigned whole = bits / 8, rest = bits % 8;
     if (memcmp(to, prefix, whole) != 0)
@@ -44,7 +44,7 @@ static bool in_prefix(const uint8_t *to, const uint8_t *prefix, unsigned bits)
     return rest == 0 || (to[whole] ^ prefix[whole]) >> (8 - rest) == 0;
 }
 
-static void mask(uint8_t *to, uint8_t family, unsigned bits)
+static void survey_mask(uint8_t *to, uint8_t family, unsigned bits)
 {
     for (unsigned i = 0; i < address_size(family); i++) {
         unsigned kept = bits > i * 8 ? bits - i * 8 : 0;
@@ -66,7 +66,7 @@ bool survey_is_lan(uint8_t family, const uint8_t *to, uint8_t prefix_size)
         return false;
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
         if (ranges[i].family == family && prefix_size >= ranges[i].bits &&
-            in_prefix(to, ranges[i].prefix, ranges[i].bits))
+            survey_in_prefix(to, ranges[i].prefix, ranges[i].bits))
             return true;
     }
     return false;
@@ -90,7 +90,7 @@ static void note_link(void *arg, const struct nlmsghdr *message)
 }
 
 /* NULL: loopback, or one that has come just now, which is told as a change of the network. */
-static const char *name_of(const struct look *look, uint32_t index)
+static const char *survey_name_of(const struct look *look, uint32_t index)
 {
     for (size_t i = 0; i < look->link_count; i++) {
         if (look->links[i].index == index)
@@ -125,12 +125,12 @@ static void note_address(void *arg, const struct nlmsghdr *message)
         head->ifa_prefixlen > address_size(head->ifa_family) * 8)
         return;
     nl_parse(message, sizeof *head, a, IFA_ADDRESS);
-    const char *name = name_of(look, head->ifa_index);
+    const char *name = survey_name_of(look, head->ifa_index);
     if (!a[IFA_ADDRESS] || RTA_PAYLOAD(a[IFA_ADDRESS]) < address_size(head->ifa_family) || !name)
         return;
     memcpy(network.name, name, sizeof network.name);
     memcpy(network.to, RTA_DATA(a[IFA_ADDRESS]), address_size(head->ifa_family));
-    mask(network.to, network.family, network.prefix_size);
+    survey_mask(network.to, network.family, network.prefix_size);
     if (s->network_count == SURVEY_MAX_NETWORKS ||
         find_network(s, network.family, network.to, network.prefix_size, network.device))
         return;
@@ -176,7 +176,7 @@ static void note_route(void *arg, const struct nlmsghdr *message)
         device == look->device)
         return;
     memcpy(to, RTA_DATA(a[RTA_DST]), address_size(head->rtm_family));
-    const char *name = name_of(look, device);
+    const char *name = survey_name_of(look, device);
     if (device && !name)
         return;
     bool is_direct = device && !a[RTA_GATEWAY] && !a[RTA_VIA] && !a[RTA_MULTIPATH];

@@ -125,7 +125,7 @@ static int check_given(struct change *c, const struct given *given)
     return rc;
 }
 
-static int plan_object(struct change *c, const struct given *given)
+static int action_config_plan_object(struct change *c, const struct given *given)
 {
     const struct object *object = objects_find(&c->control->objects, given->name);
     const ProtobufCMessage *present = object ? object->message : NULL;
@@ -190,7 +190,7 @@ static int plan_apply(struct change *c)
         for (size_t i = 0; rc == 0 && i < count; i++)
             rc = check_given(c, &all[i]);
         for (size_t i = 0; rc == 0 && i < count; i++)
-            rc = plan_object(c, &all[i]);
+            rc = action_config_plan_object(c, &all[i]);
         if (rc == 0 && given_to(c)->has_prune && given_to(c)->prune)
             rc = plan_prune(c, sorted, count);
     } else {

@@ -21,7 +21,7 @@ struct pings {
     double rtt_ms[];
 };
 
-static void finish(struct pings *p)
+static void action_ping_finish(struct pings *p)
 {
     struct call *call = p->call;
     if (p->count == 0) {
@@ -66,7 +66,7 @@ static void send_next(struct pings *p)
         else if (!p->back)
             return;
     }
-    finish(p);
+    action_ping_finish(p);
 }
 
 void action_ping_tunnel(struct call *call)

@@ -42,7 +42,7 @@ void action_get_status(struct call *call)
     protobuf_c_message_free_unpacked(&status->base, NULL);
 }
 
-static void add_session(void *arg, const struct udptun_session_status *session)
+static void action_status_add_session(void *arg, const struct udptun_session_status *session)
 {
     Udptun__Control__ListSessionsReturn *list = arg;
     status_append(&list->sessions, &list->n_sessions, status_of_session(session));
@@ -55,7 +55,8 @@ void action_list_sessions(struct call *call)
     return_msg value = UDPTUN__CONTROL__RETURN_VALUE__INIT;
     if (!list) {
         action_fail(call, UDPTUN_E_NOMEM, NULL, "out of memory");
-    } else if (udptun_each_session(call->control->engine, name, add_session, list) < 0) {
+    } else if (udptun_each_session(call->control->engine, name, action_status_add_session, list) <
+               0) {
         action_fail_not_found(call, name);
     } else {
         value.action_case = UDPTUN__CONTROL__RETURN_VALUE__ACTION_LIST_SESSIONS;
@@ -71,7 +72,7 @@ struct flow_page {
     char last[sizeof((struct udptun_flow_status *)0)->id];
 };
 
-static void add_flow(void *arg, const struct udptun_flow_status *flow)
+static void action_status_add_flow(void *arg, const struct udptun_flow_status *flow)
 {
     struct flow_page *page = arg;
     status_append(&page->list->flows, &page->list->n_flows, status_of_flow(flow));
@@ -94,9 +95,9 @@ void action_list_flows(struct call *call)
         return;
     }
     bool more = false;
-    int rc =
-        udptun_each_flow(call->control->engine, given->name, given->after,
-                         limit < FLOWS_PER_REPLY ? limit : FLOWS_PER_REPLY, add_flow, &page, &more);
+    int rc = udptun_each_flow(call->control->engine, given->name, given->after,
+                              limit < FLOWS_PER_REPLY ? limit : FLOWS_PER_REPLY,
+                              action_status_add_flow, &page, &more);
     if (rc == UDPTUN_E_NOT_FOUND) {
         action_fail_not_found(call, given->name);
     } else if (rc < 0) {

@@ -233,7 +233,7 @@ static void configured(struct change *c)
         action_configured(c->call, c->edits[0].name, c->edits[0].changed);
 }
 
-static void removed(struct change *c)
+static void action_tunnel_removed(struct change *c)
 {
     if (c->err.code < 0)
         call_fail(c->call, &c->err);
@@ -242,4 +242,4 @@ static void removed(struct change *c)
 }
 
 const struct change_kind change_configure = {plan_configure, configured, .is_of_all = false};
-const struct change_kind change_remove = {plan_remove, removed, .is_of_all = false};
+const struct change_kind change_remove = {plan_remove, action_tunnel_removed, .is_of_all = false};

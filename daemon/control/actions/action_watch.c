@@ -11,7 +11,7 @@
 #define ALL_TOPICS  (TOPIC(STATE) | TOPIC(CONFIG) | TOPIC(STATS) | TOPIC(LOG))
 
 /* The topics given; without any, all that the caller may watch. */
-static unsigned topics_of(const struct call *call)
+static unsigned action_watch_topics_of(const struct call *call)
 {
     const Udptun__Control__SubscribeParameters *given =
         (const Udptun__Control__SubscribeParameters *)call->parameters;
@@ -28,7 +28,7 @@ void action_subscribe(struct call *call)
     const Udptun__Control__SubscribeParameters *given =
         (const Udptun__Control__SubscribeParameters *)call->parameters;
     return_msg value = UDPTUN__CONTROL__RETURN_VALUE__INIT;
-    unsigned topics = topics_of(call);
+    unsigned topics = action_watch_topics_of(call);
     if (topics & TOPIC(LOG) && call->role < ROLE_OPERATOR) {
         action_fail(call, UDPTUN_E_PERMISSION, "parameters.topics",
                     "parameters.topics: log needs the role operator");
@@ -53,6 +53,6 @@ void action_subscribe(struct call *call)
 
 void action_unsubscribe(struct call *call)
 {
-    watchers_watch(call->conn, call->conn->watch.topics & ~topics_of(call));
+    watchers_watch(call->conn, call->conn->watch.topics & ~action_watch_topics_of(call));
     call_return(call, NULL);
 }

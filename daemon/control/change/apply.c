@@ -39,7 +39,7 @@ static void keep_session(struct control *control, const char *name)
     sodium_memzero(identity, sizeof identity);
 }
 
-static void on_state(void *arg, const char *name, enum udptun_state state, const char *reason)
+static void on_apply_state(void *arg, const char *name, enum udptun_state state, const char *reason)
 {
     watchers_state(arg, true, name, state, reason);
     wait_state(arg, name, state);
@@ -56,7 +56,7 @@ static void on_state_kept(void *arg, const char *name, enum udptun_state state, 
 {
     if (state == UDPTUN_ESTABLISHED)
         keep_session(arg, name);
-    on_state(arg, name, state, reason);
+    on_apply_state(arg, name, state, reason);
 }
 
 static int apply_tunnel(struct control *control, const tunnel_msg *tunnel,
@@ -69,7 +69,7 @@ static int apply_tunnel(struct control *control, const tunnel_msg *tunnel,
         return rc;
     config.engine.callbacks.arg = control;
     config.engine.keep_session = keeps_session(control, tunnel);
-    config.engine.callbacks.state = config.engine.keep_session ? on_state_kept : on_state;
+    config.engine.callbacks.state = config.engine.keep_session ? on_state_kept : on_apply_state;
     uint8_t identity[UDPTUN_IDENTITY_SIZE];
     size_t size = 0;
     if (udptun_identity(control->engine, tunnel->name, identity, &size) == 0) {

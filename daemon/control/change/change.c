@@ -32,7 +32,7 @@ static void free_message(ProtobufCMessage *message)
         protobuf_c_message_free_unpacked(message, NULL);
 }
 
-static int no_memory(struct change *c)
+static int change_no_memory(struct change *c)
 {
     return error_set(&c->err, UDPTUN_E_NOMEM, NULL, "out of memory");
 }
@@ -43,7 +43,7 @@ int change_edit(struct change *c, const char *name, ProtobufCMessage *wanted, bo
     struct edit *grown = realloc(c->edits, (c->count + 1) * sizeof *grown);
     if (!grown) {
         free_message(wanted);
-        return no_memory(c);
+        return change_no_memory(c);
     }
     const struct object *present = objects_find(&c->control->objects, name);
     const ProtobufCMessage *message = present ? present->message : NULL;
@@ -121,7 +121,7 @@ static void drop_edit(struct change *c, struct edit *e)
 }
 
 /* Tell the caller, and free the change. */
-static void finish(struct change *c)
+static void change_finish(struct change *c)
 {
     bool kept = c->err.code == 0 && !c->dry_run;
     if (kept)
@@ -176,12 +176,12 @@ static void commit_done(struct worker_job *job)
     struct control *control = c->control;
     if (c->disk.code < 0 && !go_on_unwritten(c))
         change_put_back(c);
-    finish(c);
+    change_finish(c);
     run_queue(control);
 }
 
-static bool submit(struct change *c, void (*run)(struct worker_job *),
-                   void (*done)(struct worker_job *))
+static bool change_submit(struct change *c, void (*run)(struct worker_job *),
+                          void (*done)(struct worker_job *))
 {
     c->job = (struct worker_job){.run = run, .done = done};
     if (worker_submit(c->control->worker, &c->job) == 0)
@@ -210,7 +210,7 @@ static bool apply_and_commit(struct change *c)
             store_discard(&c->control->store);
         return true;
     }
-    if (!prepared || (!submit(c, run_commit, commit_done) && go_on_unwritten(c)))
+    if (!prepared || (!change_submit(c, run_commit, commit_done) && go_on_unwritten(c)))
         return true;
     if (c->err.code == 0)
         return false;
@@ -260,7 +260,7 @@ static bool write_all_objects(struct change *c)
     json_decref(c->record);
     c->record = all;
     c->disk = (struct udptun_error){0};
-    return submit(c, run_prepare_all, prepare_done);
+    return change_submit(c, run_prepare_all, prepare_done);
 }
 
 static void prepare_done(struct worker_job *job)
@@ -277,7 +277,7 @@ static void prepare_done(struct worker_job *job)
         error_set(&c->err, UDPTUN_E_UNEXPECTED, NULL, "the daemon is stopping");
     }
     if (c->err.code < 0 || apply_and_commit(c)) {
-        finish(c);
+        change_finish(c);
         run_queue(control);
     }
 }
@@ -285,20 +285,20 @@ static void prepare_done(struct worker_job *job)
 /* ---- the queue ------------------------------------------------------------------------------- */
 
 /* Whether the worker has to come first. What is to be written is kept. */
-static int prepare(struct change *c, bool *wait)
+static int change_prepare(struct change *c, bool *wait)
 {
     struct control *control = c->control;
     *wait = false;
     for (size_t i = 0; i < c->count; i++) {
         *wait = *wait || object_has_key_file(c->edits[i].wanted) || c->edits[i].needs_identity;
         if (!c->dry_run && !objects_add(&control->objects, c->edits[i].name))
-            return no_memory(c);
+            return change_no_memory(c);
     }
     if (c->dry_run || !control->store.folder)
         return 0;
     c->record = change_record(c);
     if (!c->record)
-        return no_memory(c);
+        return change_no_memory(c);
     if (record_is_empty(c->record)) {
         json_decref(c->record);
         c->record = NULL;
@@ -308,14 +308,15 @@ static int prepare(struct change *c, bool *wait)
 }
 
 /* True when the change is over. */
-static bool begin(struct change *c)
+static bool change_begin(struct change *c)
 {
     bool wait;
-    if (c->kind->plan(c) < 0 || (c->count == 0 && !c->kind->is_write) || prepare(c, &wait) < 0)
+    if (c->kind->plan(c) < 0 || (c->count == 0 && !c->kind->is_write) ||
+        change_prepare(c, &wait) < 0)
         return true;
     if (!wait)
         return apply_and_commit(c);
-    if (submit(c, run_prepare, prepare_done))
+    if (change_submit(c, run_prepare, prepare_done))
         return false;
     return !go_on_unwritten(c) || apply_and_commit(c);
 }
@@ -331,9 +332,9 @@ static void run_queue(struct control *control)
         if (c->under_way)
             break;
         c->under_way = true;
-        if (!begin(c))
+        if (!change_begin(c))
             break;
-        finish(c);
+        change_finish(c);
     }
     changes->running = false;
 }
@@ -358,7 +359,7 @@ void change_start(struct control *control, const struct change_kind *kind, struc
     list_append(&control->changes->queue, &c->node);
     if (control->stopping) {
         error_set(&c->err, UDPTUN_E_UNEXPECTED, NULL, "the daemon is stopping");
-        finish(c);
+        change_finish(c);
         return;
     }
     run_queue(control);
@@ -372,6 +373,6 @@ void changes_stop(struct control *control)
         if (c->under_way)
             continue;
         error_set(&c->err, UDPTUN_E_UNEXPECTED, NULL, "the daemon is stopping");
-        finish(c);
+        change_finish(c);
     }
 }

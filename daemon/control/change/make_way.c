@@ -24,7 +24,7 @@ static const char *behind(const char *text, const char *prefix)
     return text && strncmp(text, prefix, len) == 0 ? text + len : NULL;
 }
 
-static const char *text_of(const secret_msg *secret)
+static const char *make_way_text_of(const secret_msg *secret)
 {
     return secret && secret->value_case == UDPTUN__CONTROL__SECRET__VALUE_TEXT ? secret->text
                                                                                : NULL;
@@ -34,7 +34,7 @@ const char *object_used_by(ProtobufCMessage *message)
 {
     const tunnel_msg *tunnel = object_tunnel(message);
     return tunnel ? behind(tunnel->egress, "tun2socks:")
-                  : behind(text_of(object_tun2socks(message)->udp), "tunnel:");
+                  : behind(make_way_text_of(object_tun2socks(message)->udp), "tunnel:");
 }
 
 /* What only one object can have: the part of "udp://127.0.0.1:53" or "tun:tun0" behind the last
@@ -45,7 +45,7 @@ static const char *place_in(const char *text)
     return colon && strcmp(colon, ":0") != 0 ? colon + 1 : "";
 }
 
-static const char *place_of(const ProtobufCMessage *message)
+static const char *make_way_place_of(const ProtobufCMessage *message)
 {
     const ProtobufCFieldDescriptor *field = codec_field(message->descriptor, "listen");
     if (!field)
@@ -60,7 +60,7 @@ static const char *place_now(const struct change *c, const struct object *object
     if (object_tunnel(object->message) &&
         udptun_status(c->control->engine, object->name, status) == 0 && status->listen[0])
         return place_in(status->listen);
-    return place_of(object->message);
+    return make_way_place_of(object->message);
 }
 
 /* Whether another edit that could not be carried out waits for what `e` has, or is refused since
@@ -78,7 +78,7 @@ static bool is_waited_for(const struct change *c, const struct edit *e)
         const struct edit *other = &c->edits[i];
         if (other == e || other->applied || !other->wanted)
             continue;
-        if (*place && strcmp(place_of(other->wanted), place) == 0)
+        if (*place && strcmp(make_way_place_of(other->wanted), place) == 0)
             return true;
         if (used && other->code == UDPTUN_E_CONFLICT && strcmp(other->name, used) == 0)
             return true;

@@ -47,7 +47,7 @@ bool recovery_is_for(const struct control *control, ProtobufCMessage *message,
     }
 }
 
-static void set_timer(struct recovery *r)
+static void recover_set_timer(struct recovery *r)
 {
     const struct control *control = r->control;
     uint64_t at_us = LOOP_NEVER_US, now_us = clock_us();
@@ -109,13 +109,13 @@ static void try_due(struct recovery *r, bool all)
     if (!is_busy) {
         bool any = try_kind(control, true, all);
         try_kind(control, false, all || any); /* instances may wait for a tunnel */
-        set_timer(r);
+        recover_set_timer(r);
     } else {
         timer_start(&r->timer, FIRST_DELAY_US);
     }
 }
 
-static void on_timer(void *arg)
+static void on_recover_timer(void *arg)
 {
     try_due(arg, false);
 }
@@ -123,7 +123,7 @@ static void on_timer(void *arg)
 void recovery_init(struct recovery *r, struct control *control)
 {
     r->control = control;
-    timer_init(&r->timer, control->loop, on_timer, r);
+    timer_init(&r->timer, control->loop, on_recover_timer, r);
 }
 
 void recovery_stop(struct recovery *r)
@@ -137,7 +137,7 @@ void recovery_add(struct recovery *r, struct object *object, const struct udptun
               why->message);
     memcpy(object->last_error, why->message, sizeof object->last_error);
     put_off(object);
-    set_timer(r);
+    recover_set_timer(r);
 }
 
 void recovery_now(struct recovery *r)

@@ -34,8 +34,8 @@ static bool file_names(const config_msg *file, const char *name)
     return false;
 }
 
-static int plan_object(struct change *c, const ProtobufCMessage *message, const char *kind,
-                       size_t i)
+static int reload_plan_object(struct change *c, const ProtobufCMessage *message, const char *kind,
+                              size_t i)
 {
     char path[OBJECT_PATH_SIZE];
     snprintf(path, sizeof path, "%s[%zu]", kind, i);
@@ -55,9 +55,9 @@ static int plan(struct change *c)
             rc = change_edit(c, object->name, NULL, false, "");
     }
     for (size_t i = 0; rc == 0 && i < c->file->n_udp_tunnels; i++)
-        rc = plan_object(c, &c->file->udp_tunnels[i]->base, "udpTunnels", i);
+        rc = reload_plan_object(c, &c->file->udp_tunnels[i]->base, "udpTunnels", i);
     for (size_t i = 0; rc == 0 && i < c->file->n_tun2socks; i++)
-        rc = plan_object(c, &c->file->tun2socks[i]->base, "tun2socks", i);
+        rc = reload_plan_object(c, &c->file->tun2socks[i]->base, "tun2socks", i);
     return rc;
 }
 
@@ -84,7 +84,7 @@ static void finished(struct change *c)
 
 const struct change_kind change_reload = {plan, finished, .is_of_all = true};
 
-static void run(struct worker_job *job)
+static void reload_run(struct worker_job *job)
 {
     struct reload *r = list_entry(job, struct reload, job);
     config_file_load(r->control->config_path, &r->file, &r->err);
@@ -112,7 +112,8 @@ void control_reload(struct control *control, struct call *call)
     control->reloading(control->arg, true);
     struct reload *r = calloc(1, sizeof *r);
     if (r) {
-        *r = (struct reload){.job = {.run = run, .done = done}, .control = control, .call = call};
+        *r = (struct reload){
+            .job = {.run = reload_run, .done = done}, .control = control, .call = call};
         if (worker_submit(control->worker, &r->job) == 0)
             return;
     }

@@ -25,7 +25,7 @@ void waits_init(struct waits *w)
     list_init(&w->all);
 }
 
-static bool is_up(enum udptun_state state)
+static bool wait_is_up(enum udptun_state state)
 {
     return state == UDPTUN_ESTABLISHED || state == UDPTUN_LISTENING || state == UDPTUN_DISABLED;
 }
@@ -43,8 +43,8 @@ static struct call *wait_end(struct wait *w)
 }
 
 /* False: neither a tunnel nor an instance has that name. */
-static bool look(udptun_engine *engine, const char *name, enum udptun_state *state,
-                 char last_error[256])
+static bool wait_look(udptun_engine *engine, const char *name, enum udptun_state *state,
+                      char last_error[256])
 {
     struct udptun_tunnel_status tunnel;
     struct udptun_tun2socks_status tun2socks;
@@ -61,16 +61,16 @@ static bool look(udptun_engine *engine, const char *name, enum udptun_state *sta
 }
 
 /* Answer if there is something to answer, or the time is over. */
-static void settle(struct wait *w, bool is_over)
+static void wait_settle(struct wait *w, bool is_over)
 {
     struct control *control = w->call->control;
     struct udptun_error err;
     enum udptun_state state;
     char last_error[256];
-    if (!look(control->engine, w->name, &state, last_error)) {
+    if (!wait_look(control->engine, w->name, &state, last_error)) {
         error_set(&err, UDPTUN_E_NOT_FOUND, NULL, "%s was removed meanwhile", w->name);
         call_fail(wait_end(w), &err);
-    } else if (is_up(state)) {
+    } else if (wait_is_up(state)) {
         char name[sizeof w->name];
         bool changed = w->changed;
         memcpy(name, w->name, sizeof name);
@@ -84,7 +84,7 @@ static void settle(struct wait *w, bool is_over)
 }
 
 /* Nobody is there to be answered: the wait ends with its client. */
-static void on_gone(struct call *call, void *arg)
+static void on_wait_gone(struct call *call, void *arg)
 {
     struct udptun_error err;
     (void)call;
@@ -113,12 +113,12 @@ int waits_check(const struct call *call, struct udptun_error *err)
 
 static void on_look(void *arg)
 {
-    settle(arg, false);
+    wait_settle(arg, false);
 }
 
 static void on_limit(void *arg)
 {
-    settle(arg, true);
+    wait_settle(arg, true);
 }
 
 void wait_start(struct call *call, const char *name, bool changed, double seconds,
@@ -141,7 +141,7 @@ void wait_start(struct call *call, const char *name, bool changed, double second
     list_append(&control->waits->all, &w->node);
     timer_start(&w->limit, (uint64_t)(seconds * 1e6));
     timer_start(&w->look, 0); /* it may be up already */
-    call->gone = on_gone;
+    call->gone = on_wait_gone;
     call->gone_arg = w;
     call_step_aside(call);
 }
@@ -150,7 +150,7 @@ void wait_state(struct control *control, const char *name, enum udptun_state sta
 {
     LIST_FOREACH (node, &control->waits->all) {
         struct wait *w = list_entry(node, struct wait, node);
-        if (is_up(state) && strcmp(w->name, name) == 0)
+        if (wait_is_up(state) && strcmp(w->name, name) == 0)
             timer_start(&w->look, 0);
     }
 }

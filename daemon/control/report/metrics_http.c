@@ -94,7 +94,7 @@ static void set_error(struct scraper *s, const char *status)
     set_answer(s, status, "text/plain; charset=utf-8", body, false);
 }
 
-static void answer(struct scraper *s)
+static void metrics_http_answer(struct scraper *s)
 {
     bool is_ours = strcmp(s->target, "/metrics") == 0 || strncmp(s->target, "/metrics?", 9) == 0;
     bool head_only = s->parser.method == HTTP_HEAD;
@@ -137,7 +137,7 @@ static const http_parser_settings settings = {
 };
 
 /* False when the connection is over. */
-static bool receive(struct scraper *s)
+static bool metrics_http_receive(struct scraper *s)
 {
     char data[2048];
     size_t n;
@@ -149,7 +149,7 @@ static bool receive(struct scraper *s)
     s->received += n;
     http_parser_execute(&s->parser, &settings, data, n);
     if (s->complete)
-        answer(s);
+        metrics_http_answer(s);
     else if (HTTP_PARSER_ERRNO(&s->parser) != HPE_OK || s->parser.upgrade)
         set_error(s, "400 Bad Request");
     else if (s->received > HEAD_SIZE)
@@ -175,7 +175,7 @@ static bool transmit(struct scraper *s)
 static void on_ready(void *arg, unsigned events)
 {
     struct scraper *s = arg;
-    bool alive = !(events & LOOP_READ) || receive(s);
+    bool alive = !(events & LOOP_READ) || metrics_http_receive(s);
     bool sending = s->out_at < s->out_size;
     alive = alive && (!sending || transmit(s));
     if (!alive) {

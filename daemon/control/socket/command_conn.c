@@ -62,7 +62,7 @@ static bool may_read(const struct command_conn *c)
 }
 
 /* Room for `more` bytes behind `*size`. */
-static bool grow(uint8_t **data, size_t *room, size_t size, size_t more)
+static bool command_conn_grow(uint8_t **data, size_t *room, size_t size, size_t more)
 {
     if (*room - size >= more)
         return true;
@@ -107,7 +107,7 @@ void command_conn_end(struct command_conn *c)
         command_conn_free(c);
 }
 
-static void flush(struct command_conn *c)
+static void command_conn_flush(struct command_conn *c)
 {
     while (out_waiting(c) > 0 && !c->ended) {
         size_t sent;
@@ -119,7 +119,7 @@ static void flush(struct command_conn *c)
             return;
         }
         c->out_at += sent;
-        timer_stop(&c->lookout); /* it reads: settle() looks again */
+        timer_stop(&c->lookout); /* it reads: command_conn_settle() looks again */
     }
     c->server->room(c);
     if (out_waiting(c) > 0)
@@ -134,12 +134,12 @@ static void flush(struct command_conn *c)
 /* Takes over `bytes`. */
 static void queue(struct command_conn *c, struct envelope_bytes bytes)
 {
-    if (!bytes.data || !grow(&c->out, &c->out_room, c->out_size, bytes.size)) {
+    if (!bytes.data || !command_conn_grow(&c->out, &c->out_room, c->out_size, bytes.size)) {
         command_conn_end(c); /* an answer cannot be left out: the next would be taken for it */
     } else {
         memcpy(c->out + c->out_size, bytes.data, bytes.size);
         c->out_size += bytes.size;
-        flush(c);
+        command_conn_flush(c);
     }
     free(bytes.data);
 }
@@ -161,7 +161,7 @@ bool command_conn_queue_event(struct command_conn *c, struct envelope_bytes byte
         c->out_size -= c->out_at;
         c->out_at = 0;
     }
-    bool room = grow(&c->out, &c->out_room, c->out_size, bytes.size);
+    bool room = command_conn_grow(&c->out, &c->out_room, c->out_size, bytes.size);
     if (room) {
         memcpy(c->out + c->out_size, bytes.data, bytes.size);
         c->out_size += bytes.size;
@@ -274,7 +274,7 @@ static void take_messages(struct command_conn *c)
 }
 
 /* Watch for what can be done now, take messages that can be taken, free it when it ended. */
-static void settle(struct command_conn *c)
+static void command_conn_settle(struct command_conn *c)
 {
     if (may_take(c) && c->in_size > c->scanned)
         take_messages(c);
@@ -293,12 +293,12 @@ static void settle(struct command_conn *c)
 }
 
 /* False when the connection is broken. */
-static bool receive(struct command_conn *c)
+static bool command_conn_receive(struct command_conn *c)
 {
     uint8_t waste[READ_SIZE];
     uint8_t *to = waste;
     if (!c->closing) {
-        if (!grow(&c->in, &c->in_room, c->in_size, READ_SIZE))
+        if (!command_conn_grow(&c->in, &c->in_room, c->in_size, READ_SIZE))
             return false;
         to = c->in + c->in_size;
     }
@@ -321,18 +321,18 @@ static void on_ready(void *arg, unsigned events)
 {
     struct command_conn *c = arg;
     c->busy = true;
-    if (events & LOOP_READ && !receive(c))
+    if (events & LOOP_READ && !command_conn_receive(c))
         command_conn_end(c);
     if (events & LOOP_WRITE && !c->ended)
-        flush(c);
-    settle(c);
+        command_conn_flush(c);
+    command_conn_settle(c);
 }
 
 static void on_pause(void *arg)
 {
     struct command_conn *c = arg;
     c->busy = true;
-    settle(c);
+    command_conn_settle(c);
 }
 
 static void on_deadline(void *arg)
@@ -343,7 +343,7 @@ static void on_deadline(void *arg)
         command_conn_end(c);
     else
         lose_framing(c, UDPTUN_E_TIMEOUT, "message not finished within 10 s");
-    settle(c);
+    command_conn_settle(c);
 }
 
 /* Nothing was sent since it was started, or nothing can be read any more. */
@@ -357,7 +357,7 @@ static void on_lookout(void *arg)
                   "a watcher of user %u does not read and is cut off", (unsigned)c->peer.uid);
     if (stuck || local_is_gone(c->io.socket))
         command_conn_end(c);
-    settle(c);
+    command_conn_settle(c);
 }
 
 void command_conn_reply_aside(struct command_conn *c, struct envelope_bytes bytes)
@@ -366,7 +366,7 @@ void command_conn_reply_aside(struct command_conn *c, struct envelope_bytes byte
     c->busy = true;
     queue(c, bytes);
     if (!nested)
-        settle(c);
+        command_conn_settle(c);
 }
 
 void command_conn_reply(struct command_conn *c, struct envelope_bytes bytes)
@@ -381,13 +381,13 @@ void command_conn_go_on(struct command_conn *c)
     if (c->busy)
         return;
     c->busy = true;
-    settle(c);
+    command_conn_settle(c);
 }
 
 void command_conn_send_and_end(struct command_conn *c)
 {
     c->busy = true;
-    flush(c);
+    command_conn_flush(c);
     c->busy = false;
     command_conn_end(c);
 }

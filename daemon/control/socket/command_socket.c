@@ -24,7 +24,8 @@ static unsigned connections_of(const struct command_socket *server, uint32_t uid
     return count;
 }
 
-static const char *refusal(const struct command_socket *server, const struct command_peer *peer)
+static const char *command_socket_refusal(const struct command_socket *server,
+                                          const struct command_peer *peer)
 {
     const struct command_slot slot = {.uid = peer->uid,
                                       .exempt = peer->exempt,
@@ -34,7 +35,7 @@ static const char *refusal(const struct command_socket *server, const struct com
     return command_slot_refusal(&slot);
 }
 
-static void forget(udptun_socket *socket)
+static void command_socket_forget(udptun_socket *socket)
 {
     if (*socket != NO_SOCKET)
         socket_close(*socket);
@@ -44,7 +45,7 @@ static void forget(udptun_socket *socket)
 static void forget_refused(struct command_socket *server)
 {
     for (unsigned i = 0; i < COMMAND_SOCKET_REFUSED; i++)
-        forget(&server->refused[i]);
+        command_socket_forget(&server->refused[i]);
 }
 
 static void on_forget(void *arg)
@@ -57,7 +58,8 @@ static void on_forget(void *arg)
 /* One try, without waiting: who is refused gets told if there is room to tell. It stays open for a
  * moment, unread: a client that writes before it reads has to find the reason and no broken pipe.
  */
-static void refuse(struct command_socket *server, udptun_socket socket, const char *why)
+static void command_socket_refuse(struct command_socket *server, udptun_socket socket,
+                                  const char *why)
 {
     udptun_socket *slot = &server->refused[server->next_refused++ % COMMAND_SOCKET_REFUSED];
     struct envelope_bytes bytes = dispatch_refusal(UDPTUN_E_LIMIT, why);
@@ -66,7 +68,7 @@ static void refuse(struct command_socket *server, udptun_socket socket, const ch
         (void)socket_write(socket, bytes.data, bytes.size, &sent);
     free(bytes.data);
     socket_end(socket);
-    forget(slot);
+    command_socket_forget(slot);
     *slot = socket;
     timer_start(&server->forget, REFUSED_TIME_US);
 }
@@ -89,12 +91,12 @@ static void on_taken(void *arg, udptun_socket socket, const struct udptun_endpoi
         socket_close(socket);
         return;
     }
-    const char *why = refusal(server, &peer);
+    const char *why = command_socket_refusal(server, &peer);
     if (why) {
         log_refusal(server, peer.uid, why);
-        refuse(server, socket, why);
+        command_socket_refuse(server, socket, why);
     } else if (command_conn_open(server, socket, &peer) < 0) {
-        refuse(server, socket, "out of memory");
+        command_socket_refuse(server, socket, "out of memory");
     }
 }
 

@@ -70,7 +70,7 @@ static void call_free(struct call *call)
     free(call);
 }
 
-static void answer(struct call *call, struct envelope_bytes bytes)
+static void dispatch_answer(struct call *call, struct envelope_bytes bytes)
 {
     struct command_conn *conn = call->conn;
     bool is_aside = !list_empty(&call->aside);
@@ -93,7 +93,7 @@ void call_return(struct call *call, const return_msg *value)
     struct envelope_bytes bytes = {NULL, 0};
     if (call->conn)
         envelope_encode(call->conn->scan.encoding, &reply, &bytes);
-    answer(call, bytes);
+    dispatch_answer(call, bytes);
 }
 
 void call_fail(struct call *call, const struct udptun_error *err)
@@ -105,7 +105,7 @@ void call_fail(struct call *call, const struct udptun_error *err)
         call->conn->refused = true;
     if (call->conn)
         bytes = encode_error(call->conn->scan.encoding, call->request, err);
-    answer(call, bytes);
+    dispatch_answer(call, bytes);
 }
 
 void call_step_aside(struct call *call)
@@ -253,8 +253,8 @@ static int check_peek(const struct command_conn *conn, const struct peek *peek,
 }
 
 /* Answer what is not taken; frees `request` and closes what came with it. */
-static void refuse(struct command_conn *conn, envelope_msg *request, struct fds *fds,
-                   const struct udptun_error *err)
+static void dispatch_refuse(struct command_conn *conn, envelope_msg *request, struct fds *fds,
+                            const struct udptun_error *err)
 {
     struct envelope_bytes bytes = encode_error(conn->scan.encoding, request, err);
     envelope_free(request);
@@ -263,14 +263,14 @@ static void refuse(struct command_conn *conn, envelope_msg *request, struct fds 
     command_conn_reply(conn, bytes);
 }
 
-static void take(struct command_conn *conn, envelope_msg *request, const struct action *action,
-                 struct fds *fds)
+static void dispatch_take(struct command_conn *conn, envelope_msg *request,
+                          const struct action *action, struct fds *fds)
 {
     struct udptun_error err = {0};
     struct call *call = calloc(1, sizeof *call);
     if (!call) {
         error_set(&err, UDPTUN_E_NOMEM, NULL, "out of memory");
-        refuse(conn, request, fds, &err);
+        dispatch_refuse(conn, request, fds, &err);
         return;
     }
     *call = (struct call){.control = conn->server->control,
@@ -295,12 +295,12 @@ void dispatch_message(struct command_conn *conn, const uint8_t *data, size_t siz
     struct peek peek;
     envelope_peek(conn->scan.encoding, data, size, &peek);
     if (check_peek(conn, &peek, &err) < 0) {
-        refuse(conn, peek.head, fds, &err);
+        dispatch_refuse(conn, peek.head, fds, &err);
         return;
     }
     envelope_free(peek.head);
     if (read_request(conn, data, size, &request, &action, &err) < 0)
-        refuse(conn, request, fds, &err);
+        dispatch_refuse(conn, request, fds, &err);
     else
-        take(conn, request, action, fds);
+        dispatch_take(conn, request, action, fds);
 }

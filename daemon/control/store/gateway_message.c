@@ -9,8 +9,8 @@
 #include "daemon/control/store/tunnel_message.h"
 #include "proto/error.h"
 
-static int invalid(struct udptun_error *err, int code, const char *path, const char *name,
-                   const char *what)
+static int gateway_message_invalid(struct udptun_error *err, int code, const char *path,
+                                   const char *name, const char *what)
 {
     char field[sizeof err->field];
     snprintf(field, sizeof field, "%.36s%s%.25s", path, *path ? "." : "", name);
@@ -21,7 +21,7 @@ int gateway_message_read(const tun2socks_msg *message, const struct means *means
                          struct udptun_tun2socks_config *out, struct udptun_error *err)
 {
     if (!message->name)
-        return invalid(err, UDPTUN_E_INVALID, path, "name", "is missing");
+        return gateway_message_invalid(err, UDPTUN_E_INVALID, path, "name", "is missing");
     udptun_tun2socks_config_init(out);
     object_fields_carry(&message->base, out);
     if (means && means->has_fd)

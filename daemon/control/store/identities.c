@@ -73,7 +73,8 @@ size_t identity_load(struct store *store, const char *name, uint8_t to[UDPTUN_ID
     return size;
 }
 
-static int write_prepared(struct folder *folder, const char *name, const struct identity_job *j)
+static int identities_write_prepared(struct folder *folder, const char *name,
+                                     const struct identity_job *j)
 {
     struct file *file;
     int failure = file_open(folder, name, FILE_REPLACE, &file);
@@ -97,7 +98,7 @@ static int write_identity(struct store *store, const struct identity_job *j)
         int failure = folder_remove(folder, file);
         return io_of(failure) == IO_NOT_FOUND ? 0 : failure;
     }
-    int failure = write_prepared(folder, prepared, j);
+    int failure = identities_write_prepared(folder, prepared, j);
     if (failure == 0)
         failure = folder_rename(folder, prepared, file);
     if (failure)
@@ -105,7 +106,7 @@ static int write_identity(struct store *store, const struct identity_job *j)
     return failure;
 }
 
-static void run(struct worker_job *job)
+static void identities_run(struct worker_job *job)
 {
     struct identity_job *j = list_entry(job, struct identity_job, job);
     j->failure = write_identity(j->of->store, j);
@@ -127,10 +128,10 @@ static void done(struct worker_job *job)
         j->of->failed(j->of->arg, j->name, j->why);
 }
 
-static void start(struct identity_job *j)
+static void identities_start(struct identity_job *j)
 {
     j->progress = UNDER_WAY;
-    j->job = (struct worker_job){.run = run, .done = done};
+    j->job = (struct worker_job){.run = identities_run, .done = done};
     if (worker_submit(j->of->worker, &j->job) < 0) {
         j->failure = io_error(IO_AGAIN);
         done(&j->job);
@@ -151,7 +152,8 @@ static void supersede(struct identities *i, const char *name)
     }
 }
 
-static void submit(struct identities *i, const char *name, const uint8_t *identity, size_t size)
+static void identities_submit(struct identities *i, const char *name, const uint8_t *identity,
+                              size_t size)
 {
     struct identity_job *j = !i->store->folder ? NULL : (struct identity_job *)calloc(1, sizeof *j);
     if (!j)
@@ -163,17 +165,17 @@ static void submit(struct identities *i, const char *name, const uint8_t *identi
     if (size > 0)
         memcpy(j->identity, identity, size);
     list_append(&i->jobs, &j->node);
-    start(j);
+    identities_start(j);
 }
 
 void identity_save(struct identities *i, const char *name, const uint8_t *identity, size_t size)
 {
-    submit(i, name, identity, size);
+    identities_submit(i, name, identity, size);
 }
 
 void identity_forget(struct identities *i, const char *name)
 {
-    submit(i, name, NULL, 0);
+    identities_submit(i, name, NULL, 0);
 }
 
 void identities_retry(struct identities *i)
@@ -181,7 +183,7 @@ void identities_retry(struct identities *i)
     LIST_FOREACH_SAFE (node, &i->jobs) {
         struct identity_job *j = list_entry(node, struct identity_job, node);
         if (j->progress == FAILED)
-            start(j);
+            identities_start(j);
     }
 }
 

@@ -25,7 +25,7 @@ void objects_fini(struct objects *o)
 }
 
 /* Where `name` is, or would be. */
-static size_t place_of(const struct objects *o, const char *name)
+static size_t objects_place_of(const struct objects *o, const char *name)
 {
     size_t low = 0, high = o->count;
     while (low < high) {
@@ -40,7 +40,7 @@ static size_t place_of(const struct objects *o, const char *name)
 
 struct object *objects_find(const struct objects *o, const char *name)
 {
-    size_t at = place_of(o, name);
+    size_t at = objects_place_of(o, name);
     return at < o->count && strcmp(o->items[at].name, name) == 0 ? &o->items[at] : NULL;
 }
 
@@ -55,7 +55,7 @@ struct object *objects_add(struct objects *o, const char *name)
         o->items = grown;
     if (!copy)
         return NULL;
-    size_t at = place_of(o, name);
+    size_t at = objects_place_of(o, name);
     memmove(&o->items[at + 1], &o->items[at], (o->count - at) * sizeof *grown);
     o->count++;
     o->items[at] = (struct object){.name = copy};

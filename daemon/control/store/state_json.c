@@ -13,7 +13,7 @@
 #define TUNNELS   "udpTunnels"
 #define TUN2SOCKS "tun2socks"
 
-static int no_memory(struct udptun_error *err)
+static int state_json_no_memory(struct udptun_error *err)
 {
     return error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
 }
@@ -37,7 +37,7 @@ void state_fini(struct state *s)
 
 /* ---- from text ------------------------------------------------------------------------------- */
 
-static const char *name_of(const json_t *object)
+static const char *state_json_name_of(const json_t *object)
 {
     return json_string_value(json_object_get(object, "name"));
 }
@@ -52,17 +52,17 @@ static int take_list(const json_t *file, const char *kind, json_t *to, struct ud
         return error_set(err, UDPTUN_E_BAD_REQUEST, NULL, "%s: is not a list", kind);
     json_array_foreach(list, i, item)
     {
-        const char *name = name_of(item);
+        const char *name = state_json_name_of(item);
         if (!name)
             return error_set(err, UDPTUN_E_BAD_REQUEST, NULL, "%s[%zu]: has no name", kind, i);
         if (json_object_set(to, name, item) < 0)
-            return no_memory(err);
+            return state_json_no_memory(err);
     }
     return 0;
 }
 
 /* An integer of at least 0; `absent` where there is none, -1 where it is something else. */
-static json_int_t number_of(const json_t *file, const char *name, json_int_t absent)
+static json_int_t state_json_number_of(const json_t *file, const char *name, json_int_t absent)
 {
     const json_t *value = json_object_get(file, name);
     if (!value)
@@ -73,8 +73,8 @@ static json_int_t number_of(const json_t *file, const char *name, json_int_t abs
 
 static int take_file(struct state *to, json_t *file, struct udptun_error *err)
 {
-    to->format = number_of(file, "format", 1);
-    to->generation = number_of(file, "generation", 0);
+    to->format = state_json_number_of(file, "format", 1);
+    to->generation = state_json_number_of(file, "generation", 0);
     if (to->format > STATE_FORMAT)
         return error_set(err, UDPTUN_E_UNSUPPORTED, NULL, "is of format %lld, newer than %d",
                          (long long)to->format, STATE_FORMAT);
@@ -84,7 +84,7 @@ static int take_file(struct state *to, json_t *file, struct udptun_error *err)
     if (rc == 0)
         rc = take_list(file, TUN2SOCKS, to->tun2socks, err);
     if (rc == 0 && json_object_update(to->rest, file) < 0)
-        rc = no_memory(err);
+        rc = state_json_no_memory(err);
     json_object_del(to->rest, TUNNELS);
     json_object_del(to->rest, TUN2SOCKS);
     return rc;
@@ -97,7 +97,7 @@ int state_parse(struct state *s, const char *text, size_t size, struct udptun_er
     json_t *file = envelope_parse_json(text, size, &why);
     int rc = file ? state_init(&read) : why.code;
     if (file && rc < 0)
-        no_memory(&why);
+        state_json_no_memory(&why);
     if (rc == 0) {
         rc = take_file(&read, file, &why);
         s->format = read.format;
@@ -122,7 +122,7 @@ json_t *record_new(void)
 }
 
 /* Append to the list of that name, which is made when it is absent; takes over `item`. */
-static int append(json_t *record, const char *list, json_t *item)
+static int state_json_append(json_t *record, const char *list, json_t *item)
 {
     json_t *items = json_object_get(record, list);
     if (!items) {
@@ -138,12 +138,12 @@ static int append(json_t *record, const char *list, json_t *item)
 int record_set(json_t *record, const ProtobufCMessage *message)
 {
     bool tunnel = message->descriptor == &udptun__control__tunnel__descriptor;
-    return append(record, tunnel ? TUNNELS : TUN2SOCKS, codec_to_json(message));
+    return state_json_append(record, tunnel ? TUNNELS : TUN2SOCKS, codec_to_json(message));
 }
 
 int record_remove(json_t *record, const char *name)
 {
-    return append(record, "removed", json_string(name));
+    return state_json_append(record, "removed", json_string(name));
 }
 
 int record_set_all(json_t *record)
@@ -182,7 +182,7 @@ static int set_list(const json_t *list, const ProtobufCMessageDescriptor *kind, 
     json_t *item;
     json_array_foreach(list, i, item)
     {
-        const char *name = name_of(item);
+        const char *name = state_json_name_of(item);
         if (!name)
             return UDPTUN_E_BAD_REQUEST;
         if (keep_unknown(kind, json_object_get(same, name), item) < 0 ||
@@ -222,7 +222,7 @@ int state_apply(struct state *s, json_t *record)
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp(name_of(*(json_t *const *)a), name_of(*(json_t *const *)b));
+    return strcmp(state_json_name_of(*(json_t *const *)a), state_json_name_of(*(json_t *const *)b));
 }
 
 /* The objects in the order of their names, not theirs to free; NULL when memory is short. */
@@ -282,7 +282,7 @@ static void report_unknown(const struct reporter *r, const ProtobufCMessageDescr
         if (codec_field(kind, key))
             continue;
         snprintf(what, sizeof what, "%s '%.64s': '%.64s' is unknown to this version; it is kept",
-                 r->kind, name_of(object), key);
+                 r->kind, state_json_name_of(object), key);
         r->report(r->arg, what);
     }
 }
@@ -304,7 +304,7 @@ static int decode_list(json_t *objects, const ProtobufCMessageDescriptor *kind,
             break;
         if (rc < 0) {
             snprintf(what, sizeof what, "%s '%.64s' cannot be used and stays in the file: %.120s",
-                     r->kind, name_of(all[i]), why.message);
+                     r->kind, state_json_name_of(all[i]), why.message);
             r->report(r->arg, what);
         }
         rc = 0;

@@ -16,12 +16,12 @@
 #define SMALL_SIZE ((size_t)32 << 10)
 
 /* `failure`: the system's error number. */
-static int failed(const struct store *s, int failure, struct udptun_error *err)
+static int store_failed(const struct store *s, int failure, struct udptun_error *err)
 {
     return error_set_errno(err, UDPTUN_E_SYSTEM, failure, NULL, "%s: state not written", s->path);
 }
 
-static int no_memory(struct udptun_error *err)
+static int store_no_memory(struct udptun_error *err)
 {
     return error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
 }
@@ -38,7 +38,7 @@ int store_open(struct store *s, const char *path, struct udptun_error *err)
         return rc;
     s->path = strdup(path);
     if (!s->path)
-        return no_memory(err);
+        return store_no_memory(err);
     int failure = folder_open(path, &s->folder);
     if (failure == 0)
         return 0;
@@ -60,12 +60,12 @@ void store_close(struct store *s)
 
 /* ---- the whole ------------------------------------------------------------------------------- */
 
-static int write_prepared(struct store *s, const char *text, struct udptun_error *err)
+static int store_write_prepared(struct store *s, const char *text, struct udptun_error *err)
 {
     struct file *file;
     int failure = file_open(s->folder, PREPARED_FILE, FILE_REPLACE, &file);
     if (failure)
-        return failed(s, failure, err);
+        return store_failed(s, failure, err);
     failure = file_write(file, 0, text, strlen(text));
     if (failure == 0)
         failure = file_sync(file);
@@ -75,7 +75,7 @@ static int write_prepared(struct store *s, const char *text, struct udptun_error
     if (failure == 0)
         return 0;
     folder_remove(s->folder, PREPARED_FILE);
-    return failed(s, failure, err);
+    return store_failed(s, failure, err);
 }
 
 /* The state that the record is about: that of the disk, or none. */
@@ -84,9 +84,9 @@ static int begin_state(struct store *s, const json_t *record, struct state *stat
 {
     struct finding finding;
     if (record_is_all(record))
-        return state_init(state) < 0 ? no_memory(err) : 0;
+        return state_init(state) < 0 ? store_no_memory(err) : 0;
     if (store_find(s, state, &finding) < 0)
-        return no_memory(err);
+        return store_no_memory(err);
     if (finding.files.generation == s->files.generation &&
         finding.files.journal_size == s->files.journal_size &&
         strcmp(finding.files.damaged, s->files.damaged) == 0)
@@ -101,11 +101,11 @@ static int prepare_whole(struct store *s, json_t *record, struct udptun_error *e
     char *text = NULL;
     int rc = begin_state(s, record, &state, err);
     if (rc == 0 && state_apply(&state, record) < 0)
-        rc = no_memory(err);
+        rc = store_no_memory(err);
     if (rc == 0) {
         s->prepared_generation = store_next_generation(s->files.generation);
         text = state_text(&state, s->prepared_generation);
-        rc = text ? write_prepared(s, text, err) : no_memory(err);
+        rc = text ? store_write_prepared(s, text, err) : store_no_memory(err);
     }
     state_fini(&state);
     if (rc == 0) {
@@ -139,7 +139,7 @@ static int commit_whole(struct store *s, struct udptun_error *err)
     int failure = folder_rename(s->folder, PREPARED_FILE, STORE_FILE);
     if (failure) {
         folder_remove(s->folder, PREPARED_FILE);
-        return failed(s, failure, err);
+        return store_failed(s, failure, err);
     }
     folder_sync(s->folder); /* the rename holds without it, but for a power failure */
     file_close(s->journal);
@@ -174,7 +174,7 @@ static void cut_journal(struct store *s)
 }
 
 /* `text` behind what is valid. */
-static int append(struct store *s, const char *text)
+static int store_append(struct store *s, const char *text)
 {
     size_t end = s->files.journal_size;
     int failure = file_cut(s->journal, end);
@@ -201,10 +201,10 @@ static int prepare_record(struct store *s, const json_t *record, struct udptun_e
         s->prepared_size = s->files.journal_size + strlen(text);
         int failure = open_journal(s);
         if (failure == 0)
-            failure = append(s, text);
-        rc = failure ? failed(s, failure, err) : 0;
+            failure = store_append(s, text);
+        rc = failure ? store_failed(s, failure, err) : 0;
     } else {
-        no_memory(err);
+        store_no_memory(err);
     }
     if (rc == 0)
         s->prepared = STORE_RECORD;
@@ -222,7 +222,7 @@ static int commit_record(struct store *s, struct udptun_error *err)
         failure = file_sync(s->journal);
     if (failure) {
         cut_journal(s); /* whether the line is valid is not known: it must not stay */
-        return failed(s, failure, err);
+        return store_failed(s, failure, err);
     }
     s->files.journal_size = s->prepared_size;
     return 0;
@@ -282,5 +282,5 @@ int store_load(struct store *s, config_msg **out, state_report report, void *arg
     if (rc == 0 && finding.why[0])
         store_replace_damaged(s, &finding, report, arg);
     state_fini(&state);
-    return rc < 0 ? no_memory(err) : 0;
+    return rc < 0 ? store_no_memory(err) : 0;
 }

@@ -56,7 +56,7 @@ void unwritten_fini(struct unwritten *u)
     u->count = 0;
 }
 
-static struct unwritten_name *note(struct unwritten *u, const char *name)
+static struct unwritten_name *unwritten_note(struct unwritten *u, const char *name)
 {
     struct unwritten_name *noted = unwritten_find(u, name);
     if (noted)
@@ -73,7 +73,7 @@ static struct unwritten_name *note(struct unwritten *u, const char *name)
 
 void unwritten_add(struct unwritten *u, const char *name, const struct udptun_error *err)
 {
-    struct unwritten_name *noted = note(u, name);
+    struct unwritten_name *noted = unwritten_note(u, name);
     snprintf(u->reason, sizeof u->reason, "%s", err->message);
     if (!noted)
         return;
@@ -87,7 +87,7 @@ void unwritten_add(struct unwritten *u, const char *name, const struct udptun_er
 
 void unwritten_add_silent(struct unwritten *u, const char *name)
 {
-    note(u, name);
+    unwritten_note(u, name);
 }
 
 void unwritten_written(struct unwritten *u)

@@ -14,13 +14,13 @@ struct own_socket {
     bool is_stream;
 };
 
-static struct list *bucket_of(struct own_sockets *o, uint16_t port)
+static struct list *own_sockets_bucket_of(struct own_sockets *o, uint16_t port)
 {
     return &o->by_port[port % OWN_SOCKETS_BUCKETS];
 }
 
 /* The system gives out the values, so nobody can choose those that collide. */
-static uint64_t hash_of(udptun_socket socket)
+static uint64_t own_sockets_hash_of(udptun_socket socket)
 {
     return (uint64_t)socket * UINT64_C(0x9e3779b97f4a7c15) >> 16;
 }
@@ -31,7 +31,7 @@ static bool is_socket(const struct table_node *node, const void *key)
            *(const udptun_socket *)key;
 }
 
-static void forget(struct own_sockets *o, struct own_socket *s)
+static void own_sockets_forget(struct own_sockets *o, struct own_socket *s)
 {
     table_remove(&o->by_socket, &s->by_socket);
     list_remove(&s->by_port);
@@ -49,21 +49,22 @@ void own_sockets_fini(struct own_sockets *o)
 {
     for (size_t i = 0; i < OWN_SOCKETS_BUCKETS; i++)
         LIST_FOREACH_SAFE (node, &o->by_port[i])
-            forget(o, list_entry(node, struct own_socket, by_port));
+            own_sockets_forget(o, list_entry(node, struct own_socket, by_port));
     table_fini(&o->by_socket);
 }
 
 /* What is known by that value, or room for it. NULL: out of memory. */
 static struct own_socket *find_or_make(struct own_sockets *o, udptun_socket socket)
 {
-    struct table_node *node = table_find(&o->by_socket, hash_of(socket), is_socket, &socket);
+    struct table_node *node =
+        table_find(&o->by_socket, own_sockets_hash_of(socket), is_socket, &socket);
     if (node)
         return table_entry(node, struct own_socket, by_socket);
     struct own_socket *s = (struct own_socket *)calloc(1, sizeof *s);
     if (!s)
         return NULL;
     s->socket = socket;
-    if (table_insert(&o->by_socket, &s->by_socket, hash_of(socket)) < 0) {
+    if (table_insert(&o->by_socket, &s->by_socket, own_sockets_hash_of(socket)) < 0) {
         free(s);
         return NULL;
     }
@@ -79,7 +80,8 @@ void own_sockets_add(struct own_sockets *o, udptun_socket socket)
         return;
     s->port = port;
     s->is_stream = socket_is_stream(socket);
-    list_move(bucket_of(o, port), &s->by_port); /* a socket before it may have had its value */
+    list_move(own_sockets_bucket_of(o, port),
+              &s->by_port); /* a socket before it may have had its value */
 }
 
 /* Asked of the system, since a host gets and loses addresses. */
@@ -96,14 +98,14 @@ static bool is_of_this_host(const struct udptun_endpoint *ep)
 
 bool own_sockets_has(struct own_sockets *o, bool is_stream, const struct udptun_endpoint *source)
 {
-    LIST_FOREACH_SAFE (node, bucket_of(o, source->port)) {
+    LIST_FOREACH_SAFE (node, own_sockets_bucket_of(o, source->port)) {
         struct own_socket *s = list_entry(node, struct own_socket, by_port);
         if (s->port != source->port || s->is_stream != is_stream)
             continue;
         struct udptun_endpoint local = socket_own(s->socket);
         local = endpoint_unmapped(&local);
         if (local.port != source->port || socket_is_stream(s->socket) != is_stream)
-            forget(o, s); /* it was closed, and its value may be another's now */
+            own_sockets_forget(o, s); /* it was closed, and its value may be another's now */
         else if (endpoint_same_ip(&local, source) ||
                  (local.family == source->family && endpoint_is_unspecified(&local) &&
                   is_of_this_host(source)))

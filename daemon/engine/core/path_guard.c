@@ -16,7 +16,7 @@ bool path_has_address(const struct udptun_endpoint *own)
     return io_of(failure) != IO_NO_ADDRESS && io_of(failure) != IO_NO_DEVICE;
 }
 
-static void look(void *arg)
+static void path_guard_look(void *arg)
 {
     struct path_guards *all = (struct path_guards *)arg;
     struct list gone;
@@ -49,13 +49,13 @@ static void look(void *arg)
 void path_guards_look(struct path_guards *all)
 {
     if (!list_empty(&all->guards) && !timer_is_on(&all->check))
-        look(all);
+        path_guard_look(all);
 }
 
 void path_guards_init(struct path_guards *all, struct loop *loop)
 {
     list_init(&all->guards);
-    timer_init(&all->check, loop, look, all);
+    timer_init(&all->check, loop, path_guard_look, all);
 }
 
 void path_guards_fini(struct path_guards *all)

@@ -18,7 +18,7 @@ static struct entry *entry_of(struct list *node)
     return list_entry(node, struct entry, node);
 }
 
-static struct entry *find(const struct udptun_engine *e, const char *name)
+static struct entry *registry_find(const struct udptun_engine *e, const char *name)
 {
     if (!name)
         return NULL;
@@ -33,13 +33,13 @@ static struct entry *find(const struct udptun_engine *e, const char *name)
 struct entry *registry_entry(const struct udptun_engine *e, const struct entry_kind *kind,
                              const char *name)
 {
-    struct entry *o = find(e, name);
+    struct entry *o = registry_find(e, name);
     return o && o->kind == kind ? o : NULL;
 }
 
 udptun_socket registry_pipe_open(struct udptun_engine *e, const char *name, const char *user)
 {
-    struct entry *o = find(e, name);
+    struct entry *o = registry_find(e, name);
     return o && o->kind->pipe ? o->kind->pipe->open(o, user) : NO_SOCKET;
 }
 
@@ -52,7 +52,7 @@ void registry_pipe_close(struct udptun_engine *e, const char *user)
     }
 }
 
-static void insert(struct udptun_engine *e, struct entry *o)
+static void registry_insert(struct udptun_engine *e, struct entry *o)
 {
     struct list *at = e->entries.next;
     while (at != &e->entries && strcmp(entry_of(at)->name, o->name) < 0)
@@ -114,8 +114,8 @@ static int check_users(const struct udptun_engine *e, const struct entry *old, c
     return code;
 }
 
-static int check(const struct udptun_engine *e, const struct entry_kind *kind, const void *config,
-                 const struct entry *old, struct udptun_error *err)
+static int registry_check(const struct udptun_engine *e, const struct entry_kind *kind,
+                          const void *config, const struct entry *old, struct udptun_error *err)
 {
     if (old && old->kind != kind)
         return error_set(err, UDPTUN_E_CONFLICT, "name", "name: '%s' is a %s", old->name,
@@ -132,21 +132,22 @@ static int rebuild(struct udptun_engine *e, const struct entry_kind *kind, void 
         return error_code(err);
     if (old)
         registry_bury(e, old);
-    insert(e, o);
+    registry_insert(e, o);
     if (kind->started)
         kind->started(o);
     return UDPTUN_OK;
 }
 
-static int configure(const struct configure_call *call, bool *changed, struct udptun_error *err)
+static int registry_configure_entry(const struct configure_call *call, bool *changed,
+                                    struct udptun_error *err)
 {
     struct udptun_engine *e = call->engine;
     const struct entry_kind *kind = call->kind;
     void *config = kind->config_new(call->given, err);
     if (!config)
         return error_code(err);
-    struct entry *old = find(e, kind->config_name(config));
-    int code = check(e, kind, config, old, err);
+    struct entry *old = registry_find(e, kind->config_name(config));
+    int code = registry_check(e, kind, config, old, err);
     if (code) {
         kind->config_free(config);
         return code;
@@ -176,7 +177,7 @@ static void run_configure(void *arg)
     struct udptun_error err = {0};
     bool changed = false;
     engine_refresh(call->engine);
-    call->code = configure(call, &changed, &err);
+    call->code = registry_configure_entry(call, &changed, &err);
     if (call->changed)
         *call->changed = changed && !call->code;
     if (call->err)
@@ -226,12 +227,12 @@ void registry_clear(struct udptun_engine *e)
     while (!list_empty(&e->entries)) {
         struct entry *o = entry_of(e->entries.next);
         for (const struct entry *user; (user = user_of(e, o));)
-            o = find(e, user->name);
+            o = registry_find(e, user->name);
         remove_entry(e, o, true);
     }
 }
 
-static void run_remove(void *arg)
+static void registry_run_remove(void *arg)
 {
     struct remove_call *call = (struct remove_call *)arg;
     struct udptun_engine *e = call->engine;
@@ -253,7 +254,7 @@ int registry_remove(struct udptun_engine *e, const struct entry_kind *kind, cons
                     struct udptun_error *err)
 {
     struct remove_call call = {e, kind, name, err, UDPTUN_OK};
-    engine_call(e, run_remove, &call);
+    engine_call(e, registry_run_remove, &call);
     return call.code;
 }
 

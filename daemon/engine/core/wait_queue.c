@@ -5,14 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct waiting *oldest(const struct wait_queue *q)
+static struct waiting *wait_queue_oldest(const struct wait_queue *q)
 {
     return list_empty(&q->items) ? NULL : list_entry(q->items.next, struct waiting, node);
 }
 
 static struct waiting *unlink_oldest(struct wait_queue *q)
 {
-    struct waiting *w = oldest(q);
+    struct waiting *w = wait_queue_oldest(q);
     list_remove(&w->node);
     q->count--;
     q->bytes -= w->size;
@@ -28,18 +28,18 @@ void wait_queue_drop(struct wait_queue *q, enum wait_drop why)
     q->dropped(q, why);
 }
 
-static void drop_stale(struct wait_queue *q)
+static void wait_queue_drop_stale(struct wait_queue *q)
 {
-    while (q->count && oldest(q)->due_us <= q->expiry.loop->now_us)
+    while (q->count && wait_queue_oldest(q)->due_us <= q->expiry.loop->now_us)
         wait_queue_drop(q, WAIT_STALE);
 }
 
 static void on_expiry(void *arg)
 {
     struct wait_queue *q = (struct wait_queue *)arg;
-    drop_stale(q);
+    wait_queue_drop_stale(q);
     if (q->count)
-        timer_start(&q->expiry, oldest(q)->due_us - q->expiry.loop->now_us);
+        timer_start(&q->expiry, wait_queue_oldest(q)->due_us - q->expiry.loop->now_us);
 }
 
 void wait_queue_init(struct wait_queue *q, struct loop *loop, struct budget *budget,
@@ -57,7 +57,7 @@ void wait_queue_clear(struct wait_queue *q)
 }
 
 /* One datagram has room in any case, so that no flow stands still for good. */
-static void make_room(struct wait_queue *q, size_t size)
+static void wait_queue_make_room(struct wait_queue *q, size_t size)
 {
     while (q->count >= WAIT_MAX_COUNT || (q->count && q->bytes + size > WAIT_MAX_BYTES))
         wait_queue_drop(q, WAIT_FULL);
@@ -68,8 +68,8 @@ static void make_room(struct wait_queue *q, size_t size)
 void wait_queue_add(struct wait_queue *q, const struct udptun_endpoint *to, const void *data,
                     size_t size, uint64_t delay_us)
 {
-    drop_stale(q);
-    make_room(q, size);
+    wait_queue_drop_stale(q);
+    wait_queue_make_room(q, size);
     struct waiting *w = (struct waiting *)malloc(sizeof *w + size);
     if (!w) {
         q->dropped(q, WAIT_FULL);
@@ -91,6 +91,6 @@ void wait_queue_add(struct wait_queue *q, const struct udptun_endpoint *to, cons
 
 struct waiting *wait_queue_take(struct wait_queue *q)
 {
-    drop_stale(q);
+    wait_queue_drop_stale(q);
     return q->count ? unlink_oldest(q) : NULL;
 }

@@ -60,7 +60,7 @@ static void on_network_changed(void *arg)
 }
 
 /* What a free() does to all that engine_new() may have got, loop and thread aside. */
-static void release(struct udptun_engine *e)
+static void engine_release(struct udptun_engine *e)
 {
     udp_sender_free(e->sender);
     own_sockets_fini(&e->own);
@@ -84,7 +84,7 @@ static uint64_t buffer_limit(const struct udptun_engine_config *config)
     return quarter < LEAST_BUFFERS ? LEAST_BUFFERS : quarter;
 }
 
-static struct udptun_engine *allocate(const struct udptun_engine_config *config)
+static struct udptun_engine *engine_allocate(const struct udptun_engine_config *config)
 {
     struct udptun_engine *e = (struct udptun_engine *)calloc(1, sizeof *e);
     if (!e)
@@ -107,7 +107,7 @@ static struct udptun_engine *allocate(const struct udptun_engine_config *config)
     e->read_buffer = (uint8_t *)malloc(ENGINE_READ_SIZE);
     if (e->sender && e->batch && e->hosts && e->read_buffer)
         return e;
-    release(e);
+    engine_release(e);
     return NULL;
 }
 
@@ -158,14 +158,14 @@ udptun_engine *udptun_engine_new(const struct udptun_engine_config *given, struc
         error_set(err, UDPTUN_E_SYSTEM, NULL, "engine: no source of random bytes");
         return NULL;
     }
-    e = allocate(config);
+    e = engine_allocate(config);
     if (!e) {
         error_set(err, UDPTUN_E_NOMEM, NULL, "engine: out of memory");
         return NULL;
     }
     randombytes_buf(e->hash_key, sizeof e->hash_key);
     if (open_loop(e, config, err) < 0) {
-        release(e);
+        engine_release(e);
         return NULL;
     }
     turns_start(e);
@@ -176,7 +176,7 @@ udptun_engine *udptun_engine_new(const struct udptun_engine_config *given, struc
         return e;
     network_watch_free(e->network);
     loop_fini(&e->loop);
-    release(e);
+    engine_release(e);
     return NULL;
 }
 
@@ -201,7 +201,7 @@ void udptun_engine_free(udptun_engine *engine)
     if (engine->thread)
         engine_thread_stop(engine);
     loop_fini(&engine->loop);
-    release(engine);
+    engine_release(engine);
 }
 
 /* ---- the caller's loop ----------------------------------------------------------------------- */

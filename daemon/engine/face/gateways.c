@@ -35,7 +35,7 @@ static void format_route(char text[UDPTUN_URL_SIZE], enum gateway_route route,
         strncpy(text, given ? given : "reject", UDPTUN_URL_SIZE - 1);
 }
 
-static void fill(const struct gateway *t, struct udptun_tun2socks_status *s)
+static void gateways_fill(const struct gateway *t, struct udptun_tun2socks_status *s)
 {
     const struct gateway_settings *c = t->config;
     *s = (struct udptun_tun2socks_status){
@@ -88,13 +88,13 @@ struct gateway_status_call {
     int code;
 };
 
-static void run_status(void *arg)
+static void gateways_run_status(void *arg)
 {
     struct gateway_status_call *call = (struct gateway_status_call *)arg;
     const struct gateway *t = gateway_find(call->engine, call->name);
     engine_refresh(call->engine);
     if (t)
-        fill(t, call->status);
+        gateways_fill(t, call->status);
     call->code = t ? UDPTUN_OK : UDPTUN_E_NOT_FOUND;
 }
 
@@ -102,6 +102,6 @@ int udptun_tun2socks_status(udptun_engine *engine, const char *name,
                             struct udptun_tun2socks_status *status)
 {
     struct gateway_status_call call = {engine, name, status, UDPTUN_OK};
-    engine_call(engine, run_status, &call);
+    engine_call(engine, gateways_run_status, &call);
     return call.code;
 }

@@ -33,8 +33,8 @@ static bool parse_id(const char *text, uint8_t id[UDPTUN_MACHINE_SESSION_ID_SIZE
     return true;
 }
 
-static struct udptun_session *find(const struct tunnel *t,
-                                   const uint8_t id[UDPTUN_MACHINE_SESSION_ID_SIZE])
+static struct udptun_session *sessions_find(const struct tunnel *t,
+                                            const uint8_t id[UDPTUN_MACHINE_SESSION_ID_SIZE])
 {
     struct udptun_session *s = t->machine ? udptun_session_next(t->machine, NULL) : NULL;
     for (; s; s = udptun_session_next(t->machine, s)) {
@@ -60,7 +60,7 @@ static int close_session(const struct close_call *call)
     if (!parse_id(call->session, id))
         return error_set(call->err, UDPTUN_E_INVALID, "session",
                          "session: 32 lower-case hexadecimal digits are expected");
-    struct udptun_session *s = find(t, id);
+    struct udptun_session *s = sessions_find(t, id);
     if (!s)
         return error_set(call->err, UDPTUN_E_NOT_FOUND, "session", "session: '%s' has none of it",
                          call->name);
@@ -71,7 +71,7 @@ static int close_session(const struct close_call *call)
     return UDPTUN_OK;
 }
 
-static void run(void *arg)
+static void sessions_run(void *arg)
 {
     struct close_call *call = (struct close_call *)arg;
     engine_refresh(call->engine);
@@ -83,6 +83,6 @@ int udptun_close_session(udptun_engine *engine, const char *name, const char *se
                          struct udptun_error *err)
 {
     struct close_call call = {engine, name, session, err, UDPTUN_OK};
-    engine_call(engine, run, &call);
+    engine_call(engine, sessions_run, &call);
     return call.code;
 }

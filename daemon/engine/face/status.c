@@ -89,7 +89,7 @@ static void look_at_machine(const struct tunnel *t, struct udptun_tunnel_status 
     status->connection_count = copy_legs(status->connections, &session);
 }
 
-static void run_status(void *arg)
+static void status_run(void *arg)
 {
     struct status_call *call = (struct status_call *)arg;
     struct udptun_tunnel_status *status = call->status;
@@ -119,7 +119,7 @@ static void run_status(void *arg)
 int udptun_status(udptun_engine *engine, const char *name, struct udptun_tunnel_status *status)
 {
     struct status_call call = {engine, name, status, UDPTUN_OK};
-    engine_call(engine, run_status, &call);
+    engine_call(engine, status_run, &call);
     return call.code;
 }
 

@@ -85,7 +85,7 @@ void device_app_turn_end(struct gateway *t)
     t->has_batch = false;
 }
 
-static int hold(struct gateway *t, const void *data, size_t size)
+static int device_app_hold(struct gateway *t, const void *data, size_t size)
 {
     struct held_packet *p = NULL;
     if (t->held_count < MOST_HELD)
@@ -121,7 +121,7 @@ static void run_packet(void *arg)
              call->size > PACKET_MAX_SIZE)
         call->code = UDPTUN_E_INVALID;
     else if (e->in_app > 0 || !list_empty(&t->held))
-        call->code = hold(t, call->data, call->size);
+        call->code = device_app_hold(t, call->data, call->size);
     else
         feed(t, call->data, call->size);
     engine_settle(e);

@@ -39,7 +39,8 @@ static bool is_key(const struct table_node *node, const void *arg)
     return c->key_size == key->size && memcmp(c->bytes, key->bytes, key->size) == 0;
 }
 
-static struct cached *find(const struct dns_cache *cache, const void *bytes, size_t size)
+static struct cached *dns_cache_find_entry(const struct dns_cache *cache, const void *bytes,
+                                           size_t size)
 {
     struct cache_key key = {bytes, size};
     struct table_node *node =
@@ -52,7 +53,7 @@ static size_t bytes_of(const struct cached *c)
     return sizeof *c + c->key_size + c->size;
 }
 
-static void forget(struct dns_cache *cache, struct cached *c)
+static void dns_cache_forget(struct dns_cache *cache, struct cached *c)
 {
     cache->bytes -= bytes_of(c);
     table_remove(&cache->table, &c->node);
@@ -77,7 +78,7 @@ void dns_cache_free(struct dns_cache *cache)
     if (!cache)
         return;
     LIST_FOREACH_SAFE (at, &cache->uses)
-        forget(cache, list_entry(at, struct cached, use));
+        dns_cache_forget(cache, list_entry(at, struct cached, use));
     table_fini(&cache->table);
     free(cache);
 }
@@ -85,10 +86,10 @@ void dns_cache_free(struct dns_cache *cache)
 const uint8_t *dns_cache_find(struct dns_cache *cache, const void *key, size_t key_size,
                               size_t *size, uint32_t *age_s)
 {
-    struct cached *c = find(cache, key, key_size);
+    struct cached *c = dns_cache_find_entry(cache, key, key_size);
     uint64_t now_us = cache->engine->loop.now_us;
     if (c && now_us >= c->until_us) {
-        forget(cache, c);
+        dns_cache_forget(cache, c);
         c = NULL;
     }
     if (!c)
@@ -99,19 +100,19 @@ const uint8_t *dns_cache_find(struct dns_cache *cache, const void *key, size_t k
     return c->bytes + c->key_size;
 }
 
-static void make_room(struct dns_cache *cache)
+static void dns_cache_make_room(struct dns_cache *cache)
 {
     while (!list_empty(&cache->uses) &&
            (cache->table.count > cache->most || cache->bytes > cache->most * MEAN_SIZE))
-        forget(cache, list_entry(cache->uses.next, struct cached, use));
+        dns_cache_forget(cache, list_entry(cache->uses.next, struct cached, use));
 }
 
 void dns_cache_put(struct dns_cache *cache, const void *key, size_t key_size, const void *answer,
                    size_t size, uint32_t ttl_s)
 {
-    struct cached *c = find(cache, key, key_size);
+    struct cached *c = dns_cache_find_entry(cache, key, key_size);
     if (c)
-        forget(cache, c);
+        dns_cache_forget(cache, c);
     if (cache->most == 0 || size > DNS_CACHED_MAX)
         return;
     c = (struct cached *)malloc(sizeof *c + key_size + size);
@@ -130,7 +131,7 @@ void dns_cache_put(struct dns_cache *cache, const void *key, size_t key_size, co
     }
     list_append(&cache->uses, &c->use);
     cache->bytes += bytes_of(c);
-    make_room(cache);
+    dns_cache_make_room(cache);
 }
 
 size_t dns_cache_count(const struct dns_cache *cache)

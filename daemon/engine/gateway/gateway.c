@@ -68,7 +68,7 @@ void gateway_far_end(struct gateway *t, enum gateway_side side, const char *reas
 /* ---- the device ---------------------------------------------------------------------------------
  */
 
-static void close_pipe(struct gateway *t)
+static void gateway_close_pipe(struct gateway *t)
 {
     if (t->pipe != NO_SOCKET)
         socket_close(t->pipe);
@@ -95,7 +95,7 @@ static struct device *open_device(struct gateway *t, struct udptun_error *err)
         break;
     }
     case GATEWAY_DEVICE_PIPE:
-        close_pipe(t);
+        gateway_close_pipe(t);
         d = device_open_pipe(&t->pipe, err);
         break;
     case GATEWAY_DEVICE_APP:
@@ -129,7 +129,7 @@ static struct device *open_device(struct gateway *t, struct udptun_error *err)
 }
 
 /* Idle until the device is there again. */
-static void lose_device(struct gateway *t, const char *reason)
+static void gateway_lose_device(struct gateway *t, const char *reason)
 {
     gateway_enter_state(t, UDPTUN_FAILED, reason);
     if (t->config->kind == GATEWAY_DEVICE_FD)
@@ -143,7 +143,7 @@ static void lose_device(struct gateway *t, const char *reason)
 /* The device is closed by now. */
 static void on_lost(void *arg, const struct udptun_error *err)
 {
-    lose_device((struct gateway *)arg, err->message);
+    gateway_lose_device((struct gateway *)arg, err->message);
 }
 
 /* Get the device again, or try again later. */
@@ -152,7 +152,7 @@ static void reopen(struct gateway *t)
     struct udptun_error err = {0};
     struct device *d = open_device(t, &err);
     if (!d) {
-        lose_device(t, err.message);
+        gateway_lose_device(t, err.message);
         return;
     }
     t->reopen_us = 0;
@@ -178,7 +178,7 @@ static void release_device(struct gateway *t)
     timer_stop(&t->reopen);
     if (t->stack)
         tun2socks_attach(t->stack, NULL);
-    close_pipe(t);
+    gateway_close_pipe(t);
 }
 
 /* ---- configuration ------------------------------------------------------------------------------
@@ -247,7 +247,7 @@ void gateway_lacks_socket(struct gateway *t, const char *what)
 }
 
 /* Not where it was lacked: flows were on the stack there. */
-static void make_room(struct gateway *t)
+static void gateway_make_room(struct gateway *t)
 {
     while (t->room_wanted > 0 && tun2socks_make_room(t->stack))
         t->room_wanted--;
@@ -263,7 +263,7 @@ static void on_turn_end(struct turn_work *work)
         configure_stack(t);
     device_app_turn_end(t);
     if (t->room_wanted > 0 && t->engine->in_app == 0)
-        make_room(t);
+        gateway_make_room(t);
     uint64_t at_us = tun2socks_tick(t->stack);
     if (at_us == t->armed_us)
         return;
@@ -303,7 +303,7 @@ static void forget_far_ends(struct gateway *t)
         gateway_udp_tunnel_state(t, tunnel->state, tunnel->last_error);
 }
 
-static int start(struct gateway *t, const struct gateway *old, struct udptun_error *err)
+static int gateway_start(struct gateway *t, const struct gateway *old, struct udptun_error *err)
 {
     struct tun2socks_config config;
     struct socket_rules rules = gateway_rules(t);
@@ -387,7 +387,7 @@ struct gateway *gateway_new(struct udptun_engine *e, struct gateway_settings *co
     bool takes_over = old && old->stack && gateway_settings_same_place(old->config, config);
     if (takes_over)
         release_device(old);
-    if (start(t, old, err) == UDPTUN_OK)
+    if (gateway_start(t, old, err) == UDPTUN_OK)
         return t;
     if (takes_over)
         reopen(old);

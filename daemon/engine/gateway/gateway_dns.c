@@ -19,8 +19,8 @@ bool gateway_dns_owns(const struct udptun_endpoint *source)
     return endpoint_is_unspecified(source);
 }
 
-static void reply(struct gateway_dns *dns, const struct udptun_endpoint *app,
-                  const struct udptun_endpoint *asked, const void *data, size_t size)
+static void gateway_dns_reply(struct gateway_dns *dns, const struct udptun_endpoint *app,
+                              const struct udptun_endpoint *asked, const void *data, size_t size)
 {
     tun2socks_datagram(dns->gateway->stack, app, asked, data, size);
 }
@@ -32,16 +32,16 @@ static void reply_adapted(struct gateway_dns *dns, const struct udptun_endpoint 
 {
     memcpy(dns->answer, answer, size);
     size = dns_adapt_answer(dns->answer, size, q, age_s);
-    reply(dns, app, asked, dns->answer, size);
+    gateway_dns_reply(dns, app, asked, dns->answer, size);
 }
 
-static void refuse(struct gateway_dns *dns, const struct udptun_endpoint *app,
-                   const struct udptun_endpoint *asked, const void *data, size_t size,
-                   enum dns_refusal why)
+static void gateway_dns_refuse(struct gateway_dns *dns, const struct udptun_endpoint *app,
+                               const struct udptun_endpoint *asked, const void *data, size_t size,
+                               enum dns_refusal why)
 {
     memcpy(dns->answer, data, size);
     size = dns_refuse(dns->answer, size, why);
-    reply(dns, app, asked, dns->answer, size);
+    gateway_dns_reply(dns, app, asked, dns->answer, size);
 }
 
 /* ---- from an app --------------------------------------------------------------------------------
@@ -78,9 +78,9 @@ static void join(struct gateway_dns *dns, struct dns_asked *a, const struct udpt
         dns->counters.unanswered++;
 }
 
-static void ask(struct gateway_dns *dns, const struct udptun_endpoint *app,
-                const struct udptun_endpoint *asked, const struct dns_question *q, const void *data,
-                size_t size)
+static void gateway_dns_ask(struct gateway_dns *dns, const struct udptun_endpoint *app,
+                            const struct udptun_endpoint *asked, const struct dns_question *q,
+                            const void *data, size_t size)
 {
     while (dns->by_id.count >= MAX_ASKED)
         asked_give_up(dns, list_entry(dns->asked.next, struct dns_asked, age));
@@ -102,16 +102,16 @@ void gateway_dns_datagram(struct gateway_dns *dns, const struct udptun_endpoint 
     dns->counters.questions++;
     if (!dns_read_question(data, size, &q)) {
         if (size >= DNS_HEADER_SIZE && !(((const uint8_t *)data)[2] & 0x80))
-            refuse(dns, app, asked, data, size, DNS_FORMAT_ERROR);
+            gateway_dns_refuse(dns, app, asked, data, size, DNS_FORMAT_ERROR);
         dns->counters.unanswered++;
         return;
     }
     if (!dns->gateway->udp) { /* `udp` is "reject": TCP may do */
-        refuse(dns, app, asked, data, size, DNS_TRUNCATED);
+        gateway_dns_refuse(dns, app, asked, data, size, DNS_TRUNCATED);
         return;
     }
     if (!q.is_plain) {
-        ask(dns, app, asked, &q, data, size);
+        gateway_dns_ask(dns, app, asked, &q, data, size);
         return;
     }
     struct dns_asked wanted = {.key_size = 0};
@@ -122,7 +122,7 @@ void gateway_dns_datagram(struct gateway_dns *dns, const struct udptun_endpoint 
     if (same)
         join(dns, same, app, asked, &q, data, size);
     else
-        ask(dns, app, asked, &q, data, size);
+        gateway_dns_ask(dns, app, asked, &q, data, size);
 }
 
 /* ---- from the server ----------------------------------------------------------------------------
@@ -172,7 +172,7 @@ void gateway_dns_unreachable(struct gateway_dns *dns, const struct udptun_endpoi
             continue;
         LIST_FOREACH (waits, &a->waiting) {
             const struct dns_waiting *w = list_entry(waits, struct dns_waiting, node);
-            refuse(dns, &w->app, &w->asked, w->message, w->size, DNS_SERVER_FAILURE);
+            gateway_dns_refuse(dns, &w->app, &w->asked, w->message, w->size, DNS_SERVER_FAILURE);
         }
         asked_give_up(dns, a);
     }

@@ -128,7 +128,7 @@ void asked_set_timer(struct gateway_dns *dns)
         timer_start(&dns->timer, at_us > now_us(dns) ? at_us - now_us(dns) : 0);
 }
 
-static void on_timer(void *arg)
+static void on_gateway_dns_asked_timer(void *arg)
 {
     struct gateway_dns *dns = (struct gateway_dns *)arg;
     while (!list_empty(&dns->asked)) {
@@ -258,7 +258,7 @@ void asked_init(struct gateway_dns *dns)
     list_init(&dns->over);
     table_init(&dns->by_key);
     table_init(&dns->by_id);
-    timer_init(&dns->timer, &dns->gateway->engine->loop, on_timer, dns);
+    timer_init(&dns->timer, &dns->gateway->engine->loop, on_gateway_dns_asked_timer, dns);
 }
 
 void asked_fini(struct gateway_dns *dns)

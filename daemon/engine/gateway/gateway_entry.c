@@ -27,7 +27,8 @@ static const char *config_name(const void *config)
     return ((const struct gateway_settings *)config)->given.name;
 }
 
-static int config_check(const struct udptun_engine *e, const void *config, struct udptun_error *err)
+static int gateway_entry_config_check(const struct udptun_engine *e, const void *config,
+                                      struct udptun_error *err)
 {
     const char *name = ((const struct gateway_settings *)config)->tunnel;
     const struct tunnel *tunnel = tunnel_find(e, name);
@@ -38,13 +39,13 @@ static int config_check(const struct udptun_engine *e, const void *config, struc
     return UDPTUN_OK;
 }
 
-static enum entry_change compare(const struct entry *o, const void *config)
+static enum entry_change gateway_entry_compare(const struct entry *o, const void *config)
 {
     return gateway_settings_compare(list_entry(o, const struct gateway, entry)->config,
                                     (const struct gateway_settings *)config);
 }
 
-static void adopt(struct entry *o, const void *config)
+static void gateway_entry_adopt(struct entry *o, const void *config)
 {
     const struct udptun_tun2socks_config *given = &((const struct gateway_settings *)config)->given;
     gateway_of(o)->config->given.arg = given->arg;
@@ -59,15 +60,15 @@ static int reconfigure(struct entry *o, void *config, struct udptun_error *err)
     return UDPTUN_OK;
 }
 
-static struct entry *start(struct udptun_engine *e, void *config, struct entry *old,
-                           struct udptun_error *err)
+static struct entry *gateway_entry_start(struct udptun_engine *e, void *config, struct entry *old,
+                                         struct udptun_error *err)
 {
     struct gateway *t =
         gateway_new(e, (struct gateway_settings *)config, old ? gateway_of(old) : NULL, err);
     return t ? &t->entry : NULL;
 }
 
-static void removed(struct entry *o, bool with_engine)
+static void gateway_entry_removed(struct entry *o, bool with_engine)
 {
     gateway_enter_state(gateway_of(o), UDPTUN_DISABLED, with_engine ? "stopped" : "removed");
 }
@@ -77,7 +78,7 @@ static void bury(struct entry *o)
     gateway_bury(gateway_of(o));
 }
 
-static void free_entry(struct entry *o)
+static void gateway_entry_free_entry(struct entry *o)
 {
     gateway_free(gateway_of(o));
 }
@@ -88,8 +89,8 @@ static bool uses(const struct entry *o, const char *name)
     return tunnel && strcmp(tunnel, name) == 0;
 }
 
-static int fits(const struct entry *o, const struct entry *used, const void *config,
-                struct udptun_error *err)
+static int gateway_entry_fits(const struct entry *o, const struct entry *used, const void *config,
+                              struct udptun_error *err)
 {
     if (used->kind != &tunnel_kind ||
         ((const struct tunnel_settings *)config)->given.role == UDPTUN_LOCAL)
@@ -144,16 +145,16 @@ const struct entry_kind gateway_kind = {
     .config_new = config_new_kind,
     .config_free = config_free_kind,
     .config_name = config_name,
-    .config_check = config_check,
-    .compare = compare,
-    .adopt = adopt,
+    .config_check = gateway_entry_config_check,
+    .compare = gateway_entry_compare,
+    .adopt = gateway_entry_adopt,
     .reconfigure = reconfigure,
-    .start = start,
-    .removed = removed,
+    .start = gateway_entry_start,
+    .removed = gateway_entry_removed,
     .bury = bury,
-    .free = free_entry,
+    .free = gateway_entry_free_entry,
     .uses = uses,
-    .fits = fits,
+    .fits = gateway_entry_fits,
     .used_state = used_state,
     .pipe = &gateway_pipe,
     .network_changed = network_changed,

@@ -22,24 +22,24 @@ struct gateway_stream {
     struct io_watch watch; /* LOOP_READ while there is room, LOOP_WRITE while it takes no more */
 };
 
-static void unwatch(struct gateway_stream *s, unsigned events)
+static void gateway_tcp_unwatch(struct gateway_stream *s, unsigned events)
 {
     watch_set(&s->watch, s->watch.events & ~events);
 }
 
-static void read_some(struct gateway_stream *s)
+static void gateway_tcp_read_some(struct gateway_stream *s)
 {
     void *to;
     size_t got = 0;
     ssize_t room = tun2socks_buffer(s->flow, &to);
     if (room == 0) {
-        unwatch(s, LOOP_READ);
+        gateway_tcp_unwatch(s, LOOP_READ);
         return;
     }
     enum io what = room > 0 ? io_of(socket_read(s->socket, to, (size_t)room, &got)) : IO_NO_MEMORY;
     bool is_taken = tun2socks_filled(s->flow, got);
     if (what == IO_OK && got == 0) {
-        unwatch(s, LOOP_READ);
+        gateway_tcp_unwatch(s, LOOP_READ);
         tun2socks_ended(s->flow);
         return;
     }
@@ -52,10 +52,10 @@ static void on_ready(void *arg, unsigned events)
 {
     struct gateway_stream *s = (struct gateway_stream *)arg;
     if (events & LOOP_WRITE) {
-        unwatch(s, LOOP_WRITE);
+        gateway_tcp_unwatch(s, LOOP_WRITE);
         tun2socks_writable(s->flow);
     } else {
-        read_some(s);
+        gateway_tcp_read_some(s);
     }
 }
 

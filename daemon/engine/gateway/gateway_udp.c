@@ -2,8 +2,9 @@
 /* gateway_udp.c - datagrams of a tun2socks instance, to what its configuration says. */
 #include "daemon/engine/gateway/gateway.h"
 
-static void datagram(void *arg, void **binding, const struct udptun_endpoint *source,
-                     const struct udptun_endpoint *destination, const void *data, size_t size)
+static void gateway_udp_datagram(void *arg, void **binding, const struct udptun_endpoint *source,
+                                 const struct udptun_endpoint *destination, const void *data,
+                                 size_t size)
 {
     struct gateway *t = (struct gateway *)arg;
     if (t->is_closing)
@@ -18,14 +19,14 @@ static void datagram(void *arg, void **binding, const struct udptun_endpoint *so
         t->udp->datagram(t, binding, source, destination, data, size);
 }
 
-static void binding_close(void *arg, void *binding)
+static void gateway_udp_binding_close(void *arg, void *binding)
 {
     struct gateway *t = (struct gateway *)arg;
     t->udp->binding_close(t, binding);
 }
 
-const struct tun2socks_datagram_host gateway_udp_host = {.datagram = datagram,
-                                                         .binding_close = binding_close};
+const struct tun2socks_datagram_host gateway_udp_host = {
+    .datagram = gateway_udp_datagram, .binding_close = gateway_udp_binding_close};
 
 void gateway_udp_deliver(struct gateway *t, const struct udptun_endpoint *app,
                          const struct udptun_endpoint *from, const void *data, size_t size)

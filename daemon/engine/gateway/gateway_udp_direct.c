@@ -35,7 +35,8 @@ static bool received(void *arg, const struct udp_run *run)
     return true;
 }
 
-static void failed(void *arg, const struct udptun_endpoint *to, enum io why, uint32_t mtu)
+static void gateway_udp_direct_failed(void *arg, const struct udptun_endpoint *to, enum io why,
+                                      uint32_t mtu)
 {
     struct direct_binding *b = (struct direct_binding *)arg;
     gateway_udp_failed(b->gateway, &b->source, to, why, mtu);
@@ -51,7 +52,7 @@ static void on_readable(void *arg, unsigned events)
     e->batch_used = true;
     for (int i = 0; i < MAX_RECEIVES; i++) {
         if (udp_receive(e->batch, socket, received, b) <= 0) {
-            udp_errors(socket, failed, b);
+            udp_errors(socket, gateway_udp_direct_failed, b);
             break;
         }
         if (!udp_batch_was_full(e->batch))
@@ -59,7 +60,8 @@ static void on_readable(void *arg, unsigned events)
     }
 }
 
-static struct direct_binding *new_binding(struct gateway *t, const struct udptun_endpoint *source)
+static struct direct_binding *gateway_udp_direct_new_binding(struct gateway *t,
+                                                             const struct udptun_endpoint *source)
 {
     struct direct_binding *b = (struct direct_binding *)calloc(1, sizeof *b);
     if (!b)
@@ -74,8 +76,8 @@ static struct direct_binding *new_binding(struct gateway *t, const struct udptun
 }
 
 /* 0, or the system's error number. */
-static int open_socket(struct direct_binding *b, const struct socket_rules *rules,
-                       struct io_watch *watch)
+static int gateway_udp_direct_open_socket(struct direct_binding *b,
+                                          const struct socket_rules *rules, struct io_watch *watch)
 {
     struct udptun_endpoint any = {.family = b->source.family};
     udptun_socket socket;
@@ -99,7 +101,7 @@ static struct io_watch *socket_to(struct direct_binding *b, const struct udptun_
         return watch;
     if (is_apart)
         rules = socket_rules_for(&all, to);
-    int failure = open_socket(b, &rules, watch);
+    int failure = gateway_udp_direct_open_socket(b, &rules, watch);
     if (failure) {
         if (io_of(failure) == IO_FULL) {
             gateway_lacks_socket(t, "a UDP flow");
@@ -114,11 +116,13 @@ static struct io_watch *socket_to(struct direct_binding *b, const struct udptun_
     return watch;
 }
 
-static void datagram(struct gateway *t, void **binding, const struct udptun_endpoint *source,
-                     const struct udptun_endpoint *destination, const void *data, size_t size)
+static void gateway_udp_direct_datagram(struct gateway *t, void **binding,
+                                        const struct udptun_endpoint *source,
+                                        const struct udptun_endpoint *destination, const void *data,
+                                        size_t size)
 {
     if (!*binding)
-        *binding = new_binding(t, source);
+        *binding = gateway_udp_direct_new_binding(t, source);
     struct direct_binding *b = (struct direct_binding *)*binding;
     const struct io_watch *watch = b ? socket_to(b, destination) : NULL;
     if (!watch) {
@@ -130,11 +134,12 @@ static void datagram(struct gateway *t, void **binding, const struct udptun_endp
     if (failure == 0)
         return;
     tun2socks_lost(t->stack);
-    if (udp_errors(watch->socket, failed, b) == 0) /* else it was an earlier datagram's */
+    if (udp_errors(watch->socket, gateway_udp_direct_failed, b) ==
+        0) /* else it was an earlier datagram's */
         gateway_udp_failed(t, source, destination, io_of(failure), 0);
 }
 
-static void binding_close(struct gateway *t, void *binding)
+static void gateway_udp_direct_binding_close(struct gateway *t, void *binding)
 {
     struct direct_binding *b = (struct direct_binding *)binding;
     (void)t;
@@ -148,5 +153,5 @@ static void binding_close(struct gateway *t, void *binding)
     free(b);
 }
 
-const struct gateway_udp_ops gateway_udp_direct_ops = {.datagram = datagram,
-                                                       .binding_close = binding_close};
+const struct gateway_udp_ops gateway_udp_direct_ops = {
+    .datagram = gateway_udp_direct_datagram, .binding_close = gateway_udp_direct_binding_close};

@@ -292,8 +292,10 @@ static void associate(struct socks5_binding *b)
 
 /* ---- bindings */
 
-static void datagram(struct gateway *t, void **binding, const struct udptun_endpoint *source,
-                     const struct udptun_endpoint *destination, const void *data, size_t size)
+static void gateway_udp_socks5_datagram(struct gateway *t, void **binding,
+                                        const struct udptun_endpoint *source,
+                                        const struct udptun_endpoint *destination, const void *data,
+                                        size_t size)
 {
     struct socks5_binding *b = (struct socks5_binding *)*binding;
     if (!b) {
@@ -319,7 +321,7 @@ static void datagram(struct gateway *t, void **binding, const struct udptun_endp
         tun2socks_lost(t->stack);
 }
 
-static void binding_close(struct gateway *t, void *binding)
+static void gateway_udp_socks5_binding_close(struct gateway *t, void *binding)
 {
     struct socks5_binding *b = (struct socks5_binding *)binding;
     (void)t;
@@ -330,5 +332,5 @@ static void binding_close(struct gateway *t, void *binding)
     free(b);
 }
 
-const struct gateway_udp_ops gateway_udp_socks5_ops = {.datagram = datagram,
-                                                       .binding_close = binding_close};
+const struct gateway_udp_ops gateway_udp_socks5_ops = {
+    .datagram = gateway_udp_socks5_datagram, .binding_close = gateway_udp_socks5_binding_close};

@@ -49,8 +49,10 @@ static bool join_tunnel(struct gateway *t)
     return true;
 }
 
-static void datagram(struct gateway *t, void **binding, const struct udptun_endpoint *source,
-                     const struct udptun_endpoint *destination, const void *data, size_t size)
+static void gateway_udp_tunnel_datagram(struct gateway *t, void **binding,
+                                        const struct udptun_endpoint *source,
+                                        const struct udptun_endpoint *destination, const void *data,
+                                        size_t size)
 {
     if (!join_tunnel(t)) {
         tun2socks_lost(t->stack);
@@ -75,7 +77,7 @@ static void datagram(struct gateway *t, void **binding, const struct udptun_endp
     tunnel_touch(t->front.tunnel);
 }
 
-static void binding_close(struct gateway *t, void *binding)
+static void gateway_udp_tunnel_binding_close(struct gateway *t, void *binding)
 {
     struct guest_binding *b = (struct guest_binding *)binding;
     if (t->front.tunnel) { /* else its flow ended with the tunnel */
@@ -85,21 +87,23 @@ static void binding_close(struct gateway *t, void *binding)
     free(b);
 }
 
-const struct gateway_udp_ops gateway_udp_tunnel_ops = {.datagram = datagram,
-                                                       .binding_close = binding_close};
+const struct gateway_udp_ops gateway_udp_tunnel_ops = {
+    .datagram = gateway_udp_tunnel_datagram, .binding_close = gateway_udp_tunnel_binding_close};
 
 /* ---- as a front */
 
-static void deliver(struct front *front, struct flow *flow, const struct udptun_dest *peer,
-                    const uint8_t *data, size_t size)
+static void gateway_udp_tunnel_deliver(struct front *front, struct flow *flow,
+                                       const struct udptun_dest *peer, const uint8_t *data,
+                                       size_t size)
 {
     struct gateway *t = list_entry(front, struct gateway, front);
     struct udptun_endpoint from = endpoint_unmapped(&peer->ep);
     gateway_udp_deliver(t, &flow->source, &from, data, size);
 }
 
-static void failed(struct front *front, struct flow *flow, const struct udptun_dest *peer,
-                   enum udptun_machine_error code, uint32_t value)
+static void gateway_udp_tunnel_failed(struct front *front, struct flow *flow,
+                                      const struct udptun_dest *peer,
+                                      enum udptun_machine_error code, uint32_t value)
 {
     struct gateway *t = list_entry(front, struct gateway, front);
     enum tun2socks_unreachable why = TUN2SOCKS_HOST_UNREACHABLE;
@@ -121,7 +125,8 @@ static void failed(struct front *front, struct flow *flow, const struct udptun_d
     gateway_udp_unreachable(t, &flow->source, &peer->ep, why, value);
 }
 
-static const struct front_ops gateway_front_ops = {.deliver = deliver, .failed = failed};
+static const struct front_ops gateway_front_ops = {.deliver = gateway_udp_tunnel_deliver,
+                                                   .failed = gateway_udp_tunnel_failed};
 
 void gateway_udp_tunnel_init(struct gateway *t)
 {

@@ -68,8 +68,8 @@ static bool to_dest(const struct udptun_address *a, struct udptun_dest *dest)
     return true;
 }
 
-static void deliver(struct front *front, struct flow *flow, const struct udptun_dest *peer,
-                    const uint8_t *data, size_t size)
+static void front_app_deliver(struct front *front, struct flow *flow,
+                              const struct udptun_dest *peer, const uint8_t *data, size_t size)
 {
     struct tunnel *t = front->tunnel;
     const struct udptun_callbacks *callbacks = tunnel_callbacks(t);
@@ -85,8 +85,8 @@ static void deliver(struct front *front, struct flow *flow, const struct udptun_
 }
 
 /* The app learns what it asked to be told alone; all else is in the counters. */
-static void failed(struct front *front, struct flow *flow, const struct udptun_dest *peer,
-                   enum udptun_machine_error code, uint32_t value)
+static void front_app_failed(struct front *front, struct flow *flow, const struct udptun_dest *peer,
+                             enum udptun_machine_error code, uint32_t value)
 {
     struct tunnel *t = front->tunnel;
     const struct udptun_callbacks *callbacks = tunnel_callbacks(t);
@@ -104,10 +104,11 @@ static void failed(struct front *front, struct flow *flow, const struct udptun_d
     engine_leave_app(t->engine);
 }
 
-const struct front_ops front_app_ops = {.deliver = deliver, .failed = failed, .closed = NULL};
+const struct front_ops front_app_ops = {
+    .deliver = front_app_deliver, .failed = front_app_failed, .closed = NULL};
 
-static int hold(const struct send_call *call, const struct udptun_endpoint *source,
-                const struct udptun_dest *dest)
+static int front_app_hold(const struct send_call *call, const struct udptun_endpoint *source,
+                          const struct udptun_dest *dest)
 {
     struct held_datagram *held = (struct held_datagram *)malloc(sizeof *held + call->size);
     if (!held)
@@ -141,7 +142,7 @@ static int send_datagram(const struct send_call *call)
     dest.dont_fragment = call->dont_fragment && udp_local_may_be_whole(&dest, call->size);
     struct front *front = &t->local->app;
     if (e->in_app > 0 && (e->in_write > 0 || !udp_local_has_flow(front, &source)))
-        return hold(call, &source, &dest);
+        return front_app_hold(call, &source, &dest);
     int code = udp_local_send(front, &source, &dest, (const uint8_t *)call->data, call->size);
     tunnel_touch(t);
     return code;

@@ -75,7 +75,7 @@ static void client_free(struct socks5_client *c)
 }
 
 /* A reply fits into an empty socket buffer; one that does not is a client that does not read. */
-static bool reply(struct socks5_client *c, const struct writer *w)
+static bool front_socks5_reply(struct socks5_client *c, const struct writer *w)
 {
     size_t sent;
     socket_write(c->socket, w->start, writer_size(w), &sent);
@@ -83,7 +83,7 @@ static bool reply(struct socks5_client *c, const struct writer *w)
 }
 
 /* Closing with bytes unread would reset the connection under the reply. */
-static void end(struct socks5_client *c)
+static void front_socks5_end(struct socks5_client *c)
 {
     c->state = ENDING;
     socket_end(c->socket);
@@ -91,13 +91,13 @@ static void end(struct socks5_client *c)
     watch_set(&c->readable, LOOP_READ);
 }
 
-static void refuse(struct socks5_client *c, enum socks5_reply code)
+static void front_socks5_refuse(struct socks5_client *c, enum socks5_reply code)
 {
     uint8_t out[SOCKS5_REPLY_SIZE];
     struct writer w = writer_of(out, sizeof out);
     socks5_write_reply(&w, code, NULL);
-    if (reply(c, &w))
-        end(c);
+    if (front_socks5_reply(c, &w))
+        front_socks5_end(c);
     else
         client_free(c);
 }
@@ -125,13 +125,13 @@ static void on_dialled(void *arg, udptun_socket socket, const struct udptun_erro
     if (socket == NO_SOCKET) {
         engine_log_gated(t->engine, &t->local->listen_gate, UDPTUN_LOG_INFO, "socks5",
                          "%s: CONNECT failed: %s", tunnel_name(t), err->message);
-        refuse(c, (enum socks5_reply)dial_socks5_reply(err));
+        front_socks5_refuse(c, (enum socks5_reply)dial_socks5_reply(err));
         return;
     }
     uint8_t out[SOCKS5_REPLY_SIZE];
     struct writer w = writer_of(out, sizeof out);
     socks5_write_reply(&w, SOCKS5_OK, NULL);
-    if (!reply(c, &w)) {
+    if (!front_socks5_reply(c, &w)) {
         socket_close(socket);
         client_free(c);
         return;
@@ -166,12 +166,12 @@ static void serve_connect(struct socks5_client *c, const struct socks5_address *
     };
     dial.rules.leaves_spare = true;
     if (!may_relay(c) || !fill_host(&dial.server.host, address)) {
-        refuse(c, SOCKS5_NOT_ALLOWED);
+        front_socks5_refuse(c, SOCKS5_NOT_ALLOWED);
         return;
     }
     c->dialer = dial_start(&t->engine->loop, &dial, on_dialled, c);
     if (!c->dialer) {
-        refuse(c, SOCKS5_FAILED);
+        front_socks5_refuse(c, SOCKS5_FAILED);
         return;
     }
     c->state = DIALLING;
@@ -194,7 +194,7 @@ static void serve_associate(struct socks5_client *c)
             engine_log_gated(t->engine, &t->local->listen_gate, UDPTUN_LOG_WARN, "socks5",
                              "%s: no socket for an association: %s", tunnel_name(t),
                              io_text(failure, text));
-        refuse(c, SOCKS5_FAILED);
+        front_socks5_refuse(c, SOCKS5_FAILED);
         return;
     }
     uint8_t out[SOCKS5_REPLY_SIZE];
@@ -202,11 +202,11 @@ static void serve_associate(struct socks5_client *c)
     socks5_write_reply(&w, SOCKS5_OK, &bound);
     c->state = ASSOCIATED;
     timer_start(&c->timeout, flow_timeout_us(t));
-    if (!reply(c, &w))
+    if (!front_socks5_reply(c, &w))
         client_free(c);
 }
 
-static void serve(struct socks5_client *c, const struct socks5_request *request)
+static void front_socks5_serve(struct socks5_client *c, const struct socks5_request *request)
 {
     switch (request->command) {
     case SOCKS5_CONNECT:
@@ -216,7 +216,7 @@ static void serve(struct socks5_client *c, const struct socks5_request *request)
         serve_associate(c);
         return;
     }
-    refuse(c, SOCKS5_COMMAND_UNSUPPORTED);
+    front_socks5_refuse(c, SOCKS5_COMMAND_UNSUPPORTED);
 }
 
 /* ---- the handshake ------------------------------------------------------------------------------
@@ -248,9 +248,9 @@ static bool take_greeting(struct socks5_client *c, const struct socks5_greeting 
     else
         socks5_write_method(&w, wants_password ? SOCKS5_METHOD_PASSWORD : SOCKS5_METHOD_NONE);
     c->state = wants_password ? PASSWORD : REQUEST;
-    if (reply(c, &w) && fits)
+    if (front_socks5_reply(c, &w) && fits)
         return true;
-    end(c);
+    front_socks5_end(c);
     return false;
 }
 
@@ -263,18 +263,18 @@ static bool take_password(struct socks5_client *c, struct socks5_password *p)
     sodium_memzero(p, sizeof *p);
     socks5_write_password_reply(&w, fits);
     c->state = REQUEST;
-    if (reply(c, &w) && fits)
+    if (front_socks5_reply(c, &w) && fits)
         return true;
     char peer[ENDPOINT_TEXT_SIZE];
     engine_log_gated(t->engine, &t->local->listen_gate, UDPTUN_LOG_WARN, "socks5",
                      "%s: %s refused: wrong user or password", tunnel_name(t),
                      endpoint_format(&c->peer, peer));
-    end(c);
+    front_socks5_end(c);
     return false;
 }
 
 /* Decode what has come; `*need` is how many bytes there must be for more. */
-static enum socks5_result decode(struct socks5_client *c, size_t *need, bool *go_on)
+static enum socks5_result front_socks5_decode(struct socks5_client *c, size_t *need, bool *go_on)
 {
     struct reader r = reader_of(c->in, c->in_size);
     struct socks5_greeting greeting;
@@ -295,13 +295,13 @@ static enum socks5_result decode(struct socks5_client *c, size_t *need, bool *go
     } else {
         result = socks5_read_request(&r, &request, &code, need, &cause);
         if (result == SOCKS5_DONE)
-            serve(c, &request);
+            front_socks5_serve(c, &request);
         else if (result == SOCKS5_BAD)
-            refuse(c, (enum socks5_reply)code);
+            front_socks5_refuse(c, (enum socks5_reply)code);
         return result;
     }
     if (result == SOCKS5_BAD)
-        end(c);
+        front_socks5_end(c);
     return result;
 }
 
@@ -310,7 +310,7 @@ static void handshake(struct socks5_client *c)
     for (;;) {
         size_t need = 1;
         bool go_on;
-        enum socks5_result result = decode(c, &need, &go_on);
+        enum socks5_result result = front_socks5_decode(c, &need, &go_on);
         if (result != SOCKS5_MORE && !go_on)
             return;
         if (result == SOCKS5_DONE) {
@@ -378,7 +378,7 @@ static void on_timeout(void *arg)
 
 /* The idlest association ends for a new client, and what it lacked is told. False: none has been
  * idle for a while. */
-static bool evict(struct tunnel *t)
+static bool front_socks5_evict(struct tunnel *t)
 {
     struct socks5_client *idlest = NULL;
     uint64_t idle_us = flow_timeout_us(t) < EVICT_IDLE_US ? flow_timeout_us(t) : EVICT_IDLE_US;
@@ -397,7 +397,7 @@ static bool evict(struct tunnel *t)
 }
 
 /* Whether there is room for one more client. Streams and commands keep some descriptors. */
-static bool make_room(struct tunnel *t, udptun_socket socket)
+static bool front_socks5_make_room(struct tunnel *t, udptun_socket socket)
 {
     int64_t most = t->config->given.max_flows;
     if (t->local->client_count >= (size_t)most)
@@ -409,14 +409,14 @@ static bool make_room(struct tunnel *t, udptun_socket socket)
         cap_descriptors(t->engine, &t->cap, "socks5", tunnel_name(t), "a SOCKS5 client");
     else
         return true;
-    return evict(t);
+    return front_socks5_evict(t);
 }
 
-static void taken(void *arg, udptun_socket socket, const struct udptun_endpoint *from)
+static void front_socks5_taken(void *arg, udptun_socket socket, const struct udptun_endpoint *from)
 {
     struct tunnel *t = (struct tunnel *)arg;
     struct udp_local *local = t->local;
-    bool room = make_room(t, socket);
+    bool room = front_socks5_make_room(t, socket);
     struct socks5_client *c = room ? (struct socks5_client *)calloc(1, sizeof *c) : NULL;
     if (c)
         watch_init(&c->readable, &t->engine->loop, on_readable, c);
@@ -441,8 +441,8 @@ static void taken(void *arg, udptun_socket socket, const struct udptun_endpoint 
 
 void front_socks5_init(struct tunnel *t)
 {
-    acceptor_init(&t->local->acceptor, t->engine, tunnel_module(t), tunnel_name(t), &t->cap, taken,
-                  t);
+    acceptor_init(&t->local->acceptor, t->engine, tunnel_module(t), tunnel_name(t), &t->cap,
+                  front_socks5_taken, t);
 }
 
 void front_socks5_drop_clients(struct tunnel *t)

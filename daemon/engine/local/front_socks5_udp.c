@@ -98,8 +98,9 @@ static uint8_t *arena_room(struct tunnel *t, size_t size)
     return local->arena + local->arena_used;
 }
 
-static void deliver(struct front *front, struct flow *flow, const struct udptun_dest *peer,
-                    const uint8_t *data, size_t size)
+static void front_socks5_udp_deliver(struct front *front, struct flow *flow,
+                                     const struct udptun_dest *peer, const uint8_t *data,
+                                     size_t size)
 {
     struct association *a = (struct association *)front;
     struct tunnel *t = front->tunnel;
@@ -114,7 +115,8 @@ static void deliver(struct front *front, struct flow *flow, const struct udptun_
                    &flow->head.owner);
 }
 
-static const struct front_ops association_ops = {.deliver = deliver, .closed = NULL};
+static const struct front_ops association_ops = {.deliver = front_socks5_udp_deliver,
+                                                 .closed = NULL};
 
 /* ---- life ---------------------------------------------------------------------------------------
  */

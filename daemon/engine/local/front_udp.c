@@ -33,8 +33,8 @@ static void on_readable(void *arg, unsigned events)
     tunnel_touch(t);
 }
 
-static void deliver(struct front *front, struct flow *flow, const struct udptun_dest *peer,
-                    const uint8_t *data, size_t size)
+static void front_udp_deliver(struct front *front, struct flow *flow,
+                              const struct udptun_dest *peer, const uint8_t *data, size_t size)
 {
     (void)peer;
     struct tunnel *t = front->tunnel;
@@ -45,7 +45,7 @@ static void deliver(struct front *front, struct flow *flow, const struct udptun_
         udptun_machine_count_drop(t->machine, flow->head.binding, UDPTUN_MACHINE_DROP_NO_FLOW);
 }
 
-const struct front_ops front_udp_ops = {.deliver = deliver, .closed = NULL};
+const struct front_ops front_udp_ops = {.deliver = front_udp_deliver, .closed = NULL};
 
 int front_udp_start(struct tunnel *t)
 {

@@ -28,7 +28,8 @@ struct source_key {
     uint64_t front;
 };
 
-static struct source_key key_of(const struct front *front, const struct udptun_endpoint *source)
+static struct source_key udp_local_key_of(const struct front *front,
+                                          const struct udptun_endpoint *source)
 {
     return (struct source_key){.source = *source, .front = front->id};
 }
@@ -43,16 +44,16 @@ static bool match(const struct table_node *node, const void *key)
 static struct flow *look_up(struct front *front, const struct udptun_endpoint *source,
                             uint64_t *hash)
 {
-    struct source_key key = key_of(front, source);
+    struct source_key key = udp_local_key_of(front, source);
     *hash = engine_hash(front->tunnel->engine, &key, sizeof key);
     struct table_node *node = table_find(&front->tunnel->local->flows, *hash, match, &key);
     return node ? table_entry(node, struct flow, node) : NULL;
 }
 
 /* The source's name towards the server, the same after a restart that kept the identity. */
-static uint64_t label_of(const struct front *front, const struct udptun_endpoint *source)
+static uint64_t udp_local_label_of(const struct front *front, const struct udptun_endpoint *source)
 {
-    struct source_key key = key_of(front, source);
+    struct source_key key = udp_local_key_of(front, source);
     uint64_t label;
     crypto_shorthash((uint8_t *)&label, (const uint8_t *)&key, sizeof key,
                      front->tunnel->local->label_key);
@@ -78,7 +79,7 @@ static struct flow *open_flow(struct front *front, const struct udptun_endpoint 
                               uint64_t hash, int *code)
 {
     struct tunnel *t = front->tunnel;
-    uint64_t label = label_of(front, source);
+    uint64_t label = udp_local_label_of(front, source);
     struct udptun_binding *b = udptun_binding_open(t->machine, label, t->engine->loop.now_us, code);
     if (!b)
         return NULL;
@@ -164,7 +165,7 @@ void udp_local_join(struct tunnel *t, struct front *front)
 }
 
 /* The flow can no longer be found, and nothing is delivered. */
-static void forget(struct flow *flow)
+static void udp_local_forget(struct flow *flow)
 {
     table_remove(&flow->head.tunnel->local->flows, &flow->node);
     list_remove(&flow->in_front);
@@ -178,7 +179,7 @@ void udp_local_leave(struct front *front)
     if (!t)
         return;
     while (!list_empty(&front->flows))
-        forget(list_entry(front->flows.next, struct flow, in_front));
+        udp_local_forget(list_entry(front->flows.next, struct flow, in_front));
     list_remove(&front->node);
     front->tunnel = NULL;
 }
@@ -209,7 +210,7 @@ static void on_random(void *arg, void *to, size_t size)
     randombytes_buf(to, size);
 }
 
-static void on_hangup(void *arg, struct udptun_conn *conn, const char *reason)
+static void on_udp_local_hangup(void *arg, struct udptun_conn *conn, const char *reason)
 {
     struct tunnel *t = (struct tunnel *)arg;
     char overdue[sizeof t->last_error];
@@ -250,14 +251,14 @@ static void on_binding_closed(void *arg, struct udptun_binding *b, enum udptun_c
     if (!flow->front)
         return;
     struct front *front = flow->front;
-    forget(flow);
+    udp_local_forget(flow);
     if (front->ops->closed)
         front->ops->closed(front, flow);
 }
 
 /* What a front cannot tell its sender is in the counters. */
-static void on_error(void *arg, struct udptun_binding *b, const struct udptun_dest *peer,
-                     enum udptun_machine_error code, uint32_t value)
+static void on_udp_local_error(void *arg, struct udptun_binding *b, const struct udptun_dest *peer,
+                               enum udptun_machine_error code, uint32_t value)
 {
     struct tunnel *t = (struct tunnel *)arg;
     struct flow *flow = (struct flow *)udptun_binding_host(b);
@@ -284,8 +285,8 @@ static enum udptun_state state_of(enum udptun_machine_state state)
     return UDPTUN_FAILED;
 }
 
-static void on_state(void *arg, struct udptun_session *s, enum udptun_machine_state state,
-                     const char *reason)
+static void on_udp_local_state(void *arg, struct udptun_session *s, enum udptun_machine_state state,
+                               const char *reason)
 {
     (void)s;
     struct tunnel *t = (struct tunnel *)arg;
@@ -306,11 +307,11 @@ static void on_pong(void *arg, uint64_t token, uint64_t rtt_us)
 static const struct udptun_machine_ops udp_local_ops = {
     .random = on_random,
     .dial = udp_local_dial,
-    .hangup = on_hangup,
+    .hangup = on_udp_local_hangup,
     .datagram = on_datagram,
     .binding_closed = on_binding_closed,
-    .error = on_error,
-    .state = on_state,
+    .error = on_udp_local_error,
+    .state = on_udp_local_state,
     .pong = on_pong,
     .log = on_log,
 };

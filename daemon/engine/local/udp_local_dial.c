@@ -33,7 +33,7 @@ static void cancel(struct carrier *c)
 static const struct carrier_ops attempt_ops = {.flush = flush_nothing, .close = cancel};
 
 /* The machine hangs up, which frees the attempt. */
-static void lost(struct tunnel *t, struct udptun_conn *conn, const char *why)
+static void udp_local_dial_lost(struct tunnel *t, struct udptun_conn *conn, const char *why)
 {
     char reason[sizeof "server " + sizeof t->last_error];
     snprintf(reason, sizeof reason, "server %s", why);
@@ -51,14 +51,14 @@ static void on_dialled(void *arg, udptun_socket socket, const struct udptun_erro
     struct udptun_conn *conn = a->base.conn;
     a->dialer = NULL;
     if (socket == NO_SOCKET) {
-        lost(t, conn, err->message);
+        udp_local_dial_lost(t, conn, err->message);
         return;
     }
     udptun_conn_set_host(conn, NULL);
     list_remove(&a->base.node);
     cancel(&a->base);
     if (!carrier_attach_socket(t, conn, socket)) {
-        lost(t, conn, "cannot be dialled: out of memory");
+        udp_local_dial_lost(t, conn, "cannot be dialled: out of memory");
         return;
     }
     udptun_conn_opened(conn, t->engine->loop.now_us);
@@ -68,7 +68,7 @@ static void on_dialled(void *arg, udptun_socket socket, const struct udptun_erro
 static void on_failed(void *arg)
 {
     struct attempt *a = (struct attempt *)arg;
-    lost(a->base.tunnel, a->base.conn, "cannot be dialled: out of memory");
+    udp_local_dial_lost(a->base.tunnel, a->base.conn, "cannot be dialled: out of memory");
 }
 
 void udp_local_dial(void *arg, struct udptun_conn *conn)

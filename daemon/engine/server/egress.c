@@ -57,7 +57,7 @@ static void report(struct egress *egress, const struct udptun_dest *dest, enum i
                          egress->head.tunnel->engine->loop.now_us);
 }
 
-static void failed(void *arg, const struct udptun_endpoint *to, enum io why, uint32_t mtu)
+static void egress_failed(void *arg, const struct udptun_endpoint *to, enum io why, uint32_t mtu)
 {
     struct egress *egress = (struct egress *)arg;
     struct udptun_dest dest = udptun_dest_of(to);
@@ -73,7 +73,7 @@ static void read_socket(struct egress *egress, udptun_socket socket)
     e->batch_used = true;
     for (int i = 0; i < MAX_RECEIVES; i++) {
         if (udp_receive(e->batch, socket, received, egress) <= 0) {
-            udp_errors(socket, failed, egress);
+            udp_errors(socket, egress_failed, egress);
             break;
         }
         if (!udp_batch_was_full(e->batch)) /* an error that waits makes it readable again */

@@ -49,7 +49,8 @@ static void unlink_lookup(struct egress_lookup *l)
     *at = l->next;
 }
 
-static void send_waiting(struct egress_lookup *l, const struct udptun_endpoint *eps, size_t count)
+static void egress_lookup_send_waiting(struct egress_lookup *l, const struct udptun_endpoint *eps,
+                                       size_t count)
 {
     struct udptun_engine *e = l->egress->head.tunnel->engine;
     struct waiting *w;
@@ -70,7 +71,7 @@ static void on_resolved(void *arg, const struct udptun_endpoint *eps, size_t cou
     l->lookup = NULL;
     unlink_lookup(l);
     if (count) {
-        send_waiting(l, eps, count);
+        egress_lookup_send_waiting(l, eps, count);
     } else {
         engine_log_gated(e, &t->server->lookup_gate, UDPTUN_LOG_INFO, "server",
                          "%s: %.*s cannot be resolved: %s", tunnel_name(t), (int)l->name.name_len,
@@ -86,18 +87,18 @@ static void on_resolved(void *arg, const struct udptun_endpoint *eps, size_t cou
     tunnel_touch(t);
 }
 
-static bool same_name(const struct udptun_dest *a, const struct udptun_dest *b)
+static bool egress_lookup_same_name(const struct udptun_dest *a, const struct udptun_dest *b)
 {
     return a->ep.port == b->ep.port && a->name_len == b->name_len &&
            memcmp(a->name, b->name, a->name_len) == 0;
 }
 
-static struct egress_lookup *find(struct egress *egress, const struct udptun_dest *name,
-                                  unsigned *count)
+static struct egress_lookup *egress_lookup_find(struct egress *egress,
+                                                const struct udptun_dest *name, unsigned *count)
 {
     *count = 0;
     for (struct egress_lookup *l = egress->lookups; l; l = l->next, ++*count)
-        if (same_name(&l->name, name))
+        if (egress_lookup_same_name(&l->name, name))
             return l;
     return NULL;
 }
@@ -111,8 +112,9 @@ static void keep_name(struct udptun_dest *to, const struct udptun_dest *from, ch
     to->name = text;
 }
 
-static struct egress_lookup *start(struct egress *egress, const struct udptun_dest *name,
-                                   const struct udptun_dest *asked, bool exempt)
+static struct egress_lookup *egress_lookup_start(struct egress *egress,
+                                                 const struct udptun_dest *name,
+                                                 const struct udptun_dest *asked, bool exempt)
 {
     struct egress_lookup *l = (struct egress_lookup *)calloc(1, sizeof *l);
     if (!l)
@@ -134,7 +136,7 @@ static struct egress_lookup *start(struct egress *egress, const struct udptun_de
     return l;
 }
 
-static void forget(struct egress_lookup *l)
+static void egress_lookup_forget(struct egress_lookup *l)
 {
     unlink_lookup(l);
     if (l->lookup)
@@ -144,7 +146,7 @@ static void forget(struct egress_lookup *l)
     free(l);
 }
 
-static struct egress_lookup *oldest(const struct egress *egress)
+static struct egress_lookup *egress_lookup_oldest(const struct egress *egress)
 {
     struct egress_lookup *l = egress->lookups;
     while (l->next)
@@ -153,15 +155,15 @@ static struct egress_lookup *oldest(const struct egress *egress)
 }
 
 /* The names that wait longest give way to a datagram of `size`. */
-static void make_room(struct egress *egress, size_t size)
+static void egress_lookup_make_room(struct egress *egress, size_t size)
 {
     size_t bytes = size;
     for (const struct egress_lookup *l = egress->lookups; l; l = l->next)
         bytes += l->queue.bytes;
     while (bytes > MAX_WAITING_BYTES && egress->lookups) {
-        struct egress_lookup *l = oldest(egress);
+        struct egress_lookup *l = egress_lookup_oldest(egress);
         bytes -= l->queue.bytes;
-        forget(l);
+        egress_lookup_forget(l);
     }
 }
 
@@ -171,12 +173,12 @@ void egress_lookup_queue(struct egress *egress, const struct udptun_dest *name,
 {
     const struct tunnel *t = egress->head.tunnel;
     unsigned count;
-    make_room(egress, size);
-    struct egress_lookup *l = find(egress, name, &count);
+    egress_lookup_make_room(egress, size);
+    struct egress_lookup *l = egress_lookup_find(egress, name, &count);
     if (!l && count >= MAX_LOOKUPS)
-        forget(oldest(egress));
+        egress_lookup_forget(egress_lookup_oldest(egress));
     if (!l)
-        l = start(egress, name, asked, exempt);
+        l = egress_lookup_start(egress, name, asked, exempt);
     if (l)
         wait_queue_add(&l->queue, &name->ep, data, size,
                        (uint64_t)t->config->given.max_queue_delay_ms * 1000);

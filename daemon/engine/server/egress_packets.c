@@ -46,15 +46,16 @@ static bool has_number(const struct table_node *node, const void *key)
            *(const uint32_t *)key;
 }
 
-static uint64_t hash_of(const struct egress_packets *p, uint32_t number)
+static uint64_t egress_packets_hash_of(const struct egress_packets *p, uint32_t number)
 {
     return engine_hash(p->tunnel->engine, &number, sizeof number);
 }
 
-static struct egress *find(const struct egress_packets *p, uint32_t number)
+static struct egress *egress_packets_find(const struct egress_packets *p, uint32_t number)
 {
     struct table_node *node =
-        number ? table_find(&p->by_number, hash_of(p, number), has_number, &number) : NULL;
+        number ? table_find(&p->by_number, egress_packets_hash_of(p, number), has_number, &number)
+               : NULL;
     return node ? table_entry(node, struct egress, packets_node) : NULL;
 }
 
@@ -65,9 +66,10 @@ static bool give_number(struct egress_packets *p, struct egress *egress)
     uint32_t number = p->last_number;
     do /* far more than there can be bindings, and the port stays below 2^16 */
         number = number >= INT32_MAX ? 1 : number + 1;
-    while (find(p, number));
+    while (egress_packets_find(p, number));
     p->last_number = egress->packets_number = number;
-    if (table_insert(&p->by_number, &egress->packets_node, hash_of(p, number)) == UDPTUN_OK)
+    if (table_insert(&p->by_number, &egress->packets_node, egress_packets_hash_of(p, number)) ==
+        UDPTUN_OK)
         return true;
     egress->packets_number = 0;
     return false;
@@ -92,7 +94,7 @@ static struct egress *find_source(const struct egress_packets *p, const struct u
     const uint8_t *low = ep->family == UDPTUN_ENDPOINT_IP4 ? ep->ip + 1 : ep->ip + 13;
     uint32_t number = (uint32_t)(ep->port - FIRST_PORT) << 24 | (uint32_t)low[0] << 16 |
                       (uint32_t)low[1] << 8 | low[2];
-    struct egress *egress = find(p, number);
+    struct egress *egress = egress_packets_find(p, number);
     if (!egress)
         return NULL;
     struct udptun_endpoint source = source_of(egress, ep->family);
@@ -119,8 +121,8 @@ static void take_datagram(struct egress_packets *p, const struct packet *packet)
 }
 
 /* The addresses and ports of the UDP packet that an ICMP error quotes. */
-static bool read_quoted(struct reader *r, uint8_t family, struct udptun_endpoint *source,
-                        struct udptun_endpoint *to)
+static bool egress_packets_read_quoted(struct reader *r, uint8_t family,
+                                       struct udptun_endpoint *source, struct udptun_endpoint *to)
 {
     size_t address_size = family == UDPTUN_ENDPOINT_IP4 ? 4 : 16;
     *source = *to = (struct udptun_endpoint){.family = family};
@@ -143,7 +145,7 @@ static void take_error(struct egress_packets *p, const struct packet *packet)
     bool is_too_big = is_ip4 ? type == 3 && code == 4 : type == 2;
     if (!is_too_big && type != (is_ip4 ? 3 : 1))
         return;
-    if (!read_quoted(&r, packet->source.family, &source, &to))
+    if (!egress_packets_read_quoted(&r, packet->source.family, &source, &to))
         return;
     struct egress *egress = find_source(p, &source);
     if (!egress)

@@ -70,7 +70,8 @@ static bool is_routable(const struct udptun_endpoint *ep)
 /* ---- the host's addresses -----------------------------------------------------------------------
  */
 
-static void add_own(void *arg, const struct udptun_endpoint *address, unsigned interface)
+static void egress_route_add_own(void *arg, const struct udptun_endpoint *address,
+                                 unsigned interface)
 {
     struct egress_routes *r = (struct egress_routes *)arg;
     if (r->count == MAX_ADDRESSES || !is_routable(address))
@@ -86,7 +87,7 @@ static void refresh(struct egress_routes *r)
         return;
     r->read_us = now_us;
     r->count = r->usable[0] = r->usable[1] = 0;
-    network_interface_addresses(add_own, r); /* without them routes decide */
+    network_interface_addresses(egress_route_add_own, r); /* without them routes decide */
 }
 
 /* The interface that has the address; 0: none. */

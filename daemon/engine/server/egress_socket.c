@@ -71,7 +71,7 @@ static bool is_apart(const struct tunnel *t, const struct udptun_endpoint *to)
 }
 
 /* In the log and in the status: a range of ports may be used up. */
-static void tell_failure(struct tunnel *t, int failure)
+static void egress_socket_tell_failure(struct tunnel *t, int failure)
 {
     char cause[IO_TEXT_SIZE], text[128];
     const struct tunnel_settings *c = t->config;
@@ -98,7 +98,7 @@ static void tell_failure(struct tunnel *t, int failure)
 }
 
 /* 0, or the failure, which has been logged. */
-static int open_socket(struct egress *egress, const struct udptun_endpoint *to)
+static int egress_socket_open_socket(struct egress *egress, const struct udptun_endpoint *to)
 {
     struct tunnel *t = egress->head.tunnel;
     struct socket_rules all = tunnel_rules(t), rules;
@@ -115,7 +115,7 @@ static int open_socket(struct egress *egress, const struct udptun_endpoint *to)
             socket_close(socket);
     }
     if (failure) {
-        tell_failure(t, failure);
+        egress_socket_tell_failure(t, failure);
         return failure;
     }
     if (is_loopback && find_socket(egress, to->family, false))
@@ -133,11 +133,11 @@ struct egress_socket *egress_socket_to(struct egress *egress, const struct udptu
     *failure = 0;
     if (s)
         return s;
-    *failure = open_socket(egress, to);
+    *failure = egress_socket_open_socket(egress, to);
     return *failure ? NULL : find_socket(egress, to->family, is_loopback);
 }
 
-static void close_socket(struct egress_socket *s)
+static void egress_socket_close_socket(struct egress_socket *s)
 {
     hairpin_remove(s);
     watch_stop(&s->watch);
@@ -147,11 +147,11 @@ static void close_socket(struct egress_socket *s)
 void egress_sockets_close(struct egress *egress)
 {
     if (egress->first.family != UDPTUN_ENDPOINT_NONE)
-        close_socket(&egress->first);
+        egress_socket_close_socket(&egress->first);
     while (egress->first.next) {
         struct egress_socket *s = egress->first.next;
         egress->first.next = s->next;
-        close_socket(s);
+        egress_socket_close_socket(s);
         free(s);
     }
 }

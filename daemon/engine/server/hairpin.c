@@ -12,19 +12,19 @@ struct port_key {
     uint16_t family;
 };
 
-static struct port_key key_of(uint8_t family, uint16_t port)
+static struct port_key hairpin_key_of(uint8_t family, uint16_t port)
 {
     return (struct port_key){.port = port, .family = family};
 }
 
 /* Each pair is there once at most, so nobody can make them collide, and no key is needed: this is
  * looked up for each datagram. */
-static uint64_t hash_of(const struct port_key *key)
+static uint64_t hairpin_hash_of(const struct port_key *key)
 {
     return (uint64_t)key->port * 2 + (key->family == UDPTUN_ENDPOINT_IP6);
 }
 
-static bool matches(const struct table_node *node, const void *key)
+static bool hairpin_matches(const struct table_node *node, const void *key)
 {
     const struct egress_socket *s = table_entry(node, const struct egress_socket, by_port);
     const struct port_key *wanted = (const struct port_key *)key;
@@ -34,8 +34,9 @@ static bool matches(const struct table_node *node, const void *key)
 void hairpin_add(struct egress_socket *s)
 {
     struct tunnel *t = s->egress->head.tunnel;
-    struct port_key key = key_of(s->family, s->port);
-    s->is_external = table_insert(&t->server->by_port, &s->by_port, hash_of(&key)) == UDPTUN_OK;
+    struct port_key key = hairpin_key_of(s->family, s->port);
+    s->is_external =
+        table_insert(&t->server->by_port, &s->by_port, hairpin_hash_of(&key)) == UDPTUN_OK;
 }
 
 void hairpin_remove(struct egress_socket *s)
@@ -45,10 +46,11 @@ void hairpin_remove(struct egress_socket *s)
     s->is_external = false;
 }
 
-static struct egress_socket *find(struct tunnel *t, const struct udptun_endpoint *to)
+static struct egress_socket *hairpin_find(struct tunnel *t, const struct udptun_endpoint *to)
 {
-    struct port_key key = key_of(to->family, to->port);
-    struct table_node *node = table_find(&t->server->by_port, hash_of(&key), matches, &key);
+    struct port_key key = hairpin_key_of(to->family, to->port);
+    struct table_node *node =
+        table_find(&t->server->by_port, hairpin_hash_of(&key), hairpin_matches, &key);
     return node ? table_entry(node, struct egress_socket, by_port) : NULL;
 }
 
@@ -56,7 +58,7 @@ bool hairpin_send(struct egress *egress, const struct udptun_endpoint *to, const
                   size_t size)
 {
     struct tunnel *t = egress->head.tunnel;
-    struct egress_socket *far = find(t, to);
+    struct egress_socket *far = hairpin_find(t, to);
     int failure;
     if (!far || !egress_route_is_own(t->server->routes, to))
         return false;

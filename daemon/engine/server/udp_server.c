@@ -16,7 +16,7 @@
 /* ---- accepting ----------------------------------------------------------------------------------
  */
 
-static void taken(void *arg, udptun_socket socket, const struct udptun_endpoint *from)
+static void udp_server_taken(void *arg, udptun_socket socket, const struct udptun_endpoint *from)
 {
     struct tunnel *t = (struct tunnel *)arg;
     char peer[ENDPOINT_TEXT_SIZE] = "unix";
@@ -44,7 +44,7 @@ static void on_random(void *arg, void *to, size_t size)
     randombytes_buf(to, size);
 }
 
-static void on_hangup(void *arg, struct udptun_conn *conn, const char *reason)
+static void on_udp_server_hangup(void *arg, struct udptun_conn *conn, const char *reason)
 {
     struct tunnel *t = (struct tunnel *)arg;
     engine_log(t->engine, UDPTUN_LOG_DEBUG, "server", "%s: connection ended: %s", tunnel_name(t),
@@ -53,8 +53,8 @@ static void on_hangup(void *arg, struct udptun_conn *conn, const char *reason)
 }
 
 /* The sessions' states are theirs; the tunnel listens all the while. */
-static void on_state(void *arg, struct udptun_session *s, enum udptun_machine_state state,
-                     const char *reason)
+static void on_udp_server_state(void *arg, struct udptun_session *s,
+                                enum udptun_machine_state state, const char *reason)
 {
     (void)arg;
     (void)s;
@@ -67,8 +67,8 @@ static void on_log(void *arg, enum udptun_machine_log level, const char *text)
     tunnel_log_machine((struct tunnel *)arg, level, text);
 }
 
-static void on_error(void *arg, struct udptun_binding *b, const struct udptun_dest *peer,
-                     enum udptun_machine_error code, uint32_t value)
+static void on_udp_server_error(void *arg, struct udptun_binding *b, const struct udptun_dest *peer,
+                                enum udptun_machine_error code, uint32_t value)
 {
     (void)arg;
     (void)b;
@@ -86,12 +86,12 @@ static void on_pong(void *arg, uint64_t token, uint64_t rtt_us)
 
 static const struct udptun_machine_ops udp_server_ops = {
     .random = on_random,
-    .hangup = on_hangup,
+    .hangup = on_udp_server_hangup,
     .datagram = egress_datagram,
     .binding_opened = egress_opened,
     .binding_closed = egress_closed,
-    .error = on_error,
-    .state = on_state,
+    .error = on_udp_server_error,
+    .state = on_udp_server_state,
     .pong = on_pong,
     .log = on_log,
 };
@@ -118,8 +118,8 @@ static int udp_server_new(struct tunnel *t, struct udptun_error *err)
     server->routes = egress_routes_new(t);
     if (!server->routes)
         return error_set(err, UDPTUN_E_NOMEM, NULL, "%s: out of memory", tunnel_name(t));
-    acceptor_init(&server->acceptor, t->engine, tunnel_module(t), tunnel_name(t), &t->cap, taken,
-                  t);
+    acceptor_init(&server->acceptor, t->engine, tunnel_module(t), tunnel_name(t), &t->cap,
+                  udp_server_taken, t);
     struct udptun_error why = {0};
     server->policy = make_policy(t->config, &why);
     if (!server->policy) {

@@ -26,8 +26,8 @@ bool filtering_parse(const char *text, enum filtering *filtering)
     return text == NULL;
 }
 
-static bool matches(const struct udptun_endpoint *peer, enum filtering filtering,
-                    const struct udptun_endpoint *from)
+static bool filter_matches(const struct udptun_endpoint *peer, enum filtering filtering,
+                           const struct udptun_endpoint *from)
 {
     return filtering == FILTER_ADDRESS ? endpoint_same_ip(peer, from) : endpoint_equal(peer, from);
 }
@@ -38,12 +38,12 @@ bool filter_passes(const struct filter *filter, enum filtering filtering,
     if (filtering == FILTER_NONE)
         return true;
     for (size_t i = 0; filter && i < filter->count; i++)
-        if (matches(&filter->peers[i], filtering, from))
+        if (filter_matches(&filter->peers[i], filtering, from))
             return true;
     return false;
 }
 
-static bool grow(struct filter **filter)
+static bool filter_grow(struct filter **filter)
 {
     struct filter *old = *filter;
     size_t capacity = old ? old->capacity * 2 : FIRST_CAPACITY;
@@ -68,7 +68,7 @@ void filter_note(struct filter **filter, enum filtering filtering, const struct 
         f->next = (f->next + 1) % FILTER_MAX;
         return;
     }
-    if ((!f || f->count == f->capacity) && !grow(filter))
+    if ((!f || f->count == f->capacity) && !filter_grow(filter))
         return;
     (*filter)->peers[(*filter)->count++] = *to;
 }

@@ -29,13 +29,13 @@ void udptun_tun2socks_config_init_sized(struct udptun_tun2socks_config *config, 
     versioned_init(config, size, &defaults, sizeof defaults);
 }
 
-static int invalid(struct udptun_error *err, const char *field, const char *why)
+static int gateway_settings_invalid(struct udptun_error *err, const char *field, const char *why)
 {
     return error_set(err, UDPTUN_E_INVALID, field, "%s: %s", field, why);
 }
 
-static int check_number(const char *field, int64_t *value, int64_t low, int64_t high,
-                        int64_t fallback, struct udptun_error *err)
+static int gateway_settings_check_number(const char *field, int64_t *value, int64_t low,
+                                         int64_t high, int64_t fallback, struct udptun_error *err)
 {
     if (*value == UDPTUN_DEFAULT)
         *value = fallback;
@@ -45,19 +45,25 @@ static int check_number(const char *field, int64_t *value, int64_t low, int64_t 
     return UDPTUN_OK;
 }
 
-static int check_numbers(struct udptun_tun2socks_config *c, struct udptun_error *err)
+static int gateway_settings_check_numbers(struct udptun_tun2socks_config *c,
+                                          struct udptun_error *err)
 {
-    int code = check_number("mtu", &c->mtu, LEAST_MTU, MOST_MTU, UDPTUN_DEFAULT, err);
+    int code =
+        gateway_settings_check_number("mtu", &c->mtu, LEAST_MTU, MOST_MTU, UDPTUN_DEFAULT, err);
     if (!code)
-        code = check_number("maxTcpFlows", &c->max_tcp_flows, 1, 1048576, 4096, err);
+        code =
+            gateway_settings_check_number("maxTcpFlows", &c->max_tcp_flows, 1, 1048576, 4096, err);
     if (!code)
-        code = check_number("maxUdpFlows", &c->max_udp_flows, 1, 1048576, 16384, err);
+        code =
+            gateway_settings_check_number("maxUdpFlows", &c->max_udp_flows, 1, 1048576, 16384, err);
     if (!code)
-        code = check_number("udpFlowTimeout", &c->udp_flow_timeout_s, 1, 86400, 300, err);
+        code = gateway_settings_check_number("udpFlowTimeout", &c->udp_flow_timeout_s, 1, 86400,
+                                             300, err);
     if (!code)
-        code = check_number("dnsCache", &c->dns_cache, 0, 65536, c->dns ? 1024 : 0, err);
+        code = gateway_settings_check_number("dnsCache", &c->dns_cache, 0, 65536, c->dns ? 1024 : 0,
+                                             err);
     if (!code)
-        code = check_number("mark", &c->mark, 0, UINT32_MAX, UDPTUN_DEFAULT, err);
+        code = gateway_settings_check_number("mark", &c->mark, 0, UINT32_MAX, UDPTUN_DEFAULT, err);
     return code;
 }
 
@@ -90,7 +96,8 @@ static int check_addresses(const struct gateway_settings *c, struct udptun_error
 {
     const struct udptun_tun2socks_config *given = &c->given;
     if (c->kind != GATEWAY_DEVICE_TUN && (given->address || given->address6))
-        return invalid(err, given->address ? "address" : "address6", "is for a tun: device only");
+        return gateway_settings_invalid(err, given->address ? "address" : "address6",
+                                        "is for a tun: device only");
     if (given->address && !is_cidr(given->address, AF_INET))
         return error_set(err, UDPTUN_E_INVALID, "address",
                          "address: '%s' is no IPv4 address/prefix", given->address);
@@ -100,24 +107,24 @@ static int check_addresses(const struct gateway_settings *c, struct udptun_error
     return UDPTUN_OK;
 }
 
-static int check_device(struct gateway_settings *c, struct udptun_error *err)
+static int gateway_settings_check_device(struct gateway_settings *c, struct udptun_error *err)
 {
     const char *device = c->given.device;
     if (!device)
-        return invalid(err, "device", "is missing");
+        return gateway_settings_invalid(err, "device", "is missing");
     if ((c->place = behind(device, "tun:"))) {
         c->kind = GATEWAY_DEVICE_TUN;
         if (!*c->place || strlen(c->place) >= SOCKET_DEVICE_SIZE || strpbrk(c->place, "/: \t\n"))
-            return invalid(err, "device",
-                           "a name of 1 to 15 characters without / and space must follow tun:");
+            return gateway_settings_invalid(
+                err, "device", "a name of 1 to 15 characters without / and space must follow tun:");
     } else if ((c->place = behind(device, "unix:"))) {
         c->kind = GATEWAY_DEVICE_UNIX;
         if (!*c->place || strlen(c->place) >= SOCKET_PATH_SIZE)
-            return invalid(err, "device", "a path must follow unix:");
+            return gateway_settings_invalid(err, "device", "a path must follow unix:");
     } else if ((c->place = behind(device, "fd:"))) {
         c->kind = GATEWAY_DEVICE_FD;
         if (c->given.fd < 0 && c->given.enabled)
-            return invalid(err, "device", "no descriptor came with it");
+            return gateway_settings_invalid(err, "device", "no descriptor came with it");
     } else if (strcmp(device, "pipe") == 0) {
         c->kind = GATEWAY_DEVICE_PIPE;
         c->place = "";
@@ -125,7 +132,7 @@ static int check_device(struct gateway_settings *c, struct udptun_error *err)
         c->kind = GATEWAY_DEVICE_APP;
         c->place = "";
     } else {
-        return invalid(err, "device", "must be tun:NAME, fd:N, pipe or unix:PATH");
+        return gateway_settings_invalid(err, "device", "must be tun:NAME, fd:N, pipe or unix:PATH");
     }
     return check_addresses(c, err);
 }
@@ -141,17 +148,18 @@ static int check_route(const char *field, const char *text, bool is_udp, enum ga
     } else if (is_udp && behind(text, "tunnel:")) {
         *route = GATEWAY_TUNNEL;
         if (settings_check_name(behind(text, "tunnel:"), NULL))
-            return invalid(err, field, "a tunnel's name must follow tunnel:");
+            return gateway_settings_invalid(err, field, "a tunnel's name must follow tunnel:");
     } else {
         *route = GATEWAY_SOCKS5;
         if (!behind(text, "socks5://"))
-            return invalid(err, field,
-                           is_udp ? "must be tunnel:NAME, socks5://HOST:PORT, direct or reject"
-                                  : "must be socks5://HOST:PORT, direct or reject");
+            return gateway_settings_invalid(
+                err, field,
+                is_udp ? "must be tunnel:NAME, socks5://HOST:PORT, direct or reject"
+                       : "must be socks5://HOST:PORT, direct or reject");
         if ((why = url_parse(text, URL_SOCKS5, url)))
-            return invalid(err, field, why);
+            return gateway_settings_invalid(err, field, why);
         if (url->host.port == 0)
-            return invalid(err, field, "port 0 cannot be connected to");
+            return gateway_settings_invalid(err, field, "port 0 cannot be connected to");
     }
     return UDPTUN_OK;
 }
@@ -178,7 +186,7 @@ static int check_dns(struct gateway_settings *c, struct udptun_error *err)
     if (!why && c->tcp == GATEWAY_REJECT && c->udp == GATEWAY_REJECT)
         why = "has no path: tcp and udp are reject";
     if (why)
-        return invalid(err, "dns", why);
+        return gateway_settings_invalid(err, "dns", why);
     c->has_dns = true;
     if (c->dns.ep.family == UDPTUN_ENDPOINT_NONE) {
         c->dns_server = udptun_dest_of_name(c->dns.host, strlen(c->dns.host), c->dns.port).ep;
@@ -189,14 +197,14 @@ static int check_dns(struct gateway_settings *c, struct udptun_error *err)
     return UDPTUN_OK;
 }
 
-static int check(struct gateway_settings *c, struct udptun_error *err)
+static int gateway_settings_check(struct gateway_settings *c, struct udptun_error *err)
 {
     const struct udptun_tun2socks_config *given = &c->given;
     int code = settings_check_name(given->name, err);
     if (!code)
-        code = check_numbers(&c->given, err);
+        code = gateway_settings_check_numbers(&c->given, err);
     if (!code)
-        code = check_device(c, err);
+        code = gateway_settings_check_device(c, err);
     if (!code)
         code = check_route("tcp", given->tcp, false, &c->tcp, &c->tcp_url, err);
     if (!code)
@@ -209,13 +217,13 @@ static int check(struct gateway_settings *c, struct udptun_error *err)
         c->tunnel = behind(given->udp, "tunnel:");
     c->echo_reply = !given->icmp_echo || strcmp(given->icmp_echo, "reply") == 0;
     if (!c->echo_reply && strcmp(given->icmp_echo, "drop") != 0)
-        return invalid(err, "icmpEcho", "must be reply or drop");
+        return gateway_settings_invalid(err, "icmpEcho", "must be reply or drop");
     c->rules = socket_rules_none();
     if (given->mark != UDPTUN_DEFAULT)
         c->rules.mark = given->mark;
     if (given->bind_device) {
         if (!*given->bind_device || strlen(given->bind_device) >= SOCKET_DEVICE_SIZE)
-            return invalid(err, "bindDevice", "must have 1 to 15 characters");
+            return gateway_settings_invalid(err, "bindDevice", "must have 1 to 15 characters");
         strcpy(c->rules.bind_device, given->bind_device);
     }
     return UDPTUN_OK;
@@ -259,7 +267,7 @@ struct gateway_settings *gateway_settings_new(const struct udptun_tun2socks_conf
     }
     if (!complete)
         error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
-    if (complete && check(c, err) == UDPTUN_OK)
+    if (complete && gateway_settings_check(c, err) == UDPTUN_OK)
         return c;
     gateway_settings_free(c);
     return NULL;

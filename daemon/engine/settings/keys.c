@@ -10,8 +10,8 @@
 /* A key in base64 is 44 characters; the rest is room for white space. */
 enum { FILE_MAX = 256 };
 
-static int decode(const char *path, const char *text, size_t size,
-                  uint8_t key[UDPTUN_MACHINE_KEY_SIZE], struct udptun_error *err)
+static int keys_decode(const char *path, const char *text, size_t size,
+                       uint8_t key[UDPTUN_MACHINE_KEY_SIZE], struct udptun_error *err)
 {
     size_t key_size = 0;
     const char *end = NULL;
@@ -39,7 +39,7 @@ int key_file_read(const char *path, uint8_t key[UDPTUN_MACHINE_KEY_SIZE], bool *
         code = error_set_errno(err, is_denied ? UDPTUN_E_PERMISSION : UDPTUN_E_INVALID, failure,
                                "keyFile", "keyFile: cannot read '%s'", path);
     } else {
-        code = decode(path, text, used, key, err);
+        code = keys_decode(path, text, used, key, err);
     }
     sodium_memzero(text, sizeof text);
     return code;

@@ -33,7 +33,7 @@ struct policy {
 
 /* ---- rules --------------------------------------------------------------------------------- */
 
-static void mask(struct policy_rule *rule)
+static void policy_mask(struct policy_rule *rule)
 {
     for (size_t i = 0; i < 16; i++) {
         size_t bits = rule->prefix > i * 8 ? rule->prefix - i * 8 : 0;
@@ -52,7 +52,7 @@ static const char *parse_prefix(const char *text, unsigned max, uint8_t *prefix)
     return NULL;
 }
 
-static const char *parse_cidr(const char *text, size_t len, struct policy_rule *rule)
+static const char *policy_parse_cidr(const char *text, size_t len, struct policy_rule *rule)
 {
     char cidr[ENDPOINT_TEXT_SIZE];
     if (len >= sizeof cidr)
@@ -76,7 +76,7 @@ static const char *parse_cidr(const char *text, size_t len, struct policy_rule *
         rule->prefix = (uint8_t)(rule->prefix - 96);
     }
     rule->net.scope = 0;
-    mask(rule);
+    policy_mask(rule);
     return NULL;
 }
 
@@ -114,7 +114,7 @@ const char *policy_parse_rule(const char *text, struct policy_rule *rule)
         len = (size_t)(colon - text);
         ports = colon + 1;
     }
-    const char *wrong = parse_cidr(cidr, len, &parsed);
+    const char *wrong = policy_parse_cidr(cidr, len, &parsed);
     if (!wrong && ports)
         wrong = parse_ports(ports, &parsed);
     if (!wrong)
@@ -129,7 +129,7 @@ bool policy_rule_matches(const struct policy_rule *rule, const struct udptun_end
         plain.port > rule->port_high)
         return false;
     struct policy_rule masked = {.net = plain, .prefix = rule->prefix};
-    mask(&masked);
+    policy_mask(&masked);
     return memcmp(masked.net.ip, rule->net.ip, sizeof rule->net.ip) == 0;
 }
 
@@ -168,7 +168,7 @@ struct own_list {
     bool failed; /* out of memory */
 };
 
-static void add_own(void *arg, const struct udptun_endpoint *ep)
+static void policy_add_own(void *arg, const struct udptun_endpoint *ep)
 {
     struct own_list *list = (struct own_list *)arg;
     if (list->count == list->room) {
@@ -189,7 +189,7 @@ static void add_own(void *arg, const struct udptun_endpoint *ep)
 static void read_own(struct policy *p)
 {
     struct own_list list = {0};
-    if (network_own_addresses(add_own, &list) != 0 || list.failed) {
+    if (network_own_addresses(policy_add_own, &list) != 0 || list.failed) {
         free(list.all);
         return;
     }

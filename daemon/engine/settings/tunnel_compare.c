@@ -5,7 +5,7 @@
 #include <sodium.h>
 #include <string.h>
 
-static bool same_text(const char *a, const char *b)
+static bool tunnel_compare_same_text(const char *a, const char *b)
 {
     return a == b || (a && b && strcmp(a, b) == 0);
 }
@@ -25,10 +25,13 @@ static bool needs_rebuild(const struct tunnel_settings *from, const struct tunne
 {
     const struct udptun_tunnel_config *a = &from->given;
     const struct udptun_tunnel_config *b = &to->given;
-    return a->role != b->role || a->enabled != b->enabled || !same_text(a->listen, b->listen) ||
-           !same_text(a->egress, b->egress) || !same_text(a->server, b->server) ||
-           !same_text(a->via, b->via) || !same_text(a->bind_device, b->bind_device) ||
-           a->mark != b->mark || from->has_key != to->has_key ||
+    return a->role != b->role || a->enabled != b->enabled ||
+           !tunnel_compare_same_text(a->listen, b->listen) ||
+           !tunnel_compare_same_text(a->egress, b->egress) ||
+           !tunnel_compare_same_text(a->server, b->server) ||
+           !tunnel_compare_same_text(a->via, b->via) ||
+           !tunnel_compare_same_text(a->bind_device, b->bind_device) || a->mark != b->mark ||
+           from->has_key != to->has_key ||
            sodium_memcmp(from->key, to->key, UDPTUN_MACHINE_KEY_SIZE) != 0;
 }
 
@@ -51,11 +54,12 @@ enum entry_change tunnel_settings_compare(const struct tunnel_settings *from,
     const struct udptun_tunnel_config *b = &to->given;
     if (needs_rebuild(from, to))
         return ENTRY_REBUILD;
-    bool same = same_numbers(a, b) && same_text(a->target, b->target) &&
-                same_text(a->tcp_proxy, b->tcp_proxy) && same_text(a->key_file, b->key_file) &&
-                same_text(a->port_range, b->port_range) && from->filtering == to->filtering &&
-                a->insecure == b->insecure && a->port_preservation == b->port_preservation &&
-                a->allow_given == b->allow_given &&
+    bool same = same_numbers(a, b) && tunnel_compare_same_text(a->target, b->target) &&
+                tunnel_compare_same_text(a->tcp_proxy, b->tcp_proxy) &&
+                tunnel_compare_same_text(a->key_file, b->key_file) &&
+                tunnel_compare_same_text(a->port_range, b->port_range) &&
+                from->filtering == to->filtering && a->insecure == b->insecure &&
+                a->port_preservation == b->port_preservation && a->allow_given == b->allow_given &&
                 same_list(a->allow_targets, a->allow_count, b->allow_targets, b->allow_count) &&
                 same_list(a->deny_targets, a->deny_count, b->deny_targets, b->deny_count);
     return same ? ENTRY_SAME : ENTRY_LIVE;

@@ -50,12 +50,12 @@ static const struct number numbers[] = {
 
 static const struct number connections = {0, "connections", 1, 32, 8, UDPTUN_LOCAL};
 
-static const char *role_name(int role)
+static const char *tunnel_settings_role_name(int role)
 {
     return role == UDPTUN_LOCAL ? "local" : "server";
 }
 
-static int invalid(struct udptun_error *err, const char *field, const char *why)
+static int tunnel_settings_invalid(struct udptun_error *err, const char *field, const char *why)
 {
     return error_set(err, UDPTUN_E_INVALID, field, "%s: %s", field, why);
 }
@@ -68,20 +68,20 @@ static int invalid_text(struct udptun_error *err, const char *field, const char 
     bool is_url = strcmp(field, "via") == 0 || strcmp(field, "tcpProxy") == 0 ||
                   (strcmp(field, "listen") == 0 && strstr(text, "://"));
     if (strchr(text, '@') || (is_url && strncmp(text, "udp://", 6) != 0))
-        return invalid(err, field, why);
+        return tunnel_settings_invalid(err, field, why);
     return error_set(err, UDPTUN_E_INVALID, field, "%s: %s in '%s'", field, why, text);
 }
 
 static int not_of_role(struct udptun_error *err, const char *field, int role)
 {
     return error_set(err, UDPTUN_E_INVALID, field, "%s: is not a field of a %s", field,
-                     role_name(role));
+                     tunnel_settings_role_name(role));
 }
 
 /* ---- numbers -------------------------------------------------------------------------------- */
 
-static int check_number(const struct number *number, int role, int64_t *value,
-                        struct udptun_error *err)
+static int tunnel_settings_check_number(const struct number *number, int role, int64_t *value,
+                                        struct udptun_error *err)
 {
     bool given = *value != UDPTUN_DEFAULT;
     if (given && number->role != BOTH && number->role != role)
@@ -95,22 +95,23 @@ static int check_number(const struct number *number, int role, int64_t *value,
     return UDPTUN_OK;
 }
 
-static int check_numbers(struct udptun_tunnel_config *given, struct udptun_error *err)
+static int tunnel_settings_check_numbers(struct udptun_tunnel_config *given,
+                                         struct udptun_error *err)
 {
     int role = (int)given->role;
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         int64_t *value = (int64_t *)(void *)((char *)given + numbers[i].offset);
-        int code = check_number(&numbers[i], role, value, err);
+        int code = tunnel_settings_check_number(&numbers[i], role, value, err);
         if (code)
             return code;
     }
     int64_t count = given->connections;
-    int code = check_number(&connections, role, &count, err);
+    int code = tunnel_settings_check_number(&connections, role, &count, err);
     if (code)
         return code;
     given->connections = (int)count;
     if (given->dead_interval_s <= given->heartbeat_interval_s)
-        return invalid(err, "deadInterval", "must be above heartbeatInterval");
+        return tunnel_settings_invalid(err, "deadInterval", "must be above heartbeatInterval");
     if (given->mark != UDPTUN_DEFAULT && (given->mark < 0 || given->mark > UINT32_MAX))
         return error_set(err, UDPTUN_E_INVALID, "mark",
                          "mark: %lld is not between 0 and 4294967295", (long long)given->mark);
@@ -122,12 +123,13 @@ static int check_numbers(struct udptun_tunnel_config *given, struct udptun_error
 int settings_check_name(const char *name, struct udptun_error *err)
 {
     if (!name || !*name)
-        return invalid(err, "name", "is missing");
+        return tunnel_settings_invalid(err, "name", "is missing");
     size_t len = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
     if (name[len] != '\0')
-        return invalid(err, "name", "may hold only A-Z, a-z, 0-9, '.', '_' and '-'");
+        return tunnel_settings_invalid(err, "name",
+                                       "may hold only A-Z, a-z, 0-9, '.', '_' and '-'");
     if (len >= ENTRY_NAME_SIZE)
-        return invalid(err, "name", "is longer than 64 characters");
+        return tunnel_settings_invalid(err, "name", "is longer than 64 characters");
     return UDPTUN_OK;
 }
 
@@ -195,7 +197,7 @@ static int parse_port_range(struct tunnel_settings *config, struct udptun_error 
     return UDPTUN_OK;
 }
 
-static int check_device(struct tunnel_settings *config, struct udptun_error *err)
+static int tunnel_settings_check_device(struct tunnel_settings *config, struct udptun_error *err)
 {
     const char *device = config->given.bind_device;
     config->rules = socket_rules_none();
@@ -204,7 +206,7 @@ static int check_device(struct tunnel_settings *config, struct udptun_error *err
         return UDPTUN_OK;
     size_t len = strlen(device);
     if (len == 0 || len >= sizeof config->rules.bind_device || strpbrk(device, "/ \t\n"))
-        return invalid(err, "bindDevice", "is not the name of a network interface");
+        return tunnel_settings_invalid(err, "bindDevice", "is not the name of a network interface");
     memcpy(config->rules.bind_device, device, len + 1);
     return UDPTUN_OK;
 }
@@ -241,7 +243,7 @@ static int check_local(struct tunnel_settings *config, struct udptun_error *err)
 
     int code = parse_listen(config, URL_UDP | URL_SOCKS5, err);
     if (!code && !given->server)
-        code = invalid(err, "server", "is missing");
+        code = tunnel_settings_invalid(err, "server", "is missing");
     if (!code)
         code = parse_remote("server", given->server, URL_HOST_PORT | URL_UNIX | URL_APP,
                             &config->server, err);
@@ -252,14 +254,15 @@ static int check_local(struct tunnel_settings *config, struct udptun_error *err)
     if (code)
         return code;
     if (config->listen.kind == URL_UDP && !config->has_target)
-        return invalid(err, "target", "is missing, and listen is udp://");
+        return tunnel_settings_invalid(err, "target", "is missing, and listen is udp://");
     if (given->tcp_proxy && config->listen.kind != URL_SOCKS5)
-        return invalid(err, "tcpProxy", "needs a listen of socks5://");
+        return tunnel_settings_invalid(err, "tcpProxy", "needs a listen of socks5://");
     if (given->via && config->server.kind != URL_HOST_PORT)
-        return invalid(err, "via", "needs a server of HOST:PORT");
+        return tunnel_settings_invalid(err, "via", "needs a server of HOST:PORT");
     if (config->server.kind == URL_APP &&
         (!given->callbacks.stream_open || !given->callbacks.stream_write))
-        return invalid(err, "server", "app: needs the callbacks of a program's own streams");
+        return tunnel_settings_invalid(err, "server",
+                                       "app: needs the callbacks of a program's own streams");
     return UDPTUN_OK;
 }
 
@@ -320,8 +323,8 @@ static int check_server(struct tunnel_settings *config, struct udptun_error *err
     if (!code)
         code = parse_port_range(config, err);
     if (!code && listens_beyond_host(&config->listen) && !config->has_key && !given->insecure)
-        code = invalid(err, "key",
-                       "a server that listens beyond loopback needs one, unless \"insecure\"");
+        code = tunnel_settings_invalid(
+            err, "key", "a server that listens beyond loopback needs one, unless \"insecure\"");
     return code;
 }
 
@@ -329,7 +332,7 @@ static int check_key(struct tunnel_settings *config, const uint8_t *key, struct 
 {
     const char *path = config->given.key_file;
     if (key && path)
-        return invalid(err, "keyFile", "excludes key");
+        return tunnel_settings_invalid(err, "keyFile", "excludes key");
     if (key)
         memcpy(config->key, key, UDPTUN_MACHINE_KEY_SIZE);
     else if (path) {
@@ -350,21 +353,22 @@ static int check_identity(struct tunnel_settings *config, struct udptun_error *e
     if (!identity)
         return UDPTUN_OK;
     if (given->role != UDPTUN_LOCAL)
-        return invalid(err, "identity", "is for the role local");
+        return tunnel_settings_invalid(err, "identity", "is for the role local");
     config->has_identity = true;
     return identity_parse(identity, given->identity_size, &config->identity, err);
 }
 
-static int check(struct tunnel_settings *config, const uint8_t *key, struct udptun_error *err)
+static int tunnel_settings_check(struct tunnel_settings *config, const uint8_t *key,
+                                 struct udptun_error *err)
 {
     struct udptun_tunnel_config *given = &config->given;
     if (given->role != UDPTUN_LOCAL && given->role != UDPTUN_SERVER)
-        return invalid(err, "role", "must be local or server");
+        return tunnel_settings_invalid(err, "role", "must be local or server");
     int code = settings_check_name(given->name, err);
     if (!code)
-        code = check_numbers(given, err);
+        code = tunnel_settings_check_numbers(given, err);
     if (!code)
-        code = check_device(config, err);
+        code = tunnel_settings_check_device(config, err);
     if (!code)
         code = parse_target(config, err);
     if (!code)
@@ -399,7 +403,7 @@ struct tunnel_settings *tunnel_settings_new(const struct udptun_tunnel_config *g
     config->given = whole;
     if (!tunnel_settings_own(&config->given))
         error_set(err, UDPTUN_E_NOMEM, NULL, "tunnel: out of memory");
-    else if (check(config, whole.key, err) == UDPTUN_OK)
+    else if (tunnel_settings_check(config, whole.key, err) == UDPTUN_OK)
         return config;
     tunnel_settings_free(config);
     return NULL;

@@ -58,7 +58,7 @@ static int hex_digit(char c)
 }
 
 /* Percent-decodes `len` bytes into a string (RFC 3986 section 2.1). */
-static const char *decode(const char *text, size_t len, char out[URL_USER_SIZE])
+static const char *url_decode(const char *text, size_t len, char out[URL_USER_SIZE])
 {
     size_t used = 0;
     for (size_t i = 0; i < len; i++) {
@@ -89,9 +89,9 @@ static const char *parse_user(const char *text, size_t len, struct url *url)
     if (user_len == 0)
         return "user is empty";
     url->has_user = true;
-    const char *wrong = decode(text, user_len, url->user);
+    const char *wrong = url_decode(text, user_len, url->user);
     if (!wrong && colon)
-        wrong = decode(colon + 1, len - user_len - 1, url->password);
+        wrong = url_decode(colon + 1, len - user_len - 1, url->password);
     return wrong;
 }
 

@@ -135,7 +135,7 @@ void dial_attempts_start(struct dial_attempts *a, struct loop *loop,
     timer_start(&a->stagger, 0);
 }
 
-static bool is_listed(const struct dial_attempts *a, const struct udptun_endpoint *ep)
+static bool dial_attempts_is_listed(const struct dial_attempts *a, const struct udptun_endpoint *ep)
 {
     for (size_t i = 0; i < a->count; i++)
         if (endpoint_equal(&a->list[i].to, ep))
@@ -147,7 +147,7 @@ void dial_attempts_add(struct dial_attempts *a, const struct udptun_endpoint *ep
 {
     bool is_waiting = a->count > 0 && a->started == a->count;
     for (size_t i = 0; i < count && a->count > 0 && a->count < RESOLVER_MAX_ADDRESSES; i++)
-        if (!is_listed(a, &eps[i]))
+        if (!dial_attempts_is_listed(a, &eps[i]))
             a->list[a->count++] =
                 (struct dial_attempt){.owner = a, .socket = NO_SOCKET, .to = eps[i]};
     if (is_waiting && a->started < a->count)

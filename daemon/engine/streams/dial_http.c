@@ -47,7 +47,7 @@ void dial_http_begin(struct dial_proxy *p)
     memset(&p->http, 0, sizeof p->http);
 }
 
-static enum dial_step fail(struct dial_proxy *p, int code, enum io what, const char *text)
+static enum dial_step dial_http_fail(struct dial_proxy *p, int code, enum io what, const char *text)
 {
     error_set(&p->err, code, NULL, "%s", text);
     p->err.sys_errno = io_error(what);
@@ -82,10 +82,10 @@ static enum dial_step answered(struct dial_proxy *p)
         return DIAL_WAIT;
     }
     if (status == 0)
-        return fail(p, UDPTUN_E_UNREACHABLE, IO_PROTOCOL, "not an HTTP proxy");
+        return dial_http_fail(p, UDPTUN_E_UNREACHABLE, IO_PROTOCOL, "not an HTTP proxy");
     if (status == 407)
-        return fail(p, UDPTUN_E_AUTH, IO_DENIED,
-                    p->via->has_user ? "wrong user or password" : "wants a password");
+        return dial_http_fail(p, UDPTUN_E_AUTH, IO_DENIED,
+                              p->via->has_user ? "wrong user or password" : "wants a password");
     int code = UDPTUN_E_UNREACHABLE;
     enum io what = IO_FAILED;
     if (status == 403) {
@@ -129,9 +129,10 @@ enum dial_step dial_http_take(struct dial_proxy *p, const uint8_t *data, size_t 
         }
         /* Something else may be listening there: no need to hear it out. */
         if (p->http.line_done && status_of(p->http.line) == 0)
-            return fail(p, UDPTUN_E_UNREACHABLE, IO_PROTOCOL, "not an HTTP proxy");
+            return dial_http_fail(p, UDPTUN_E_UNREACHABLE, IO_PROTOCOL, "not an HTTP proxy");
         if (p->http.header_size >= HEADER_MAX)
-            return fail(p, UDPTUN_E_UNREACHABLE, IO_PROTOCOL, "header of more than 16 KiB");
+            return dial_http_fail(p, UDPTUN_E_UNREACHABLE, IO_PROTOCOL,
+                                  "header of more than 16 KiB");
     }
     return DIAL_WAIT;
 }

@@ -57,7 +57,8 @@ static enum dial_step send_password(struct dial_proxy *p)
     return DIAL_WAIT;
 }
 
-static enum dial_step fail(struct dial_proxy *p, int code, enum io what, const char *text)
+static enum dial_step dial_socks5_fail(struct dial_proxy *p, int code, enum io what,
+                                       const char *text)
 {
     error_set(&p->err, code, NULL, "%s", text);
     p->err.sys_errno = io_error(what);
@@ -70,8 +71,9 @@ static enum dial_step method_chosen(struct dial_proxy *p, uint8_t method)
         return send_request(p);
     if (method == SOCKS5_METHOD_PASSWORD && p->via->has_user)
         return send_password(p);
-    return fail(p, UDPTUN_E_AUTH, IO_DENIED,
-                p->via->has_user ? "takes neither a password nor none" : "wants a password");
+    return dial_socks5_fail(p, UDPTUN_E_AUTH, IO_DENIED,
+                            p->via->has_user ? "takes neither a password nor none"
+                                             : "wants a password");
 }
 
 static enum dial_step replied(struct dial_proxy *p, uint8_t reply)
@@ -100,7 +102,8 @@ void dial_socks5_begin(struct dial_proxy *p)
 }
 
 /* What has come so far, as the message that is waited for. */
-static enum socks5_result decode(struct dial_proxy *p, size_t *need, enum dial_step *step)
+static enum socks5_result dial_socks5_decode(struct dial_proxy *p, size_t *need,
+                                             enum dial_step *step)
 {
     const char *cause = "";
     uint8_t byte = 0;
@@ -117,8 +120,9 @@ static enum socks5_result decode(struct dial_proxy *p, size_t *need, enum dial_s
     case SOCKS5_WAIT_PASSWORD_REPLY:
         result = socks5_read_password_reply(&r, &accepted, need, &cause);
         if (result == SOCKS5_DONE)
-            *step = accepted ? send_request(p)
-                             : fail(p, UDPTUN_E_AUTH, IO_DENIED, "wrong user or password");
+            *step = accepted
+                        ? send_request(p)
+                        : dial_socks5_fail(p, UDPTUN_E_AUTH, IO_DENIED, "wrong user or password");
         break;
     case SOCKS5_WAIT_REPLY:
         result = socks5_read_reply(&r, &byte, &bound, need, &cause);
@@ -128,7 +132,7 @@ static enum socks5_result decode(struct dial_proxy *p, size_t *need, enum dial_s
         break;
     }
     if (result == SOCKS5_BAD)
-        *step = fail(p, UDPTUN_E_UNREACHABLE, IO_PROTOCOL, cause);
+        *step = dial_socks5_fail(p, UDPTUN_E_UNREACHABLE, IO_PROTOCOL, cause);
     return result;
 }
 
@@ -139,7 +143,7 @@ enum dial_step dial_socks5_take(struct dial_proxy *p, const uint8_t *data, size_
     *taken = 0;
     for (;;) {
         size_t need = 0;
-        enum socks5_result result = decode(p, &need, &step);
+        enum socks5_result result = dial_socks5_decode(p, &need, &step);
         if (result != SOCKS5_MORE) {
             p->socks5.in_size = 0;
             return step;

@@ -92,8 +92,8 @@ static int code_of(int failure)
 
 /* "proxy 127.0.0.1:1080: CLAUSE", "proxy proxy.example:1080 (192.0.2.9:1080): CLAUSE",
  * "192.0.2.1:443: CLAUSE"; `where` NULL: the hop as configured. */
-static void describe(const struct dialer *d, const char *field, int code, int sys_errno,
-                     const char *where, const char *clause, struct udptun_error *err)
+static void dialer_describe(const struct dialer *d, const char *field, int code, int sys_errno,
+                            const char *where, const char *clause, struct udptun_error *err)
 {
     char hop[URL_TEXT_SIZE];
     struct url plain = *hop_of(d);
@@ -112,11 +112,12 @@ static void fail_about(struct dialer *d, const char *field, int code, int sys_er
                        const char *where, const char *clause)
 {
     struct udptun_error err;
-    describe(d, field, code, sys_errno, where, clause, &err);
+    dialer_describe(d, field, code, sys_errno, where, clause, &err);
     fail_with(d, &err);
 }
 
-static void fail(struct dialer *d, int code, int sys_errno, const char *where, const char *clause)
+static void dialer_fail(struct dialer *d, int code, int sys_errno, const char *where,
+                        const char *clause)
 {
     fail_about(d, NULL, code, sys_errno, where, clause);
 }
@@ -140,7 +141,7 @@ static void fail_by(struct dialer *d, int failure, const char *where)
         fail_without_descriptors(d, failure);
         return;
     }
-    fail(d, code_of(failure), failure, where, io_text(failure, text));
+    dialer_fail(d, code_of(failure), failure, where, io_text(failure, text));
 }
 
 void dial_overdue(const struct dialer *d, struct udptun_error *err)
@@ -150,7 +151,7 @@ void dial_overdue(const struct dialer *d, struct udptun_error *err)
         clause = "name resolution timed out";
     else if (d->socket != NO_SOCKET && d->config.via.kind != URL_NONE)
         clause = "no answer in time";
-    describe(d, NULL, UDPTUN_E_TIMEOUT, io_error(IO_TIMED_OUT), NULL, clause, err);
+    dialer_describe(d, NULL, UDPTUN_E_TIMEOUT, io_error(IO_TIMED_OUT), NULL, clause, err);
 }
 
 static void on_deadline(void *arg)
@@ -173,7 +174,7 @@ static void open_stream(struct dialer *d)
 }
 
 /* False: out of memory, and the dialer is gone. */
-static bool wait_for(struct dialer *d, unsigned events)
+static bool dialer_wait_for(struct dialer *d, unsigned events)
 {
     if (watch_is_on(&d->watch)) {
         watch_set(&d->watch, events);
@@ -232,7 +233,8 @@ static void associated(struct dialer *d)
     const struct socks5_address *bound = &d->proxy.bound;
     struct udptun_endpoint ep;
     if (bound->port == 0) {
-        fail(d, UDPTUN_E_UNREACHABLE, io_error(IO_PROTOCOL), NULL, "its UDP relay has no port");
+        dialer_fail(d, UDPTUN_E_UNREACHABLE, io_error(IO_PROTOCOL), NULL,
+                    "its UDP relay has no port");
         return;
     }
     if (socks5_address_ip(bound, &ep)) {
@@ -267,7 +269,7 @@ static bool proxy_send(struct dialer *d)
         int failure = socket_write(d->socket, d->proxy.out + d->out_sent,
                                    d->proxy.out_size - d->out_sent, &sent);
         if (failure && io_of(failure) == IO_AGAIN)
-            return wait_for(d, LOOP_READ | LOOP_WRITE);
+            return dialer_wait_for(d, LOOP_READ | LOOP_WRITE);
         if (failure) {
             fail_by(d, failure, NULL);
             return false;
@@ -275,7 +277,7 @@ static bool proxy_send(struct dialer *d)
         d->out_sent += sent;
     }
     d->out_sent = d->proxy.out_size = 0;
-    return wait_for(d, LOOP_READ);
+    return dialer_wait_for(d, LOOP_READ);
 }
 
 /* Reads what was only looked at. */
@@ -303,14 +305,14 @@ static void proxy_read(struct dialer *d)
         return;
     }
     if (got == 0) {
-        fail(d, UDPTUN_E_UNREACHABLE, io_error(IO_RESET), NULL, "closed the connection");
+        dialer_fail(d, UDPTUN_E_UNREACHABLE, io_error(IO_RESET), NULL, "closed the connection");
         return;
     }
     enum dial_step step = d->config.via.kind == URL_SOCKS5
                               ? dial_socks5_take(&d->proxy, data, got, &taken)
                               : dial_http_take(&d->proxy, data, got, &taken);
     if (!consume(d->socket, taken)) {
-        fail(d, UDPTUN_E_UNREACHABLE, io_error(IO_RESET), NULL, "closed the connection");
+        dialer_fail(d, UDPTUN_E_UNREACHABLE, io_error(IO_RESET), NULL, "closed the connection");
         return;
     }
     switch (step) {
@@ -354,8 +356,8 @@ static void hop_reached(struct dialer *d)
         proxy_start(d);
 }
 
-static void on_connected(void *arg, udptun_socket socket, const struct udptun_endpoint *to,
-                         int failure)
+static void on_dialer_connected(void *arg, udptun_socket socket, const struct udptun_endpoint *to,
+                                int failure)
 {
     struct dialer *d = (struct dialer *)arg;
     char where[ENDPOINT_TEXT_SIZE];
@@ -369,7 +371,7 @@ static void on_connected(void *arg, udptun_socket socket, const struct udptun_en
 }
 
 /* The other family's addresses, or fresh ones for those that were stale, may have come since. */
-static void on_news(void *arg)
+static void on_dialer_news(void *arg)
 {
     struct dialer *d = (struct dialer *)arg;
     const struct host_port *host = &hop_of(d)->host;
@@ -384,7 +386,8 @@ static void on_news(void *arg)
 
 static void connect_to(struct dialer *d, const struct udptun_endpoint *eps, size_t count)
 {
-    dial_attempts_start(&d->attempts, d->loop, eps, count, &d->config.rules, on_connected, d);
+    dial_attempts_start(&d->attempts, d->loop, eps, count, &d->config.rules, on_dialer_connected,
+                        d);
 }
 
 static void on_resolved(void *arg, const struct udptun_endpoint *eps, size_t count,
@@ -393,7 +396,7 @@ static void on_resolved(void *arg, const struct udptun_endpoint *eps, size_t cou
     struct dialer *d = (struct dialer *)arg;
     d->lookup = NULL;
     if (count == 0) {
-        fail(d, UDPTUN_E_UNREACHABLE, io_error(IO_HOST_UNREACHABLE), NULL, failure);
+        dialer_fail(d, UDPTUN_E_UNREACHABLE, io_error(IO_HOST_UNREACHABLE), NULL, failure);
         return;
     }
     d->news_us = NEWS_US;
@@ -422,11 +425,11 @@ static void connect_local(struct dialer *d)
 {
     int failure = socket_connect_local(d->config.server.path, &d->socket);
     if (failure && io_of(failure) == IO_AGAIN)
-        fail(d, UDPTUN_E_UNREACHABLE, failure, NULL, "too many connections wait there");
+        dialer_fail(d, UDPTUN_E_UNREACHABLE, failure, NULL, "too many connections wait there");
     else if (failure)
         fail_by(d, failure, NULL);
     else
-        wait_for(d, LOOP_WRITE);
+        dialer_wait_for(d, LOOP_WRITE);
 }
 
 static void on_start(void *arg)
@@ -438,8 +441,8 @@ static void on_start(void *arg)
     if (hop->kind == URL_UNIX) {
         connect_local(d);
     } else if (d->config.server.kind == URL_UNIX) {
-        fail(d, UDPTUN_E_INVALID, io_error(IO_NO_FAMILY), NULL,
-             "a Unix socket is not reached by a proxy");
+        dialer_fail(d, UDPTUN_E_INVALID, io_error(IO_NO_FAMILY), NULL,
+                    "a Unix socket is not reached by a proxy");
     } else if (what == IO_OK) {
         connect_to(d, &ep, 1);
     } else if (what != IO_BAD_NAME) {
@@ -448,7 +451,8 @@ static void on_start(void *arg)
         d->lookup = resolver_lookup(d->config.resolver, hop->host.host, strlen(hop->host.host),
                                     hop->host.port, on_resolved, d);
         if (!d->lookup)
-            fail(d, UDPTUN_E_NOMEM, io_error(IO_NO_MEMORY), NULL, "no name can be resolved now");
+            dialer_fail(d, UDPTUN_E_NOMEM, io_error(IO_NO_MEMORY), NULL,
+                        "no name can be resolved now");
     }
 }
 
@@ -469,7 +473,7 @@ struct dialer *dial_start(struct loop *loop, const struct dial_config *config, d
     timer_init(&d->deadline, loop, on_deadline, d);
     timer_init(&d->start, loop, on_start, d);
     timer_init(&d->patience, loop, on_patience_over, d);
-    timer_init(&d->news, loop, on_news, d);
+    timer_init(&d->news, loop, on_dialer_news, d);
     watch_init(&d->watch, loop, on_ready, d);
     timer_start(&d->deadline, (uint64_t)timeout_ms * 1000);
     timer_start(&d->start, 0);

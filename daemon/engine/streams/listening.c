@@ -28,7 +28,7 @@ static const char *missing_address(const struct url *url, enum io what)
     return what == IO_NO_ADDRESS ? "this host does not have the address" : NULL;
 }
 
-static int failed(const struct url *url, int failure, struct udptun_error *err)
+static int listening_failed(const struct url *url, int failure, struct udptun_error *err)
 {
     char place[URL_TEXT_SIZE];
     struct url plain = *url;
@@ -74,7 +74,7 @@ int listening_open(struct listening *l, const struct url *url, struct udptun_err
     else
         failure = open_at(l, url);
     if (failure)
-        return failed(url, failure, err);
+        return listening_failed(url, failure, err);
     l->kind = url->kind;
     if (url->kind == URL_UNIX) {
         memcpy(l->path, url->path, sizeof l->path);

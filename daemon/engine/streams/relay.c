@@ -52,7 +52,7 @@ void relay_stop(struct relay *r)
     free(r);
 }
 
-static void finish(struct relay *r)
+static void relay_finish(struct relay *r)
 {
     void (*done)(void *arg) = r->done;
     void *arg = r->arg;
@@ -75,17 +75,17 @@ static void end_direction(struct relay_end *from)
     watch_end(from);
     socket_end(other_of(from)->socket);
     if (r->ends[0].ended && r->ends[1].ended)
-        finish(r);
+        relay_finish(r);
 }
 
 /* False: the stream is broken. */
-static bool push(struct relay_end *to, const uint8_t *data, size_t size, size_t *sent)
+static bool relay_push(struct relay_end *to, const uint8_t *data, size_t size, size_t *sent)
 {
     int failure = socket_write(to->socket, data, size, sent);
     return failure == 0 || io_of(failure) == IO_AGAIN;
 }
 
-static bool hold(struct relay_end *from, const uint8_t *data, size_t size)
+static bool relay_hold(struct relay_end *from, const uint8_t *data, size_t size)
 {
     from->held = (uint8_t *)malloc(size);
     if (!from->held)
@@ -98,7 +98,7 @@ static bool hold(struct relay_end *from, const uint8_t *data, size_t size)
     return true;
 }
 
-static void read_some(struct relay_end *from, uint8_t *buffer)
+static void relay_read_some(struct relay_end *from, uint8_t *buffer)
 {
     size_t got, sent;
     int failure = socket_read(from->socket, buffer, MAX_PIECE, &got);
@@ -108,9 +108,9 @@ static void read_some(struct relay_end *from, uint8_t *buffer)
         end_direction(from);
         return;
     }
-    if (failure || !push(other_of(from), buffer, got, &sent) ||
-        (sent < got && !hold(from, buffer + sent, got - sent)))
-        finish(from->relay);
+    if (failure || !relay_push(other_of(from), buffer, got, &sent) ||
+        (sent < got && !relay_hold(from, buffer + sent, got - sent)))
+        relay_finish(from->relay);
 }
 
 /* False: the relay is gone. */
@@ -118,8 +118,8 @@ static bool write_held(struct relay_end *to)
 {
     struct relay_end *from = other_of(to);
     size_t sent;
-    if (!push(to, from->held + from->held_at, from->held_size - from->held_at, &sent)) {
-        finish(to->relay);
+    if (!relay_push(to, from->held + from->held_at, from->held_size - from->held_at, &sent)) {
+        relay_finish(to->relay);
         return false;
     }
     from->held_at += sent;
@@ -138,12 +138,12 @@ static void on_ready(void *arg, unsigned events)
     if ((events & LOOP_WRITE) && !write_held(end))
         return;
     if (events & LOOP_READ)
-        read_some(end, end->relay->engine->read_buffer);
+        relay_read_some(end, end->relay->engine->read_buffer);
 }
 
 static void on_address_gone(void *arg)
 {
-    finish((struct relay *)arg);
+    relay_finish((struct relay *)arg);
 }
 
 static bool init_end(struct relay *r, int index, udptun_socket socket)

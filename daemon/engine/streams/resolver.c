@@ -63,7 +63,7 @@ static bool normalize(const char *name, size_t len, char out[HOST_NAME_SIZE], si
 }
 
 /* The loop goes round the list as it was: what a callback asks for comes in the next turn. */
-static void deliver(void *arg)
+static void resolver_deliver(void *arg)
 {
     struct resolver *r = (struct resolver *)arg;
     struct list now;
@@ -102,13 +102,13 @@ struct resolver *resolver_new(struct loop *loop, const struct socket_rules *rule
     table_init(&r->entries);
     list_init(&r->lru);
     list_init(&r->ready);
-    timer_init(&r->deliver, loop, deliver, r);
+    timer_init(&r->deliver, loop, resolver_deliver, r);
     timer_init(&r->idle, loop, entries_idle, r);
     randombytes_buf(r->key, sizeof r->key);
     return r;
 }
 
-static void free_entry(struct table_node *node, void *arg)
+static void resolver_free_entry(struct table_node *node, void *arg)
 {
     (void)arg;
     entry_free(table_entry(node, struct cached_name, node));
@@ -122,7 +122,7 @@ void resolver_free(struct resolver *r)
     names_free(r->names);
     timer_stop(&r->deliver);
     timer_stop(&r->idle);
-    table_each(&r->entries, free_entry, NULL);
+    table_each(&r->entries, resolver_free_entry, NULL);
     table_fini(&r->entries);
     free(r);
 }

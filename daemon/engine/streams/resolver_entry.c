@@ -21,14 +21,14 @@ struct name_key {
 
 /* ---- entries ------------------------------------------------------------------------------- */
 
-static bool same_name(const struct table_node *node, const void *key)
+static bool resolver_entry_same_name(const struct table_node *node, const void *key)
 {
     const struct cached_name *e = table_entry(node, const struct cached_name, node);
     const struct name_key *k = (const struct name_key *)key;
     return e->name_len == k->len && memcmp(e->name, k->name, k->len) == 0;
 }
 
-static uint64_t hash_name(const struct resolver *r, const char *name, size_t len)
+static uint64_t resolver_entry_hash_name(const struct resolver *r, const char *name, size_t len)
 {
     uint64_t hash;
     _Static_assert(sizeof hash == crypto_shorthash_BYTES, "SipHash gives 64 bits");
@@ -39,7 +39,8 @@ static uint64_t hash_name(const struct resolver *r, const char *name, size_t len
 struct cached_name *entry_find(const struct resolver *r, const char *name, size_t len)
 {
     struct name_key key = {name, len};
-    struct table_node *node = table_find(&r->entries, hash_name(r, name, len), same_name, &key);
+    struct table_node *node = table_find(&r->entries, resolver_entry_hash_name(r, name, len),
+                                         resolver_entry_same_name, &key);
     return node ? table_entry(node, struct cached_name, node) : NULL;
 }
 
@@ -53,7 +54,7 @@ void entry_free(struct cached_name *e)
 }
 
 /* Makes room for one more. */
-static bool evict(struct resolver *r)
+static bool resolver_entry_evict(struct resolver *r)
 {
     LIST_FOREACH_SAFE (node, &r->lru) {
         struct cached_name *e = list_entry(node, struct cached_name, lru);
@@ -90,7 +91,7 @@ static void on_patience(void *arg)
 
 struct cached_name *entry_new(struct resolver *r, const char *name, size_t len)
 {
-    if (r->entries.count >= MAX_ENTRIES && !evict(r))
+    if (r->entries.count >= MAX_ENTRIES && !resolver_entry_evict(r))
         return NULL;
     struct cached_name *e = (struct cached_name *)calloc(1, sizeof *e + len + 1);
     if (!e)
@@ -101,7 +102,7 @@ struct cached_name *entry_new(struct resolver *r, const char *name, size_t len)
     e->owner = r;
     e->name_len = len;
     memcpy(e->name, name, len);
-    if (table_insert(&r->entries, &e->node, hash_name(r, name, len)) < 0) {
+    if (table_insert(&r->entries, &e->node, resolver_entry_hash_name(r, name, len)) < 0) {
         free(e);
         return NULL;
     }

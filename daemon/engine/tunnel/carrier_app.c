@@ -28,7 +28,7 @@ struct udptun_stream {
     char reason[128];
 };
 
-static struct udptun_stream *of(struct carrier *c)
+static struct udptun_stream *carrier_app_of(struct carrier *c)
 {
     return (struct udptun_stream *)c;
 }
@@ -57,9 +57,9 @@ static long write_some(struct udptun_stream *s)
     return taken > 0 && (size_t)taken > spans[0].size ? UDPTUN_E_INVALID : taken;
 }
 
-static void flush(struct carrier *c)
+static void carrier_app_flush(struct carrier *c)
 {
-    struct udptun_stream *s = of(c);
+    struct udptun_stream *s = carrier_app_of(c);
     if (!s->open)
         return;
     long taken;
@@ -72,9 +72,9 @@ static void flush(struct carrier *c)
     defer(s);
 }
 
-static void close_stream(struct carrier *c)
+static void carrier_app_close_stream(struct carrier *c)
 {
-    struct udptun_stream *s = of(c);
+    struct udptun_stream *s = carrier_app_of(c);
     struct tunnel *t = c->tunnel;
     const struct udptun_callbacks *callbacks = tunnel_callbacks(t);
     list_remove(&s->deferred);
@@ -87,7 +87,8 @@ static void close_stream(struct carrier *c)
     free(s);
 }
 
-static const struct carrier_ops stream_ops = {.flush = flush, .close = close_stream};
+static const struct carrier_ops stream_ops = {.flush = carrier_app_flush,
+                                              .close = carrier_app_close_stream};
 
 static struct udptun_stream *stream_new(struct tunnel *t, struct udptun_conn *conn)
 {
@@ -154,7 +155,7 @@ static void act(struct udptun_stream *s)
     }
     if (s->writable) {
         s->writable = false;
-        flush(&s->base);
+        carrier_app_flush(&s->base);
     }
 }
 
@@ -234,7 +235,7 @@ void udptun_stream_closed(udptun_stream *stream, const char *reason)
     engine_call(stream->base.tunnel->engine, run_closed, &call);
 }
 
-static void hold(struct udptun_stream *s, const void *data, size_t size)
+static void carrier_app_hold(struct udptun_stream *s, const void *data, size_t size)
 {
     if (s->held_size + size > s->held_capacity) {
         size_t capacity = 2 * (s->held_size + size);
@@ -262,7 +263,7 @@ static void run_input(void *arg)
         return;
     engine_refresh(e);
     if (e->in_app > 0 || !s->open || s->held_size > 0) {
-        hold(s, call->data, call->size);
+        carrier_app_hold(s, call->data, call->size);
         return;
     }
     carrier_input(&s->base, (const uint8_t *)call->data, call->size);

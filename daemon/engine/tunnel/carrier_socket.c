@@ -19,12 +19,12 @@ struct socket_carrier {
     struct io_watch watch; /* LOOP_WRITE only while the socket is full */
 };
 
-static struct socket_carrier *of(struct carrier *c)
+static struct socket_carrier *carrier_socket_of(struct carrier *c)
 {
     return (struct socket_carrier *)c;
 }
 
-static void lost(struct socket_carrier *s, int failure)
+static void carrier_socket_lost(struct socket_carrier *s, int failure)
 {
     struct tunnel *t = s->base.tunnel;
     char text[IO_TEXT_SIZE];
@@ -35,7 +35,7 @@ static void lost(struct socket_carrier *s, int failure)
 }
 
 /* False: the carrier is gone. */
-static bool read_some(struct socket_carrier *s)
+static bool carrier_socket_read_some(struct socket_carrier *s)
 {
     uint8_t *buffer = s->base.tunnel->engine->read_buffer;
     for (int i = 0; i < MAX_READS; i++) {
@@ -44,7 +44,7 @@ static bool read_some(struct socket_carrier *s)
         if (failure && io_of(failure) == IO_AGAIN)
             return true;
         if (got == 0) {
-            lost(s, failure);
+            carrier_socket_lost(s, failure);
             return false;
         }
         if (!carrier_input(&s->base, buffer, got))
@@ -55,9 +55,9 @@ static bool read_some(struct socket_carrier *s)
     return true;
 }
 
-static void flush(struct carrier *c)
+static void carrier_socket_flush(struct carrier *c)
 {
-    struct socket_carrier *s = of(c);
+    struct socket_carrier *s = carrier_socket_of(c);
     uint64_t now_us = c->tunnel->engine->loop.now_us;
     unsigned events = LOOP_READ | LOOP_WRITE;
     for (int i = 0; i < MAX_WRITES; i++) {
@@ -73,7 +73,7 @@ static void flush(struct carrier *c)
             spans[j] = (struct io_span){out[j].data, out[j].size};
         int failure = socket_write_spans(s->socket, spans, (size_t)count, &sent);
         if (failure && io_of(failure) != IO_AGAIN) {
-            lost(s, failure);
+            carrier_socket_lost(s, failure);
             return;
         }
         if (sent == 0)
@@ -87,23 +87,24 @@ static void on_ready(void *arg, unsigned events)
 {
     struct socket_carrier *s = (struct socket_carrier *)arg;
     struct tunnel *t = s->base.tunnel;
-    if ((events & LOOP_READ) && !read_some(s))
+    if ((events & LOOP_READ) && !carrier_socket_read_some(s))
         return;
     if (events & LOOP_WRITE) {
-        flush(&s->base);
+        carrier_socket_flush(&s->base);
         tunnel_touch(t);
     }
 }
 
-static void close_socket(struct carrier *c)
+static void carrier_socket_close_socket(struct carrier *c)
 {
-    struct socket_carrier *s = of(c);
+    struct socket_carrier *s = carrier_socket_of(c);
     watch_stop(&s->watch);
     socket_close(s->socket);
     free(s);
 }
 
-static const struct carrier_ops socket_ops = {.flush = flush, .close = close_socket};
+static const struct carrier_ops socket_ops = {.flush = carrier_socket_flush,
+                                              .close = carrier_socket_close_socket};
 
 bool carrier_attach_socket(struct tunnel *t, struct udptun_conn *conn, udptun_socket socket)
 {

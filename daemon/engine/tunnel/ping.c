@@ -16,7 +16,7 @@ struct app_ping {
     void *arg;
 };
 
-static void finish(struct app_ping *ping, int code, uint64_t rtt_us)
+static void ping_finish(struct app_ping *ping, int code, uint64_t rtt_us)
 {
     struct udptun_engine *e = ping->tunnel->engine;
     timer_stop(&ping->timeout);
@@ -27,7 +27,7 @@ static void finish(struct app_ping *ping, int code, uint64_t rtt_us)
 
 static void on_timeout(void *arg)
 {
-    finish((struct app_ping *)arg, UDPTUN_E_TIMEOUT, 0);
+    ping_finish((struct app_ping *)arg, UDPTUN_E_TIMEOUT, 0);
 }
 
 void ping_answered(struct tunnel *t, uint64_t token, uint64_t rtt_us)
@@ -35,7 +35,7 @@ void ping_answered(struct tunnel *t, uint64_t token, uint64_t rtt_us)
     LIST_FOREACH_SAFE (node, &t->pings) {
         struct app_ping *ping = list_entry(node, struct app_ping, node);
         if (ping->token == token) {
-            finish(ping, UDPTUN_OK, rtt_us);
+            ping_finish(ping, UDPTUN_OK, rtt_us);
             return;
         }
     }
@@ -44,7 +44,7 @@ void ping_answered(struct tunnel *t, uint64_t token, uint64_t rtt_us)
 void pings_fail(struct tunnel *t)
 {
     while (!list_empty(&t->pings))
-        finish(list_entry(t->pings.next, struct app_ping, node), UDPTUN_E_UNREACHABLE, 0);
+        ping_finish(list_entry(t->pings.next, struct app_ping, node), UDPTUN_E_UNREACHABLE, 0);
 }
 
 struct ping_call {
@@ -56,7 +56,7 @@ struct ping_call {
     int code;
 };
 
-static int start(const struct ping_call *call)
+static int ping_start(const struct ping_call *call)
 {
     struct udptun_engine *e = call->engine;
     struct tunnel *t = tunnel_find(e, call->name);
@@ -86,17 +86,17 @@ static int start(const struct ping_call *call)
     return UDPTUN_OK;
 }
 
-static void run(void *arg)
+static void ping_run(void *arg)
 {
     struct ping_call *call = (struct ping_call *)arg;
     engine_refresh(call->engine);
-    call->code = start(call);
+    call->code = ping_start(call);
 }
 
 int udptun_ping(udptun_engine *engine, const char *name, uint32_t timeout_ms,
                 void (*done)(void *arg, int code, uint64_t rtt_us), void *arg)
 {
     struct ping_call call = {engine, name, timeout_ms, done, arg, UDPTUN_OK};
-    engine_call(engine, run, &call);
+    engine_call(engine, ping_run, &call);
     return call.code;
 }

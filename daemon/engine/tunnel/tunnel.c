@@ -196,7 +196,7 @@ static void configure_machine(struct tunnel *t)
 
 /* Flows found no descriptor or port. Where one has been idle, it ends for each of them: an app that
  * sends again gets its place. Not earlier: the machine was on the stack. */
-static void make_room(struct tunnel *t)
+static void tunnel_make_room(struct tunnel *t)
 {
     while (t->room_wanted > 0 &&
            udptun_machine_make_room(t->machine, EVICT_IDLE_US, t->engine->loop.now_us))
@@ -210,7 +210,7 @@ static void tunnel_flush(struct tunnel *t)
     if (!t->machine)
         return;
     if (t->room_wanted > 0)
-        make_room(t);
+        tunnel_make_room(t);
     if (t->configure_pending)
         configure_machine(t);
     write_ready(t);
@@ -241,7 +241,7 @@ static void unlisten(struct tunnel *t)
         t->role->unlisten(t);
 }
 
-static void leave(struct tunnel *t)
+static void tunnel_leave(struct tunnel *t)
 {
     if (is_enabled(t) && t->role->bury)
         t->role->bury(t);
@@ -282,7 +282,7 @@ static int open_listener(struct tunnel *t, struct tunnel *heir_of, struct udptun
     return error_set(err, UDPTUN_E_NOMEM, NULL, "%s: out of memory", tunnel_name(t));
 }
 
-static int start(struct tunnel *t, struct tunnel *heir_of, struct udptun_error *err)
+static int tunnel_start(struct tunnel *t, struct tunnel *heir_of, struct udptun_error *err)
 {
     struct socket_rules rules = tunnel_rules(t);
     t->resolver = resolver_new(&t->engine->loop, &rules, t->engine->hosts);
@@ -337,7 +337,7 @@ struct tunnel *tunnel_new(struct udptun_engine *e, struct tunnel_settings *confi
         tunnel_enter_state(t, UDPTUN_DISABLED, "");
         return t;
     }
-    if (start(t, heir_of, err) == UDPTUN_OK)
+    if (tunnel_start(t, heir_of, err) == UDPTUN_OK)
         return t;
     t->config = NULL; /* it stays the caller's */
     tunnel_free(t);
@@ -350,7 +350,7 @@ void tunnel_bury(struct tunnel *t)
     listening_close(&t->listening);
     timer_stop(&t->listen_check);
     pings_fail(t);
-    leave(t);
+    tunnel_leave(t);
     t->dead = true;
 }
 
@@ -364,7 +364,7 @@ void tunnel_free(struct tunnel *t)
     }
     unlisten(t);
     pings_fail(t);
-    leave(t);
+    tunnel_leave(t);
     udptun_machine_free(t->machine);
     udp_sender_flush(e->sender);
     t->role->free(t);

@@ -28,13 +28,13 @@ static const char *config_name(const void *config)
     return ((const struct tunnel_settings *)config)->given.name;
 }
 
-static enum entry_change compare(const struct entry *o, const void *config)
+static enum entry_change tunnel_entry_compare(const struct entry *o, const void *config)
 {
     return tunnel_settings_compare(list_entry(o, const struct tunnel, entry)->config,
                                    (const struct tunnel_settings *)config);
 }
 
-static void adopt(struct entry *o, const void *config)
+static void tunnel_entry_adopt(struct entry *o, const void *config)
 {
     tunnel_of(o)->config->given.callbacks =
         ((const struct tunnel_settings *)config)->given.callbacks;
@@ -51,8 +51,8 @@ static bool goes_on(const struct tunnel *t, const struct tunnel *old)
     return (t->server && old->server) || (t->local && old->local && t->config->has_identity);
 }
 
-static struct entry *start(struct udptun_engine *e, void *config, struct entry *old,
-                           struct udptun_error *err)
+static struct entry *tunnel_entry_start(struct udptun_engine *e, void *config, struct entry *old,
+                                        struct udptun_error *err)
 {
     struct tunnel *t =
         tunnel_new(e, (struct tunnel_settings *)config, old ? tunnel_of(old) : NULL, err);
@@ -67,7 +67,7 @@ static void started(struct entry *o)
     tunnel_tell_ready(tunnel_of(o));
 }
 
-static void removed(struct entry *o, bool with_engine)
+static void tunnel_entry_removed(struct entry *o, bool with_engine)
 {
     struct tunnel *t = tunnel_of(o);
     t->farewell = with_engine && t->config->given.keep_session ? UDPTUN_MACHINE_STOP_KEEP
@@ -80,7 +80,7 @@ static void bury(struct entry *o)
     tunnel_bury(tunnel_of(o));
 }
 
-static void free_entry(struct entry *o)
+static void tunnel_entry_free_entry(struct entry *o)
 {
     tunnel_free(tunnel_of(o));
 }
@@ -93,8 +93,8 @@ static bool uses(const struct entry *o, const char *name)
 }
 
 /* A server's flows leave by the pipe. */
-static int fits(const struct entry *o, const struct entry *used, const void *config,
-                struct udptun_error *err)
+static int tunnel_entry_fits(const struct entry *o, const struct entry *used, const void *config,
+                             struct udptun_error *err)
 {
     const struct entry_pipe *pipe = used->kind->pipe;
     if (!pipe || !pipe->offered(used, NULL) || pipe->offered(used, config))
@@ -113,15 +113,15 @@ const struct entry_kind tunnel_kind = {
     .config_new = config_new_kind,
     .config_free = config_free_kind,
     .config_name = config_name,
-    .compare = compare,
-    .adopt = adopt,
+    .compare = tunnel_entry_compare,
+    .adopt = tunnel_entry_adopt,
     .reconfigure = reconfigure,
-    .start = start,
+    .start = tunnel_entry_start,
     .started = started,
-    .removed = removed,
+    .removed = tunnel_entry_removed,
     .bury = bury,
-    .free = free_entry,
+    .free = tunnel_entry_free_entry,
     .uses = uses,
-    .fits = fits,
+    .fits = tunnel_entry_fits,
     .network_changed = network_changed,
 };

@@ -161,7 +161,7 @@ static void read_control(struct msghdr *header, struct udp_run *run)
 }
 
 /* The kernel has overwritten the sizes in those that it filled. */
-static void prepare(struct udp_batch *batch)
+static void datagram_prepare(struct udp_batch *batch)
 {
     for (int i = 0; i < batch->used; i++)
         batch->messages[i].msg_hdr = (struct msghdr){
@@ -182,7 +182,7 @@ bool udp_batch_was_full(const struct udp_batch *batch)
 
 int udp_receive(struct udp_batch *batch, udptun_socket socket, udp_received *received, void *arg)
 {
-    prepare(batch);
+    datagram_prepare(batch);
     int count = recvmmsg(socket, batch->messages, SLOTS, MSG_DONTWAIT, NULL);
     if (count < 0)
         return 0;

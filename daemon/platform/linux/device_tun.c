@@ -135,7 +135,7 @@ bool tun_describe(int fd, struct device *d, struct tun_traits *traits)
 }
 
 /* "ADDRESS/PREFIX" into its parts; without a prefix a host's own. False: it is none. */
-static bool parse_cidr(const char *text, int family, void *address, unsigned *prefix)
+static bool device_tun_parse_cidr(const char *text, int family, void *address, unsigned *prefix)
 {
     char copy[INET6_ADDRSTRLEN + 5];
     unsigned most = family == AF_INET ? 32 : 128;
@@ -158,7 +158,7 @@ static int set_address4(int fd, struct ifreq *request, const char *text, struct 
 {
     struct sockaddr_in address = {.sin_family = AF_INET};
     unsigned prefix;
-    if (!parse_cidr(text, AF_INET, &address.sin_addr, &prefix))
+    if (!device_tun_parse_cidr(text, AF_INET, &address.sin_addr, &prefix))
         return error_set(err, UDPTUN_E_INVALID, "address",
                          "address: '%s' is no IPv4 address/prefix", text);
     memcpy(&request->ifr_addr, &address, sizeof address);
@@ -186,7 +186,7 @@ static int set_address6(const char *name, const char *text, struct udptun_error 
 {
     struct in6_ifreq request = {.ifr6_ifindex = (int)if_nametoindex(name)};
     unsigned prefix;
-    if (!parse_cidr(text, AF_INET6, &request.ifr6_addr, &prefix))
+    if (!device_tun_parse_cidr(text, AF_INET6, &request.ifr6_addr, &prefix))
         return error_set(err, UDPTUN_E_INVALID, "address6",
                          "address6: '%s' is no IPv6 address/prefix", text);
     request.ifr6_prefixlen = prefix;

@@ -18,7 +18,7 @@
 #define CGROUPS "/sys/fs/cgroup"
 
 /* The smaller of `most` and what the file says; "max", and no file, say nothing. */
-static uint64_t least(const char *path, uint64_t most)
+static uint64_t memory_least(const char *path, uint64_t most)
 {
     char text[32] = "", *end;
     FILE *f = fopen(path, "re");
@@ -45,7 +45,7 @@ static uint64_t least_of_groups(uint64_t most)
         group[strcspn(group, "\n")] = '\0';
         for (char *slash; *group; *slash = '\0') {
             snprintf(path, sizeof path, CGROUPS "%s/memory.max", group);
-            most = least(path, most);
+            most = memory_least(path, most);
             slash = strrchr(group, '/');
         }
     }
@@ -57,8 +57,8 @@ uint64_t memory_available(void)
 {
     long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
     uint64_t most = pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : UINT64_MAX;
-    most = least(CGROUPS "/memory.max", most);                   /* a container sees its own root */
-    most = least(CGROUPS "/memory/memory.limit_in_bytes", most); /* version 1 */
+    most = memory_least(CGROUPS "/memory.max", most); /* a container sees its own root */
+    most = memory_least(CGROUPS "/memory/memory.limit_in_bytes", most); /* version 1 */
     most = least_of_groups(most);
     return most == UINT64_MAX ? 0 : most;
 }

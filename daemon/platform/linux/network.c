@@ -19,7 +19,7 @@ struct network_watch {
 };
 
 /* What the messages say does not matter, nor does it when some were lost (ENOBUFS). */
-static void on_news(void *arg, unsigned events)
+static void on_network_news(void *arg, unsigned events)
 {
     (void)events;
     struct network_watch *watch = (struct network_watch *)arg;
@@ -36,7 +36,7 @@ static void on_settled(void *arg)
     watch->changed(watch->arg);
 }
 
-static int open_socket(void)
+static int network_open_socket(void)
 {
     int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
     struct sockaddr_nl at = {.nl_family = AF_NETLINK,
@@ -52,14 +52,14 @@ static int open_socket(void)
 struct network_watch *network_watch_new(struct loop *loop, network_changed *changed, void *arg)
 {
     struct network_watch *watch = (struct network_watch *)calloc(1, sizeof *watch);
-    int fd = watch ? open_socket() : -1;
+    int fd = watch ? network_open_socket() : -1;
     if (fd < 0) {
         free(watch);
         return NULL;
     }
     watch->changed = changed;
     watch->arg = arg;
-    watch_init(&watch->news, loop, on_news, watch);
+    watch_init(&watch->news, loop, on_network_news, watch);
     timer_init(&watch->settle, loop, on_settled, watch);
     if (watch_start(&watch->news, fd, LOOP_READ) == UDPTUN_OK)
         return watch;

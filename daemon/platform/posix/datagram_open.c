@@ -34,7 +34,7 @@ int udp_connect(udptun_socket s, const struct udptun_endpoint *to)
     return connect(s, &sa.any, size) < 0 ? socket_making_error() : 0;
 }
 
-static uint32_t path_mtu(udptun_socket s, int family)
+static uint32_t datagram_open_path_mtu(udptun_socket s, int family)
 {
     int value = 0;
 #if defined(IP_MTU) && defined(IPV6_MTU)
@@ -64,7 +64,7 @@ int udp_route_to(const struct udptun_endpoint *to, const struct socket_rules *ru
         route->source = socket_own(s);
         route->source.port = 0;
         route->source.scope = 0;
-        route->mtu = path_mtu(s, family);
+        route->mtu = datagram_open_path_mtu(s, family);
     }
     socket_close(s);
     return failure;

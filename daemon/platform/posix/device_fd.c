@@ -128,7 +128,7 @@ static const struct device_ops vnet_ops = {.read = tun_vnet_read,
                                            .close = device_fd_close,
                                            .watch = device_fd_watch};
 
-static int refuse(struct udptun_error *err, const char *what)
+static int device_fd_refuse(struct udptun_error *err, const char *what)
 {
     return error_set(err, UDPTUN_E_INVALID, "device",
                      "device: the descriptor is %s; a TUN device or a connected datagram or "
@@ -139,7 +139,7 @@ static int refuse(struct udptun_error *err, const char *what)
 static int check_traits(const struct tun_traits *traits, struct udptun_error *err)
 {
     if (traits->is_tap)
-        return refuse(err, "a TAP device, which carries Ethernet frames");
+        return device_fd_refuse(err, "a TAP device, which carries Ethernet frames");
     return UDPTUN_OK;
 }
 
@@ -151,18 +151,18 @@ static int check_socket(int fd, struct udptun_error *err)
     socklen_t size = sizeof type;
     struct sockaddr_storage peer;
     if (fstat(fd, &st) == 0 && !S_ISSOCK(st.st_mode))
-        return refuse(err, S_ISFIFO(st.st_mode)  ? "a pipe"
-                           : S_ISREG(st.st_mode) ? "a file"
-                                                 : "not a TUN device nor a socket");
+        return device_fd_refuse(err, S_ISFIFO(st.st_mode)  ? "a pipe"
+                                     : S_ISREG(st.st_mode) ? "a file"
+                                                           : "not a TUN device nor a socket");
     if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 ||
         (type != SOCK_SEQPACKET && type != SOCK_DGRAM))
-        return refuse(err, "a socket that does not keep packets apart");
+        return device_fd_refuse(err, "a socket that does not keep packets apart");
     size = sizeof listens;
     if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens)
-        return refuse(err, "a listening socket");
+        return device_fd_refuse(err, "a listening socket");
     size = sizeof peer;
     if (getpeername(fd, (struct sockaddr *)&peer, &size) < 0)
-        return refuse(err, "a socket without a peer");
+        return device_fd_refuse(err, "a socket without a peer");
     return UDPTUN_OK;
 }
 

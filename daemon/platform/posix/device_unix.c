@@ -87,7 +87,7 @@ static const struct device_ops unix_ops = {
     .read = unix_read, .write = unix_write, .close = unix_close, .watch = device_fd_watch};
 
 /* Whether the socket at the path has nobody behind it; then it may be replaced. */
-static bool is_stale(const struct sockaddr_un *address)
+static bool device_unix_is_stale(const struct sockaddr_un *address)
 {
     struct stat st;
     if (lstat(address->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
@@ -115,7 +115,7 @@ struct device *device_open_unix(const char *path, uint32_t mtu, struct udptun_er
         goto fail;
     }
     memcpy(u->address.sun_path, path, strlen(path) + 1);
-    if (is_stale(&u->address))
+    if (device_unix_is_stale(&u->address))
         unlink(path);
     fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
     if (fd < 0 || bind(fd, (struct sockaddr *)&u->address, sizeof u->address) < 0 ||

@@ -64,7 +64,7 @@ static bool ends_name(char c)
 }
 
 /* FNV-1a of the lower case of what stands before the end of a name. */
-static uint32_t hash_name(const char *name, const char *end, size_t *len)
+static uint32_t hosts_hash_name(const char *name, const char *end, size_t *len)
 {
     uint32_t hash = 0x811c9dc5;
     const char *at = name;
@@ -110,7 +110,7 @@ static bool note_line(const struct index *x, const char *line, const char *end, 
     bool is_address = true;
     while (line < end && *line != '#') {
         size_t len;
-        uint32_t hash = hash_name(line, end, &len);
+        uint32_t hash = hosts_hash_name(line, end, &len);
         if (len && !is_address && !note_name(f, (size_t)(line - x->text), hash))
             return false;
         is_address = is_address && len == 0;
@@ -141,7 +141,7 @@ static void index_text(struct index *x)
     free(f.names);
 }
 
-static void forget(struct index *x)
+static void hosts_forget(struct index *x)
 {
     free(x->text);
     free(x->slots);
@@ -168,7 +168,7 @@ static bool read_text(struct index *x, int fd, size_t size)
 static void load(struct index *x)
 {
     struct stat st;
-    forget(x);
+    hosts_forget(x);
     x->stamp = file_stamp_at(HOSTS_PATH);
     int fd = open(HOSTS_PATH, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
@@ -213,7 +213,7 @@ static void take_over(struct hosts *h)
 {
     thread_join(h->reader);
     h->reader = NULL;
-    forget(&h->index);
+    hosts_forget(&h->index);
     h->index = h->read;
     h->read = (struct index){0};
 }
@@ -240,7 +240,7 @@ void hosts_free(struct hosts *h)
         return;
     if (h->reader)
         take_over(h);
-    forget(&h->index);
+    hosts_forget(&h->index);
     free(h);
 }
 
@@ -249,7 +249,7 @@ size_t hosts_find(struct hosts *h, const char *name, struct udptun_endpoint *add
     struct file_stamp stamp = file_stamp_at(HOSTS_PATH);
     const struct index *x = &h->index;
     size_t len, count = 0;
-    uint32_t hash = hash_name(name, name + strlen(name), &len);
+    uint32_t hash = hosts_hash_name(name, name + strlen(name), &len);
     if (h->reader && atomic_load(&h->is_done))
         take_over(h);
     if (!h->reader && !file_stamp_equal(&stamp, &x->stamp))

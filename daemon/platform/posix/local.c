@@ -15,7 +15,7 @@ enum { MOST_DESCRIPTORS = 16 };
 #define MSG_CMSG_CLOEXEC 0
 #endif
 
-static void take(const struct cmsghdr *header, udptun_socket *fds, size_t room, size_t *count)
+static void local_take(const struct cmsghdr *header, udptun_socket *fds, size_t room, size_t *count)
 {
     size_t came = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
     for (size_t i = 0; i < came; i++) {
@@ -49,7 +49,7 @@ int local_read(udptun_socket s, void *to, size_t size, size_t *got, udptun_socke
     *got = (size_t)result;
     for (struct cmsghdr *h = CMSG_FIRSTHDR(&message); h; h = CMSG_NXTHDR(&message, h))
         if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS)
-            take(h, fds, room, count);
+            local_take(h, fds, room, count);
     return 0;
 }
 

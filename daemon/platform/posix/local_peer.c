@@ -11,7 +11,7 @@
 #include "daemon/platform/local.h"
 
 #ifdef SO_PEERCRED
-static int ask(udptun_socket s, uid_t *uid, gid_t *gid, int64_t *process)
+static int local_peer_ask(udptun_socket s, uid_t *uid, gid_t *gid, int64_t *process)
 {
     struct ucred cred;
     socklen_t size = sizeof cred;
@@ -23,7 +23,7 @@ static int ask(udptun_socket s, uid_t *uid, gid_t *gid, int64_t *process)
     return 0;
 }
 #else
-static int ask(udptun_socket s, uid_t *uid, gid_t *gid, int64_t *process)
+static int local_peer_ask(udptun_socket s, uid_t *uid, gid_t *gid, int64_t *process)
 {
     *process = 0;
     return getpeereid(s, uid, gid) < 0 ? errno : 0;
@@ -35,7 +35,7 @@ int local_peer(udptun_socket s, struct local_user *user)
     uid_t uid = 0;
     gid_t gid = 0;
     int64_t process = 0;
-    int failure = ask(s, &uid, &gid, &process);
+    int failure = local_peer_ask(s, &uid, &gid, &process);
     if (failure)
         return failure;
     *user = (struct local_user){.id = uid,

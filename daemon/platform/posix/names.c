@@ -112,7 +112,7 @@ static void on_ready(void *arg, unsigned events)
     follow_timeout(a);
 }
 
-static void unwatch(struct watched *w)
+static void names_unwatch(struct watched *w)
 {
     watch_stop(&w->watch);
     list_remove(&w->link);
@@ -127,14 +127,14 @@ static struct watched *watched_of(struct names *a, int fd)
     return NULL;
 }
 
-static void on_state(void *data, ares_socket_t fd, int readable, int writable)
+static void on_names_state(void *data, ares_socket_t fd, int readable, int writable)
 {
     struct names *a = (struct names *)data;
     struct watched *w = watched_of(a, fd);
     unsigned events = (readable ? LOOP_READ : 0u) | (writable ? LOOP_WRITE : 0u);
     if (events == 0) {
         if (w)
-            unwatch(w);
+            names_unwatch(w);
         return;
     }
     if (w) {
@@ -152,7 +152,7 @@ static void on_state(void *data, ares_socket_t fd, int readable, int writable)
         free(w);
 }
 
-static ares_socket_t open_socket(int family, int type, int protocol, void *data)
+static ares_socket_t names_open_socket(int family, int type, int protocol, void *data)
 {
     (void)protocol;
     (void)data;
@@ -164,12 +164,12 @@ static ares_socket_t open_socket(int family, int type, int protocol, void *data)
     return ARES_SOCKET_BAD;
 }
 
-static int close_socket(ares_socket_t fd, void *data)
+static int names_close_socket(ares_socket_t fd, void *data)
 {
     /* c-ares also closes sockets of which it never said a word. */
     struct watched *w = watched_of((struct names *)data, fd);
     if (w)
-        unwatch(w);
+        names_unwatch(w);
     return close(fd);
 }
 
@@ -188,8 +188,8 @@ static int connect_socket(ares_socket_t fd, const struct sockaddr *sa, ares_sock
     return -1;
 }
 
-static ares_ssize_t receive(ares_socket_t fd, void *buffer, size_t size, int flags,
-                            struct sockaddr *sa, ares_socklen_t *sa_size, void *data)
+static ares_ssize_t names_receive(ares_socket_t fd, void *buffer, size_t size, int flags,
+                                  struct sockaddr *sa, ares_socklen_t *sa_size, void *data)
 {
     (void)data;
     return recvfrom(fd, buffer, size, flags, sa, sa_size);
@@ -203,10 +203,10 @@ static ares_ssize_t send_vector(ares_socket_t fd, const struct iovec *iov, int c
 }
 
 static const struct ares_socket_functions socket_functions = {
-    .asocket = open_socket,
-    .aclose = close_socket,
+    .asocket = names_open_socket,
+    .aclose = names_close_socket,
     .aconnect = connect_socket,
-    .arecvfrom = receive,
+    .arecvfrom = names_receive,
     .asendv = send_vector,
 };
 
@@ -225,7 +225,7 @@ struct names *names_new(struct loop *loop, const struct socket_rules *rules, str
     struct ares_options options = {.timeout = TRY_TIMEOUT_MS,
                                    .tries = TRIES,
                                    .lookups = lookups,
-                                   .sock_state_cb = on_state,
+                                   .sock_state_cb = on_names_state,
                                    .sock_state_cb_data = a};
     int given = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB;
     if (ares_init_options(&a->channel, &options, given) != ARES_SUCCESS) {
@@ -243,7 +243,7 @@ void names_free(struct names *a)
     ares_destroy(a->channel);
     timer_stop(&a->timeout);
     LIST_FOREACH_SAFE (node, &a->watched)
-        unwatch(list_entry(node, struct watched, link));
+        names_unwatch(list_entry(node, struct watched, link));
     free(a);
 }
 

@@ -28,7 +28,7 @@ static const struct policy {
     {{0}, 0, 40, 1},
 };
 
-static bool in_prefix(const uint8_t ip[16], const struct policy *p)
+static bool names_order_in_prefix(const uint8_t ip[16], const struct policy *p)
 {
     size_t whole = p->bits / 8;
     unsigned rest = p->bits % 8;
@@ -45,7 +45,7 @@ static const struct policy *policy_of(const struct udptun_endpoint *ep)
         memcpy(ip + 12, ep->ip, 4);
     else
         memcpy(ip, ep->ip, sizeof ip);
-    while (!in_prefix(ip, p))
+    while (!names_order_in_prefix(ip, p))
         p++;
     return p;
 }

@@ -9,7 +9,7 @@
 #include "daemon/platform/posix/address.h"
 
 /* False: not an address that we know. */
-static bool read_address(const struct sockaddr *sa, struct udptun_endpoint *ep)
+static bool own_addresses_read_address(const struct sockaddr *sa, struct udptun_endpoint *ep)
 {
     union socket_address copy = {0};
     if (!sa || (sa->sa_family != AF_INET && sa->sa_family != AF_INET6))
@@ -24,7 +24,7 @@ static bool read_address(const struct sockaddr *sa, struct udptun_endpoint *ep)
 static void tell(const struct sockaddr *sa, network_address *each, void *arg)
 {
     struct udptun_endpoint ep;
-    if (read_address(sa, &ep))
+    if (own_addresses_read_address(sa, &ep))
         each(arg, &ep);
 }
 
@@ -35,7 +35,7 @@ int network_interface_addresses(network_interface_address *each, void *arg)
     if (getifaddrs(&first) < 0)
         return errno;
     for (const struct ifaddrs *i = first; i; i = i->ifa_next)
-        if (read_address(i->ifa_addr, &ep))
+        if (own_addresses_read_address(i->ifa_addr, &ep))
             each(arg, &ep, if_nametoindex(i->ifa_name));
     freeifaddrs(first);
     return 0;

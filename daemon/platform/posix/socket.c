@@ -99,7 +99,7 @@ static int give_up(udptun_socket *made, int failure)
 
 /* ---- connecting ---------------------------------------------------------------------------- */
 
-static int begin(udptun_socket *made, const union socket_address *sa, socklen_t size)
+static int socket_begin(udptun_socket *made, const union socket_address *sa, socklen_t size)
 {
     if (connect(*made, &sa->any, size) == 0 || errno == EINPROGRESS || errno == EINTR)
         return 0;
@@ -115,7 +115,7 @@ int socket_connect(const struct udptun_endpoint *to, const struct socket_rules *
     *made = NO_SOCKET;
     int failure = size ? socket_make(sa.any.sa_family, SOCK_STREAM, &own, made) : EAFNOSUPPORT;
     if (failure == 0)
-        failure = begin(made, &sa, size);
+        failure = socket_begin(made, &sa, size);
     if (failure == 0 && rules && rules->opened)
         rules->opened(rules->opened_arg, *made);
     return failure;
@@ -128,7 +128,7 @@ int socket_connect_local(const char *path, udptun_socket *made)
     socklen_t size = sockaddr_from_path(&sa, path);
     *made = NO_SOCKET;
     int failure = size ? socket_make(AF_UNIX, SOCK_STREAM, NULL, made) : ENAMETOOLONG;
-    return failure ? failure : begin(made, &sa, size);
+    return failure ? failure : socket_begin(made, &sa, size);
 }
 
 /* Linux connects a socket to itself when the kernel picks the port that it is to connect to. */
@@ -195,7 +195,7 @@ int socket_listen_both(const struct udptun_endpoint *at, udptun_socket *made)
 }
 
 /* Whether the socket file is one that nobody serves any more. */
-static bool is_stale(const union socket_address *sa, socklen_t size)
+static bool socket_is_stale(const union socket_address *sa, socklen_t size)
 {
     struct stat info;
     udptun_socket s;
@@ -214,7 +214,7 @@ static int bind_path(udptun_socket s, const union socket_address *sa, socklen_t 
         return 0;
     if (errno != EADDRINUSE)
         return socket_making_error();
-    if (!is_stale(sa, size) || unlink(sa->path.sun_path) < 0)
+    if (!socket_is_stale(sa, size) || unlink(sa->path.sun_path) < 0)
         return EADDRINUSE;
     return bind(s, &sa->any, size) < 0 ? socket_making_error() : 0;
 }
@@ -254,7 +254,7 @@ int socket_accept(udptun_socket listening, struct udptun_endpoint *peer, udptun_
 
 /* ---- reading and writing ------------------------------------------------------------------- */
 
-static int receive(udptun_socket s, void *to, size_t size, int flags, size_t *got)
+static int socket_receive(udptun_socket s, void *to, size_t size, int flags, size_t *got)
 {
     ssize_t result = recv(s, to, size, flags | MSG_DONTWAIT);
     *got = result < 0 ? 0 : (size_t)result;
@@ -263,12 +263,12 @@ static int receive(udptun_socket s, void *to, size_t size, int flags, size_t *go
 
 int socket_read(udptun_socket s, void *to, size_t size, size_t *got)
 {
-    return receive(s, to, size, 0, got);
+    return socket_receive(s, to, size, 0, got);
 }
 
 int socket_peek(udptun_socket s, void *to, size_t size, size_t *got)
 {
-    return receive(s, to, size, MSG_PEEK, got);
+    return socket_receive(s, to, size, MSG_PEEK, got);
 }
 
 int socket_write(udptun_socket s, const void *data, size_t size, size_t *sent)
@@ -306,8 +306,8 @@ void socket_abort(udptun_socket s)
 
 /* ---- addresses ----------------------------------------------------------------------------- */
 
-static struct udptun_endpoint name_of(udptun_socket s,
-                                      int (*ask)(int, struct sockaddr *, socklen_t *))
+static struct udptun_endpoint socket_name_of(udptun_socket s,
+                                             int (*ask)(int, struct sockaddr *, socklen_t *))
 {
     union socket_address sa = {0};
     socklen_t size = sizeof sa;
@@ -318,12 +318,12 @@ static struct udptun_endpoint name_of(udptun_socket s,
 
 struct udptun_endpoint socket_own(udptun_socket s)
 {
-    return name_of(s, getsockname);
+    return socket_name_of(s, getsockname);
 }
 
 struct udptun_endpoint socket_far(udptun_socket s)
 {
-    return name_of(s, getpeername);
+    return socket_name_of(s, getpeername);
 }
 
 bool socket_is_stream(udptun_socket s)

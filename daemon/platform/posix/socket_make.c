@@ -34,7 +34,7 @@ int socket_apply_rules(udptun_socket s, const struct socket_rules *rules)
 }
 
 /* What every socket of ours is. */
-static int prepare(udptun_socket s)
+static int socket_make_prepare(udptun_socket s)
 {
     int failure = socket_adopt(s);
 #ifdef SO_NOSIGPIPE
@@ -52,7 +52,7 @@ int socket_make(int family, int type, const struct socket_rules *rules, udptun_s
         *made = NO_SOCKET;
         return socket_making_error();
     }
-    int failure = prepare(*made);
+    int failure = socket_make_prepare(*made);
     if (failure == 0 && rules && rules->leaves_spare && socket_is_spare(*made))
         failure = EMFILE;
     if (failure == 0 && rules)
@@ -67,7 +67,7 @@ int socket_make(int family, int type, const struct socket_rules *rules, udptun_s
 int socket_take(udptun_socket listening, union socket_address *sa, socklen_t *size)
 {
     int taken = accept(listening, &sa->any, size);
-    int failure = taken < 0 ? 0 : prepare(taken);
+    int failure = taken < 0 ? 0 : socket_make_prepare(taken);
     if (failure == 0)
         return taken;
     close(taken);

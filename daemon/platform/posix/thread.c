@@ -15,7 +15,7 @@ struct thread {
     void *arg;
 };
 
-static void *begin(void *arg)
+static void *thread_begin(void *arg)
 {
     struct thread *thread = (struct thread *)arg;
     thread->run(thread->arg);
@@ -23,12 +23,12 @@ static void *begin(void *arg)
 }
 
 /* The app's signals are not this thread's: all are blocked in it from the start. */
-static int create(struct thread *thread)
+static int thread_create(struct thread *thread)
 {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failure = pthread_create(&thread->id, NULL, begin, thread);
+    int failure = pthread_create(&thread->id, NULL, thread_begin, thread);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return failure;
 }
@@ -41,7 +41,7 @@ int thread_start(struct thread **made, void (*run)(void *arg), void *arg)
     thread->run = run;
     thread->arg = arg;
     *made = thread; /* it may look at it at once */
-    int failure = create(thread);
+    int failure = thread_create(thread);
     if (failure == 0)
         return 0;
     *made = NULL;
@@ -119,7 +119,7 @@ struct posted_call {
     bool done; /* under the lock */
 };
 
-static void run_call(struct letter *letter)
+static void thread_run_call(struct letter *letter)
 {
     struct posted_call *call = (struct posted_call *)(void *)letter;
     struct mailbox *m = call->mailbox;
@@ -132,7 +132,8 @@ static void run_call(struct letter *letter)
 
 void mailbox_call(struct mailbox *m, void (*run)(void *arg), void *arg)
 {
-    struct posted_call call = {.letter = {.run = run_call}, .mailbox = m, .run = run, .arg = arg};
+    struct posted_call call = {
+        .letter = {.run = thread_run_call}, .mailbox = m, .run = run, .arg = arg};
     mailbox_post(m, &call.letter);
     pthread_mutex_lock(&m->lock);
     while (!call.done)

@@ -21,7 +21,7 @@ static void on_stop(struct ev_loop *ev, ev_signal *watcher, int events)
     s->ops->stop(s->arg, watcher->signum);
 }
 
-static void on_hangup(struct ev_loop *ev, ev_signal *watcher, int events)
+static void on_hangup_signal(struct ev_loop *ev, ev_signal *watcher, int events)
 {
     (void)ev;
     (void)events;
@@ -39,7 +39,7 @@ struct signals *signals_new(struct loop *loop, const struct signals_ops *ops, vo
     s->arg = arg;
     ev_signal_init(&s->terminate, on_stop, SIGTERM);
     ev_signal_init(&s->interrupt, on_stop, SIGINT);
-    ev_signal_init(&s->hangup, on_hangup, SIGHUP);
+    ev_signal_init(&s->hangup, on_hangup_signal, SIGHUP);
     s->terminate.data = s->interrupt.data = s->hangup.data = s;
     ev_signal_start(s->ev, &s->terminate);
     ev_signal_start(s->ev, &s->interrupt);

@@ -12,7 +12,7 @@ void id_set_fini(struct id_set *set)
 }
 
 /* The first range that does not end before `id`; `count` when there is none. */
-static size_t find(const struct id_set *set, uint64_t id)
+static size_t id_set_find(const struct id_set *set, uint64_t id)
 {
     size_t low = 0, high = set->count;
     while (low < high) {
@@ -27,7 +27,7 @@ static size_t find(const struct id_set *set, uint64_t id)
 
 bool id_set_has(const struct id_set *set, uint64_t id)
 {
-    size_t at = find(set, id);
+    size_t at = id_set_find(set, id);
     return at < set->count && set->ranges[at].first <= id;
 }
 
@@ -56,7 +56,7 @@ static bool insert_at(struct id_set *set, size_t at, uint64_t id)
 
 bool id_set_add(struct id_set *set, uint64_t id, size_t most)
 {
-    size_t at = find(set, id);
+    size_t at = id_set_find(set, id);
     struct id_range *next = at < set->count ? &set->ranges[at] : NULL;
     struct id_range *previous = at > 0 ? &set->ranges[at - 1] : NULL;
     if (next && next->first <= id)

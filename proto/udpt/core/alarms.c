@@ -18,7 +18,7 @@ bool alarm_runs(const struct alarm *t)
 }
 
 /* Two heaps become one; the later root is the earlier one's first child. Either may be NULL. */
-static struct alarm *meld(struct alarm *a, struct alarm *b)
+static struct alarm *alarms_meld(struct alarm *a, struct alarm *b)
 {
     if (!a || !b)
         return a ? a : b;
@@ -36,7 +36,7 @@ static struct alarm *meld(struct alarm *a, struct alarm *b)
 }
 
 /* Siblings become one heap: in pairs from the front, then all from the back. */
-static struct alarm *meld_siblings(struct alarm *first)
+static struct alarm *alarms_meld_siblings(struct alarm *first)
 {
     struct alarm *pairs = NULL;
     while (first) {
@@ -45,7 +45,7 @@ static struct alarm *meld_siblings(struct alarm *first)
         a->next = NULL;
         if (b)
             b->next = NULL;
-        a = meld(a, b);
+        a = alarms_meld(a, b);
         a->next = pairs;
         pairs = a;
     }
@@ -54,7 +54,7 @@ static struct alarm *meld_siblings(struct alarm *first)
         struct alarm *a = pairs;
         pairs = a->next;
         a->next = NULL;
-        root = meld(root, a);
+        root = alarms_meld(root, a);
     }
     return root;
 }
@@ -68,7 +68,7 @@ static void set_root(struct alarms *all, struct alarm *root)
 
 static void take_out(struct alarms *all, struct alarm *t)
 {
-    struct alarm *children = meld_siblings(t->child);
+    struct alarm *children = alarms_meld_siblings(t->child);
     if (all->first == t) {
         set_root(all, children);
     } else {
@@ -78,7 +78,7 @@ static void take_out(struct alarms *all, struct alarm *t)
             t->prev->next = t->next;
         if (t->next)
             t->next->prev = t->prev;
-        set_root(all, meld(all->first, children));
+        set_root(all, alarms_meld(all->first, children));
     }
     t->child = t->next = NULL;
     t->prev = t;
@@ -91,7 +91,7 @@ void alarm_wake(struct alarms *all, struct alarm *t, uint64_t at_us)
     if (alarm_runs(t))
         take_out(all, t);
     t->at_us = at_us;
-    set_root(all, meld(all->first, t));
+    set_root(all, alarms_meld(all->first, t));
 }
 
 void alarm_stop(struct alarms *all, struct alarm *t)

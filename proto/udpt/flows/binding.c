@@ -136,7 +136,7 @@ void binding_orphan_all(struct udptun_session *s)
 }
 
 /* The binding that the client had for this source before it was restarted, under its new id. */
-static struct udptun_binding *adopt(struct udptun_session *s, uint64_t id, uint64_t label)
+static struct udptun_binding *binding_adopt(struct udptun_session *s, uint64_t id, uint64_t label)
 {
     struct table_node *node = table_find(&s->orphans, label_hash(s, label), matches_label, &label);
     if (!node)
@@ -162,7 +162,7 @@ struct udptun_binding *binding_remote(struct udptun_session *s, uint64_t id, uin
                                       uint16_t source_port, uint16_t want4, uint16_t want6)
 {
     struct udptun_machine *m = s->m;
-    struct udptun_binding *b = s->orphans.count > 0 ? adopt(s, id, label) : NULL;
+    struct udptun_binding *b = s->orphans.count > 0 ? binding_adopt(s, id, label) : NULL;
     if (b)
         return b;
     if (caps_make_room(s))
@@ -287,7 +287,7 @@ void binding_touch(struct udptun_binding *b)
     list_move(is_lone_dns(b) ? &s->lone : &s->idle, &b->in_idle);
 }
 
-static void expire(struct udptun_session *s, struct list *head, uint64_t timeout_us)
+static void binding_expire_one(struct udptun_session *s, struct list *head, uint64_t timeout_us)
 {
     while (!list_empty(head)) {
         struct udptun_binding *b = list_entry(head->next, struct udptun_binding, in_idle);
@@ -301,6 +301,6 @@ static void expire(struct udptun_session *s, struct list *head, uint64_t timeout
 
 void binding_expire(struct udptun_session *s)
 {
-    expire(s, &s->lone, lone_ms(s->m) * MS_US);
-    expire(s, &s->idle, s->m->config.flow_timeout_ms * MS_US);
+    binding_expire_one(s, &s->lone, lone_ms(s->m) * MS_US);
+    binding_expire_one(s, &s->idle, s->m->config.flow_timeout_ms * MS_US);
 }

@@ -65,7 +65,7 @@ static bool is_recent(const struct udptun_machine *m, unsigned cap, uint64_t now
     return m->cap_us[cap] != 0 && now_us - m->cap_us[cap] < SHOWN_US;
 }
 
-static void describe(const struct udptun_machine *m, unsigned cap, char *text, size_t size)
+static void caps_describe(const struct udptun_machine *m, unsigned cap, char *text, size_t size)
 {
     static const char *const names[CAP_COUNT] = {
         [CAP_SESSIONS] = "maxSessions",
@@ -95,7 +95,7 @@ void caps_note(struct udptun_machine *m, enum cap cap)
     m->cap_us[cap] = m->now_us;
     if (!is_new)
         return;
-    describe(m, cap, text, sizeof text);
+    caps_describe(m, cap, text, sizeof text);
     machine_log(m, UDPTUN_MACHINE_LOG_WARN, "%s", text);
 }
 
@@ -104,7 +104,7 @@ void caps_show(const struct udptun_machine *m, uint64_t now_us, char *text, size
     text[0] = '\0';
     for (unsigned cap = 0; cap < CAP_COUNT; cap++)
         if (is_recent(m, cap, now_us)) {
-            describe(m, cap, text, size);
+            caps_describe(m, cap, text, size);
             return;
         }
 }

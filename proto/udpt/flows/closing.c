@@ -15,7 +15,7 @@
 /* CLOSE waits no longer than this for the datagrams before it. */
 #define CLOSE_WAIT_US S_US
 
-static bool matches(const struct table_node *node, const void *key)
+static bool closing_matches(const struct table_node *node, const void *key)
 {
     return table_entry(node, const struct closing, node)->id == *(const uint64_t *)key;
 }
@@ -50,7 +50,7 @@ void closing_flush(struct udptun_session *s)
     }
 }
 
-static void forget(struct udptun_session *s, struct closing *closing)
+static void closing_forget(struct udptun_session *s, struct closing *closing)
 {
     list_remove(&closing->in_session);
     table_remove(&s->closings, &closing->node);
@@ -62,8 +62,8 @@ void closing_add(struct udptun_session *s, uint64_t id, enum udptun_close_reason
     /* Where none is acknowledged the oldest goes. At a server a datagram of it is answered with
      * another CLOSE; what a local has not said, ends at the server when it is idle. */
     if (s->closings.count >= ENDED_SPARE + (uint64_t)s->m->config.max_flows_per_session)
-        forget(s, list_entry(list_empty(&s->said) ? s->unsaid.next : s->said.next, struct closing,
-                             in_session));
+        closing_forget(s, list_entry(list_empty(&s->said) ? s->unsaid.next : s->said.next,
+                                     struct closing, in_session));
     struct closing *closing = (struct closing *)malloc(sizeof *closing);
     if (!closing || table_insert(&s->closings, &closing->node, machine_hash_id(s->m, id)) != 0) {
         free(closing);
@@ -91,15 +91,16 @@ void closing_control_up(struct udptun_session *s)
 
 void closing_acked(struct udptun_session *s, uint64_t id)
 {
-    struct table_node *node = table_find(&s->closings, machine_hash_id(s->m, id), matches, &id);
+    struct table_node *node =
+        table_find(&s->closings, machine_hash_id(s->m, id), closing_matches, &id);
     if (node)
-        forget(s, table_entry(node, struct closing, node));
+        closing_forget(s, table_entry(node, struct closing, node));
 }
 
 void closing_clear(struct udptun_session *s)
 {
     while (!list_empty(&s->said))
-        forget(s, list_entry(s->said.next, struct closing, in_session));
+        closing_forget(s, list_entry(s->said.next, struct closing, in_session));
     while (!list_empty(&s->unsaid))
-        forget(s, list_entry(s->unsaid.next, struct closing, in_session));
+        closing_forget(s, list_entry(s->unsaid.next, struct closing, in_session));
 }

@@ -34,7 +34,7 @@ static uint64_t way_us(const struct udptun_session *s, const struct udptun_conn 
 
 /* The bound is on the age at delivery, so the way there is taken off, as far as half of it: what
  * the receiver would drop need not travel. */
-static bool is_stale(const struct udptun_binding *b, const struct queued *q)
+static bool queue_is_stale(const struct udptun_binding *b, const struct queued *q)
 {
     const struct udptun_session *s = b->session;
     uint64_t most_us = s->m->config.max_queue_delay_ms * MS_US;
@@ -74,7 +74,7 @@ struct queued *queue_take(struct udptun_binding *b)
     return q;
 }
 
-static void pop(struct udptun_binding *b)
+static void queue_pop(struct udptun_binding *b)
 {
     queue_free(queue_take(b));
 }
@@ -83,7 +83,7 @@ void queue_clear(struct udptun_binding *b)
 {
     while (b->queue_first) {
         udptun_machine_count_drop(b->session->m, b, UDPTUN_MACHINE_DROP_NO_FLOW);
-        pop(b);
+        queue_pop(b);
     }
     while (!list_empty(&b->copies))
         queue_free(list_entry(b->copies.next, struct queued, in_binding_copies));
@@ -91,14 +91,14 @@ void queue_clear(struct udptun_binding *b)
 
 bool queue_drop_stale(struct udptun_binding *b)
 {
-    if (!is_stale(b, b->queue_first))
+    if (!queue_is_stale(b, b->queue_first))
         return false;
     udptun_machine_count_drop(b->session->m, b, UDPTUN_MACHINE_DROP_STALE);
-    pop(b);
+    queue_pop(b);
     return true;
 }
 
-static void drop_stale(struct udptun_binding *b)
+static void queue_drop_old_heads(struct udptun_binding *b)
 {
     while (b->queue_first && queue_drop_stale(b))
         ;
@@ -110,7 +110,7 @@ static size_t cost(size_t size)
     return size + sizeof(struct queued);
 }
 
-static void make_room(struct udptun_binding *b, size_t size)
+static void queue_make_room(struct udptun_binding *b, size_t size)
 {
     struct udptun_session *s = b->session;
     uint64_t most = s->m->config.max_queue_bytes;
@@ -118,7 +118,7 @@ static void make_room(struct udptun_binding *b, size_t size)
            (b->queue_size + size > most || s->queue_total + size > most * SESSION_QUEUE_FACTOR ||
             !share_has(&s->share, size))) {
         udptun_machine_count_drop(s->m, b, UDPTUN_MACHINE_DROP_QUEUE);
-        pop(b);
+        queue_pop(b);
     }
 }
 
@@ -127,8 +127,8 @@ int queue_put(struct udptun_binding *b, const struct udptun_dest *dest, const ui
 {
     struct udptun_session *s = b->session;
     struct udptun_machine *m = s->m;
-    drop_stale(b);
-    make_room(b, cost(size));
+    queue_drop_old_heads(b);
+    queue_make_room(b, cost(size));
     if (s->queue_total + cost(size) > (uint64_t)m->config.max_queue_bytes * SESSION_QUEUE_FACTOR ||
         !share_has(&s->share, cost(size))) {
         udptun_machine_count_drop(m, b, UDPTUN_MACHINE_DROP_QUEUE);
@@ -206,7 +206,7 @@ static bool drop_managed(struct udptun_binding *b, const struct queued *q)
                                        route_min_rtt_us(s), s->m->now_us))
         return false;
     udptun_machine_count_drop(s->m, b, UDPTUN_MACHINE_DROP_STALE);
-    pop(b);
+    queue_pop(b);
     return true;
 }
 
@@ -216,7 +216,7 @@ enum turn {
 };
 
 /* One binding's turn: a quantum, and what an earlier one left of its own. */
-static enum turn serve(struct udptun_binding *b, struct udptun_conn *c)
+static enum turn queue_serve(struct udptun_binding *b, struct udptun_conn *c)
 {
     struct udptun_session *s = b->session;
     if (!b->in_turn)
@@ -240,7 +240,7 @@ static enum turn serve(struct udptun_binding *b, struct udptun_conn *c)
         if (!datagram_write_queued(b, c, q))
             return TURN_BROKEN;
         b->deficit -= (uint32_t)q->size;
-        pop(b);
+        queue_pop(b);
     }
     b->in_turn = false;
     if (b->queue_first)
@@ -259,7 +259,7 @@ static void pump_ring(struct udptun_session *s, struct list *ring)
         struct udptun_conn *c = datagram_held(b) ? NULL : route_sticky(b);
         if (!c || datagram_held(b) || c->state != CONN_UP) /* it moves to another leg, not done */
             list_move(&s->waiting, &b->in_waiting);
-        else if (serve(b, c) == TURN_BROKEN)
+        else if (queue_serve(b, c) == TURN_BROKEN)
             return;
     }
 }
@@ -312,7 +312,7 @@ void queue_pump_held(struct udptun_session *s)
 static void sweep(struct list *waiting)
 {
     LIST_FOREACH_SAFE (node, waiting)
-        drop_stale(list_entry(node, struct udptun_binding, in_waiting));
+        queue_drop_old_heads(list_entry(node, struct udptun_binding, in_waiting));
 }
 
 void queue_expire(struct udptun_session *s)

@@ -93,7 +93,7 @@ static uint64_t oldest_waiting(const struct udptun_session *s)
     return oldest_us;
 }
 
-static bool fits(const struct udptun_conn *c, const struct queued *q, size_t limit)
+static bool sparse_fits(const struct udptun_conn *c, const struct queued *q, size_t limit)
 {
     size_t header = 4 + frame_address_size(&q->dest) + 24;
     return conn_pending(c) == 0 || conn_pending(c) + header + queue_payload_size(q) <= limit;
@@ -107,7 +107,7 @@ static bool write_fresh(struct udptun_session *s, struct udptun_conn *c, size_t 
         struct queued *q = b->queue_first;
         if (queue_drop_stale(b))
             continue;
-        if (!fits(c, q, limit))
+        if (!sparse_fits(c, q, limit))
             break;
         unsigned copies = queue_payload_size(q) <= copy_max_size(s) ? route_copies(s) : 1;
         if (!datagram_write_queued(b, c, q))
@@ -134,7 +134,7 @@ static bool write_copies(struct udptun_session *s, struct udptun_conn *c, size_t
         struct queued *q = list_entry(node, struct queued, in_copies);
         if (q->legs & UINT64_C(1) << c->leg)
             continue;
-        if (!fits(c, q, limit) || !route_writable(c))
+        if (!sparse_fits(c, q, limit) || !route_writable(c))
             break;
         if (!datagram_write_queued(q->binding, c, q))
             return false;

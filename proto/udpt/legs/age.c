@@ -25,7 +25,7 @@ void age_reset(struct age *a)
     *a = (struct age){0};
 }
 
-static void note(struct age *a, int64_t offset_ms, uint64_t now_us)
+static void age_note(struct age *a, int64_t offset_ms, uint64_t now_us)
 {
     if (!a->known || now_us - a->window_us > 2 * BASE_WINDOW_US) {
         *a = (struct age){.known = true, .window_us = now_us, .past_ms = offset_ms};
@@ -60,7 +60,7 @@ static void judge_stretches(struct age *a, int64_t limit_ms, uint64_t now_us)
     a->window_us = now_us;
 }
 
-static void note_stretch(struct age *a, int64_t offset_ms, int64_t limit_ms, uint64_t now_us)
+static void age_note_stretch(struct age *a, int64_t offset_ms, int64_t limit_ms, uint64_t now_us)
 {
     if (a->stretches > 0 && now_us - a->stretch_us < STRETCH_US) {
         int64_t *newest = &a->stretch_ms[a->stretches - 1];
@@ -86,8 +86,8 @@ void age_heard(struct udptun_conn *c, uint32_t clock_ms)
     c->peer_clock_ms = last_ms + (int32_t)(clock_ms - (uint32_t)last_ms);
     c->has_peer_clock = true;
     int64_t offset_ms = (int64_t)(s->m->now_us / MS_US) - c->peer_clock_ms;
-    note(&s->age, offset_ms, s->m->now_us);
-    note_stretch(&s->age, offset_ms, (int64_t)s->m->config.max_queue_delay_ms, s->m->now_us);
+    age_note(&s->age, offset_ms, s->m->now_us);
+    age_note_stretch(&s->age, offset_ms, (int64_t)s->m->config.max_queue_delay_ms, s->m->now_us);
     s->age.clock_ms = c->peer_clock_ms;
 }
 

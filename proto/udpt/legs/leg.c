@@ -150,8 +150,8 @@ static void owe_ack(struct udptun_conn *c, size_t size)
     }
 }
 
-static void deliver(struct udptun_conn *c, struct udptun_binding *b, const struct udptun_dest *dest,
-                    const struct reader *payload)
+static void leg_deliver(struct udptun_conn *c, struct udptun_binding *b,
+                        const struct udptun_dest *dest, const struct reader *payload)
 {
     if (age_is_stale(c))
         udptun_machine_count_drop(c->m, b, UDPTUN_MACHINE_DROP_STALE);
@@ -177,7 +177,7 @@ static void announced_datagram(struct udptun_conn *c, uint64_t id, struct reader
         if (body->failed || !datagram_fresh(rx->binding, sequence))
             return;
     }
-    deliver(c, rx->binding, &rx->dest, body);
+    leg_deliver(c, rx->binding, &rx->dest, body);
 }
 
 static bool inline_datagram(struct udptun_conn *c, struct reader *body)
@@ -203,7 +203,7 @@ static bool inline_datagram(struct udptun_conn *c, struct reader *body)
     if (!b)
         udptun_machine_count_drop(c->m, NULL, UDPTUN_MACHINE_DROP_NO_FLOW);
     else if (!(h.flags & INLINE_SEQUENCE) || datagram_fresh(b, h.sequence))
-        deliver(c, b, &h.dest, body);
+        leg_deliver(c, b, &h.dest, body);
     return true;
 }
 

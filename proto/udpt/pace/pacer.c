@@ -22,12 +22,12 @@ void pacer_init(struct pacer *p, uint64_t now_us)
 
 /* Bytes that may be sent are counted in millionths, so that nothing is lost to rounding however
  * often the bucket is looked at. */
-static int64_t scaled(uint64_t size)
+static int64_t pacer_scaled(uint64_t size)
 {
     return (int64_t)(size * S_US);
 }
 
-static void fill(struct pacer *p, uint64_t now_us)
+static void pacer_fill(struct pacer *p, uint64_t now_us)
 {
     uint64_t elapsed_us = min_u64(now_us - p->filled_us, S_US);
     p->filled_us = now_us;
@@ -42,17 +42,17 @@ void pacer_set_rate(struct pacer *p, uint64_t rate, uint64_t now_us)
         return;
     if (p->rate == 0) /* nothing was counted until now */
         p->filled_us = now_us;
-    fill(p, now_us);
+    pacer_fill(p, now_us);
     p->rate = rate;
-    p->most = max_i64(scaled(BURST_MIN), (int64_t)(rate * BURST_US));
-    p->least = -max_i64(scaled(DEBT_MIN), scaled(rate / DEBT_PART));
+    p->most = max_i64(pacer_scaled(BURST_MIN), (int64_t)(rate * BURST_US));
+    p->least = -max_i64(pacer_scaled(DEBT_MIN), pacer_scaled(rate / DEBT_PART));
 }
 
 bool pacer_allows(struct pacer *p, uint64_t now_us, uint64_t *retry_us)
 {
     if (p->rate == 0)
         return true;
-    fill(p, now_us);
+    pacer_fill(p, now_us);
     if (p->tokens > 0)
         return true;
     uint64_t wait_us = (uint64_t)-p->tokens / p->rate + 1;

@@ -33,7 +33,7 @@ static uint64_t about_least_us(const struct path *p)
     return p->min_rtt_us + max_u64(p->min_rtt_us / 16, MS_US);
 }
 
-static void note_stretch(struct path *p, uint64_t rtt_us, uint64_t now_us)
+static void path_note_stretch(struct path *p, uint64_t rtt_us, uint64_t now_us)
 {
     if (now_us - p->stretch_us > STRETCH_US) {
         p->least_us[1] = p->least_us[0];
@@ -51,7 +51,7 @@ void path_rtt(struct path *p, uint64_t rtt_us, uint64_t now_us)
         path_set_min(p, rtt_us, now_us);
     else if (rtt_us <= about_least_us(p))
         p->min_seen_us = now_us;
-    note_stretch(p, rtt_us, now_us);
+    path_note_stretch(p, rtt_us, now_us);
 }
 
 void path_waited(struct path *p, uint64_t delay_us)

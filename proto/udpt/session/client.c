@@ -185,7 +185,7 @@ void client_leg_lost(struct udptun_session *s, const struct udptun_conn *c)
 }
 
 /* The far end has forgotten everything but what we tell it again. */
-static void forget(struct udptun_session *s)
+static void client_forget(struct udptun_session *s)
 {
     s->established = s->proven = false;
     sparse_drop_copies(s);
@@ -220,7 +220,7 @@ void client_session_lost(struct udptun_session *s, const char *reason)
     machine_log(s->m, UDPTUN_MACHINE_LOG_INFO, "session lost: %s", reason);
     session_enter_state(s, UDPTUN_MACHINE_RECONNECTING, reason);
     session_drop_legs(s, reason);
-    forget(s);
+    client_forget(s);
     machine_random(s->m, s->id, sizeof s->id);
     client_update_state(s, reason);
 }
@@ -238,7 +238,8 @@ static bool is_same_session(const struct udptun_session *s, const struct welcome
 }
 
 /* What both ends run with: the client's wishes, within the server's limits. */
-static void agree(struct udptun_session *s, const struct hello *hello, const struct welcome *w)
+static void client_agree(struct udptun_session *s, const struct hello *hello,
+                         const struct welcome *w)
 {
     s->params = hello->params;
     s->params.resume_ms = w->params.resume_ms;
@@ -332,7 +333,7 @@ void client_welcomed(struct udptun_conn *c)
         s->established = true;
         s->founded_us = s->m->now_us;
     }
-    agree(s, &h->hello, &h->welcome);
+    client_agree(s, &h->hello, &h->welcome);
     uint8_t *to = conn_reserve(c, HANDSHAKE_MAX_SIZE);
     if (!to)
         return;

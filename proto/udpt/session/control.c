@@ -18,7 +18,7 @@ void control_send(struct udptun_conn *c, const uint8_t *body, size_t size)
     leg_count_sent(c, head + size);
 }
 
-static struct writer begin(uint8_t body[FRAME_MAX_CONTROL], enum control_type type)
+static struct writer control_begin(uint8_t body[FRAME_MAX_CONTROL], enum control_type type)
 {
     struct writer w = writer_of(body, FRAME_MAX_CONTROL);
     writer_varint(&w, type);
@@ -27,7 +27,7 @@ static struct writer begin(uint8_t body[FRAME_MAX_CONTROL], enum control_type ty
 
 /* On the leg of session_speaker(); while there is none the frame is not sent, and what must not be
  * lost is said again by session_leg_up(). */
-static void end(struct udptun_session *s, const struct writer *w)
+static void control_end(struct udptun_session *s, const struct writer *w)
 {
     struct udptun_conn *c = session_speaker(s);
     if (c && !s->ending && !w->failed)
@@ -46,68 +46,68 @@ void control_token(struct udptun_conn *c, enum control_type type, uint64_t token
 void control_id(struct udptun_session *s, enum control_type type, uint64_t id)
 {
     uint8_t body[FRAME_MAX_CONTROL];
-    struct writer w = begin(body, type);
+    struct writer w = control_begin(body, type);
     writer_varint(&w, id);
-    end(s, &w);
+    control_end(s, &w);
 }
 
 void control_announce(struct udptun_session *s, uint64_t id, const struct peer *p)
 {
     uint8_t body[FRAME_MAX_CONTROL];
-    struct writer w = begin(body, CONTROL_ANNOUNCE);
+    struct writer w = control_begin(body, CONTROL_ANNOUNCE);
     writer_varint(&w, id);
     writer_u8(&w, s->tx_ids.slots[p->tx_id - 1].sequenced ? ANNOUNCE_SEQUENCE : 0);
     writer_varint(&w, p->binding->id);
     frame_put_address(&w, &p->dest);
-    end(s, &w);
+    control_end(s, &w);
 }
 
 void control_open(struct udptun_binding *b)
 {
     uint8_t body[FRAME_MAX_CONTROL];
-    struct writer w = begin(body, CONTROL_OPEN);
+    struct writer w = control_begin(body, CONTROL_OPEN);
     writer_varint(&w, b->id);
     writer_u64(&w, b->label);
     writer_u16(&w, b->external4.port);
     writer_u16(&w, b->external6.port);
-    end(b->session, &w);
+    control_end(b->session, &w);
 }
 
 void control_opened(struct udptun_binding *b, const struct udptun_endpoint *external)
 {
     uint8_t body[FRAME_MAX_CONTROL];
     struct udptun_dest dest = udptun_dest_of(external);
-    struct writer w = begin(body, CONTROL_OPENED);
+    struct writer w = control_begin(body, CONTROL_OPENED);
     writer_varint(&w, b->id);
     frame_put_address(&w, &dest);
-    end(b->session, &w);
+    control_end(b->session, &w);
 }
 
 void control_close(struct udptun_session *s, uint64_t binding, enum udptun_close_reason reason)
 {
     uint8_t body[FRAME_MAX_CONTROL];
-    struct writer w = begin(body, CONTROL_CLOSE);
+    struct writer w = control_begin(body, CONTROL_CLOSE);
     writer_varint(&w, binding);
     writer_varint(&w, reason);
-    end(s, &w);
+    control_end(s, &w);
 }
 
 void control_error(struct udptun_binding *b, const struct udptun_dest *dest,
                    enum udptun_machine_error code, uint32_t value)
 {
     uint8_t body[FRAME_MAX_CONTROL];
-    struct writer w = begin(body, CONTROL_ERROR);
+    struct writer w = control_begin(body, CONTROL_ERROR);
     writer_varint(&w, b->id);
     writer_varint(&w, code);
     writer_varint(&w, value);
     frame_put_address(&w, dest);
-    end(b->session, &w);
+    control_end(b->session, &w);
 }
 
 void control_goodbye(struct udptun_conn *c, enum goodbye_reason reason, const char *text)
 {
     uint8_t body[FRAME_MAX_CONTROL];
-    struct writer w = begin(body, CONTROL_GOODBYE);
+    struct writer w = control_begin(body, CONTROL_GOODBYE);
     writer_varint(&w, reason);
     writer_bytes(&w, text, strlen(text));
     control_send(c, body, writer_size(&w));
@@ -124,28 +124,28 @@ void control_settings(struct udptun_session *s)
                                        .redundancy_max_size = config->redundancy_max_size,
                                        .settings_serial = s->settings_serial};
     uint8_t body[FRAME_MAX_CONTROL];
-    struct writer w = begin(body, CONTROL_SETTINGS);
+    struct writer w = control_begin(body, CONTROL_SETTINGS);
     params_put(&w, &params);
     s->params.heartbeat_ms = params.heartbeat_ms;
     s->params.dead_ms = params.dead_ms;
-    end(s, &w);
+    control_end(s, &w);
 }
 
 /* Said on another leg: the leg's own stream may be the slow one. */
 void control_leave(struct udptun_conn *c)
 {
     uint8_t body[FRAME_MAX_CONTROL];
-    struct writer w = begin(body, CONTROL_LEAVE);
+    struct writer w = control_begin(body, CONTROL_LEAVE);
     writer_varint(&w, c->leg);
     writer_varint(&w, c->generation);
-    end(c->session, &w);
+    control_end(c->session, &w);
 }
 
 /* The client already reads frames, so this is one too, though the conn carries no leg. */
 void control_refused(struct udptun_conn *c, enum refuse_reason reason)
 {
     uint8_t body[FRAME_MAX_CONTROL];
-    struct writer w = begin(body, CONTROL_REFUSED);
+    struct writer w = control_begin(body, CONTROL_REFUSED);
     writer_varint(&w, reason);
     control_send(c, body, writer_size(&w));
 }

@@ -25,12 +25,12 @@ static struct udptun_session *find_session(struct udptun_machine *m, const uint8
 }
 
 /* Whether one session more can be created: a detached one gives way if need be. */
-static bool has_room(const struct udptun_machine *m)
+static bool server_has_room(const struct udptun_machine *m)
 {
     return m->session_count < m->config.max_sessions || !list_empty(&m->detached);
 }
 
-static void refuse(struct udptun_conn *c, enum refuse_reason reason)
+static void server_refuse(struct udptun_conn *c, enum refuse_reason reason)
 {
     uint8_t *to = conn_reserve(c, HANDSHAKE_MAX_SIZE);
     if (!to)
@@ -47,16 +47,16 @@ void server_hello(struct udptun_conn *c)
     uint8_t version =
         hello->version_high < UDPT_VERSION_MOST ? hello->version_high : UDPT_VERSION_MOST;
     if (version < hello->version_low || version < m->config.min_version) {
-        refuse(c, REFUSE_VERSION);
+        server_refuse(c, REFUSE_VERSION);
         return;
     }
     if (hello->leg >= UDPTUN_MACHINE_MAX_LEGS) {
-        refuse(c, REFUSE_LEG);
+        server_refuse(c, REFUSE_LEG);
         return;
     }
-    if (!s && !has_room(m)) {
+    if (!s && !server_has_room(m)) {
         caps_note(m, CAP_SESSIONS);
-        refuse(c, REFUSE_SESSIONS);
+        server_refuse(c, REFUSE_SESSIONS);
         return;
     }
     c->leg = hello->leg;
@@ -115,7 +115,7 @@ bool server_is_older(const struct udptun_session *s, const struct udpt_params *w
 }
 
 /* With a HELLO all begins as this server is set to. */
-static void agree(struct udptun_session *s, const struct hello *hello)
+static void server_agree_number(struct udptun_session *s, const struct hello *hello)
 {
     if (server_is_older(s, &hello->params))
         return;
@@ -135,7 +135,8 @@ static void detach(struct udptun_session *s)
 }
 
 /* A session is detached until its first leg is up, so it ends in time whatever happens to that. */
-static struct udptun_session *create(struct udptun_conn *c, const uint8_t secret[UDPT_SECRET_SIZE])
+static struct udptun_session *server_create(struct udptun_conn *c,
+                                            const uint8_t secret[UDPT_SECRET_SIZE])
 {
     struct udptun_machine *m = c->m;
     if (m->session_count >= m->config.max_sessions) {
@@ -196,7 +197,7 @@ static bool take_leg(struct udptun_session *s, struct udptun_conn *c)
     struct udptun_conn *old = leg->conn;
     conn_set_session(c, s);
     room_leave(&c->m->proved, c);
-    agree(s, &c->handshake->hello);
+    server_agree_number(s, &c->handshake->hello);
     if (old) {
         /* Attached first, so that the session is not taken for detached in between. */
         leg->conn = NULL;
@@ -237,7 +238,7 @@ void server_confirm(struct udptun_conn *c, const uint8_t *data, size_t size)
             refuse_late(c, REFUSE_SUPERSEDED);
             return;
         }
-        if (!has_room(m)) {
+        if (!server_has_room(m)) {
             caps_note(m, CAP_SESSIONS);
             refuse_late(c, REFUSE_SESSIONS);
             return;
@@ -247,7 +248,7 @@ void server_confirm(struct udptun_conn *c, const uint8_t *data, size_t size)
             conn_kill(c, "its key share is not valid");
             return;
         }
-        s = create(c, secret);
+        s = server_create(c, secret);
         sodium_memzero(secret, sizeof secret);
         if (!s) {
             refuse_late(c, REFUSE_RESOURCES);

@@ -26,7 +26,7 @@ static void wait_and_exit(int fd)
 }
 
 /* `errno` of the call `what`. */
-static int fail(const char *what, struct udptun_error *err)
+static int background_fail(const char *what, struct udptun_error *err)
 {
     return error_set_errno(err, UDPTUN_E_SYSTEM, errno, NULL, "%s", what);
 }
@@ -40,9 +40,9 @@ int background_start(struct background **made, struct udptun_error *err)
         return error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
     pid_t pid = -1;
     if (pipe(pipe_fds) < 0) {
-        fail("pipe", err);
+        background_fail("pipe", err);
     } else if ((pid = fork()) < 0) {
-        fail("fork", err);
+        background_fail("fork", err);
         close(pipe_fds[0]);
         close(pipe_fds[1]);
     }
@@ -65,7 +65,7 @@ int background_start(struct background **made, struct udptun_error *err)
         _exit(0);
     if (pid == 0)
         return 0;
-    fail("fork", err);
+    background_fail("fork", err);
     close(b->pipe);
     free(b);
     *made = NULL;
@@ -107,10 +107,10 @@ int pid_file_write(const char *path, struct udptun_error *err)
     if (fd >= 0 && !(file = fdopen(fd, "w")))
         close(fd);
     if (!file)
-        return fail(path, err);
-    int rc = fprintf(file, "%ld\n", (long)getpid()) < 0 ? fail(path, err) : 0;
+        return background_fail(path, err);
+    int rc = fprintf(file, "%ld\n", (long)getpid()) < 0 ? background_fail(path, err) : 0;
     if (fclose(file) != 0 && rc == 0)
-        rc = fail(path, err);
+        rc = background_fail(path, err);
     return rc;
 }
 
