@@ -50,7 +50,7 @@ const char *udptun_client_code_name(int code)
 
 int64_t client_now_ms(void)
 {
-    return (int64_t)(clock_us() / 1000);
+    return (int64_t)(clock_us() / 1000); /* the clock of the daemon's deadlines */
 }
 
 void udptun_client_config_init_sized(struct udptun_client_config *config, size_t size)

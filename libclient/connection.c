@@ -34,6 +34,7 @@ void connection_close(struct udptun_client *client)
     if (client->fd != NO_SOCKET)
         socket_close(client->fd);
     client->fd = NO_SOCKET;
+    greeting_forget(client);
     inbox_clear(&client->inbox);
 }
 
@@ -115,6 +116,14 @@ static int send_all(struct udptun_client *client)
 {
     struct request *request;
     while ((request = request_to_send(client)) != NULL) {
+        if (greeting_holds(client, request)) {
+            greeting_send(client, request);
+            continue;
+        }
+        if (!greeting_allows(client, request)) {
+            request_drop(request);
+            continue;
+        }
         size_t sent;
         int failure =
             local_write(client->fd, request->text + request->sent, request->size - request->sent,
@@ -193,8 +202,12 @@ void connection_work(struct udptun_client *client)
     int failure = send_all(client);
     if (!failure) {
         receive_all(client);
-        return;
+        if (client->freed || client->fd == NO_SOCKET)
+            return;
+        failure = send_all(client); /* what waited for the reply to hello */
     }
+    if (!failure)
+        return;
     struct udptun_error err;
     error_set_errno(&err, UDPTUN_E_UNREACHABLE, failure, NULL, "cannot send to %s",
                     udptun_client_get_socket_path(client));

@@ -4,6 +4,7 @@
  *
  *   client.c       the handle: life, what a loop asks, process()
  *   connection.c   connecting, losing and retrying; bytes out and in
+ *   greeting.c     what the daemon can do: hello, deadlines
  *   request.c      the queue of calls; accepting, completing, timing out
  *   reply.c        what came: replies to their requests, events to the app
  *   inbox.c        bytes in, whole JSON objects out
@@ -26,10 +27,27 @@
 
 #define MAX_SOCKET_PATHS 2
 
+/* Room for `,"deadline":N` in a message. */
+#define DEADLINE_ROOM 48
+
+enum request_kind {
+    REQUEST_APP,
+    REQUEST_GREETING, /* hello, see greeting.c */
+    REQUEST_RENEWAL,  /* of a subscription, after a reconnection */
+    REQUEST_CANCEL,   /* withdraws one that was given up */
+};
+
+enum greeting {
+    GREETING_NONE,
+    GREETING_SENT,
+    GREETING_ANSWERED, /* or there was no memory to ask */
+};
+
 struct request {
-    struct list node; /* in client->requests, in the order of sending */
+    enum request_kind kind; /* all but REQUEST_APP are the library's own */
+    struct list node;       /* in client->requests, in the order of sending */
     uint64_t id;
-    char *text; /* the message with its newline */
+    char *text; /* the message with its newline, and room for a deadline behind it */
     size_t size;
     size_t sent; /* bytes of `text` that the kernel has */
     udptun_socket fds[UDPTUN_CLIENT_MAX_FDS];
@@ -38,7 +56,6 @@ struct request {
     udptun_client_reply_fn done;
     void *arg;
     bool abandoned;     /* completed, but the rest of `text` must go out to keep the framing */
-    bool renewal;       /* the library's own renewal of a subscription */
     char *subscription; /* parameters to renew once this one succeeded, or NULL */
 };
 
@@ -46,9 +63,13 @@ struct udptun_client {
     struct udptun_client_config config;
     char *paths[MAX_SOCKET_PATHS]; /* in the order in which they are tried */
     size_t path_count;
-    size_t path_at;      /* the one connected to, or to be tried first */
-    udptun_socket fd;    /* NO_SOCKET: none */
-    uint64_t generation; /* connections made so far */
+    size_t path_at;         /* the one connected to, or to be tried first */
+    udptun_socket fd;       /* NO_SOCKET: none */
+    uint64_t generation;    /* connections made so far */
+    enum greeting greeting; /* on this connection; the next three follow from it */
+    bool can_cancel;        /* the daemon knows "cancel" */
+    bool has_deadlines;     /* the daemon knows "deadline" */
+    int64_t clock_ahead_ms; /* the daemon's clock less ours */
     struct inbox inbox;
     struct list requests;
     uint64_t last_id;
@@ -78,6 +99,18 @@ int connection_open(struct udptun_client *client);
 void connection_work(struct udptun_client *client);
 void connection_close(struct udptun_client *client);
 
+/* greeting.c */
+/* Whether `request` cannot be sent before the daemon has answered hello. */
+bool greeting_holds(const struct udptun_client *client, const struct request *request);
+/* Put hello into the queue before that one. */
+void greeting_send(struct udptun_client *client, struct request *before);
+void greeting_answered(struct udptun_client *client, const json_t *reply);
+/* The connection is gone. */
+void greeting_forget(struct udptun_client *client);
+/* Before the first byte of `request` is sent: give it its deadline. False: the daemon does not know
+ * such requests. */
+bool greeting_allows(struct udptun_client *client, struct request *request);
+
 /* request.c */
 int request_accept(struct udptun_client *client, const struct udptun_client_request *given,
                    udptun_client_reply_fn done, void *arg, struct request **out,
@@ -86,10 +119,12 @@ int request_accept(struct udptun_client *client, const struct udptun_client_requ
 int request_renew_subscription(struct udptun_client *client);
 struct request *request_find(struct udptun_client *client, uint64_t id);
 struct request *request_oldest(struct udptun_client *client);
-/* The first one with bytes to send, or NULL. */
+/* The first one with bytes to send, or NULL: none, or it waits for the daemon. */
 struct request *request_to_send(const struct udptun_client *client);
 /* Its copies of descriptors are no longer needed. */
 void request_close_fds(struct request *request);
+/* Forget one that was not sent, without a word. */
+void request_drop(struct request *request);
 /* All of `request` is with the kernel. */
 void request_was_sent(struct request *request);
 /* Fire the callback and forget the request. */

@@ -92,6 +92,32 @@ static int renewed(struct udptun_client *client, struct request *request, const 
     return err->code;
 }
 
+static int dispatch_reply(struct udptun_client *client, const json_t *root, const char *text,
+                          struct udptun_error *err)
+{
+    struct request *request = request_of(client, root);
+    if (!request) {
+        if (!json_object_get(root, "id"))
+            error_of(root, &client->parting); /* a farewell, such as "too many connections" */
+        return UDPTUN_OK;
+    }
+    switch (request->kind) {
+    case REQUEST_APP:
+        reply_answer(client, request, root, text);
+        break;
+    case REQUEST_GREETING:
+        greeting_answered(client, root);
+        request_drop(request);
+        break;
+    case REQUEST_RENEWAL:
+        return renewed(client, request, root, text, err);
+    case REQUEST_CANCEL:
+        request_drop(request);
+        break;
+    }
+    return UDPTUN_OK;
+}
+
 int reply_dispatch(struct udptun_client *client, const char *text, size_t size,
                    struct udptun_error *err)
 {
@@ -107,13 +133,7 @@ int reply_dispatch(struct udptun_client *client, const char *text, size_t size,
     if (json_is_string(json_object_get(root, "event"))) {
         tell_event(client, text);
     } else {
-        struct request *request = request_of(client, root);
-        if (request && request->renewal)
-            code = renewed(client, request, root, text, err);
-        else if (request)
-            reply_answer(client, request, root, text);
-        else if (!json_object_get(root, "id"))
-            error_of(root, &client->parting); /* a farewell, such as "too many connections" */
+        code = dispatch_reply(client, root, text, err);
     }
     json_decref(root);
     return code;

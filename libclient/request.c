@@ -66,12 +66,17 @@ static int encode(struct request *request, const char *action, const char *param
         return error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
 
     /* The NUL becomes the newline that ends the message. */
-    request->text = text;
     request->size = strlen(text) + 1;
     text[request->size - 1] = '\n';
-    if (request->size > MAX_REQUEST_BYTES)
+    request->text = realloc(text, request->size + DEADLINE_ROOM);
+    if (!request->text) {
+        free(text);
+        return error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
+    }
+    if (request->size > MAX_REQUEST_BYTES - DEADLINE_ROOM)
         return error_set(err, UDPTUN_E_LIMIT, "parameters",
-                         "parameters: the message is longer than %zu bytes", MAX_REQUEST_BYTES);
+                         "parameters: the message is longer than %zu bytes",
+                         MAX_REQUEST_BYTES - DEADLINE_ROOM);
     return UDPTUN_OK;
 }
 
@@ -152,7 +157,7 @@ int request_renew_subscription(struct udptun_client *client)
     int code = request_accept(client, &wanted, NULL, NULL, &request, NULL);
     if (code < 0)
         return code;
-    request->renewal = true;
+    request->kind = REQUEST_RENEWAL;
     list_remove(&request->node);
     list_insert_before(client->requests.next, &request->node);
     return UDPTUN_OK;
@@ -183,9 +188,15 @@ struct request *request_to_send(const struct udptun_client *client)
     LIST_FOREACH (node, &client->requests) {
         struct request *request = list_entry(node, struct request, node);
         if (request->sent < request->size)
-            return request;
+            return greeting_holds(client, request) && client->greeting == GREETING_SENT ? NULL
+                                                                                        : request;
     }
     return NULL;
+}
+
+void request_drop(struct request *request)
+{
+    request_free(request);
 }
 
 void request_was_sent(struct request *request)
@@ -209,6 +220,24 @@ void request_complete(struct udptun_client *client, struct request *request,
         done(arg, client, reply);
 }
 
+/* The daemon has it, and its caller does not wait for it any more. */
+static void withdraw(struct udptun_client *client, const struct request *request)
+{
+    if (client->fd == NO_SOCKET || client->freed || request->kind != REQUEST_APP ||
+        request->sent < request->size ||
+        (client->greeting == GREETING_ANSWERED && !client->can_cancel))
+        return;
+    char parameters[48];
+    struct udptun_client_request wanted;
+    struct request *cancel;
+    udptun_client_request_init(&wanted, "cancel");
+    snprintf(parameters, sizeof parameters, "{\"call\":%" PRIu64 "}", request->id);
+    wanted.parameters = parameters;
+    wanted.timeout_ms = UDPTUN_CLIENT_NO_TIMEOUT;
+    if (request_accept(client, &wanted, NULL, NULL, &cancel, NULL) == UDPTUN_OK)
+        cancel->kind = REQUEST_CANCEL;
+}
+
 void request_fail(struct udptun_client *client, struct request *request,
                   const struct udptun_error *err)
 {
@@ -230,7 +259,8 @@ void requests_fail(struct udptun_client *client, bool sent_only, const struct ud
                 request_free(request);
                 continue;
             }
-            if (request->id > newest || (sent_only && request->sent == 0 && !request->renewal))
+            if (request->id > newest ||
+                (sent_only && request->sent == 0 && request->kind == REQUEST_APP))
                 continue;
             request_fail(client, request, err);
             again = true;
@@ -254,6 +284,7 @@ void requests_time_out(struct udptun_client *client)
                 err = client->last_error; /* tells more than "no reply" */
             else
                 error_set(&err, UDPTUN_E_TIMEOUT, NULL, "no reply from the daemon in time");
+            withdraw(client, request);
             request_fail(client, request, &err);
             again = true;
             break;
@@ -290,9 +321,10 @@ int udptun_client_call(udptun_client *client, const struct udptun_client_request
 int udptun_client_cancel(udptun_client *client, uint64_t id)
 {
     struct request *request = request_find(client, id);
-    if (!request || request->renewal)
+    if (!request || request->kind != REQUEST_APP)
         return UDPTUN_E_NOT_FOUND;
     client_enter(client);
+    withdraw(client, request);
     struct udptun_error err;
     error_set(&err, UDPTUN_E_CANCELLED, NULL, "cancelled");
     request_fail(client, request, &err);

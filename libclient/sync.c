@@ -67,8 +67,11 @@ int udptun_client_call_wait(udptun_client *client, const struct udptun_client_re
     if (code < 0)
         return code;
     /* A client that a callback frees completes this call as well. */
-    while (udptun_client_process(client) != UDPTUN_E_CANCELLED && !waiter.done)
+    bool is_freed = false;
+    while (!(is_freed = udptun_client_process(client) == UDPTUN_E_CANCELLED) && !waiter.done)
         sleep_until_due(client, -1);
+    if (!is_freed && waiter.error.code == UDPTUN_E_TIMEOUT)
+        (void)udptun_client_process(client); /* the daemon is told that nobody waits any more */
     if (err)
         *err = waiter.error;
     if (reply)

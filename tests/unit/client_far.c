@@ -135,6 +135,7 @@ udptun_client *client_to(const struct far *far, bool reconnect, struct seen *see
     config.reconnect = reconnect;
     config.reconnect_min_ms = 1;
     config.reconnect_max_ms = 4;
+    config.timeout_ms = UDPTUN_CLIENT_NO_TIMEOUT; /* nothing to tell the daemon by a deadline */
     config.arg = seen;
     if (seen) {
         config.state = on_state;

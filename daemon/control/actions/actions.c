@@ -11,6 +11,7 @@
 #include "daemon/control/report/watchers.h"
 #include "daemon/control/socket/command_socket.h"
 #include "daemon/control/store/state.h"
+#include "daemon/platform/clock.h"
 #include "proto/control/scan.h"
 
 #define KIND(name) &udptun__control__##name##__descriptor
@@ -35,6 +36,7 @@ const struct action control_actions[] = {
     {"setLogLevel", ROLE_OPERATOR, LOAD_SMALL, KIND(set_log_level_parameters), {"level"}, action_set_log_level, "how much is logged, of everything or of one module"},
     {"reloadConfig", ROLE_ADMIN, LOAD_SMALL, KIND(no_parameters), {NULL}, action_reload_config, "read the config file again"},
     {"shutdown", ROLE_ADMIN, LOAD_SMALL, KIND(no_parameters), {NULL}, action_shutdown, "stop the daemon"},
+    {"cancel", ROLE_OBSERVER, LOAD_SMALL, KIND(cancel_parameters), {"call"}, action_cancel, "withdraw a wait of this connection"},
 };
 /* clang-format on */
 
@@ -65,7 +67,7 @@ void action_hello(struct call *call)
 {
     static const char *const features[] = {"json",   "protobuf", "udpTunnels", "tun2socks",
                                            "merge",  "wait",     "apply",      "logModules",
-                                           "events", "metrics"};
+                                           "events", "metrics",  "cancel",     "deadline"};
     Udptun__Control__HelloReturn hello = UDPTUN__CONTROL__HELLO_RETURN__INIT;
     Udptun__Control__Limits limits = UDPTUN__CONTROL__LIMITS__INIT;
     return_msg value = UDPTUN__CONTROL__RETURN_VALUE__INIT;
@@ -103,6 +105,8 @@ void action_hello(struct call *call)
     hello.features = (char **)(uintptr_t)features;
     hello.n_features = sizeof features / sizeof *features;
     hello.limits = &limits;
+    hello.has_clock = 1;
+    hello.clock = clock_us() / 1000;
     hello.has_role = 1;
     hello.role = (Udptun__Control__AccessRole)call->role;
     value.action_case = UDPTUN__CONTROL__RETURN_VALUE__ACTION_HELLO;

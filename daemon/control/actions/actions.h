@@ -33,6 +33,7 @@ void action_reload_config(struct call *call);
 void action_set_log_level(struct call *call);
 void action_subscribe(struct call *call);
 void action_unsubscribe(struct call *call);
+void action_cancel(struct call *call);
 
 /* Tunnel `name` is configured: answer, or wait for it as the call asks. */
 void action_configured(struct call *call, const char *name, bool changed);

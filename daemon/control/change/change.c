@@ -276,6 +276,11 @@ static void prepare_done(struct worker_job *job)
             store_discard(&control->store);
         error_set(&c->err, UDPTUN_E_UNEXPECTED, NULL, "the daemon is stopping");
     }
+    if (c->err.code == 0 && c->call && call_is_void(c->call)) {
+        if (c->record)
+            store_discard(&control->store);
+        call_void_error(c->call, &c->err);
+    }
     if (c->err.code < 0 || apply_and_commit(c)) {
         change_finish(c);
         run_queue(control);
@@ -311,6 +316,10 @@ static int change_prepare(struct change *c, bool *wait)
 static bool change_begin(struct change *c)
 {
     bool wait;
+    if (c->call && call_is_void(c->call)) { /* it stood behind others for too long */
+        call_void_error(c->call, &c->err);
+        return true;
+    }
     if (c->kind->plan(c) < 0 || (c->count == 0 && !c->kind->is_write) ||
         change_prepare(c, &wait) < 0)
         return true;

@@ -38,7 +38,7 @@ static struct call *wait_end(struct wait *w)
     timer_stop(&w->limit);
     list_remove(&w->node);
     free(w);
-    call->gone = NULL;
+    call->give_up = NULL;
     return call;
 }
 
@@ -83,12 +83,12 @@ static void wait_settle(struct wait *w, bool is_over)
     }
 }
 
-/* Nobody is there to be answered: the wait ends with its client. */
-static void on_wait_gone(struct call *call, void *arg)
+/* The client has gone, or withdrew the wait: what was configured stays. */
+static void on_give_up(struct call *call, void *arg)
 {
     struct udptun_error err;
     (void)call;
-    error_set(&err, UDPTUN_E_CANCELLED, NULL, "the client has gone");
+    error_set(&err, UDPTUN_E_TIMEOUT, "parameters.wait", "parameters.wait: cancelled");
     call_fail(wait_end(arg), &err);
 }
 
@@ -141,8 +141,8 @@ void wait_start(struct call *call, const char *name, bool changed, double second
     list_append(&control->waits->all, &w->node);
     timer_start(&w->limit, (uint64_t)(seconds * 1e6));
     timer_start(&w->look, 0); /* it may be up already */
-    call->gone = on_wait_gone;
-    call->gone_arg = w;
+    call->give_up = on_give_up;
+    call->give_up_arg = w;
     call_step_aside(call);
 }
 

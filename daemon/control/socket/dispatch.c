@@ -8,6 +8,8 @@
 
 #include "daemon/control/socket/command_socket.h"
 #include "daemon/control/store/state.h"
+#include "daemon/platform/clock.h"
+#include "daemon/platform/local.h"
 #include "daemon/platform/result.h"
 #include "proto/control/peek.h"
 
@@ -121,8 +123,8 @@ void call_abandon(struct call *call)
 {
     call->conn = NULL;
     list_remove(&call->aside);
-    if (call->gone)
-        call->gone(call, call->gone_arg);
+    if (call->give_up)
+        call->give_up(call, call->give_up_arg);
 }
 
 /* The parameters of the request, or an empty message where there are none. */
@@ -163,7 +165,8 @@ static int check_envelope(const envelope_msg *request, struct udptun_error *err)
         const ProtobufCFieldDescriptor *field = &request->base.descriptor->fields[i];
         char name[CODEC_NAME_SIZE];
         if (codec_has(&request->base, field) && strcmp(field->name, "action") != 0 &&
-            strcmp(field->name, "id") != 0 && strcmp(field->name, "parameters") != 0) {
+            strcmp(field->name, "id") != 0 && strcmp(field->name, "parameters") != 0 &&
+            strcmp(field->name, "deadline") != 0) {
             codec_json_name(field->name, name);
             return error_set(err, UDPTUN_E_INVALID, name, "%s: no part of a request", name);
         }
@@ -184,6 +187,27 @@ static int unknown_action(const char *name, struct udptun_error *err)
     return error_set(err, UDPTUN_E_BAD_REQUEST, "action", "action: '%.64s' is unknown", name);
 }
 
+bool call_is_void(const struct call *call)
+{
+    const envelope_msg *request = call->request;
+    return request->has_deadline && (!call->conn || clock_us() / 1000 >= request->deadline);
+}
+
+int call_void_error(const struct call *call, struct udptun_error *err)
+{
+    return error_set(err, UDPTUN_E_TIMEOUT, "deadline",
+                     "deadline: %s was not begun in time, and is not carried out",
+                     call->action->name);
+}
+
+/* A message that lay in the socket while this process stood still may be from a client that has
+ * given it up since. */
+static int check_deadline(const struct call *call, struct udptun_error *err)
+{
+    bool has_gone = call->request->has_deadline && local_is_gone(call->conn->io.socket);
+    return has_gone || call_is_void(call) ? call_void_error(call, err) : 0;
+}
+
 static int check_call(struct call *call, struct udptun_error *err)
 {
     const struct action *action = call->action;
@@ -192,6 +216,8 @@ static int check_call(struct call *call, struct udptun_error *err)
         rc = error_set(err, UDPTUN_E_UNEXPECTED, NULL, "the daemon is stopping");
     if (rc == 0)
         rc = check_role(call->role, action, err);
+    if (rc == 0)
+        rc = check_deadline(call, err);
     if (rc == 0)
         rc = find_parameters(call, err);
     if (rc == 0)

@@ -47,10 +47,11 @@ struct call {
     struct control *control;
     struct command_conn *conn; /* NULL: the client has gone */
     struct list aside;         /* in conn->aside after call_step_aside() */
-    /* Ends the work and the call at once when its client goes; NULL: the call goes on to its end,
-     * and its answer is dropped. */
-    void (*gone)(struct call *call, void *arg);
-    void *gone_arg;
+    /* Ends the work and the call at once when its client goes or cancels it (then `conn` is still
+     * there); NULL: the call goes on to its end, and the answer to a client that went is dropped.
+     */
+    void (*give_up)(struct call *call, void *arg);
+    void *give_up_arg;
     const struct action *action;
     enum role role; /* the caller's */
     envelope_msg *request;
@@ -66,6 +67,12 @@ void dispatch_message(struct command_conn *conn, const uint8_t *data, size_t siz
 /* Answer `call`; `value` (NULL: none) stays the caller's. */
 void call_return(struct call *call, const return_msg *value);
 void call_fail(struct call *call, const struct udptun_error *err);
+
+/* Whether `call` may not be begun any more: its client gave it a deadline, and this has passed or
+ * the client has gone. Asked before each step that changes something. */
+bool call_is_void(const struct call *call);
+/* The error to answer it with; returns its code. */
+int call_void_error(const struct call *call, struct udptun_error *err);
 
 /* The answer takes long: let the next requests of the connection be served. Only the answer to a
  * request with an id can be told from theirs; one without keeps its place. The call, and more of

@@ -43,7 +43,9 @@
  * Errors. Functions return 0 or a negative code of <udptun/error.h> and fill `err`, which may be
  * NULL. A code from the daemon is its statusCode, negated.
  *
- * Times are in milliseconds of the monotonic clock.
+ * Timeouts are in milliseconds. A call that fails with UDPTUN_E_TIMEOUT is not carried out later,
+ * also by a daemon that stood still meanwhile; only what the daemon had begun by then may be done.
+ * (An older daemon, without the feature "deadline", carries it out whenever it reads it.)
  *
  * Versions. Structs that the app fills begin with their `size`, set by their _init function, so
  * that an app built against an older header runs with a newer library: fields it does not know keep
@@ -218,7 +220,8 @@ UDPTUN_CLIENT_API int udptun_client_call(udptun_client *client,
                                          struct udptun_error *err);
 
 /* Give up a call: its callback fires with UDPTUN_E_CANCELLED before this returns. The daemon may
- * have done it all the same. UDPTUN_E_NOT_FOUND: it was answered already, or never was. */
+ * have done it all the same; a `wait` is withdrawn there, so that it takes no place of the
+ * connection's. UDPTUN_E_NOT_FOUND: it was answered already, or never was. */
 UDPTUN_CLIENT_API int udptun_client_cancel(udptun_client *client, uint64_t id);
 
 /*
