@@ -260,6 +260,8 @@ class Table(TestCase):
             return ["no-such-word", 1, True, None, []]
         if kind in ("Secret",):
             return [5, True, [], None]
+        if kind == "Id":
+            return [1.5, True, [], {}, None]
         if kind in MESSAGES:
             return [5, "x", True, None]
         return wrong.get(kind, ["1", 1.5, True, None, [], {}])

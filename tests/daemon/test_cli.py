@@ -419,6 +419,9 @@ class Scripted:
         with connection, connection.makefile("r") as lines:
             for reply in replies:
                 message = json.loads(lines.readline())
+                if message["id"] == 0:  # libclient asks what the daemon can do: nothing more
+                    connection.sendall(b'{"action":"hello","id":0,"statusCode":0}')
+                    message = json.loads(lines.readline())
                 self.heard.append((message["action"], message.get("parameters")))
                 reply = dict(reply, id=message["id"], statusCode=reply.get("statusCode", 0))
                 connection.sendall(json.dumps(reply).encode())

@@ -395,7 +395,9 @@ static void a_callback_may_call_and_cancel(void **state)
     assert_int_equal(second.calls, 1);
     assert_int_equal(second.error.code, UDPTUN_E_CANCELLED);
     udptun_client_process(client);
-    far_say(far, "{\"id\":3,\"statusCode\":0}");
+    far_say(far, "{\"id\":0,\"statusCode\":0}"); /* hello: a daemon that knows no cancel, 3 */
+    udptun_client_process(client);
+    far_say(far, "{\"id\":4,\"statusCode\":0}");
     udptun_client_process(client);
     assert_int_equal(again.calls, 1);
     udptun_client_free(client);
@@ -558,6 +560,9 @@ static void older_structs_keep_the_defaults_of_what_they_lack(void **state)
     assert_int_equal(udptun_client_call(client, &request, on_reply, &seen, NULL, NULL), 0);
     udptun_client_process(client);
     far_accept(far);
+    assert_non_null(strstr(far_hear(far, text), "hello")); /* the call has a timeout: greeting.c */
+    far_say(far, "{\"id\":0,\"statusCode\":0}");
+    udptun_client_process(client);
     assert_non_null(strstr(far_hear(far, text), "getStatus"));
     int64_t timeout_ms = udptun_client_get_timeout_ms(client);
     assert_true(timeout_ms > 0 && timeout_ms <= 10000);

@@ -60,6 +60,89 @@ static void what_cannot_be_sent_is_refused_and_never_called_back(void **state)
     assert_string_equal(err.field, "socket_path");
 }
 
+/* ---- what the daemon is told of a caller's patience --------------------------------------------
+ */
+
+/* A call with a timeout, up to the reply to hello, whose members are `hello`. Hears what is sent
+ * then. */
+static udptun_client *call_with_timeout(struct far *far, const char *hello, struct seen *seen,
+                                        uint64_t *id, char text[4096])
+{
+    udptun_client *client = client_to(far, false, NULL);
+    struct udptun_client_request request;
+    udptun_client_request_init(&request, "a");
+    request.timeout_ms = 60 * 1000;
+    assert_int_equal(udptun_client_call(client, &request, on_reply, seen, id, NULL), 0);
+    udptun_client_process(client);
+    far_accept(far);
+    assert_string_equal(far_hear(far, text), "{\"action\":\"hello\",\"id\":0}\n");
+    snprintf(text, 4096, "{\"id\":0,\"statusCode\":0,\"returnValue\":{%s}}", hello);
+    far_say(far, text);
+    udptun_client_process(client);
+    far_hear(far, text);
+    return client;
+}
+
+static void a_deadline_is_by_the_clock_of_the_daemon(void **state)
+{
+    struct far *far = *state;
+    struct seen seen = {0};
+    char text[4096];
+    udptun_client *client =
+        call_with_timeout(far, "\"clock\":5000000,\"features\":[\"deadline\"]", &seen, NULL, text);
+    const char *deadline = strstr(text, ",\"deadline\":50");
+    assert_non_null(deadline);
+    /* The timeout less the time that an answer takes, from a clock that was read just now. */
+    assert_in_range(strtoul(deadline + strlen(",\"deadline\":"), NULL, 10), 5030000, 5060000);
+    assert_string_equal(text + strlen(text) - 2, "}\n");
+    udptun_client_free(client);
+}
+
+static void an_older_daemon_hears_of_no_deadline_and_no_cancel(void **state)
+{
+    struct far *far = *state;
+    struct seen seen = {0}, next = {0};
+    char text[4096];
+    uint64_t id;
+    udptun_client *client = call_with_timeout(far, "\"features\":[\"wait\"]", &seen, &id, text);
+    assert_null(strstr(text, "deadline"));
+    assert_int_equal(udptun_client_cancel(client, id), 0);
+    assert_int_equal(seen.error.code, UDPTUN_E_CANCELLED);
+    call(client, "next", NULL, &next);
+    udptun_client_process(client);
+    assert_null(strstr(far_hear(far, text), "cancel"));
+    assert_non_null(strstr(text, "next"));
+    udptun_client_free(client);
+}
+
+static void a_call_that_is_cancelled_is_withdrawn_at_the_daemon(void **state)
+{
+    struct far *far = *state;
+    struct seen seen = {0}, other = {0};
+    char text[4096], withdrawn[64];
+    uint64_t id;
+    udptun_client *client = call_with_timeout(far, "\"features\":[\"cancel\"]", &seen, &id, text);
+    assert_int_equal(udptun_client_cancel(client, id), 0);
+    assert_int_equal(seen.calls, 1);
+    udptun_client_process(client);
+    snprintf(withdrawn, sizeof withdrawn, "\"parameters\":{\"call\":%u}", (unsigned)id);
+    assert_non_null(strstr(far_hear(far, text), "\"action\":\"cancel\""));
+    assert_non_null(strstr(text, withdrawn));
+    far_say(far,
+            "{\"id\":1,\"statusCode\":106}{\"id\":2,\"statusCode\":0}"); /* nobody's any more */
+    call(client, "next", NULL, &other);
+    udptun_client_process(client);
+    far_say(far, "{\"id\":3,\"statusCode\":0}");
+    udptun_client_process(client);
+    assert_int_equal(seen.calls, 1);
+    assert_int_equal(other.calls, 1);
+    udptun_client_free(client);
+}
+
+/* ---- descriptors
+ * ---------------------------------------------------------------------------------
+ */
+
 static void descriptors_come_with_the_first_byte_of_their_message(void **state)
 {
     struct far *far = *state;
@@ -345,6 +428,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_cannot_be_sent_is_refused_and_never_called_back),
+        TEST(a_deadline_is_by_the_clock_of_the_daemon),
+        TEST(an_older_daemon_hears_of_no_deadline_and_no_cancel),
+        TEST(a_call_that_is_cancelled_is_withdrawn_at_the_daemon),
         TEST(descriptors_come_with_the_first_byte_of_their_message),
         TEST(the_synchronous_functions_wait_for_their_reply),
         TEST(a_daemon_restarted_while_nobody_looked_is_called_again),
