@@ -25,6 +25,7 @@ static const char *const handled[] = {
     "rxBytes",     "dropped",
     "reconnects",  "resumed",
     "connections", "refusedConnections",
+    "fromFile",    "persistent",
 };
 
 static void print_label(const struct cli *cli, const char *label)
@@ -260,6 +261,20 @@ static void print_refused(const struct cli *cli, json_t *object, const json_t *s
     puts("; one is tried ever more rarely");
 }
 
+/* Who has configured it, and whether it is there again after a restart; "": an older daemon. */
+static const char *origin_of(const json_t *object, const json_t *settings)
+{
+    if (!json_object_get(object, "fromFile"))
+        return "";
+    if (json_is_true(json_object_get(object, "fromFile")))
+        return "by the config file";
+    if (json_is_true(json_object_get(object, "persistent")))
+        return "at run time, kept over a restart";
+    return json_is_true(json_object_get(settings, "ephemeral"))
+               ? "at run time, not kept over a restart (--ephemeral)"
+               : "at run time, not kept over a restart";
+}
+
 static void print_object(const struct cli *cli, json_t *object, const char *role, json_t *settings)
 {
     const char *state = text_of(object, "state");
@@ -289,6 +304,7 @@ static void print_object(const struct cli *cli, json_t *object, const char *role
     print_count(cli, object, "reconnects", "reconnects");
     print_refused(cli, object, settings);
     print_count(cli, object, "resumed", "resumed");
+    show_print_line(cli, "configured", COLOUR_NONE, origin_of(object, settings));
     print_rest(cli, object);
     print_settings(cli, settings, object);
     print_connections(cli, json_object_get(object, "connections"));

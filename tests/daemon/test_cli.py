@@ -696,6 +696,25 @@ class WithDaemon(unittest.TestCase):
             self.assertIn(line + "\n", shown)
         self.assertNotIn(key.strip(), shown)
 
+    def test_show_says_who_configured_an_object_and_whether_it_is_kept(self):
+        server = ("server", "far", "--listen", "127.0.0.1:0")
+        self.good(*server)
+        self.assertIn("  configured  at run time, kept over a restart\n", self.good("show", "far"))
+        self.good(*server, "--ephemeral")
+        self.assertIn("  configured  at run time, not kept over a restart (--ephemeral)\n",
+                      self.good("show", "far"))
+        with tempfile.TemporaryDirectory() as folder:
+            file = os.path.join(folder, "config.json")
+            with open(file, "w", encoding="utf-8") as config:
+                json.dump({"udpTunnels": [{"name": "of-file", "role": "server",
+                                           "listen": "127.0.0.1:0"}]}, config)
+            process, path = start_daemon(folder, "--config", file)
+            try:
+                shown = ctl("-s", path, "show", "of-file").stdout
+                self.assertIn("  configured  by the config file\n", shown)
+            finally:
+                stop_daemon(process)
+
     def test_several_names_are_removed_in_their_order(self):
         self.make_pair()
         self.good("tun2socks", "device", "--device", "unix:" + self.folder + "/device",

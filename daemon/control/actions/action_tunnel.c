@@ -86,12 +86,6 @@ void action_return_changed(struct call *call, const char *name, bool changed)
     call_return(call, &value);
 }
 
-static bool is_persistent(const struct control *control, const struct object *object)
-{
-    return object && object_is_kept(object) && control->store.folder &&
-           !unwritten_reason(&control->unwritten, object->name);
-}
-
 static void return_tunnel(struct call *call, const struct object *object, bool changed)
 {
     return_msg value = UDPTUN__CONTROL__RETURN_VALUE__INIT;
@@ -100,7 +94,7 @@ static void return_tunnel(struct call *call, const struct object *object, bool c
     tunnel_status_msg *status = object ? status_of_tunnel(call->control, object, &at_limit) : NULL;
     result.has_changed = result.has_persistent = 1;
     result.changed = changed;
-    result.persistent = is_persistent(call->control, object);
+    result.persistent = object && status_is_persistent(call->control, object);
     result.tunnel = status;
     result.unwritten = object ? unwritten(call, object->name) : NULL;
     value.action_case = UDPTUN__CONTROL__RETURN_VALUE__ACTION_CONFIGURE_UDP_TUNNEL;
@@ -120,7 +114,7 @@ static void return_tun2socks(struct call *call, const struct object *object, boo
         object ? status_of_tun2socks(call->control, object, &at_limit) : NULL;
     result.has_changed = result.has_persistent = 1;
     result.changed = changed;
-    result.persistent = is_persistent(call->control, object);
+    result.persistent = object && status_is_persistent(call->control, object);
     result.tun2socks = status;
     result.unwritten = object ? unwritten(call, object->name) : NULL;
     value.action_case = UDPTUN__CONTROL__RETURN_VALUE__ACTION_CONFIGURE_TUN2SOCKS;

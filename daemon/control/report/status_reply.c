@@ -97,6 +97,12 @@ static void fill_running(tunnel_status_msg *m, const struct udptun_tunnel_status
     SET(m, uptime, s->uptime_s);
 }
 
+bool status_is_persistent(const struct control *control, const struct object *object)
+{
+    return object_is_kept(object) && control->store.folder &&
+           !unwritten_reason(&control->unwritten, object->name);
+}
+
 tunnel_status_msg *status_of_tunnel(struct control *control, const struct object *object,
                                     bool *at_limit)
 {
@@ -117,6 +123,8 @@ tunnel_status_msg *status_of_tunnel(struct control *control, const struct object
     m->name = strdup(object->name);
     m->role = strdup(tunnel->role == UDPTUN__CONTROL__TUNNEL__ROLE__SERVER ? "server" : "local");
     fill_running(m, &status);
+    SET(m, from_file, object->of_file);
+    SET(m, persistent, status_is_persistent(control, object));
     *at_limit = *at_limit || status.at_limit;
     return m;
 }
@@ -155,6 +163,8 @@ tun2socks_status_msg *status_of_tun2socks(struct control *control, const struct 
     if (!m)
         return NULL;
     m->name = strdup(object->name);
+    SET(m, from_file, object->of_file);
+    SET(m, persistent, status_is_persistent(control, object));
     if (!runs) { /* it could not be started when the state was loaded */
         m->state = strdup(udptun_state_name(UDPTUN_FAILED));
         m->last_error = strdup(object->last_error);

@@ -10,6 +10,9 @@
 
 #include "daemon/control/store/state.h"
 
+/* Whether the object was configured at run time and is on the disk. */
+bool status_is_persistent(const struct control *control, const struct object *object);
+
 /* NULL also for an object of the other kind, or one that is being removed. `*at_limit` is set when
  * a limit of it was reached lately, and otherwise left as it is. */
 tunnel_status_msg *status_of_tunnel(struct control *control, const struct object *object,
