@@ -14,9 +14,9 @@ void memory_give_back(void);
 
 /*
  * For a process whose memory holds keys: it writes no core dump, other processes of its user cannot
- * read its memory, and where the limits allow it without bound (RLIMIT_MEMLOCK) its pages stay out
- * of the swap. What the system does not know is left out. A library must not: the process is the
- * app's.
+ * read its memory, and where it may lock memory without bound (RLIMIT_MEMLOCK, CAP_IPC_LOCK) its
+ * pages stay out of the swap. What the system does not know is left out. A library must not: the
+ * process is the app's.
  */
 void memory_hide(void);
 

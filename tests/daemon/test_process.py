@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The process: options, exit status, signals, socket, roles."""
+import ctypes
 import json
+import mmap
 import os
 import re
+import resource
 import shutil
 import signal
 import stat
@@ -20,6 +23,22 @@ def run(*arguments, env=None):
     done = subprocess.run([UDPTUND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           timeout=DEADLINE_S, env=env)
     return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def may_lock():
+    """Whether this process may lock memory beyond its limit."""
+    size = 16 << 20
+    pages = mmap.mmap(-1, size)
+    start = ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(pages)))
+    limits = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (1 << 16, limits[1]))
+    try:
+        library = ctypes.CDLL(None)
+        locked = library.mlock(start, ctypes.c_size_t(size)) == 0
+        library.munlock(start, ctypes.c_size_t(size))
+        return locked
+    finally:
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, limits)
 
 
 class Memory(TestCase):
@@ -58,6 +77,23 @@ class Memory(TestCase):
         with open(self.start("prlimit", "--memlock=unlimited") + "status", encoding="ascii") as file:
             status = file.read()
         self.assertGreater(int(re.search(r"VmLck:\s+(\d+)", status).group(1)), 0)
+
+
+    def locked_kib(self, *command):
+        with open(self.start(*command) + "status", encoding="ascii") as file:
+            return int(re.search(r"VmLck:\s+(\d+)", file.read()).group(1))
+
+    @unittest.skipIf(sanitized(), "the sanitizer makes mlockall() do nothing")
+    @unittest.skipUnless(may_lock(), "has no CAP_IPC_LOCK that counts")
+    def test_it_is_locked_where_the_bound_does_not_count(self):
+        self.assertGreater(self.locked_kib("prlimit", "--memlock=65536"), 0)
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root")
+    def test_it_is_not_locked_where_an_allocation_could_fail_of_it(self):
+        for limit in ("0", "65536", "1048576"):
+            locked = self.locked_kib("prlimit", f"--memlock={limit}", "setpriv", "--reuid", "65534",
+                                     "--regid", "65534", "--clear-groups")
+            self.assertEqual(locked, 0)
 
 
 class Options(TestCase):

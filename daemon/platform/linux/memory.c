@@ -3,16 +3,22 @@
 #include "daemon/platform/memory.h"
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #ifdef __GLIBC__
 #include <malloc.h>
+#endif
+
+#ifndef MLOCK_ONFAULT /* of <linux/mman.h>, where the C library has no mlock2() */
+#define MLOCK_ONFAULT 1
 #endif
 
 #define CGROUPS "/sys/fs/cgroup"
@@ -70,12 +76,29 @@ void memory_give_back(void)
 #endif
 }
 
+/* Whether all may be locked: with a bound, an allocation beyond it would fail. There is none for a
+ * process with CAP_IPC_LOCK, which a container may seem to have: so it is tried. */
+static bool may_lock_all(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
+        return false;
+    if (limit.rlim_cur == RLIM_INFINITY)
+        return true;
+    size_t size = (size_t)limit.rlim_cur + (size_t)sysconf(_SC_PAGESIZE);
+    void *pages = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pages == MAP_FAILED)
+        return false;
+    bool may = syscall(SYS_mlock2, pages, size, MLOCK_ONFAULT) == 0;
+    munmap(pages, size);
+    return may;
+}
+
 void memory_hide(void)
 {
-    struct rlimit none = {0, 0}, locked;
+    struct rlimit none = {0, 0};
     (void)setrlimit(RLIMIT_CORE, &none);
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    /* With a bound, an allocation beyond it would fail. */
-    if (getrlimit(RLIMIT_MEMLOCK, &locked) == 0 && locked.rlim_cur == RLIM_INFINITY)
+    if (may_lock_all())
         (void)mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 }
