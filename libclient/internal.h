@@ -9,7 +9,9 @@
  *   reply.c        what came: replies to their requests, events to the app
  *   inbox.c        bytes in, whole JSON objects out
  *   socket_path.c  where the daemon's socket is
- *   sync.c         waiting for a call, and the typed functions
+ *   sync.c         waiting for a call
+ *   actions.c      a function for each action
+ *   value.c        reading and making JSON for apps without a library for it
  */
 #ifndef LIBCLIENT_INTERNAL_H
 #define LIBCLIENT_INTERNAL_H

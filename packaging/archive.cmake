@@ -26,6 +26,21 @@ function(udptun_archive name symbols)
   install(FILES ${archive} DESTINATION ${CMAKE_INSTALL_LIBDIR})
 endfunction()
 
+# udptun_symbol_versions(TARGET SYMBOLS NODE) - the symbols of that list, and no others, are exported, as of
+# version NODE; a linker that knows no version scripts exports what is not hidden.
+function(udptun_symbol_versions target symbols node)
+  if(APPLE OR WIN32)
+    return()
+  endif()
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${symbols})
+  file(STRINGS ${symbols} names)
+  list(JOIN names ";\n    " names)
+  set(map ${CMAKE_CURRENT_BINARY_DIR}/${target}.map)
+  file(CONFIGURE OUTPUT ${map} CONTENT "@node@ {\n  global:\n    @names@;\n  local:\n    *;\n};\n" @ONLY)
+  target_link_options(${target} PRIVATE -Wl,--version-script=${map})
+  set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS ${map})
+endfunction()
+
 # udptun_cmake_package(NAME) - find_package(NAME) for the export set NAME.
 include(CMakePackageConfigHelpers)
 function(udptun_cmake_package name)

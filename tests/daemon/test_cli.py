@@ -306,6 +306,9 @@ class WithoutDaemon(unittest.TestCase):
                     inline.update(re.findall(r"static inline void (udptun_\w+)", f.read()))
             self.assertGreater(len(named), 10)
             self.assertEqual(named - exported - inline, set())
+            if page == "libudptun-client.3":
+                self.assertEqual({name for name in exported if not name.endswith("_sized")} - named,
+                                 set())
 
     def test_output_that_cannot_be_written_is_a_failure(self):
         with open("/dev/full", "w", encoding="utf-8") as full:
@@ -875,6 +878,30 @@ class WithDaemon(unittest.TestCase):
                              check=False, env=clean_environment(UDPTUN_LIB=LIB))
         self.assertEqual(run.returncode, OK, run.stderr)
         self.assertIn("far: listening", run.stdout)
+
+    def test_an_example_runs_a_tunnel_without_a_json_library(self):
+        run = subprocess.run([os.path.join(BIN, "client-tunnel"), self.socket], text=True,
+                             capture_output=True, timeout=HANG_S, check=False)
+        self.assertEqual((run.returncode, run.stderr), (OK, ""))
+        self.assertRegex(run.stdout, r"^example is listening\nit listens on 127\.0\.0\.1:\d+ and "
+                                     r"has 0 sessions\nexample is disabled\n$")
+
+    def test_each_action_has_a_function_of_the_library(self):
+        with tempfile.TemporaryDirectory() as folder:
+            process, path = start_daemon(folder)
+            run = subprocess.run([os.path.join(BIN, "client_actions"), path], text=True,
+                                 capture_output=True, timeout=HANG_S, check=False)
+            stop_daemon(process)  # it has, if all went well
+            self.assertEqual((run.returncode, run.stderr), (OK, ""))
+        with open(os.path.join(ROOT, "libclient/libudptun-client.symbols"), encoding="utf-8") as f:
+            exported = f.read().split()
+        with open(os.path.join(ROOT, "daemon/control/actions/actions.c"), encoding="utf-8") as f:
+            actions = re.findall(r'^    \{"(\w+)", ROLE_', f.read(), re.M)
+        self.assertGreater(len(actions), 15)
+        for action in actions:
+            words = re.sub(r"([A-Z])", lambda m: "_" + m[1].lower(), action)
+            words = {"ping_tunnel": "ping"}.get(words, words.replace("_udp_tunnel", "_tunnel"))
+            self.assertIn("udptun_client_" + words, exported)
 
     def test_what_is_exported_can_be_applied(self):
         key = ctl("genkey").stdout.strip()

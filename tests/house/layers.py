@@ -509,6 +509,11 @@ def check_libraries(tree, build):
     public = declared(tree)
     for path in sorted(glob.glob(os.path.join(build, "lib", "lib*.so"))):
         for symbol in sorted(symbols_of([path], "-D", "--defined-only")[path]):
+            symbol, _, version = symbol.partition("@")
+            if symbol in ("UDPTUN_0", "UDPTUN_CLIENT_0"):
+                continue  # the version itself
+            if is_own(tree) and not version:
+                yield f"{os.path.basename(path)}: {symbol} has no version"
             if not symbol.startswith("udptun_") and symbol not in public:
                 yield f"{os.path.basename(path)}: exports {symbol}"
 

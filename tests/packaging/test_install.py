@@ -88,7 +88,8 @@ class Install(TestCase):
         lib = os.path.relpath(self.lib, self.tree)
         wanted = {"bin/udptunctl", "sbin/udptund", "include/udptun/engine.h",
                   "include/udptun/client.h", "include/udptun/client_ev.h",
-                  "include/udptun/client_uv.h", "include/udptun/error.h",
+                  "include/udptun/client_uv.h", "include/udptun/client_value.h",
+                  "include/udptun/error.h",
                   "include/udptun/loop.h", "include/udptun/status.h",
                   "include/udptun/tun2socks.h", "include/udptun/types.h",
                   f"{lib}/libudptun.a", f"{lib}/libudptun.so.0", f"{lib}/libudptun-client.a",

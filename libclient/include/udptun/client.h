@@ -258,30 +258,86 @@ UDPTUN_CLIENT_API int udptun_client_wait(udptun_client *client, int64_t timeout_
 /* Free what a `char **` of this library gave out. NULL is ignored. */
 UDPTUN_CLIENT_API void udptun_client_free_text(char *text);
 
-/*
- * The common actions. All wait as udptun_client_call_wait() does, with the client's timeout.
+/* ---- a function for each action ----------------------------------------------------------------
+ *
+ * All wait as udptun_client_call_wait() does, with the client's timeout, and return its codes. What
+ * they give out is the reply's returnValue as JSON text, which <udptun/client_value.h> reads, and
+ * udptun_client_free_text() frees; NULL after a failure. `err` and `changed` may be NULL.
+ * docs/command-socket.md says what each action does, who may do it, and what it answers.
+ * For udptun_client_subscribe() and udptun_client_unsubscribe() see above.
  */
 
+/* hello: who answers and what it can do. `role`: "observer", "operator" or "admin", to step down
+ * to; NULL: stay. */
+UDPTUN_CLIENT_API int udptun_client_hello(udptun_client *client, const char *role, char **hello,
+                                          struct udptun_error *err);
+
 /* configureUdpTunnel. `tunnel`: the tunnel object as JSON text. `merge`: change only the fields
- * given. `wait_s`: 0, or hold the answer so many seconds until it is established. `*changed` may
- * be NULL. */
+ * given. `wait_s`: 0, or hold the answer so many seconds until it is established. */
 UDPTUN_CLIENT_API int udptun_client_configure_tunnel(udptun_client *client, const char *tunnel,
                                                      bool merge, int wait_s, bool *changed,
                                                      struct udptun_error *err);
 
-/* removeUdpTunnel. An absent name is no error: `*changed` (may be NULL) is false. */
+/* removeUdpTunnel. An absent name is no error: `*changed` is false. */
 UDPTUN_CLIENT_API int udptun_client_remove_tunnel(udptun_client *client, const char *name,
                                                   bool *changed, struct udptun_error *err);
 
-/* getStatus of one object, or of all when `name` is NULL: `*status` is its returnValue as JSON
- * text. */
+/* configureTun2socks, as udptun_client_configure_tunnel(). An instance whose device is a descriptor
+ * of this process goes by udptun_client_call(), with `fds`. */
+UDPTUN_CLIENT_API int udptun_client_configure_tun2socks(udptun_client *client, const char *instance,
+                                                        bool merge, int wait_s, bool *changed,
+                                                        struct udptun_error *err);
+
+/* removeTun2socks. An absent name is no error: `*changed` is false. */
+UDPTUN_CLIENT_API int udptun_client_remove_tun2socks(udptun_client *client, const char *name,
+                                                     bool *changed, struct udptun_error *err);
+
+/* getStatus of one object, or of all when `name` is NULL. */
 UDPTUN_CLIENT_API int udptun_client_get_status(udptun_client *client, const char *name,
                                                char **status, struct udptun_error *err);
+
+/* listSessions of a tunnel. */
+UDPTUN_CLIENT_API int udptun_client_list_sessions(udptun_client *client, const char *name,
+                                                  char **sessions, struct udptun_error *err);
+
+/* closeSession: end a session of a udp-server, by the id that listSessions tells. */
+UDPTUN_CLIENT_API int udptun_client_close_session(udptun_client *client, const char *name,
+                                                  const char *session, struct udptun_error *err);
+
+/* listFlows: up to `limit` (0: the daemon's own) flows of a tunnel behind the cursor `after` (NULL:
+ * from the start). */
+UDPTUN_CLIENT_API int udptun_client_list_flows(udptun_client *client, const char *name,
+                                               const char *after, unsigned limit, char **flows,
+                                               struct udptun_error *err);
 
 /* pingTunnel: up to `count` round trips through the tunnel's own connections into `rtt_ms`
  * (room for `count`); `*answered` is how many came back. */
 UDPTUN_CLIENT_API int udptun_client_ping(udptun_client *client, const char *name, int count,
                                          double *rtt_ms, int *answered, struct udptun_error *err);
+
+/* exportConfig: all objects as they are configured, secrets redacted unless `show_secrets`. */
+UDPTUN_CLIENT_API int udptun_client_export_config(udptun_client *client, bool show_secrets,
+                                                  char **config, struct udptun_error *err);
+
+/* applyConfig: all objects of `config`, JSON text, all or none. `prune`: end those that it does not
+ * name. `dry_run`: only tell in `*done` what would be done. */
+UDPTUN_CLIENT_API int udptun_client_apply_config(udptun_client *client, const char *config,
+                                                 bool prune, bool dry_run, char **done,
+                                                 struct udptun_error *err);
+
+/* getMetrics: OpenMetrics text. */
+UDPTUN_CLIENT_API int udptun_client_get_metrics(udptun_client *client, char **metrics,
+                                                struct udptun_error *err);
+
+/* setLogLevel: "error", "warn", "info" or "debug", of one module or of everything (NULL). */
+UDPTUN_CLIENT_API int udptun_client_set_log_level(udptun_client *client, const char *level,
+                                                  const char *module, struct udptun_error *err);
+
+/* reloadConfig: read the config file again. */
+UDPTUN_CLIENT_API int udptun_client_reload_config(udptun_client *client, struct udptun_error *err);
+
+/* shutdown: stop the daemon. */
+UDPTUN_CLIENT_API int udptun_client_shutdown(udptun_client *client, struct udptun_error *err);
 
 #ifdef __cplusplus
 }
