@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import select
 import socket
 import struct
 import time
@@ -266,6 +267,24 @@ class Connection(TestCase):
                 self.fails(reply, 107, "BAD_REQUEST")
                 self.assertIsNone(c.line())
         self.assert_usable()
+
+    def test_who_connects_again_after_garbage_waits_while_others_go_on(self):
+        """And is answered."""
+        def answers_of_others_meanwhile():
+            with self.d.client() as c:
+                c.send(b"garbage")
+                self.fails(c.line(), 107, "BAD_REQUEST")
+            with self.d.client() as again:
+                again.send('{"action":"hello"}')
+                count = 0
+                while not select.select([again.socket], [], [], 0)[0]:
+                    self.ok(self.c.call("hello"))
+                    count += 1
+                self.ok(again.line())
+            return count
+
+        # This process may be held up, and see the answer late.
+        self.assertTrue(any(answers_of_others_meanwhile() > 5 for _ in range(50)))
 
     def test_message_that_does_not_end_is_cut_off(self):
         self.c.send('{"action":')

@@ -37,6 +37,8 @@
 #define PAUSE_FACTOR 20
 #define PAUSE_MIN_US UINT64_C(5000)
 #define PAUSE_MAX_US US_PER_S
+/* Of a user's next connections, which may be those of another program. */
+#define DEBT_MAX_US UINT64_C(100000)
 
 static size_t out_waiting(const struct command_conn *c)
 {
@@ -56,7 +58,7 @@ static bool may_take(const struct command_conn *c)
 
 static bool may_read(const struct command_conn *c)
 {
-    if (c->half_closed || c->ended)
+    if (c->half_closed || c->ended || (timer_is_on(&c->pause) && (c->closing || c->is_late)))
         return false;
     return c->closing || may_take(c) || (c->call && c->in_size < IN_HIGH);
 }
@@ -172,9 +174,16 @@ bool command_conn_queue_event(struct command_conn *c, struct envelope_bytes byte
     return room;
 }
 
+static uint64_t pause_for(uint64_t spent_us, uint64_t most_us)
+{
+    uint64_t pause_us = PAUSE_FACTOR * spent_us;
+    return pause_us < PAUSE_MIN_US ? PAUSE_MIN_US : pause_us < most_us ? pause_us : most_us;
+}
+
 static void lose_framing(struct command_conn *c, int code, const char *why)
 {
     c->closing = true;
+    command_socket_note_debt(c->server, c->peer.uid, pause_for(c->spent_us, DEBT_MAX_US));
     free(c->in);
     c->in = NULL;
     c->in_size = c->in_room = c->scanned = 0;
@@ -208,10 +217,7 @@ static void share_time(struct command_conn *c, uint64_t since_us)
 {
     uint64_t turn_us = clock_us() - since_us;
     if (c->refused) {
-        uint64_t pause_us = PAUSE_FACTOR * (c->spent_us + turn_us);
-        if (pause_us < PAUSE_MIN_US)
-            pause_us = PAUSE_MIN_US;
-        start_pause(c, pause_us < PAUSE_MAX_US ? pause_us : PAUSE_MAX_US);
+        start_pause(c, pause_for(c->spent_us + turn_us, PAUSE_MAX_US));
     } else if (turn_us > SLICE_US && !c->call) {
         start_pause(c, 0);
     }
@@ -304,8 +310,10 @@ static bool command_conn_receive(struct command_conn *c)
     }
     size_t got;
     int failure = fds_receive(&c->fds, c->io.socket, to, READ_SIZE, c->in_size, &got);
-    if (c->closing)
+    if (c->closing) { /* what is thrown away is read slowly */
         fds_in_close(&c->fds);
+        timer_start(&c->pause, PAUSE_MIN_US);
+    }
     if (failure)
         return io_of(failure) == IO_AGAIN;
     if (!c->closing)
@@ -332,6 +340,7 @@ static void on_pause(void *arg)
 {
     struct command_conn *c = arg;
     c->busy = true;
+    c->is_late = false;
     command_conn_settle(c);
 }
 
@@ -407,11 +416,15 @@ int command_conn_open(struct command_socket *server, udptun_socket socket,
     timer_init(&c->deadline, loop, on_deadline, c);
     timer_init(&c->lookout, loop, on_lookout, c);
     timer_init(&c->pause, loop, on_pause, c);
-    int rc = watch_start(&c->io, socket, LOOP_READ);
+    uint64_t debt_us = command_socket_debt_us(server, peer->uid);
+    c->is_late = debt_us > 0;
+    int rc = watch_start(&c->io, socket, c->is_late ? 0 : LOOP_READ);
     if (rc < 0) {
         free(c);
         return rc;
     }
+    if (c->is_late)
+        timer_start(&c->pause, debt_us);
     list_append(&server->connections, &c->node);
     server->count++;
     return 0;

@@ -73,6 +73,28 @@ static void command_socket_refuse(struct command_socket *server, udptun_socket s
     timer_start(&server->forget, REFUSED_TIME_US);
 }
 
+void command_socket_note_debt(struct command_socket *server, uint32_t uid, uint64_t for_us)
+{
+    struct command_debt debt = {.uid = uid, .until_us = clock_us() + for_us};
+    for (unsigned i = 0; i < COMMAND_SOCKET_DEBTS; i++) {
+        if (server->debts[i].uid == uid && server->debts[i].until_us) {
+            server->debts[i] = debt;
+            return;
+        }
+    }
+    server->debts[server->next_debt] = debt;
+    server->next_debt = (server->next_debt + 1) % COMMAND_SOCKET_DEBTS;
+}
+
+uint64_t command_socket_debt_us(const struct command_socket *server, uint32_t uid)
+{
+    uint64_t now_us = clock_us();
+    for (unsigned i = 0; i < COMMAND_SOCKET_DEBTS; i++)
+        if (server->debts[i].uid == uid && server->debts[i].until_us > now_us)
+            return server->debts[i].until_us - now_us;
+    return 0;
+}
+
 static void log_refusal(struct command_socket *server, uint32_t uid, const char *why)
 {
     uint64_t now_us = clock_us();

@@ -20,6 +20,7 @@
 
 #define COMMAND_SOCKET_MAX_CONNECTIONS 256
 #define COMMAND_SOCKET_REFUSED         8 /* refused connections that are still open for a moment */
+#define COMMAND_SOCKET_DEBTS           8 /* users whose next connections wait */
 
 struct control;
 struct call;
@@ -35,6 +36,13 @@ struct watcher {
     uint64_t seq; /* of the last event */
 };
 
+/* A connection of that user was closed for what it sent: the next ones are not read before then, or
+ * a client that connects again each time would have more of the loop than one that stays. */
+struct command_debt {
+    uint32_t uid;
+    uint64_t until_us; /* by clock_us() */
+};
+
 struct command_socket {
     struct control *control;
     void (*room)(struct command_conn *conn); /* its output was sent: events have room again */
@@ -45,7 +53,9 @@ struct command_socket {
     uint64_t refusal_logged_us; /* a user who insists does not fill the log */
     udptun_socket refused[COMMAND_SOCKET_REFUSED]; /* the latest, in a ring; NO_SOCKET: none */
     unsigned next_refused;
-    struct timer forget; /* closes them */
+    struct timer forget;                             /* closes them */
+    struct command_debt debts[COMMAND_SOCKET_DEBTS]; /* the latest, in a ring */
+    unsigned next_debt;
 };
 
 struct command_conn {
@@ -67,6 +77,7 @@ struct command_conn {
     bool half_closed;      /* the client sends no more */
     bool closing;          /* framing is lost: send what waits, take nothing more */
     bool refused;          /* the latest call failed */
+    bool is_late;          /* nothing is read before `pause` ends: struct command_debt */
     uint64_t spent_us;     /* on the message that is being received, so far */
     struct timer pause;    /* messages are taken again when it ends */
     struct io_watch io;    /* its socket is the connection's */
@@ -79,6 +90,11 @@ struct command_conn {
 int command_socket_start(struct command_socket *server, struct control *control,
                          struct command_listener *listener,
                          void (*room)(struct command_conn *conn));
+
+/* The next connections of that user wait for `for_us` from now. */
+void command_socket_note_debt(struct command_socket *server, uint32_t uid, uint64_t for_us);
+/* How long a new connection of that user waits. */
+uint64_t command_socket_debt_us(const struct command_socket *server, uint32_t uid);
 
 /* Ends every connection; calls under way lose theirs. */
 void command_socket_stop(struct command_socket *server);
