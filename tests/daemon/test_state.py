@@ -171,6 +171,11 @@ class State(TestCase):
         self.ok(self.configure(d, SERVER, name="s2"))
         return d, "/proc/%d/root%s/" % (d.process.pid, d.state)
 
+    def fill(self, disk):
+        with self.assertRaises(OSError), open(disk + "filler", "wb", buffering=0) as f:
+            while True:
+                f.write(b"x" * 4096)
+
     def remount(self, d, options):
         subprocess.run(["nsenter", "-t", str(d.process.pid), "-m", "mount", "-o",
                         "remount," + options, d.state], check=True)
@@ -179,9 +184,7 @@ class State(TestCase):
     def test_on_a_full_disk_objects_can_be_stopped_and_are_written_later(self):
         d, disk = self.on_small_disk()
         before = self.kept(d, disk)
-        with self.assertRaises(OSError), open(disk + "filler", "wb", buffering=0) as f:
-            while True:
-                f.write(b"x" * 4096)
+        self.fill(disk)
         self.stop_both_unwritten(d, "no space left")
         self.assertEqual(self.kept(d, disk), before)
         os.unlink(disk + "filler")
@@ -191,6 +194,11 @@ class State(TestCase):
                          [dict(SERVER, name="s2", enabled=False)])
         self.ok(self.configure(d, LOCAL))
         self.assertEqual(self.names(d), ["s2", "t"])
+        self.fill(disk)
+        with d.client() as c:
+            self.ok(c.call("removeUdpTunnel", {"name": "t"}))
+            self.ok(c.call("shutdown"))
+        self.assertEqual(d.process.wait(DEADLINE_S), 0)
 
     @unittest.skipUnless(os.geteuid() == 0, "needs root to mount a small disk")
     def test_on_a_read_only_disk_objects_can_be_stopped_and_the_daemon_shut_down(self):
