@@ -152,7 +152,7 @@ class Install(TestCase):
         for path in sorted(glob.glob(source("docs/examples/*.c"))):
             name = os.path.basename(path)[:-2]
             package = ["udptun-client"] if name.startswith("client") else ["udptun"]
-            if name == "client-uv":
+            if name in ("client-uv", "loop-uv"):
                 package.append("libuv")
             extra = ["-lev"] if name == "own-stream" else []
             self.cc(name, *self.pkg_config("--cflags", "--libs", *package), extra=extra)
