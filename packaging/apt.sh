@@ -25,7 +25,7 @@ apt_begin() {
             printf '%s %s%s %s %s\n' "$3" "$signed_by" "$uri" "$release" "$component"
         done >"$1/sources.list"
     [ -s "$1/sources.list" ] || return
-    # A list that cannot be had just now may be one that nothing is taken from.
+    # A list that cannot be fetched just now may be one that no package comes from.
     apt_private update >"$1/log" 2>&1 || true
     compgen -G "$1/lists/*_InRelease" >/dev/null
 }

@@ -32,7 +32,7 @@ void table_init(struct table *t);
 /* Frees the buckets; the nodes stay their owners'. */
 void table_fini(struct table *t);
 
-/* 0, or UDPTUN_E_NOMEM when not even the first buckets could be had (nothing was added). */
+/* 0, or UDPTUN_E_NOMEM when the first buckets cannot be allocated (nothing is added). */
 int table_insert(struct table *t, struct table_node *node, uint64_t hash);
 
 struct table_node *table_find(const struct table *t, uint64_t hash, table_match *match,

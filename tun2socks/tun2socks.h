@@ -110,7 +110,7 @@ void tun2socks_free(struct tun2socks *t);
  * bindings (tun2socks_forget_bindings()), `datagrams`. */
 void tun2socks_set(struct tun2socks *t, const struct tun2socks_config *config);
 
-/* End every UDP binding (binding_close); the next datagram of each begins anew. */
+/* End every UDP binding (binding_close); the next datagram of each begins again. */
 void tun2socks_forget_bindings(struct tun2socks *t);
 
 /* A new device in place of the one it has, which is closed, or that was lost; flows live on. NULL:
@@ -192,7 +192,7 @@ void tun2socks_reject(struct tun2socks *t, const struct udptun_endpoint *app,
 #define TUN2SOCKS_DROPS(X)                                                                         \
     X(MALFORMED, "malformed", "headers that are cut off or contradict the packet")                 \
     X(CHECKSUM, "checksum", "a checksum that is wrong")                                            \
-    X(ADDRESS, "address", "a source or destination that is no single host")                        \
+    X(ADDRESS, "address", "a source or destination that is not a single host")                     \
     X(PROTOCOL, "protocol",                                                                        \
       "neither TCP nor UDP nor ICMP, or an IPv6 header that we do not serve")                      \
     X(ICMP, "icmp", "ICMP that is not answered")                                                   \

@@ -93,7 +93,7 @@ static void add_rate(json_t *object, const json_t *before, const char *total, co
                      double elapsed_s)
 {
     uint64_t then = number_of(before, total), now = number_of(object, total);
-    double grown = now > then ? (double)(now - then) : 0; /* less: it was made anew */
+    double grown = now > then ? (double)(now - then) : 0; /* less: it was made again */
     json_object_set_new(object, rate, json_real(elapsed_s > 0 ? grown / elapsed_s : 0));
 }
 

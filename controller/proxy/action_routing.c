@@ -32,7 +32,7 @@ static int check_proxy(const struct controller *c, const struct udptun_endpoint 
     if (endpoint_is_loopback(proxy) || endpoint_is_unspecified(proxy) ||
         endpoint_is_multicast(proxy) || endpoint_is_broadcast(proxy) ||
         endpoint_is_link_local(proxy))
-        return refuse_proxy(proxy, "is no address of a proxy on the network", err);
+        return refuse_proxy(proxy, "is not the address of a proxy on the network", err);
     if (device_address_covers(&c->device.address, proxy) ||
         device_address_covers(&c->device.address6, proxy))
         return refuse_proxy(proxy, "is on the TUN device's own network", err);

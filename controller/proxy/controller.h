@@ -67,7 +67,7 @@ void controller_close(struct controller *c);
 /* The device is there: made now if it could not be before. */
 int controller_have_device(struct controller *c, struct udptun_error *err);
 
-/* Something may have changed: work the status out anew, and tell the client that holds the routing
+/* Something may have changed: work the status out again, and tell the client that holds the routing
  * if it is another. */
 void controller_update_status(struct controller *c);
 

@@ -128,11 +128,11 @@ static enum options_result proxy_options_take(struct proxy_options *o, int optio
         o->tun_name = value;
         return is_device_name(value)
                    ? OPTIONS_RUN
-                   : proxy_options_usage("--tun-name is no name of a device", value);
+                   : proxy_options_usage("--tun-name is not a device name", value);
     case OPT_TUN_ADDRESS:
         return take_address(&o->tun_address, value, UDPTUN_ENDPOINT_IP4)
                    ? OPTIONS_RUN
-                   : proxy_options_usage("--tun-address is no IPv4 address/prefix", value);
+                   : proxy_options_usage("--tun-address is not an IPv4 address/prefix", value);
     case OPT_TUN_ADDRESS6:
         o->tun_address6 = (struct device_address){0};
         return strcmp(value, "none") == 0 ||
@@ -142,7 +142,7 @@ static enum options_result proxy_options_take(struct proxy_options *o, int optio
                          "--tun-address6 is neither an IPv6 address/prefix nor none", value);
     case OPT_MARK:
         if (!parse_number(value, UINT32_MAX, &number))
-            return proxy_options_usage("--mark is no number of 32 bits", value);
+            return proxy_options_usage("--mark is not a 32-bit number", value);
         o->mark = (uint32_t)number;
         return OPTIONS_RUN;
     case OPT_VERSION:

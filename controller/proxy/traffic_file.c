@@ -27,7 +27,7 @@ static int traffic_file_read_address(const json_t *value, const char *name,
     if (!text)
         return traffic_file_invalid(err, name, NULL, "must be a string");
     if (!endpoint_parse_ip(text, address))
-        return traffic_file_invalid(err, name, text, "is no IP address");
+        return traffic_file_invalid(err, name, text, "is not an IP address");
     *address = endpoint_unmapped(address);
     return UDPTUN_OK;
 }

@@ -77,7 +77,7 @@ void tunnels_device_in_place(struct tunnels *t);
 void tunnels_restore_init(struct tunnels *t);
 /* It is there again, or may have lost something: look what, and set it up until all is there. */
 void tunnels_restore(struct tunnels *t);
-/* The device was made anew. */
+/* The device was made again. */
 void tunnels_device_is_new(struct tunnels *t);
 
 /* The MTU that an instance asks for, 0: none. */

@@ -4,7 +4,7 @@
  *
  *     exportConfig  ->  [applyConfig of one tunnel and its instance]...  ->  once more, or done
  *
- * One tunnel at a time, for applyConfig is all or nothing: what cannot be had now (its port is
+ * One tunnel at a time, for applyConfig is all or nothing: what cannot be set up now (its port is
  * taken) keeps no other away. That on the device goes first, the machine's traffic waits for it.
  * Those that failed are tried again: at once when others have been set up since, which they may
  * name, else in a while.
@@ -130,7 +130,7 @@ static int prepare_device(struct tunnels *t, const struct kept_tunnel *tunnel,
         rc = proxy_device_attach(&c->device, tunnels_mtu(tunnel->tun2socks), err);
     if (rc == 0) {
         proxy_device_drain(&c->device);
-        t->new_device = false; /* but if it is made anew while udptund is asked */
+        t->new_device = false; /* but if it is made again while udptund is asked */
     }
     return rc;
 }

@@ -84,7 +84,7 @@ struct tun_device_config {
 /* All of them: the device, or NULL and `err`. */
 
 /* Creates the interface where it is absent, else attaches to it. `*notice` (may be NULL) gets a
- * line for the log when an offload could not be had, else "". */
+ * line for the log when an offload is not available, else "". */
 struct device *device_open_tun(const struct tun_device_config *config, char notice[160],
                                struct udptun_error *err);
 /* `fd` becomes the device's, also on failure: a TUN device's, or a connected socket that keeps

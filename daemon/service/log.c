@@ -216,7 +216,7 @@ void log_write(struct log *log, enum udptun_log_level level, const char *module,
         return;
     if (level != UDPTUN_LOG_DEBUG && left_out > 0) {
         char note[64];
-        snprintf(note, sizeof note, "%llu lines like the next were left out",
+        snprintf(note, sizeof note, "%llu similar messages suppressed",
                  (unsigned long long)left_out);
         write_line(log, UDPTUN_LOG_WARN, "log", note);
     }

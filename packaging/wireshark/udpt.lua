@@ -106,7 +106,7 @@ function udpt.init()
     announced = {}
 end
 
--- An id may be announced anew with another meaning, so each announcement holds from its packet on.
+-- An id may be announced again with another meaning, so each announcement holds from its packet on.
 local function remember(context, id, meaning)
     local session = sessions[context.stream]
     if not session or context.visited then

@@ -4,7 +4,7 @@
  * files do for each other is in calls.h.
  *
  *     machine.c    new, free, tick, deadlines, the list of conns with output
- *     client.c     a local: which legs are wanted, a session made anew
+ *     client.c     a local: which legs are wanted, a session made again
  *     dialling.c   when its legs are dialled, backoff
  *     server.c     a server: streams accepted, sessions created, joined, detached, expired
  *     conn.c       one byte stream: handshake, output buffer, reassembly of frames
@@ -351,8 +351,8 @@ struct udptun_session {
     bool established; /* local: the server has it (a leg is up or was) */
     bool proven;      /* local: the server has sent on it, so it did get a CONFIRM */
     bool ending;      /* a goodbye was said: nothing more is sent */
-    /* The control leg cannot be had, and control frames go on a data leg: a local finds that out, a
-     * server hears it. */
+    /* The control leg cannot be connected, and control frames go on a data leg: a local finds that
+     * out, a server hears it. */
     bool without_control;
     uint64_t epoch, incarnation, client_incarnation;
     enum udptun_machine_state state;

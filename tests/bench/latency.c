@@ -9,7 +9,7 @@
  * each from a port of its own, echoed; `fixed`, the same queries from one port; `bulk`, large
  * datagrams at a given rate, one way. The near end knows round trips and what was lost
  * (latency_near.c); the far end knows what came at all, in what order, how old, and from which
- * source (latency_far.c): it reports and starts anew for every line on its standard input.
+ * source (latency_far.c): it reports and starts again for every line on its standard input.
  * Both run on one machine, so one clock times either way on its own.
  */
 #include "tests/bench/latency.h"
@@ -73,7 +73,7 @@ static bool parse_count(const char *text, unsigned least, unsigned most, unsigne
     return ok;
 }
 
-/* One option of the near end; false when its value is not to be had. */
+/* One option of the near end; false when it has no value. */
 static bool take_option(struct near_options *o, int c, const char *value)
 {
     const unsigned least = sizeof(struct latency_stamp);

@@ -9,7 +9,7 @@
                                   ▼ line0 ┄┄┄┄┄┄┄┄ line0 ▲
 
 `line` (tests/net/line.c) is the path, with delay, loss and rate. Every scenario builds the whole
-anew, so that no TCP connection knows anything from the one before. With `--peer plain` the plain
+again, so that no TCP connection knows anything from the one before. With `--peer plain` the plain
 relay of the benchmark stands where udp-local and udp-server stand, all else the same. Needs root.
 """
 

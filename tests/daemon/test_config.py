@@ -300,7 +300,7 @@ class Reload(TestCase):
         self.assertIn("s configured", self.d.log_text())
         os.chmod(key_file, 0o644)
         self.ok(self.c.call("reloadConfig"))
-        self.assertIn("can be read by others", self.d.log_text())
+        self.assertIn("is readable by users other than its owner", self.d.log_text())
         self.assertNotIn(KEY, self.d.log_text())
 
     def test_without_a_config_file_there_is_nothing_to_do(self):

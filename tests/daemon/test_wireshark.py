@@ -378,7 +378,7 @@ if __name__ == "__main__":
             sys.exit(77)
     if INSIDE not in os.environ:
         if subprocess.run(["unshare", "-rn", "true"], check=False).returncode:
-            print("skipped: a network namespace cannot be had here")
+            print("skipped: cannot make a network namespace here")
             sys.exit(77)
         os.execvpe("unshare", ["unshare", "-rn", sys.executable, "-B", *sys.argv],
                    dict(os.environ, **{INSIDE: "1"}))

@@ -111,7 +111,7 @@ class Routing(NetTest):
         client = self.start()
         for parameters, code, word in (
                 ({}, 7, "proxyIp: is missing"), ({"proxyIp": 7}, 7, "must be a string"),
-                ({"proxyIp": "198.51.100"}, 7, "'198.51.100' is no IP address"),
+                ({"proxyIp": "198.51.100"}, 7, "'198.51.100' is not an IP address"),
                 ({"proxyIp": "proxy.example"}, 7, "no IP address"),
                 ({"proxyIp": "127.0.0.1"}, 7, "no address of a proxy"),
                 ({"proxyIp": "::"}, 7, "no address of a proxy"),

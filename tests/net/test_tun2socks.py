@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import unittest
 
 import chain
@@ -193,6 +194,8 @@ class Tun2socks(NetTest):
         route_into(self.net)
         traffic.wait_for_flow(self.app, (THIRD, 9000), self.target)
         self.assertEqual(curl(self.net, f"http://{THIRD}:{WEB}/")[0], 0)
+        time.sleep(3)  # as long as the first attempts that a timer would make
+        self.assertEqual(status_of(self.client)["state"], "established")
 
     def links(self):
         with self.net.client.inside():

@@ -376,7 +376,7 @@ static void refused_with_keys(const uint8_t *server, const uint8_t *local)
     configure(&p.w, &p.local);
     p.client = udp_client(p.local_seen.port);
     assert_int_equal(send(p.client, "x", 1, 0), 1);
-    world_wait_log(&p.w, "did not join a session: its handshake is not proved by our key");
+    world_wait_log(&p.w, "did not join a session: handshake authentication failed (wrong key?)");
     /* The user of the local is told what to look at. */
     while (!strstr(status_of(&p.w, "local").last_error, "is the key the same?"))
         nap();
@@ -619,7 +619,7 @@ static void a_closed_session_is_gone_and_its_client_comes_back(void **state)
     assert_int_equal(strlen(first), 32);
     assert_int_equal(udptun_close_session(p.w.engine, "server", first, &err), UDPTUN_OK);
     world_wait_log(&p.w, "session lost: "); /* told so, or not known when it came back */
-    exchange(p.client, "b", 1);             /* in a session founded anew, maybe under the same id */
+    exchange(p.client, "b", 1); /* in a session founded again, maybe under the same id */
     udptun_each_session(p.w.engine, "server", note_session, next);
     assert_int_equal(strlen(next), 32);
     memset(first, '0', 32);

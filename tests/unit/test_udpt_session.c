@@ -254,7 +254,7 @@ static void a_port_that_is_taken_is_said(void **state)
     send_number(p, b, &to, 77);
     pair_run(p, S_US);
     assert_int_equal(p->received_count, 2);
-    assert_non_null(strstr(p->ends[LOCAL].last_log, "could not be had again"));
+    assert_non_null(strstr(p->ends[LOCAL].last_log, "is no longer available"));
 }
 
 static void a_restarted_local_founds_a_new_session(void **state)
@@ -376,7 +376,7 @@ static void a_wrong_key_gets_nothing(void **state)
     pair_start(p, LOCAL);
     pair_run(p, 5 * S_US);
     assert_int_equal(p->ends[LOCAL].state, UDPTUN_MACHINE_CONNECTING);
-    assert_string_equal(p->ends[SERVER].reason, "its handshake is not proved by our key");
+    assert_string_equal(p->ends[SERVER].reason, "handshake authentication failed (wrong key?)");
     struct udptun_machine_info info;
     udptun_machine_look(p->ends[SERVER].m, p->now_us, &info);
     assert_int_equal(info.sessions, 0);

@@ -161,7 +161,7 @@ const struct top_row *rows_selected(const struct top_list *list)
 /* ---- a look at the daemon ----------------------------------------------------------------------
  */
 
-/* Less than before: the object was made anew, and what it moved is not known. */
+/* Less than before: the object was made again, and what it moved is not known. */
 static double rate(uint64_t now, uint64_t then, double elapsed_s)
 {
     return now > then && elapsed_s > 0 ? (double)(now - then) / elapsed_s : 0;

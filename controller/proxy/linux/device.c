@@ -73,7 +73,7 @@ static int attach_error(const struct proxy_device *d, int rc, const char *taken,
     if (rc == -EBUSY || rc == -EINVAL || rc == -EEXIST)
         return error_set(err, UDPTUN_E_CONFLICT, NULL, "%s: %s", d->name, taken);
     int code = rc == -EPERM || rc == -EACCES ? UDPTUN_E_PERMISSION : UDPTUN_E_SYSTEM;
-    return error_set_errno(err, code, -rc, NULL, "cannot have the TUN device %s", d->name);
+    return error_set_errno(err, code, -rc, NULL, "cannot create TUN device %s", d->name);
 }
 
 bool proxy_device_exists(const struct proxy_device *d)
@@ -162,7 +162,8 @@ int proxy_device_attach(struct proxy_device *d, uint32_t mtu, struct udptun_erro
         if (fd < 0)
             return attach_error(d, fd, "another program is attached to it", err);
         d->fd = fd;
-        if (!proxy_device_exists(d)) { /* deleted meanwhile, and just made anew without our alias */
+        if (!proxy_device_exists(
+                d)) { /* deleted meanwhile, and just made again without our alias */
             close(fd);
             d->fd = -1;
             return error_set(err, UDPTUN_E_CONFLICT, NULL, "%s: was deleted", d->name);

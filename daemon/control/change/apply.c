@@ -140,6 +140,6 @@ void control_warn_exposed(struct control *control, ProtobufCMessage *message)
 {
     const tunnel_msg *tunnel = object_tunnel(message);
     log_write(control->log, UDPTUN_LOG_WARN, "control",
-              "%s: keyFile '%s' can be read by others than its owner", tunnel->name,
+              "%s: keyFile '%s' is readable by users other than its owner", tunnel->name,
               tunnel->key_file);
 }

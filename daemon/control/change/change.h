@@ -8,7 +8,7 @@
  *                          (worker)                                            (worker)
  *
  * so that a disk that is full is found before anything that runs is touched, and an object that
- * cannot be had leaves the state as it was. When a step fails, what the ones before it did to the
+ * fails leaves the state as it was. When a step fails, what the ones before it did to the
  * engine is put back. What only stops objects (removes or disables them) is done also when it
  * cannot be written, and noted (store/unwritten.h). What cannot be put back, the end of a removed
  * object's sessions, comes last.

@@ -3,7 +3,7 @@
  * change_run.c - see change_run.h.
  *
  * Edits of one change may need each other: a port or a device passes from one object to another. So
- * what cannot be had is tried again after the others, in rounds, until a round gets nothing done.
+ * what fails is tried again after the others, in rounds, until a round gets nothing done.
  * Then objects may be waiting for each other (they exchange their ports), or for one that is to be
  * removed: those that another one waits for make way (make_way.c), and it is tried once more.
  * Putting back goes by the same rounds, in the other direction.

@@ -13,7 +13,7 @@ const struct object *edit_ran_before(const struct change *c, const struct edit *
 const char *object_used_by(ProtobufCMessage *message);
 
 /* It stays there, for those that name it, but it has nothing that another could want. False: it
- * could not be had so. */
+ * failed like this. */
 bool edit_stop(struct change *c, struct edit *e);
 
 /* Those that an edit waits for that could not be carried out: whether any did make way that had

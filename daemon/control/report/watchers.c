@@ -12,7 +12,7 @@
 
 typedef Udptun__Control__EventData event_data;
 
-/* Queue one event; false when it could not be had. */
+/* Queue one event. Returns false when memory is short. */
 static bool send_event(struct command_conn *conn, const char *name, event_data *data)
 {
     envelope_msg message = UDPTUN__CONTROL__ENVELOPE__INIT;

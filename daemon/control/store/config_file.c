@@ -72,7 +72,7 @@ static int check_reference(const config_msg *config, size_t i, struct udptun_err
             continue;
         if (tunnel->role == UDPTUN__CONTROL__TUNNEL__ROLE__LOCAL)
             return 0;
-        what = "the tunnel is no local";
+        what = "the tunnel is not a udp-local";
     }
     snprintf(path, sizeof path, "tun2socks[%zu]", i);
     return tunnel_message_invalid(err, path, "udp", what);

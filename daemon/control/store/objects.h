@@ -73,7 +73,7 @@ tun2socks_msg *object_tun2socks(ProtobufCMessage *message);
 const char *object_name(const ProtobufCMessage *message);
 
 /* `message` (NULL is accepted) says that it is ephemeral, or lives on a descriptor that was handed
- * over and cannot be had again. */
+ * over and cannot be read again. */
 bool object_is_ephemeral(const ProtobufCMessage *message);
 
 /* It is to run. */

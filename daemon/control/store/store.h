@@ -3,7 +3,7 @@
  * store.h - the state directory: what was configured at run time, on disk.
  *
  * Theory of operation. `state.json` (state_json.h) is the state as of one moment. A change of a
- * small state writes the whole file anew beside it and renames it into its place. A change of a
+ * small state writes the whole file again beside it and renames it into its place. A change of a
  * large one is a line of the journal (journal.h) of that file's generation, so that it costs what
  * the change is large, not what the state is large; when the journal has grown larger than the
  * file, the next change writes the whole again, as a new generation.
@@ -54,7 +54,7 @@ struct store {
     char *path;
     struct file *journal; /* NULL: not open */
     struct store_files files;
-    bool must_write_whole; /* the journal cannot be gone on with */
+    bool must_write_whole; /* the journal cannot be continued */
     enum store_prepared prepared;
     size_t line_at;       /* STORE_RECORD: where the line begins */
     size_t prepared_size; /* of the file afterwards */

@@ -53,8 +53,7 @@ void engine_log_gated(const struct udptun_engine *e, struct log_gate *gate,
     if (!e->config.log || !gate_open(gate, e->loop.now_us))
         return;
     if (gate->withheld > 0) {
-        engine_log(e, level, module, "%" PRIu32 " lines like the next were withheld",
-                   gate->withheld);
+        engine_log(e, level, module, "%" PRIu32 " similar messages suppressed", gate->withheld);
         gate->withheld = 0;
     }
     va_list args;

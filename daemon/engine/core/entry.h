@@ -24,7 +24,7 @@ struct entry {
 enum entry_change {
     ENTRY_SAME,    /* nothing but maybe the callbacks */
     ENTRY_LIVE,    /* it runs on */
-    ENTRY_REBUILD, /* it has to be made anew */
+    ENTRY_REBUILD, /* it has to be made again */
 };
 
 /* What an entry offers whose packets come from another one of the engine. */

@@ -56,14 +56,15 @@ static int close_session(const struct close_call *call)
                          call->name ? call->name : "");
     if (t->config->given.role != UDPTUN_SERVER)
         return error_set(call->err, UDPTUN_E_INVALID, "name",
-                         "name: '%s' is a local, whose session ends with it", call->name);
+                         "name: '%s' is a udp-local; remove the tunnel to end its session",
+                         call->name);
     if (!parse_id(call->session, id))
         return error_set(call->err, UDPTUN_E_INVALID, "session",
                          "session: 32 lower-case hexadecimal digits are expected");
     struct udptun_session *s = sessions_find(t, id);
     if (!s)
-        return error_set(call->err, UDPTUN_E_NOT_FOUND, "session", "session: '%s' has none of it",
-                         call->name);
+        return error_set(call->err, UDPTUN_E_NOT_FOUND, "session",
+                         "session: no such session on tunnel '%s'", call->name);
     engine_log(e, UDPTUN_LOG_INFO, "server", "%s: session %.8s... is closed on request", call->name,
                call->session);
     udptun_session_close(s, e->loop.now_us);

@@ -150,6 +150,7 @@ static void on_lost(void *arg, const struct udptun_error *err)
 static void reopen(struct gateway *t)
 {
     struct udptun_error err = {0};
+    timer_stop(&t->reopen); /* a change of the network may have come before it */
     struct device *d = open_device(t, &err);
     if (!d) {
         gateway_lose_device(t, err.message);

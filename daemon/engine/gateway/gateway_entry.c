@@ -35,7 +35,7 @@ static int gateway_entry_config_check(const struct udptun_engine *e, const void 
     if (name && !tunnel)
         return error_set(err, UDPTUN_E_NOT_FOUND, "udp", "udp: no tunnel '%s'", name);
     if (name && tunnel->config->given.role != UDPTUN_LOCAL)
-        return error_set(err, UDPTUN_E_INVALID, "udp", "udp: tunnel '%s' is no local", name);
+        return error_set(err, UDPTUN_E_INVALID, "udp", "udp: tunnel '%s' is not a udp-local", name);
     return UDPTUN_OK;
 }
 

@@ -100,10 +100,10 @@ static int check_addresses(const struct gateway_settings *c, struct udptun_error
                                         "is for a tun: device only");
     if (given->address && !is_cidr(given->address, AF_INET))
         return error_set(err, UDPTUN_E_INVALID, "address",
-                         "address: '%s' is no IPv4 address/prefix", given->address);
+                         "address: '%s' is not an IPv4 address/prefix", given->address);
     if (given->address6 && !is_cidr(given->address6, AF_INET6))
         return error_set(err, UDPTUN_E_INVALID, "address6",
-                         "address6: '%s' is no IPv6 address/prefix", given->address6);
+                         "address6: '%s' is not an IPv6 address/prefix", given->address6);
     return UDPTUN_OK;
 }
 

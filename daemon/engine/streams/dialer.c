@@ -425,7 +425,7 @@ static void connect_local(struct dialer *d)
 {
     int failure = socket_connect_local(d->config.server.path, &d->socket);
     if (failure && io_of(failure) == IO_AGAIN)
-        dialer_fail(d, UDPTUN_E_UNREACHABLE, failure, NULL, "too many connections wait there");
+        dialer_fail(d, UDPTUN_E_UNREACHABLE, failure, NULL, "listen backlog is full");
     else if (failure)
         fail_by(d, failure, NULL);
     else
@@ -442,7 +442,7 @@ static void on_start(void *arg)
         connect_local(d);
     } else if (d->config.server.kind == URL_UNIX) {
         dialer_fail(d, UDPTUN_E_INVALID, io_error(IO_NO_FAMILY), NULL,
-                    "a Unix socket is not reached by a proxy");
+                    "a Unix socket cannot be reached through a proxy");
     } else if (what == IO_OK) {
         connect_to(d, &ep, 1);
     } else if (what != IO_BAD_NAME) {

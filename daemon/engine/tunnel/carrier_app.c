@@ -285,7 +285,8 @@ static void accept_stream(struct stream_call *call)
         return;
     }
     if (!t->server) {
-        error_set(call->err, UDPTUN_E_INVALID, NULL, "'%s' is no running server", call->name);
+        error_set(call->err, UDPTUN_E_INVALID, NULL, "'%s' is not a running udp-server",
+                  call->name);
         return;
     }
     if (!tunnel_callbacks(t)->stream_write) {

@@ -331,7 +331,7 @@ struct tunnel *tunnel_new(struct udptun_engine *e, struct tunnel_settings *confi
     t->started_us = e->loop.now_us;
     if (config->key_exposed)
         engine_log(e, UDPTUN_LOG_WARN, tunnel_module(t),
-                   "%s: keyFile '%s' can be read by others than its owner", tunnel_name(t),
+                   "%s: keyFile '%s' is readable by users other than its owner", tunnel_name(t),
                    config->given.key_file);
     if (!config->given.enabled) {
         tunnel_enter_state(t, UDPTUN_DISABLED, "");

@@ -160,7 +160,7 @@ static int set_address4(int fd, struct ifreq *request, const char *text, struct 
     unsigned prefix;
     if (!device_tun_parse_cidr(text, AF_INET, &address.sin_addr, &prefix))
         return error_set(err, UDPTUN_E_INVALID, "address",
-                         "address: '%s' is no IPv4 address/prefix", text);
+                         "address: '%s' is not an IPv4 address/prefix", text);
     memcpy(&request->ifr_addr, &address, sizeof address);
     if (ioctl(fd, SIOCSIFADDR, request) < 0)
         return error_set_errno(err, UDPTUN_E_SYSTEM, errno, "address", "address: %s", text);
@@ -188,7 +188,7 @@ static int set_address6(const char *name, const char *text, struct udptun_error 
     unsigned prefix;
     if (!device_tun_parse_cidr(text, AF_INET6, &request.ifr6_addr, &prefix))
         return error_set(err, UDPTUN_E_INVALID, "address6",
-                         "address6: '%s' is no IPv6 address/prefix", text);
+                         "address6: '%s' is not an IPv6 address/prefix", text);
     request.ifr6_prefixlen = prefix;
     int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0), code = UDPTUN_OK;
     if (fd < 0 || (ioctl(fd, SIOCSIFADDR, &request) < 0 && errno != EEXIST))

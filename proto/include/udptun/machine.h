@@ -21,7 +21,7 @@
  *     udptun_machine_tick at udptun_machine_deadline         ─▶  heartbeats, timeouts, dialling
  * again
  *
- * Objects. A *machine* has *sessions* (a local exactly one; it is made anew, with the same
+ * Objects. A *machine* has *sessions* (a local exactly one; it is made again, with the same
  * handle, when the server lost it). A session has *legs*: numbered slots, 0 the control leg, each
  * carried by at most one *conn*, a byte stream of the host's. A *binding* is one local source and
  * its UDP sockets at the server; the host keeps what it needs behind it, in udptun_binding_host().

@@ -140,7 +140,7 @@ static void end_quarantines(struct udptun_session *s)
     }
 }
 
-/* A free slot as index + 1, or 0: none may be had. */
+/* A free slot as index + 1, or 0: there is none. */
 static uint32_t take_slot(struct udptun_session *s)
 {
     struct tx_ids *ids = &s->tx_ids;

@@ -342,7 +342,7 @@ static void handshake_message(struct udptun_conn *c, const uint8_t *data, size_t
     if (result == HANDSHAKE_MALFORMED)
         conn_kill(c, "its handshake is malformed");
     else if (result == HANDSHAKE_UNPROVEN)
-        conn_kill(c, "its handshake is not proved by our key");
+        conn_kill(c, "handshake authentication failed (wrong key?)");
     else if (c->state == CONN_AWAIT_HELLO)
         server_hello(c);
     else if (refused) {
@@ -361,7 +361,7 @@ static enum frame_result take_unit(struct udptun_conn *c, const uint8_t *data, s
 {
     if (c->state != CONN_UP) {
         if (!handshake_message_size(data, available, size)) {
-            conn_kill(c, "what it sends is no UDPT handshake");
+            conn_kill(c, "not a UDPT handshake");
             return FRAME_BROKEN;
         }
         if (*size == 0 || available < *size)

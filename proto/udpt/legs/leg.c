@@ -345,7 +345,7 @@ void leg_tick(struct udptun_conn *c)
     uint64_t heartbeat_us, dead_us;
     session_timers(c->session, &heartbeat_us, &dead_us);
     if (m->now_us >= c->last_rx_us + dead_us) {
-        conn_kill(c, "nothing was heard for %llu s", (unsigned long long)(dead_us / S_US));
+        conn_kill(c, "no data received for %llu s", (unsigned long long)(dead_us / S_US));
         return;
     }
     conn_wake(c, c->last_rx_us + dead_us);

@@ -35,7 +35,7 @@ static void size_up(struct udptun_session *s)
     unsigned needed = route_legs_needed(s);
     unsigned limited = client_first_limited(s);
     if (limited < UDPTUN_MACHINE_MAX_LEGS && needed > limited)
-        needed = limited; /* more could not be had, either */
+        needed = limited; /* more could not be connected, either */
     needed = needed < 1 ? 1 : needed > most ? most : needed;
     if (needed > s->needed_most)
         s->needed_most = needed;

@@ -231,8 +231,8 @@ static bool heard_opened(struct udptun_conn *c, struct reader *r)
         dest.ep.family == UDPTUN_ENDPOINT_IP4 ? &b->external4 : &b->external6;
     if (external->family != UDPTUN_ENDPOINT_NONE && external->port != dest.ep.port)
         machine_log(s->m, UDPTUN_MACHINE_LOG_WARN,
-                    "a flow has external port %u now, its old one, %u, could not be had again",
-                    dest.ep.port, external->port);
+                    "flow moved to external port %u: port %u is no longer available", dest.ep.port,
+                    external->port);
     *external = dest.ep;
     b->confirmed = true;
     b->awaits_port = false;

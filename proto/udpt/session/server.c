@@ -168,7 +168,7 @@ static void refuse_late(struct udptun_conn *c, enum refuse_reason reason)
         conn_finish(c, refuse_text(reason));
 }
 
-/* A later start of the client goes on with the session: all but the bindings begins anew. */
+/* A later start of the client goes on with the session: all but the bindings begins again. */
 static void restart_client(struct udptun_session *s, uint64_t incarnation)
 {
     s->client_incarnation = incarnation;
@@ -178,7 +178,7 @@ static void restart_client(struct udptun_session *s, uint64_t incarnation)
         s->legs[i].generation = 0;
     sparse_drop_copies(s);
     closing_clear(s);
-    id_set_fini(&s->ended); /* its ids begin anew, with higher ones */
+    id_set_fini(&s->ended); /* its ids begin again, with higher ones */
     announce_reset(s);
     binding_orphan_all(s);
 }
@@ -225,7 +225,7 @@ void server_confirm(struct udptun_conn *c, const uint8_t *data, size_t size)
         if (intent == CONFIRM_JOIN) /* its HELLO did prove the key */
             refuse_late(c, s ? REFUSE_SESSION_PROOF : REFUSE_UNKNOWN_SESSION);
         else
-            conn_kill(c, "its handshake is not proved by our key");
+            conn_kill(c, "handshake authentication failed (wrong key?)");
         return;
     }
     if (m->stopping) {

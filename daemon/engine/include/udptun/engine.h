@@ -88,8 +88,8 @@ static inline void udptun_engine_config_init(struct udptun_engine_config *config
     udptun_engine_config_init_sized(config, sizeof *config);
 }
 
-/* A new engine, or NULL and `err` (may be NULL): UDPTUN_E_NOMEM, UDPTUN_E_SYSTEM (no loop or no
- * thread could be had), UDPTUN_E_INVALID (`size` is not that of a known version). */
+/* A new engine, or NULL and `err` (may be NULL): UDPTUN_E_NOMEM, UDPTUN_E_SYSTEM (cannot create a
+ * loop or a thread), UDPTUN_E_INVALID (`size` is not that of a known version). */
 UDPTUN_API udptun_engine *udptun_engine_new(const struct udptun_engine_config *config,
                                             struct udptun_error *err);
 
@@ -238,7 +238,7 @@ UDPTUN_API int udptun_read_key(const char *path, uint8_t key[32], bool *exposed,
 
 /*
  * Create the tunnel of that name, or make it be as `config` says. What can change without
- * dropping flows does; else the tunnel is made anew. `changed` (may be NULL) tells whether
+ * dropping flows does; else the tunnel is made again. `changed` (may be NULL) tells whether
  * anything differed. On failure what ran before runs on unchanged.
  * Codes: those of udptun_tunnel_config_check(), UDPTUN_E_PORT_IN_USE, UDPTUN_E_PERMISSION,
  * UDPTUN_E_SYSTEM, UDPTUN_E_NOMEM.
@@ -292,9 +292,9 @@ UDPTUN_API void udptun_stream_input(udptun_stream *stream, const void *data, siz
 UDPTUN_API void udptun_stream_writable(udptun_stream *stream);
 /* The stream ended or could not be opened; `reason` goes to logs and state. */
 UDPTUN_API void udptun_stream_closed(udptun_stream *stream, const char *reason);
-/* server: a stream came in at the app. `peer` is for status and logs. Of too many that have not
- * said yet who they are the oldest is closed for it. NULL and `err`: UDPTUN_E_NOT_FOUND (no such
- * tunnel), UDPTUN_E_INVALID (no server that runs, or one without callbacks.stream_write),
+/* server: a stream came in at the app. `peer` is for status and logs. When too many streams have
+ * not completed their handshake, the oldest of them is closed. NULL and `err`: UDPTUN_E_NOT_FOUND
+ * (no such tunnel), UDPTUN_E_INVALID (no server that runs, or one without callbacks.stream_write),
  * UDPTUN_E_NOMEM. */
 UDPTUN_API udptun_stream *udptun_stream_accept(udptun_engine *engine, const char *name,
                                                void *stream_arg, const char *peer,

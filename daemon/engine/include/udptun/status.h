@@ -29,7 +29,7 @@ struct udptun_counters {
     uint64_t dropped_queue;    /* maxQueueBytes was reached */
     uint64_t dropped_oversize; /* larger than can be sent where it was going */
     uint64_t dropped_policy;   /* its destination or source is not allowed */
-    uint64_t dropped_no_flow;  /* no flow for it, or none could be had */
+    uint64_t dropped_no_flow;  /* no flow for it, and none could be created */
     uint64_t dropped_error;    /* could not be sent on: the system refused, or there is no way */
 };
 

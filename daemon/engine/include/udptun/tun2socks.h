@@ -70,7 +70,7 @@ UDPTUN_API int udptun_tun2socks_config_check(const struct udptun_tun2socks_confi
                                              struct udptun_error *err);
 
 /*
- * As udptun_configure(). A change of device, address or mtu makes the instance anew; of `udp` it
+ * As udptun_configure(). A change of device, address or mtu makes the instance again; of `udp` it
  * ends the UDP flows; anything else leaves flows alone. UDPTUN_E_NOT_FOUND: the tunnel that `udp`
  * names is absent; UDPTUN_E_CONFLICT: a tunnel has that name, the device is taken, or another
  * thread of the process has instances; UDPTUN_E_PERMISSION. On failure what ran before runs on.
