@@ -97,6 +97,7 @@ class Install(TestCase):
                   f"{lib}/pkgconfig/udptun-client.pc",
                   f"{lib}/cmake/udptun/udptun-config.cmake",
                   f"{lib}/cmake/udptun-client/udptun-client-config.cmake",
+                  "lib/python3/dist-packages/udptun/__init__.py",
                   "share/bash-completion/completions/udptunctl",
                   "share/zsh/site-functions/_udptunctl",
                   "share/fish/vendor_completions.d/udptunctl.fish",

@@ -59,6 +59,9 @@ class Version(TestCase):
             title = re.search(r"^\.TH .*$", read(path), re.M).group()
             self.assertIn(re.findall(r"\d+\.\d+\.\d+", title), ([], [VERSION]), path)
 
+    def test_the_python_package(self):
+        self.assertIn(f'version = "{VERSION}"\n', read(source("libclient/python/pyproject.toml")))
+
 
 class Symbols(TestCase):
     """Debian's symbols files list what the libraries export."""
