@@ -41,8 +41,8 @@ struct parts {
     struct recovery recovery;
 };
 
-static int add_object(struct control *control, ProtobufCMessage *message, struct means *means,
-                      bool of_file, struct udptun_error *err)
+static int add_object(struct control *control, ProtobufCMessage *message,
+                      struct object_inputs *inputs, bool of_file, struct udptun_error *err)
 {
     ProtobufCMessage *copy = codec_copy(message);
     struct object *object = copy ? objects_add(&control->objects, object_name(message)) : NULL;
@@ -52,22 +52,22 @@ static int add_object(struct control *control, ProtobufCMessage *message, struct
         return error_set(err, UDPTUN_E_NOMEM, NULL, "out of memory");
     }
     object->of_file = of_file;
-    object->means = *means;
-    *means = (struct means){0};
+    object->inputs = *inputs;
+    *inputs = (struct object_inputs){0};
     objects_set(&control->objects, object, copy);
     return 0;
 }
 
 /* Read its key and its session and start it, before the loop runs and anything can be held up. */
 static int start_object(struct control *control, ProtobufCMessage *message, const char *path,
-                        struct means *means, struct udptun_error *err)
+                        struct object_inputs *inputs, struct udptun_error *err)
 {
-    int rc = object_read_key(message, path, means, err);
-    if (rc == 0 && means->exposed)
+    int rc = object_read_key(message, path, inputs, err);
+    if (rc == 0 && inputs->exposed)
         control_warn_exposed(control, message);
     if (rc == 0 && control_needs_identity(control, message))
-        means_read_identity(means, &control->store, object_name(message));
-    return rc == 0 ? control_apply(control, message, means, path, NULL, err) : rc;
+        object_inputs_read_identity(inputs, &control->store, object_name(message));
+    return rc == 0 ? control_apply(control, message, inputs, path, NULL, err) : rc;
 }
 
 /* It stays configured and is shown as failed; something that it needs is missing. */
@@ -83,16 +83,16 @@ static int start_of_file(struct control *control, ProtobufCMessage *message, con
                          size_t i, struct udptun_error *err)
 {
     char path[OBJECT_PATH_SIZE];
-    struct means means = {0};
+    struct object_inputs inputs = {0};
     snprintf(path, sizeof path, "%s[%zu]", kind, i);
     struct udptun_error why = {0};
-    int rc = start_object(control, message, path, &means, &why);
+    int rc = start_object(control, message, path, &inputs, &why);
     if (rc < 0 && !recovery_is_for(control, message, &why)) {
-        means_fini(&means);
+        object_inputs_fini(&inputs);
         *err = why;
         return config_file_error(control->config_path, err);
     }
-    if (add_object(control, message, &means, true, err) < 0)
+    if (add_object(control, message, &inputs, true, err) < 0)
         return err->code;
     if (rc < 0)
         leave_failed(control, object_name(message), &why);
@@ -123,10 +123,10 @@ static int start_of_state(struct control *control, ProtobufCMessage *message,
         return 0;
     }
     struct udptun_error why;
-    struct means means = {0};
+    struct object_inputs inputs = {0};
     object_lose_fd(message);
-    int rc = start_object(control, message, "", &means, &why);
-    if (add_object(control, message, &means, false, err) < 0)
+    int rc = start_object(control, message, "", &inputs, &why);
+    if (add_object(control, message, &inputs, false, err) < 0)
         return err ? err->code : UDPTUN_E_NOMEM;
     if (rc < 0)
         leave_failed(control, name, &why);

@@ -35,7 +35,7 @@ void accepting_keep_spares(struct accepting *a)
 
 /* ---- accepting ----------------------------------------------------------------------------- */
 
-static void rest(struct accepting *a, int failure)
+static void accepting_rest(struct accepting *a, int failure)
 {
     if (a->ops->shortage)
         a->ops->shortage(a->arg, failure);
@@ -65,7 +65,7 @@ static void on_readable(void *arg, unsigned events)
         int failure = accept_one(a);
         enum io what = io_of(failure);
         if (io_is_shortage(what))
-            rest(a, failure);
+            accepting_rest(a, failure);
         if (what != IO_OK && what != IO_ABORTED)
             break;
     }

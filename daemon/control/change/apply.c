@@ -60,11 +60,11 @@ static void on_state_kept(void *arg, const char *name, enum udptun_state state, 
 }
 
 static int apply_tunnel(struct control *control, const tunnel_msg *tunnel,
-                        const struct means *means, const char *path, bool *changed,
+                        const struct object_inputs *inputs, const char *path, bool *changed,
                         struct udptun_error *err)
 {
     struct tunnel_message config;
-    int rc = tunnel_message_read(tunnel, means, path, &config, err);
+    int rc = tunnel_message_read(tunnel, inputs, path, &config, err);
     if (rc < 0)
         return rc;
     config.engine.callbacks.arg = control;
@@ -74,9 +74,9 @@ static int apply_tunnel(struct control *control, const tunnel_msg *tunnel,
     size_t size = 0;
     if (udptun_identity(control->engine, tunnel->name, identity, &size) == 0) {
         config.engine.identity = identity;
-    } else if (means->identity_size > 0) {
-        config.engine.identity = means->identity;
-        size = means->identity_size;
+    } else if (inputs->identity_size > 0) {
+        config.engine.identity = inputs->identity;
+        size = inputs->identity_size;
     }
     config.engine.identity_size = size;
     rc = udptun_configure(control->engine, &config.engine, changed, err);
@@ -92,11 +92,11 @@ static int apply_tunnel(struct control *control, const tunnel_msg *tunnel,
 }
 
 static int apply_tun2socks(struct control *control, const tun2socks_msg *message,
-                           const struct means *means, const char *path, bool *changed,
+                           const struct object_inputs *inputs, const char *path, bool *changed,
                            struct udptun_error *err)
 {
     struct udptun_tun2socks_config config;
-    int rc = gateway_message_read(message, means, path, &config, err);
+    int rc = gateway_message_read(message, inputs, path, &config, err);
     if (rc < 0)
         return rc;
     config.arg = control;
@@ -107,12 +107,13 @@ static int apply_tun2socks(struct control *control, const tun2socks_msg *message
     return rc;
 }
 
-int control_apply(struct control *control, ProtobufCMessage *message, const struct means *means,
-                  const char *path, bool *changed, struct udptun_error *err)
+int control_apply(struct control *control, ProtobufCMessage *message,
+                  const struct object_inputs *inputs, const char *path, bool *changed,
+                  struct udptun_error *err)
 {
     if (object_tunnel(message))
-        return apply_tunnel(control, object_tunnel(message), means, path, changed, err);
-    return apply_tun2socks(control, object_tun2socks(message), means, path, changed, err);
+        return apply_tunnel(control, object_tunnel(message), inputs, path, changed, err);
+    return apply_tun2socks(control, object_tun2socks(message), inputs, path, changed, err);
 }
 
 int control_remove(struct control *control, const char *name, const char *path,

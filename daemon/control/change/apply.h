@@ -4,7 +4,7 @@
 #ifndef CONTROL_APPLY_H
 #define CONTROL_APPLY_H
 
-#include "daemon/control/store/means.h"
+#include "daemon/control/store/object_inputs.h"
 #include "daemon/control/store/state.h"
 
 /* `message` (NULL is accepted) is a local whose session may be kept on the disk, and nothing that
@@ -12,8 +12,9 @@
 bool control_needs_identity(const struct control *control, ProtobufCMessage *message);
 
 /* Make what runs be as `message` says. */
-int control_apply(struct control *control, ProtobufCMessage *message, const struct means *means,
-                  const char *path, bool *changed, struct udptun_error *err);
+int control_apply(struct control *control, ProtobufCMessage *message,
+                  const struct object_inputs *inputs, const char *path, bool *changed,
+                  struct udptun_error *err);
 
 /* End what runs under that name; that nothing does is no error. */
 int control_remove(struct control *control, const char *name, const char *path,

@@ -69,15 +69,15 @@ int change_edit(struct change *c, const char *name, ProtobufCMessage *wanted, bo
         return c->err.code;
     }
     if (wanted && !object_is_enabled(wanted))
-        object_keep_key(wanted, message, present ? &present->means : NULL, &e->means);
+        object_keep_key(wanted, message, present ? &present->inputs : NULL, &e->inputs);
     if (wanted)
         object_take_fd(wanted, c->call ? c->call->fds.fd : NULL, c->call ? c->call->fds.count : 0,
-                       message, present ? &present->means : NULL, &e->means);
+                       message, present ? &present->inputs : NULL, &e->inputs);
     e->needs_identity = e->differs && control_needs_identity(c->control, wanted);
     /* Those with a key file are checked where the file is read. */
     return !wanted || object_has_key_file(wanted)
                ? 0
-               : object_check(wanted, &e->means, e->path, &c->err);
+               : object_check(wanted, &e->inputs, e->path, &c->err);
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */
@@ -91,9 +91,9 @@ static void keep_edit(struct change *c, struct edit *e)
     bool kept =
         !c->unwritten && !e->of_file && !object_is_ephemeral(e->wanted) && control->store.folder;
     object->of_file = e->of_file;
-    means_fini(&object->means);
-    object->means = e->means;
-    e->means = (struct means){0};
+    object_inputs_fini(&object->inputs);
+    object->inputs = e->inputs;
+    e->inputs = (struct object_inputs){0};
     objects_set(&control->objects, object, e->wanted);
     e->wanted = NULL;
     if (c->unwritten)
@@ -117,7 +117,7 @@ static void drop_edit(struct change *c, struct edit *e)
         identity_forget(&control->identities, e->name);
     free_message(e->wanted);
     e->wanted = NULL;
-    means_fini(&e->means);
+    object_inputs_fini(&e->inputs);
 }
 
 /* Tell the caller, and free the change. */
@@ -193,7 +193,7 @@ static bool change_submit(struct change *c, void (*run)(struct worker_job *),
 static void warn_of_exposed_keys(const struct change *c)
 {
     for (size_t i = 0; i < c->count; i++) {
-        if (c->edits[i].means.exposed)
+        if (c->edits[i].inputs.exposed)
             control_warn_exposed(c->control, c->edits[i].wanted);
     }
 }
@@ -222,10 +222,10 @@ static bool apply_and_commit(struct change *c)
 /* The key that the object's file holds. One that is being disabled needs none that is new. */
 static int read_key(struct edit *e, struct udptun_error *err)
 {
-    if (!object_has_key_file(e->wanted) || (e->means.has_key && !object_is_enabled(e->wanted)))
+    if (!object_has_key_file(e->wanted) || (e->inputs.has_key && !object_is_enabled(e->wanted)))
         return 0;
-    int rc = object_read_key(e->wanted, e->path, &e->means, err);
-    return rc < 0 ? rc : object_check(e->wanted, &e->means, e->path, err);
+    int rc = object_read_key(e->wanted, e->path, &e->inputs, err);
+    return rc < 0 ? rc : object_check(e->wanted, &e->inputs, e->path, err);
 }
 
 static void run_prepare(struct worker_job *job)
@@ -235,7 +235,7 @@ static void run_prepare(struct worker_job *job)
         struct edit *e = &c->edits[i];
         read_key(e, &c->err);
         if (e->needs_identity)
-            means_read_identity(&e->means, &c->control->store, e->name);
+            object_inputs_read_identity(&e->inputs, &c->control->store, e->name);
     }
     if (c->err.code == 0 && c->record)
         store_prepare(&c->control->store, c->record, &c->disk);

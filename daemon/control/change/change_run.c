@@ -5,8 +5,8 @@
  * Edits of one change may need each other: a port or a device passes from one object to another. So
  * what fails is tried again after the others, in rounds, until a round gets nothing done.
  * Then objects may be waiting for each other (they exchange their ports), or for one that is to be
- * removed: those that another one waits for make way (make_way.c), and it is tried once more.
- * Putting back goes by the same rounds, in the other direction.
+ * removed: those that another one waits for release what it needs (release.c), and it is tried once
+ * more. Putting back goes by the same rounds, in the other direction.
  *
  * A removal says goodbye, and its session cannot be put back. So it waits until nothing can fail
  * any more, the state on the disk included; whether it will be possible is looked at beforehand.
@@ -19,23 +19,23 @@
 
 #include "daemon/control/change/apply.h"
 #include "daemon/control/change/change.h"
-#include "daemon/control/change/make_way.h"
+#include "daemon/control/change/release.h"
 #include "daemon/control/store/state.h"
 #include "daemon/control/store/tunnel_message.h"
 
 /* ---- one edit -------------------------------------------------------------------------------- */
 
 /* What the engine runs becomes what is wanted. */
-static int carry_out(struct change *c, struct edit *e, struct udptun_error *err)
+static int apply_edit(struct change *c, struct edit *e, struct udptun_error *err)
 {
     struct control *control = c->control;
     int rc = 0;
     if (!e->wanted || e->other_kind)
         rc = control_remove(control, e->name, e->path, err);
     if (rc == 0 && e->other_kind)
-        e->made_way = true;
+        e->is_released = true;
     if (rc == 0 && e->wanted)
-        rc = control_apply(control, e->wanted, &e->means, e->path, &e->changed, err);
+        rc = control_apply(control, e->wanted, &e->inputs, e->path, &e->changed, err);
     e->changed = e->changed || e->differs;
     e->applied = rc == 0;
     e->has_run = e->has_run || (rc == 0 && e->wanted);
@@ -50,9 +50,9 @@ static int put_back(struct change *c, struct edit *e, struct udptun_error *err)
     if (!before || e->other_kind)
         rc = control_remove(c->control, e->name, "", err);
     if (rc == 0 && before)
-        rc = control_apply(c->control, before->message, &before->means, "", NULL, err);
+        rc = control_apply(c->control, before->message, &before->inputs, "", NULL, err);
     if (rc == 0)
-        e->applied = e->made_way = false;
+        e->applied = e->is_released = false;
     return rc;
 }
 
@@ -67,7 +67,7 @@ static bool may_come_later(int code)
 /* Those that are left, removals aside, and that take a name of the other kind or (false) do not:
  * how many were carried out, or a code that ends it. `err` becomes that of the first that has to
  * wait. */
-static int carry_out_all(struct change *c, bool other_kind, struct udptun_error *err)
+static int apply_edits(struct change *c, bool other_kind, struct udptun_error *err)
 {
     int done = 0;
     for (size_t i = 0; i < c->count; i++) {
@@ -75,7 +75,7 @@ static int carry_out_all(struct change *c, bool other_kind, struct udptun_error 
         if (e->applied || e->is_removal || e->other_kind != other_kind)
             continue;
         struct udptun_error why = {0};
-        int rc = carry_out(c, e, &why);
+        int rc = apply_edit(c, e, &why);
         done += rc == 0;
         if (rc < 0 && err->code == 0)
             *err = why;
@@ -88,19 +88,19 @@ static int carry_out_all(struct change *c, bool other_kind, struct udptun_error 
 }
 
 /* Whether anything was done that may help the rest. */
-static bool carry_out_round(struct change *c, struct udptun_error *err)
+static bool apply_round(struct change *c, struct udptun_error *err)
 {
-    int made = carry_out_all(c, false, err);
+    int made = apply_edits(c, false, err);
     if (made < 0)
         return false;
-    if (err->code < 0 && (made > 0 || change_make_way(c)))
+    if (err->code < 0 && (made > 0 || change_release_waited(c)))
         return true;
     if (err->code == UDPTUN_E_PORT_IN_USE) /* nobody of this change has it */
         return false;
-    made = carry_out_all(c, true, err);
+    made = apply_edits(c, true, err);
     if (made < 0 || err->code == 0)
         return false;
-    return made > 0 || change_make_way(c);
+    return made > 0 || change_release_waited(c);
 }
 
 static const struct edit *edit_of(const struct change *c, const char *name)
@@ -142,7 +142,7 @@ int change_run(struct change *c)
         return c->err.code;
     do
         c->err = (struct udptun_error){0};
-    while (carry_out_round(c, &c->err));
+    while (apply_round(c, &c->err));
     if (c->err.code < 0)
         change_put_back(c);
     return c->err.code;
@@ -161,7 +161,7 @@ void change_end_removed(struct change *c)
             struct udptun_error why = {0};
             if (!e->is_removal || e->applied)
                 continue;
-            if (carry_out(c, e, &why) == 0)
+            if (apply_edit(c, e, &why) == 0)
                 done++;
             else
                 err = why;
@@ -178,7 +178,7 @@ static int put_back_round(struct change *c, struct udptun_error *err)
     int done = 0;
     for (size_t i = c->count; i-- > 0;) {
         struct edit *e = &c->edits[i];
-        if (!e->applied && !e->made_way)
+        if (!e->applied && !e->is_released)
             continue;
         struct udptun_error why = {0};
         int rc = put_back(c, e, &why);
@@ -195,7 +195,7 @@ static bool clear(struct change *c)
     bool any = false;
     for (size_t i = 0; i < c->count; i++) {
         struct edit *e = &c->edits[i];
-        if (e->applied && edit_ran_before(c, e) && edit_stop(c, e)) {
+        if (e->applied && edit_ran_before(c, e) && edit_release(c, e)) {
             e->applied = false;
             any = true;
         }

@@ -6,7 +6,7 @@
 
 #include "daemon/control/change/apply.h"
 #include "daemon/control/change/change.h"
-#include "daemon/control/change/make_way.h"
+#include "daemon/control/change/release.h"
 #include "daemon/platform/clock.h"
 
 #define FIRST_DELAY_US UINT64_C(1000000)
@@ -74,7 +74,7 @@ static void put_off(struct object *object)
 static bool try_again(struct control *control, struct object *object)
 {
     struct udptun_error why = {0};
-    if (control_apply(control, object->message, &object->means, "", NULL, &why) == 0) {
+    if (control_apply(control, object->message, &object->inputs, "", NULL, &why) == 0) {
         object->last_error[0] = '\0';
         object->retry_delay_us = 0;
         log_write(control->log, UDPTUN_LOG_INFO, "control", "%s: started", object->name);

@@ -17,15 +17,16 @@ static int gateway_message_invalid(struct udptun_error *err, int code, const cha
     return error_set(err, code, field, "%s: %s", field, what);
 }
 
-int gateway_message_read(const tun2socks_msg *message, const struct means *means, const char *path,
-                         struct udptun_tun2socks_config *out, struct udptun_error *err)
+int gateway_message_read(const tun2socks_msg *message, const struct object_inputs *inputs,
+                         const char *path, struct udptun_tun2socks_config *out,
+                         struct udptun_error *err)
 {
     if (!message->name)
         return gateway_message_invalid(err, UDPTUN_E_INVALID, path, "name", "is missing");
     udptun_tun2socks_config_init(out);
     object_fields_carry(&message->base, out);
-    if (means && means->has_fd)
-        out->fd = means->fd;
+    if (inputs && inputs->has_fd)
+        out->fd = inputs->fd;
     int rc = udptun_tun2socks_config_check(out, err);
     if (rc < 0)
         tunnel_message_error_path(err, path);

@@ -5,12 +5,13 @@
 
 #include <udptun/engine.h>
 
-#include "daemon/control/store/means.h"
+#include "daemon/control/store/object_inputs.h"
 #include "proto/control/messages.h"
 
 /* As tunnel_message_read(): `out` points into the message; `means` (NULL: none) has the descriptor.
  */
-int gateway_message_read(const tun2socks_msg *message, const struct means *means, const char *path,
-                         struct udptun_tun2socks_config *out, struct udptun_error *err);
+int gateway_message_read(const tun2socks_msg *message, const struct object_inputs *inputs,
+                         const char *path, struct udptun_tun2socks_config *out,
+                         struct udptun_error *err);
 
 #endif

@@ -9,14 +9,14 @@
 #include "daemon/control/store/objects.h"
 #include "daemon/control/store/tunnel_message.h"
 
-int object_check(ProtobufCMessage *message, const struct means *means, const char *path,
+int object_check(ProtobufCMessage *message, const struct object_inputs *inputs, const char *path,
                  struct udptun_error *err)
 {
     struct tunnel_message config;
     struct udptun_tun2socks_config tun2socks;
     if (!object_tunnel(message))
-        return gateway_message_read(object_tun2socks(message), means, path, &tun2socks, err);
-    int rc = tunnel_message_read(object_tunnel(message), means, path, &config, err);
+        return gateway_message_read(object_tun2socks(message), inputs, path, &tun2socks, err);
+    int rc = tunnel_message_read(object_tunnel(message), inputs, path, &config, err);
     sodium_memzero(config.key, sizeof config.key);
     return rc;
 }

@@ -18,7 +18,7 @@ void objects_fini(struct objects *o)
     for (size_t i = 0; i < o->count; i++) {
         free(o->items[i].name);
         free_message(o->items[i].message);
-        means_fini(&o->items[i].means);
+        object_inputs_fini(&o->items[i].inputs);
     }
     free(o->items);
     *o = (struct objects){0};

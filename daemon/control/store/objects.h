@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "daemon/control/store/means.h"
+#include "daemon/control/store/object_inputs.h"
 #include "proto/control/messages.h"
 #include "proto/error.h"
 
@@ -21,13 +21,13 @@
 
 struct object {
     char *name;
-    ProtobufCMessage *message; /* a tunnel_msg or a tun2socks_msg, as configured; NULL: removed,
-                                  the name is the file's all the same */
-    struct means means;        /* as they were when it was configured */
-    bool of_file;              /* the name is in the config file */
-    char last_error[256];      /* why the engine does not have it; "" while it does */
-    uint64_t retry_at_us;      /* with `last_error`: when it is tried again, by clock_us() */
-    uint64_t retry_delay_us;   /* before that; 0: it has not failed */
+    ProtobufCMessage *message;   /* a tunnel_msg or a tun2socks_msg, as configured; NULL: removed,
+                                    the name is the file's all the same */
+    struct object_inputs inputs; /* as they were when it was configured */
+    bool of_file;                /* the name is in the config file */
+    char last_error[256];        /* why the engine does not have it; "" while it does */
+    uint64_t retry_at_us;        /* with `last_error`: when it is tried again, by clock_us() */
+    uint64_t retry_delay_us;     /* before that; 0: it has not failed */
 };
 
 struct objects {
@@ -40,7 +40,7 @@ struct edit {
     char name[OBJECT_NAME_SIZE];
     char path[OBJECT_PATH_SIZE]; /* what goes before the field of an error about it */
     ProtobufCMessage *wanted;    /* the edit's own; NULL: the object is to be removed */
-    struct means means;          /* of `wanted` */
+    struct object_inputs inputs; /* of `wanted` */
     bool of_file;                /* the name is the config file's afterwards */
     bool is_removal, is_new;
     bool other_kind;     /* the present object of that name is of the other kind */
@@ -49,7 +49,7 @@ struct edit {
     bool changed;        /* what runs, or what is kept */
     bool applied;        /* the engine runs what is wanted */
     bool has_run;        /* the engine ran what is wanted, if only until it was put back */
-    bool made_way;       /* the engine does not run the present object, or not all of it */
+    bool is_released;    /* the engine does not run the present object, or not all of it */
     int code;            /* of the latest attempt */
 };
 

@@ -46,8 +46,8 @@ static int carry_key(const tunnel_msg *message, const char *path, struct tunnel_
     return 0;
 }
 
-int tunnel_message_read(const tunnel_msg *message, const struct means *means, const char *path,
-                        struct tunnel_message *out, struct udptun_error *err)
+int tunnel_message_read(const tunnel_msg *message, const struct object_inputs *inputs,
+                        const char *path, struct tunnel_message *out, struct udptun_error *err)
 {
     if (!message->name)
         return tunnel_message_invalid(err, path, "name", "is missing");
@@ -69,8 +69,8 @@ int tunnel_message_read(const tunnel_msg *message, const struct means *means, co
     int rc = carry_key(message, path, out, err);
     if (rc < 0)
         return rc;
-    if (means && means->has_key) {
-        memcpy(out->key, means->key, sizeof out->key);
+    if (inputs && inputs->has_key) {
+        memcpy(out->key, inputs->key, sizeof out->key);
         config->key = out->key;
         config->key_file = NULL;
     }

@@ -5,7 +5,7 @@
 
 #include <udptun/engine.h>
 
-#include "daemon/control/store/means.h"
+#include "daemon/control/store/object_inputs.h"
 #include "proto/control/messages.h"
 
 struct tunnel_message {
@@ -19,8 +19,8 @@ struct tunnel_message {
  * engine's own and those of what only the message has; `path` ("parameters", "udpTunnels[2]") goes
  * before their field.
  */
-int tunnel_message_read(const tunnel_msg *message, const struct means *means, const char *path,
-                        struct tunnel_message *out, struct udptun_error *err);
+int tunnel_message_read(const tunnel_msg *message, const struct object_inputs *inputs,
+                        const char *path, struct tunnel_message *out, struct udptun_error *err);
 
 /* Put `path` before err->field. */
 void tunnel_message_error_path(struct udptun_error *err, const char *path);

@@ -70,7 +70,7 @@ int udp_errors(udptun_socket s, udp_failed *failed, void *arg)
 }
 
 /* What a connected socket says of an earlier datagram, not of this call. */
-static bool is_old_news(enum io what)
+static bool is_earlier_error(enum io what)
 {
     return what == IO_REFUSED || what == IO_HOST_UNREACHABLE || what == IO_NET_UNREACHABLE ||
            what == IO_RESET;
@@ -82,7 +82,7 @@ static enum io send_entry(udptun_socket s, const struct udp_entry *entry)
     const struct udptun_endpoint *to =
         entry->dest.family == UDPTUN_ENDPOINT_NONE ? NULL : &entry->dest;
     enum io what = io_of(udp_send(s, to, &all, 1));
-    return is_old_news(what) ? io_of(udp_send(s, to, &all, 1)) : what;
+    return is_earlier_error(what) ? io_of(udp_send(s, to, &all, 1)) : what;
 }
 
 void udp_send_chain(struct udp_sender *sender, const struct udp_chain *chain)

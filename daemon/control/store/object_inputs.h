@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* means.h - what an object needs beside its text: the key that its keyFile holds and the session
- * that it had, read where waiting for a disk is allowed, and the descriptor that its device `fd:N`
- * names. */
-#ifndef CONTROL_MEANS_H
-#define CONTROL_MEANS_H
+/* object_inputs.h - what an object needs beside its text: the key that its keyFile holds and the
+ * session that it had, read where waiting for a disk is allowed, and the descriptor that its device
+ * `fd:N` names. */
+#ifndef CONTROL_OBJECT_INPUTS_H
+#define CONTROL_OBJECT_INPUTS_H
 
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
@@ -14,7 +14,7 @@
 #include "daemon/control/store/store.h"
 
 /* All zero: nothing. */
-struct means {
+struct object_inputs {
     bool has_key;
     bool exposed; /* others than its owner may read the key file */
     uint8_t key[32];
@@ -25,21 +25,21 @@ struct means {
 };
 
 /* Closes and wipes. */
-void means_fini(struct means *m);
+void object_inputs_fini(struct object_inputs *m);
 
 /* The object names a key file (and has no key beside it, which the engine refuses). */
 bool object_has_key_file(const ProtobufCMessage *message);
 
 /* Read it, if there is one: 0 or a code with the field. Blocks; any thread. */
-int object_read_key(const ProtobufCMessage *message, const char *path, struct means *m,
+int object_read_key(const ProtobufCMessage *message, const char *path, struct object_inputs *m,
                     struct udptun_error *err);
 
 /* The key of the `present` object (NULL: none), if it comes from the file that `message` names. */
 void object_keep_key(const ProtobufCMessage *message, const ProtobufCMessage *present,
-                     const struct means *present_means, struct means *m);
+                     const struct object_inputs *present_inputs, struct object_inputs *m);
 
 /* Read the session that is kept for `name`, if there is one. Blocks; any thread. */
-void means_read_identity(struct means *m, struct store *store, const char *name);
+void object_inputs_read_identity(struct object_inputs *m, struct store *store, const char *name);
 
 /* The object's device is `fd:N`. */
 bool object_has_fd(const ProtobufCMessage *message);
@@ -54,7 +54,7 @@ void object_lose_fd(ProtobufCMessage *message);
  * becomes -1 there. Without one, that of the `present` object (NULL: none) stays in use, if its
  * device reads the same. Where there is neither, nothing is taken, and the engine will say so. */
 void object_take_fd(const ProtobufCMessage *message, udptun_socket *fds, size_t count,
-                    const ProtobufCMessage *present, const struct means *present_means,
-                    struct means *m);
+                    const ProtobufCMessage *present, const struct object_inputs *present_inputs,
+                    struct object_inputs *m);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* make_way.c - see make_way.h. */
-#include "daemon/control/change/make_way.h"
+/* release.c - see release.h. */
+#include "daemon/control/change/release.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +24,7 @@ static const char *behind(const char *text, const char *prefix)
     return text && strncmp(text, prefix, len) == 0 ? text + len : NULL;
 }
 
-static const char *make_way_text_of(const secret_msg *secret)
+static const char *release_text_of(const secret_msg *secret)
 {
     return secret && secret->value_case == UDPTUN__CONTROL__SECRET__VALUE_TEXT ? secret->text
                                                                                : NULL;
@@ -34,7 +34,7 @@ const char *object_used_by(ProtobufCMessage *message)
 {
     const tunnel_msg *tunnel = object_tunnel(message);
     return tunnel ? behind(tunnel->egress, "tun2socks:")
-                  : behind(make_way_text_of(object_tun2socks(message)->udp), "tunnel:");
+                  : behind(release_text_of(object_tun2socks(message)->udp), "tunnel:");
 }
 
 /* What only one object can have: the part of "udp://127.0.0.1:53" or "tun:tun0" behind the last
@@ -45,7 +45,7 @@ static const char *place_in(const char *text)
     return colon && strcmp(colon, ":0") != 0 ? colon + 1 : "";
 }
 
-static const char *make_way_place_of(const ProtobufCMessage *message)
+static const char *release_place_of(const ProtobufCMessage *message)
 {
     const ProtobufCFieldDescriptor *field = codec_field(message->descriptor, "listen");
     if (!field)
@@ -60,12 +60,12 @@ static const char *place_now(const struct change *c, const struct object *object
     if (object_tunnel(object->message) &&
         udptun_status(c->control->engine, object->name, status) == 0 && status->listen[0])
         return place_in(status->listen);
-    return make_way_place_of(object->message);
+    return release_place_of(object->message);
 }
 
 /* Whether another edit that could not be carried out waits for what `e` has, or is refused since
- * `e` uses its object. An address is not looked at: to make way for nothing costs no more than the
- * change, which fails then, would. */
+ * `e` uses its object. An address is not looked at: to release it for nothing costs no more than
+ * the change, which fails then, would. */
 static bool is_waited_for(const struct change *c, const struct edit *e)
 {
     const struct object *object = edit_ran_before(c, e);
@@ -78,7 +78,7 @@ static bool is_waited_for(const struct change *c, const struct edit *e)
         const struct edit *other = &c->edits[i];
         if (other == e || other->applied || !other->wanted)
             continue;
-        if (*place && strcmp(make_way_place_of(other->wanted), place) == 0)
+        if (*place && strcmp(release_place_of(other->wanted), place) == 0)
             return true;
         if (used && other->code == UDPTUN_E_CONFLICT && strcmp(other->name, used) == 0)
             return true;
@@ -115,7 +115,7 @@ static void give_up_place(ProtobufCMessage *message)
     clear_text(&tunnel->egress);
 }
 
-bool edit_stop(struct change *c, struct edit *e)
+bool edit_release(struct change *c, struct edit *e)
 {
     const struct object *object = edit_ran_before(c, e);
     ProtobufCMessage *stopped = codec_copy(object->message);
@@ -123,19 +123,19 @@ bool edit_stop(struct change *c, struct edit *e)
     if (!stopped)
         return false;
     give_up_place(stopped);
-    int rc = control_apply(c->control, stopped, &object->means, "", NULL, &err);
+    int rc = control_apply(c->control, stopped, &object->inputs, "", NULL, &err);
     protobuf_c_message_free_unpacked(stopped, NULL);
-    e->made_way = e->made_way || rc == 0;
+    e->is_released = e->is_released || rc == 0;
     return rc == 0;
 }
 
-bool change_make_way(struct change *c)
+bool change_release_waited(struct change *c)
 {
     bool any = false;
     for (size_t i = 0; i < c->count; i++) {
         struct edit *e = &c->edits[i];
-        if (!e->applied && !e->made_way && is_waited_for(c, e))
-            any = edit_stop(c, e) || any;
+        if (!e->applied && !e->is_released && is_waited_for(c, e))
+            any = edit_release(c, e) || any;
     }
     return any;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* means.c - see means.h. */
-#include "daemon/control/store/means.h"
+/* object_inputs.c - see object_inputs.h. */
+#include "daemon/control/store/object_inputs.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 
 #define FD_DEVICE "fd:"
 
-void means_fini(struct means *m)
+void object_inputs_fini(struct object_inputs *m)
 {
     if (m->has_fd)
         socket_close(m->fd);
@@ -27,7 +27,7 @@ bool object_has_key_file(const ProtobufCMessage *message)
     return tunnel->key_file && !tunnel->key;
 }
 
-int object_read_key(const ProtobufCMessage *message, const char *path, struct means *m,
+int object_read_key(const ProtobufCMessage *message, const char *path, struct object_inputs *m,
                     struct udptun_error *err)
 {
     if (!object_has_key_file(message))
@@ -40,17 +40,18 @@ int object_read_key(const ProtobufCMessage *message, const char *path, struct me
 }
 
 void object_keep_key(const ProtobufCMessage *message, const ProtobufCMessage *present,
-                     const struct means *present_means, struct means *m)
+                     const struct object_inputs *present_inputs, struct object_inputs *m)
 {
-    if (!object_has_key_file(message) || !object_has_key_file(present) || !present_means->has_key ||
+    if (!object_has_key_file(message) || !object_has_key_file(present) ||
+        !present_inputs->has_key ||
         strcmp(((const tunnel_msg *)message)->key_file, ((const tunnel_msg *)present)->key_file) !=
             0)
         return;
-    memcpy(m->key, present_means->key, sizeof m->key);
+    memcpy(m->key, present_inputs->key, sizeof m->key);
     m->has_key = true;
 }
 
-void means_read_identity(struct means *m, struct store *store, const char *name)
+void object_inputs_read_identity(struct object_inputs *m, struct store *store, const char *name)
 {
     m->identity_size = identity_load(store, name, m->identity);
 }
@@ -89,8 +90,8 @@ void object_lose_fd(ProtobufCMessage *message)
 }
 
 void object_take_fd(const ProtobufCMessage *message, udptun_socket *fds, size_t count,
-                    const ProtobufCMessage *present, const struct means *present_means,
-                    struct means *m)
+                    const ProtobufCMessage *present, const struct object_inputs *present_inputs,
+                    struct object_inputs *m)
 {
     const char *number = device_of(message) + sizeof FD_DEVICE - 1;
     char *end;
@@ -103,7 +104,7 @@ void object_take_fd(const ProtobufCMessage *message, udptun_socket *fds, size_t 
         m->fd = fds[n];
         m->has_fd = true;
         fds[n] = NO_SOCKET;
-    } else if (strcmp(device_of(present), device_of(message)) == 0 && present_means->has_fd) {
-        m->has_fd = socket_copy(present_means->fd, &m->fd) == 0;
+    } else if (strcmp(device_of(present), device_of(message)) == 0 && present_inputs->has_fd) {
+        m->has_fd = socket_copy(present_inputs->fd, &m->fd) == 0;
     }
 }
