@@ -20,7 +20,7 @@ import ctypes
 import json
 import os
 import time
-from typing import Any, Deque, Dict, Iterator, List, Mapping, Optional, Sequence
+from typing import Any, Deque, Dict, Iterator, List, Mapping, Optional, Sequence, cast
 
 __all__ = ["Client", "Error"]
 
@@ -176,24 +176,25 @@ class Client:
         return bool(self.call(action, wanted, wait_s + 10 if wait_s > 0 else None, fds)["changed"])
 
     def export_config(self, show_secrets: bool = False) -> Json:
-        return self.call("exportConfig", {"showSecrets": show_secrets})
+        return cast(Json, self.call("exportConfig", {"showSecrets": show_secrets}))
 
     def apply_config(self, config: Mapping[str, Any], prune: bool = False,
                      dry_run: bool = False) -> Json:
         """All objects of `config` or none: {"created": [...], "changed": [...], "removed": [...]}."""
-        return self.call("applyConfig", {"config": config, "prune": prune, "dryRun": dry_run})
+        given = {"config": config, "prune": prune, "dryRun": dry_run}
+        return cast(Json, self.call("applyConfig", given))
 
     # ---- looking
 
     def hello(self) -> Json:
-        return self.call("hello")
+        return cast(Json, self.call("hello"))
 
     def status(self, name: Optional[str] = None) -> Json:
         """Of one object, or of everything."""
-        return self.call("getStatus", {} if name is None else {"name": name})
+        return cast(Json, self.call("getStatus", {} if name is None else {"name": name}))
 
     def sessions(self, name: str) -> List[Json]:
-        return self.call("listSessions", {"name": name})["sessions"]
+        return cast(List[Json], self.call("listSessions", {"name": name})["sessions"])
 
     def close_session(self, name: str, session: str) -> None:
         self.call("closeSession", {"name": name, "session": session})
@@ -210,10 +211,11 @@ class Client:
 
     def ping(self, name: str, count: int = 1) -> List[Optional[float]]:
         """Milliseconds of each round trip to the far end; None: no answer."""
-        return self.call("pingTunnel", {"name": name, "count": count}, 10. + count)["rttMs"]
+        reply = self.call("pingTunnel", {"name": name, "count": count}, 10. + count)
+        return cast(List[Optional[float]], reply["rttMs"])
 
     def metrics(self) -> str:
-        return self.call("getMetrics")
+        return cast(str, self.call("getMetrics"))
 
     # ---- events
 
@@ -251,4 +253,4 @@ class Client:
 
 def version() -> str:
     """Of libudptun-client."""
-    return _library.udptun_client_version().decode()
+    return str(_library.udptun_client_version().decode())
