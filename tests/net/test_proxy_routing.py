@@ -112,14 +112,14 @@ class Routing(NetTest):
         for parameters, code, word in (
                 ({}, 7, "proxyIp: is missing"), ({"proxyIp": 7}, 7, "must be a string"),
                 ({"proxyIp": "198.51.100"}, 7, "'198.51.100' is not an IP address"),
-                ({"proxyIp": "proxy.example"}, 7, "no IP address"),
-                ({"proxyIp": "127.0.0.1"}, 7, "no address of a proxy"),
-                ({"proxyIp": "::"}, 7, "no address of a proxy"),
-                ({"proxyIp": "224.0.0.1"}, 7, "no address of a proxy"),
+                ({"proxyIp": "proxy.example"}, 7, "not an IP address"),
+                ({"proxyIp": "127.0.0.1"}, 7, "not the address of a proxy"),
+                ({"proxyIp": "::"}, 7, "not the address of a proxy"),
+                ({"proxyIp": "224.0.0.1"}, 7, "not the address of a proxy"),
                 ({"proxyIp": CLIENT}, 7, "this machine"),
                 ({"proxyIp": "10.0.85.2"}, 7, "TUN device's own network"),
                 ({"proxyIp": "fd85::7"}, 7, "TUN device's own network"),
-                ({"proxyIp": SERVER, "routerIp": "10.0.85"}, 7, "routerIp: '10.0.85' is no IP")):
+                ({"proxyIp": SERVER, "routerIp": "10.0.85"}, 7, "routerIp: '10.0.85' is not an IP")):
             reply = client.request("configureRouting", **parameters)
             self.assertEqual(reply["statusCode"], code, reply)
             self.assertIn(word, reply["errorMessage"])
