@@ -432,6 +432,21 @@ class Protobuf(TestCase):
             data += more
         return data[4:]
 
+    def test_a_deadline_that_is_over_and_cancel(self):
+        d = self.daemon(state=False)
+        f = self.field
+        with d.client() as c:
+            # deadline is member 11; removeUdpTunnel is member 3 of parameters, and hello has none
+            reply = self.call(c, f(1, "hello") + f(11, 1))
+            self.assertIn(f(4, 106), reply)
+            self.assertIn(b"deadline", reply)
+            late = bytes([11 << 3]) + b"\xff" * 8 + b"\x7f"  # a varint of 63 bits
+            self.assertIn(b"udptund", self.call(c, f(1, "hello") + late))
+            # cancel is member 19: of two bytes as a tag, 19 << 3 | 2
+            cancel = b"\x9a\x01" + bytes([4]) + f(1, f(1, 7))
+            reply = self.call(c, f(1, "cancel") + f(3, cancel))
+            self.assertIn(f(4, 0), reply)
+
     def test_hello_and_errors(self):
         d = self.daemon(state=False)
         f = self.field

@@ -220,6 +220,17 @@ class Tunnels(NetTest):
             second.call("removeUdpTunnel", name="second")
             self.assertEqual((self.names(), self.mtu()), ([], 1500))
 
+    def test_what_was_answered_with_a_timeout_is_not_carried_out_later(self):
+        self.assertEqual(self.client.call("getStatus")["statusCode"], 0)  # it is connected
+        self.daemon.signal(signal.SIGSTOP)
+        try:
+            self.ask(self.client, name="late")
+            self.assertEqual(self.client.reply()["statusCode"], 106)
+        finally:
+            self.daemon.signal(signal.SIGCONT)
+        self.assertEqual(self.client.call("getStatus")["statusCode"], 0)  # read after what came before
+        self.assertEqual(self.names(), [])
+
     def test_one_that_waits_keeps_the_device_for_nobody_else(self):
         self.ask(self.client, name="away", wait=1, tun2socks={"tcp": "reject"})
         second = self.controller.client(self)
